@@ -1,0 +1,12 @@
+"""A prompt as segments: templates say the words, dialects lay them out, encoders make them ids."""
+
+from .generic import GENERIC
+from .passage import PASSAGE
+from .recommendation import RECOMMENDATION
+from .routing import ROUTING, SETTINGS
+from .segments import Kind, Piece, Query, Segments
+from .template import Template
+
+TEMPLATES: dict[str, Template] = {t.name: t for t in (PASSAGE, RECOMMENDATION, ROUTING, GENERIC)}
+
+__all__ = ["SETTINGS", "TEMPLATES", "Kind", "Piece", "Query", "Segments", "Template"]

@@ -1,0 +1,46 @@
+"""The bundled model's own prompt: four delimiters, one task token, no chatter.
+
+    <|prefix|><|task|>instruction ⏎ query   <|candidate|>text<|end|> …   <|exclude|>
+
+Segment delimiters carry the whole structure, so a packed sequence can be taken apart again from its ids.
+The suffix is a single token, because every elimination round pays for it.
+"""
+
+from __future__ import annotations
+
+from .encoding import TextEncoder
+from .segments import Kind, Piece, Query
+from .template import Template
+
+PREFIX, CANDIDATE, END, PAD = "<|prefix|>", "<|candidate|>", "<|end|>", "<|pad|>"
+SUFFIXES: dict[Kind, str] = {"exclude": "<|exclude|>", "select": "<|select|>"}
+TASKS = {name: f"<|{name}|>" for name in ("passage", "recommendation", "routing", "generic")}
+SPECIAL_TOKENS = (PAD, PREFIX, CANDIDATE, END, *SUFFIXES.values(), *TASKS.values())
+
+
+class CompactDialect:
+    """Renders pieces for models whose tokenizer holds `SPECIAL_TOKENS` (ValueError when it does not)."""
+
+    uses_labels = False
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.encoder = encoder
+        self._ids = {token: encoder.token_id(token) for token in SPECIAL_TOKENS}
+
+    def prefix(self, template: Template, instruction: str | None, query: Query) -> Piece:
+        """`<|prefix|><|task|>instruction⏎` then the query, or the history's titles a line each."""
+        words = template.brief if instruction is None else instruction
+        opening = self.encoder.user(words + "\n") if words else ()
+        head = (self._ids[PREFIX], self._ids[TASKS[template.name]], *opening)
+        if isinstance(query, str):
+            return Piece(head, self.encoder.user(query))
+        return Piece(head, self.encoder.user("\n".join(query)), keep_end=True)
+
+    def candidates(self, texts: list[str], labels: list[int]) -> list[Piece]:
+        """`<|candidate|>text<|end|>` for each text; the readout points, so `labels` stay unused."""
+        head, tail = (self._ids[CANDIDATE],), (self._ids[END],)
+        return [Piece(head, body, tail) for body in self.encoder.user_batch(texts)]
+
+    def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
+        """One token: `<|exclude|>` or `<|select|>`."""
+        return (self._ids[SUFFIXES[kind]],)

@@ -1,0 +1,21 @@
+"""Language models for a query: which one should answer it."""
+
+from .template import Template
+
+SETTINGS = {
+    "performance": "Best answer quality; ignore cost.",
+    "balance": "Balance answer quality and cost.",
+    "cost": "Low cost first; quality second.",
+}
+"""Instructions for the three usual trade-offs between score and cost: weights 1:0, 0.5:0.5 and 0.2:0.8."""
+
+ROUTING = Template(
+    name="routing",
+    instruction="Rank the language models by how well each would serve the query. " + SETTINGS["balance"],
+    brief=SETTINGS["balance"],
+    query_heading="Query: ",
+    history_heading="Conversation, oldest first:",
+    list_heading="Models:",
+    worst="The least suitable model",
+    best="The most suitable model",
+)

@@ -1,0 +1,54 @@
+"""A prompt as segments of token ids: the shape every layer below works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["exclude", "select"]
+"""What the suffix asks: who fits least (IRanker's rounds) or who fits best (DRanker's one shot)."""
+
+Query = str | list[str]
+"""A question, or a history of titles, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A segment before it is fitted to a token budget: only `body`, the user's text, may be shortened.
+
+    `keep_end` marks bodies whose end matters more than their start (a history: the latest choices).
+    """
+
+    head: tuple[int, ...]
+    body: tuple[int, ...]
+    tail: tuple[int, ...] = ()
+    keep_end: bool = False
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.body) + len(self.tail)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return self.head + self.body + self.tail
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """`[prefix] [candidate 1] … [candidate n] [suffix]`, each tokenised on its own.
+
+    `labels[i]` is the token that names candidate i in the answer (identifier readout), or empty when the
+    readout points at the candidates' hidden states instead.
+    """
+
+    prefix: tuple[int, ...]
+    candidates: tuple[tuple[int, ...], ...]
+    suffix: tuple[int, ...]
+    labels: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.prefix or not self.suffix or not all(self.candidates):
+            raise ValueError("every segment of a prompt must hold at least one token")
+        if self.labels and len(self.labels) != len(self.candidates):
+            raise ValueError(f"{len(self.labels)} labels for {len(self.candidates)} candidates")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("two candidates share a label")

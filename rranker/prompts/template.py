@@ -1,0 +1,29 @@
+"""What a family of ranking tasks says to a model; each family fills one in, in a file of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .segments import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The words of one task family.
+
+    `instruction` opens the prompt of a general language model; `brief` is the (often empty) one that models
+    trained in the compact dialect know. Both give way to the caller's own instruction.
+    """
+
+    name: str
+    instruction: str
+    brief: str
+    query_heading: str
+    history_heading: str
+    list_heading: str
+    worst: str
+    best: str
+
+    def question(self, kind: Kind) -> str:
+        """The last words before the answer's identifier."""
+        return self.worst if kind == "exclude" else self.best

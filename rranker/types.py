@@ -1,0 +1,146 @@
+"""The vocabulary of the library: candidates in, a ranking out. Plain frozen dataclasses, no tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, overload
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One thing to rank. `text` is what the model reads; `id` and `metadata` travel along untouched."""
+
+    text: str
+    id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedCandidate:
+    """A candidate in its place. `rank` counts from 1; `index` is its place in the input, from 0."""
+
+    rank: int
+    index: int
+    id: str | None
+    text: str
+    score: float
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One elimination round.
+
+    `alive` and `probabilities` run in parallel: `probabilities[k]` is the model's probability of excluding
+    `alive[k]` (input indices) in this round, before `excluded` went. DRanker's single round excludes nobody.
+    """
+
+    alive: tuple[int, ...]
+    excluded: int | None
+    probabilities: tuple[float, ...]
+    thought: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Something that had to be changed to rank at all: what kind, where, and in words."""
+
+    kind: str
+    message: str
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a ranking cost. Tokens are counted over all rounds of this one query.
+
+    `tokens_naive` is what re-encoding the whole prompt each round would take; `tokens_encoded` is what was
+    encoded; `tokens_reused` is the difference. `forward_passes` counts passes this query took part in
+    (a pass may serve several queries at once). `seconds` is the wall time of the batch it ran in.
+    """
+
+    tokens_naive: int = 0
+    tokens_encoded: int = 0
+    forward_passes: int = 0
+    speculation_hits: int = 0
+    speculation_misses: int = 0
+    seconds: float = 0.0
+
+    @property
+    def tokens_reused(self) -> int:
+        return self.tokens_naive - self.tokens_encoded
+
+
+@dataclass(frozen=True)
+class Ranking(Sequence[RankedCandidate]):
+    """A full ranking, best first. Behaves like a list of `RankedCandidate`.
+
+    Scores lie in [0, 1] and fall strictly with rank: `(n - rank + q) / n`, where `q` is the probability with
+    which the model would have kept the candidate in the round that decided its place. The integer part is the
+    share of the list it beats; the fraction says how surely. They compare within one ranking, not across.
+    """
+
+    items: tuple[RankedCandidate, ...]
+    rounds: tuple[Round, ...] = ()
+    stats: Stats = Stats()
+    repairs: tuple[Repair, ...] = ()
+    method: str = "iranker"
+
+    def __post_init__(self) -> None:
+        if sorted(item.index for item in self.items) != list(range(len(self.items))):
+            raise ValueError("a ranking must hold every candidate exactly once")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[RankedCandidate]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, place: int) -> RankedCandidate: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[RankedCandidate]: ...
+    def __getitem__(self, place: int | slice) -> RankedCandidate | list[RankedCandidate]:
+        return list(self.items[place]) if isinstance(place, slice) else self.items[place]
+
+    @property
+    def order(self) -> list[int]:
+        """Input indices, best first."""
+        return [item.index for item in self.items]
+
+    def top(self, k: int) -> list[RankedCandidate]:
+        """The best `k`, or all when there are fewer. Raises ValueError for a negative `k`."""
+        if k < 0:
+            raise ValueError(f"top(k) takes k >= 0, not {k}")
+        return list(self.items[:k])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain dicts, lists, strings and numbers, ready for `json.dumps`."""
+        return {
+            "method": self.method,
+            "items": [{**asdict_shallow(item), "metadata": dict(item.metadata)} for item in self.items],
+            "rounds": [asdict(r) for r in self.rounds],
+            "stats": {**asdict(self.stats), "tokens_reused": self.stats.tokens_reused},
+            "repairs": [asdict(r) for r in self.repairs],
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"Ranking of {len(self)} by {self.method}"]
+        for item in self.items:
+            text = " ".join(printable(item.text).split())
+            text = text if len(text) <= 72 else text[:71] + "…"
+            name = f"{printable(item.id)}: " if item.id is not None else ""
+            lines.append(f"{item.rank:>4}  {item.score:.3f}  [{item.index}] {name}{text}")
+        if self.repairs:
+            lines.append(f"      {len(self.repairs)} repair(s): " + "; ".join(r.message for r in self.repairs[:3]))
+        return "\n".join(lines)
+
+
+def asdict_shallow(item: RankedCandidate) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in ("rank", "index", "id", "text", "score")}
+
+
+def printable(text: str) -> str:
+    """`text` with control and formatting characters (which could garble a terminal) made visible."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
