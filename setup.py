@@ -1,16 +1,42 @@
-"""Builds the C++ extension `rranker._C`; everything else is in pyproject.toml."""
+"""Builds the C++ extension `rranker._C`; everything else is in pyproject.toml.
 
+`RRANKER_SANITIZE=1` builds it with AddressSanitizer and UndefinedBehaviorSanitizer (`make asan` does so).
+"""
+
+import os
 from glob import glob
 
-from pybind11.setup_helpers import Pybind11Extension, build_ext
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
 from setuptools import setup
+from setuptools.errors import CompileError, PlatformError
 
+SANITIZE = ["-O1", "-g", "-fno-omit-frame-pointer"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+HELP = """rranker's C++ extension could not be compiled: it needs a C++17 compiler and Python's headers.
+  Debian, Ubuntu: apt-get install g++ python3-dev
+  Fedora, RHEL:   dnf install gcc-c++ python3-devel
+  macOS:          xcode-select --install
+The compiler used is that of $CXX when set. Its own message stands above."""
+
+
+class Build(build_ext):
+    def build_extensions(self) -> None:
+        try:
+            super().build_extensions()
+        except (CompileError, PlatformError, FileNotFoundError) as error:
+            raise SystemExit(f"{error}\n\n{HELP}") from error
+
+
+ParallelCompile("RRANKER_BUILD_JOBS", default=2).install()
+sanitize = bool(os.environ.get("RRANKER_SANITIZE"))
 extension = Pybind11Extension(
     "rranker._C",
     sorted(glob("csrc/*.cpp")),
     include_dirs=["csrc"],
+    depends=sorted(glob("csrc/*.hpp")),
     cxx_std=17,
-    extra_compile_args=["-O3", "-Wall", "-Wextra"],
+    extra_compile_args=["-Wall", "-Wextra", *(SANITIZE + SANITIZERS if sanitize else ["-O3"])],
+    extra_link_args=SANITIZERS if sanitize else [],
 )
 
-setup(ext_modules=[extension], cmdclass={"build_ext": build_ext})
+setup(ext_modules=[extension], cmdclass={"build_ext": Build})

@@ -1,4 +1,16 @@
-// Python bindings of rranker's C++ extension.
-#include <pybind11/pybind11.h>
+// Python bindings of rranker's C++ extension: one registration function per concept.
+#include "arrays.hpp"
 
-PYBIND11_MODULE(_C, m) { m.doc() = "rranker's C++ extension"; }
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "rranker's C++ extension: permutations, elimination bookkeeping, rewards, metrics";
+  rranker::bind_permutation(m);
+  rranker::bind_parse(m);
+  rranker::bind_elimination(m);
+  rranker::bind_plan(m);
+  rranker::bind_rewards(m);
+  rranker::bind_advantages(m);
+  rranker::bind_judged(m);
+  rranker::bind_measures(m);
+  rranker::bind_trec(m);
+  rranker::bind_significance(m);
+}

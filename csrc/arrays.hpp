@@ -1,0 +1,89 @@
+// NumPy arrays in and out: typed views, ragged (CSR) offsets and their checks.
+#pragma once
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace py = pybind11;
+
+namespace rranker {
+
+template <typename T>
+using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
+
+// A borrowed, read-only view of a one-dimensional array.
+template <typename T>
+struct View {
+  const T* data;
+  int64_t size;
+  const T& operator[](int64_t i) const { return data[i]; }
+};
+
+template <typename T>
+View<T> view(const Array<T>& array, const char* name) {
+  if (array.ndim() != 1) {
+    throw py::value_error(std::string(name) + " must be a one-dimensional array, not " +
+                          std::to_string(array.ndim()) + "-dimensional");
+  }
+  return {array.data(), static_cast<int64_t>(array.size())};
+}
+
+// Offsets of a ragged batch: offsets[i]..offsets[i+1] is row i. Checked once, trusted afterwards.
+struct Offsets {
+  const int64_t* data;
+  int64_t rows;
+  int64_t begin(int64_t i) const { return data[i]; }
+  int64_t end(int64_t i) const { return data[i + 1]; }
+  int64_t length(int64_t i) const { return data[i + 1] - data[i]; }
+  int64_t total() const { return data[rows]; }
+};
+
+inline Offsets offsets(const Array<int64_t>& array, int64_t values, const char* name) {
+  View<int64_t> o = view(array, name);
+  if (o.size < 1 || o[0] != 0 || o[o.size - 1] != values) {
+    throw py::value_error(std::string(name) + " must start at 0 and end at the number of values (" +
+                          std::to_string(values) + ")");
+  }
+  for (int64_t i = 0; i + 1 < o.size; ++i) {
+    if (o[i + 1] < o[i]) throw py::value_error(std::string(name) + " must never fall");
+  }
+  return {o.data, o.size - 1};
+}
+
+inline void same_rows(const Offsets& a, const Offsets& b, const char* what) {
+  if (a.rows != b.rows) {
+    throw py::value_error(std::string(what) + " must have as many rows as the other input: " +
+                          std::to_string(a.rows) + " and " + std::to_string(b.rows));
+  }
+}
+
+template <typename T>
+py::array_t<T> fresh(int64_t size) {
+  return py::array_t<T>(static_cast<py::ssize_t>(size));
+}
+
+template <typename T>
+py::array_t<T> copied(const std::vector<T>& values) {
+  py::array_t<T> out(static_cast<py::ssize_t>(values.size()));
+  if (!values.empty()) std::memcpy(out.mutable_data(), values.data(), values.size() * sizeof(T));
+  return out;
+}
+
+// One registration function per concept; module.cpp calls them all.
+void bind_permutation(py::module_& m);
+void bind_parse(py::module_& m);
+void bind_elimination(py::module_& m);
+void bind_plan(py::module_& m);
+void bind_rewards(py::module_& m);
+void bind_advantages(py::module_& m);
+void bind_judged(py::module_& m);
+void bind_measures(py::module_& m);
+void bind_trec(py::module_& m);
+void bind_significance(py::module_& m);
+
+}  // namespace rranker

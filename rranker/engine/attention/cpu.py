@@ -1,0 +1,187 @@
+"""Attention as a few dense SDPA pieces, merged by log-sum-exp: no T×T mask, no copy of a shared prefix.
+
+Each row attends in two parts. *Self*: its own chunk, causally; chunks of similar length run as one padded
+batch. *Shared*: the stored segments its chunk sees; all rows of chunks with the same visible set run as one
+call with the query heads of a KV head packed into rows, and small chunks of one query with differing sets
+(the copies of a speculated suffix) run as one masked call over the union of what they see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..plan import Ints, Plan
+from ..store import KVStore
+from .reference import ReferenceAttention
+from .writes import Index, StoreWrites, as_index
+
+_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+# A visible set with this many rows is worth a call of its own; fewer rows share one masked call.
+_OWN_CALL_ROWS = 64
+# Chunks share a padded batch while the shortest is at least this share of the longest.
+_PAD_LIMIT = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class _SelfPart:
+    """Chunks padded to one length: `gather` [batch * length] rows, of which `valid` land in `rows`."""
+
+    gather: Index
+    batch: int
+    valid: Tensor | None
+    rows: Index
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedPart:
+    """`rows` against the stored `keys`; `hidden` [rows, keys] marks the keys a row must not see."""
+
+    rows: Index
+    keys: Index
+    hidden: Tensor | None
+
+
+class _Step:
+    def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
+        self._plan, self._store, self._on = plan, store, on
+        self._writes = StoreWrites(plan, store, on)
+        self._self_parts = _self_parts(plan, on)
+        self._shared_parts = _shared_parts(plan, on)
+        self._span = int(plan.positions.max()) + 1
+        self._bias: dict[int, Tensor] = {}
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
+    ) -> Tensor:
+        if window is not None and window < self._span:
+            # Rare (a prompt longer than the model's sliding window): positions decide, the oracle knows how.
+            dense = ReferenceAttention().prepare(self._plan, self._store, self._on)
+            return dense(layer, query, key, value, scaling=scaling, window=window)
+        self._writes(layer, key, value)
+        heads, rows, size = query.shape[1:]
+        out = query.new_empty(rows, heads, size)
+        lse = torch.empty(rows, heads, dtype=torch.float32)
+        for part in self._self_parts:
+            self._attend_self(part, query[0], key[0], value[0], scaling, out, lse)
+        for place, shared in enumerate(self._shared_parts):
+            self._attend_shared(place, shared, layer, query[0], scaling, out, lse)
+        return out[None]
+
+    def _attend_self(
+        self, part: _SelfPart, query: Tensor, key: Tensor, value: Tensor, scaling: float, out: Tensor, lse: Tensor
+    ) -> None:
+        def padded(x: Tensor) -> Tensor:  # [heads, T, size] -> [batch, heads, length, size]
+            return x[:, part.gather].unflatten(1, (part.batch, -1)).transpose(0, 1)
+
+        mixed, norm = _flash(padded(query), padded(key), padded(value), 0.0, True, scale=scaling)
+        mixed = mixed.transpose(1, 2).flatten(0, 1)  # [batch * length, heads, size]
+        norm = norm.transpose(1, 2).flatten(0, 1)
+        if part.valid is not None:
+            mixed, norm = mixed[part.valid], norm[part.valid]
+        out[part.rows] = mixed
+        lse[part.rows] = norm.float()
+
+    def _attend_shared(
+        self, place: int, part: _SharedPart, layer: int, query: Tensor, scaling: float, out: Tensor, lse: Tensor
+    ) -> None:
+        keys, values = self._store.read(layer, part.keys)
+        heads, groups = keys.shape[0], query.shape[0] // keys.shape[0]
+        rows = query[:, part.rows]
+        count = rows.shape[1]
+        packed = rows.reshape(1, heads, groups * count, -1)
+        bias = None
+        if part.hidden is not None:
+            if place not in self._bias:
+                bias = torch.zeros(count, part.hidden.shape[1], dtype=query.dtype)
+                bias.masked_fill_(part.hidden, float("-inf"))
+                self._bias[place] = bias.repeat(groups, 1)[None, None]
+            bias = self._bias[place]
+        mixed, norm = _flash(packed, keys[None], values[None], 0.0, False, attn_mask=bias, scale=scaling)
+        mixed = mixed.reshape(heads * groups, count, -1).transpose(0, 1)
+        norm = norm.reshape(heads * groups, count).transpose(0, 1).float()
+        # softmax over both parts: weights exp(lse) of each, normalised
+        share = torch.sigmoid(norm - lse[part.rows])[..., None].to(out.dtype)
+        out[part.rows] = torch.lerp(out[part.rows], mixed, share)
+
+
+def _self_parts(plan: Plan, on: torch.device) -> list[_SelfPart]:
+    lengths = np.diff(plan.row_offsets)
+    order = np.argsort(-lengths, kind="stable")
+    parts, begin = [], 0
+    while begin < len(order):
+        longest = int(lengths[order[begin]])
+        end = begin + int(np.count_nonzero(lengths[order[begin:]] >= _PAD_LIMIT * longest))
+        chunks = np.sort(order[begin:end])
+        steps = np.arange(longest)
+        inside = steps[None, :] < lengths[chunks][:, None]
+        # A padded place repeats the chunk's last row: causality keeps it out of every real one.
+        gather = plan.row_offsets[chunks][:, None] + np.minimum(steps[None, :], lengths[chunks][:, None] - 1)
+        valid = None if inside.all() else torch.from_numpy(np.flatnonzero(inside)).to(on)
+        parts.append(
+            _SelfPart(as_index(gather.ravel(), on), len(chunks), valid, as_index(gather[inside], on))
+        )
+        begin = end
+    return parts
+
+
+def _shared_parts(plan: Plan, on: torch.device) -> list[_SharedPart]:
+    sets: dict[tuple[int, bytes], list[int]] = {}
+    for chunk in range(plan.chunks):
+        seen = plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]
+        if len(seen):
+            sets.setdefault((int(plan.owners[chunk]), seen.tobytes()), []).append(chunk)
+    parts: list[_SharedPart] = []
+    small: dict[int, list[int]] = {}
+    small_sets: dict[int, int] = {}
+    for (owner, _), chunks in sets.items():
+        rows = _rows(plan, chunks)
+        if len(rows) >= _OWN_CALL_ROWS:
+            parts.append(_SharedPart(as_index(rows, on), as_index(_slots(plan, _seen(plan, chunks[0])), on), None))
+        else:
+            small.setdefault(owner, []).extend(chunks)
+            small_sets[owner] = small_sets.get(owner, 0) + 1
+    for owner, chunks in small.items():
+        rows = _rows(plan, chunks)
+        if small_sets[owner] == 1:
+            union, hidden = _seen(plan, chunks[0]), None
+        else:
+            union = np.unique(np.concatenate([_seen(plan, chunk) for chunk in chunks]))
+            union = union[np.argsort(plan.segment_starts[union], kind="stable")]
+            hidden = torch.from_numpy(_hidden(plan, chunks, union)).to(on)
+        parts.append(_SharedPart(as_index(rows, on), as_index(_slots(plan, union), on), hidden))
+    return parts
+
+
+def _seen(plan: Plan, chunk: int) -> Ints:
+    return plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]
+
+
+def _rows(plan: Plan, chunks: list[int]) -> Ints:
+    return np.concatenate([np.arange(plan.row_offsets[c], plan.row_offsets[c + 1]) for c in chunks])
+
+
+def _slots(plan: Plan, segments: Ints) -> Ints:
+    starts, lengths = plan.segment_starts[segments], plan.segment_lengths[segments]
+    return np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
+
+
+def _hidden(plan: Plan, chunks: list[int], union: Ints) -> np.ndarray:
+    """Bool [rows of the chunks, keys of the union]: True where the row must not see the key."""
+    sees = np.zeros((len(chunks), len(union)), dtype=bool)
+    place = np.full(len(plan.segment_starts), -1, dtype=np.int64)
+    place[union] = np.arange(len(union))
+    for line, chunk in enumerate(chunks):
+        sees[line, place[_seen(plan, chunk)]] = True
+    by_key = np.repeat(~sees, plan.segment_lengths[union], axis=1)
+    return np.repeat(by_key, np.diff(plan.row_offsets)[chunks], axis=0)
+
+
+class CpuAttention:
+    """See `protocol.AttentionBackend`."""
+
+    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
+        return _Step(plan, store, on)

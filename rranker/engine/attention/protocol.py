@@ -1,0 +1,28 @@
+"""What an attention backend is: it prepares a plan once, then serves every layer of the forward pass."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, device
+
+from ..plan import Plan
+from ..store import KVStore
+
+
+class StepAttention(Protocol):
+    """One step, prepared. Called once per layer, in order."""
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
+    ) -> Tensor:
+        """Stores the rows' keys and values, then attends.
+
+        query: [1, q_heads, T, head_dim]; key, value: [1, kv_heads, T, head_dim], after RoPE. With `window`,
+        a row sees only keys fewer than `window` positions before it. Returns [1, T, q_heads, head_dim].
+        """
+        ...
+
+
+class AttentionBackend(Protocol):
+    def prepare(self, plan: Plan, store: KVStore, on: device) -> StepAttention: ...

@@ -1,0 +1,74 @@
+"""The oracle: one dense mask over all stored and own keys. Slow, plain, and easy to believe."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..plan import Ints, Plan
+from ..store import KVStore
+from .writes import StoreWrites
+
+
+def stored_keys(plan: Plan) -> tuple[Ints, Ints]:
+    """Slots of all segments of the plan, end to end, and the RoPE position of each."""
+    if not len(plan.segment_starts):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    starts, lengths, positions = plan.segment_starts, plan.segment_lengths, plan.segment_positions
+    slots = np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
+    return slots, np.concatenate([np.arange(p, p + n) for p, n in zip(positions, lengths, strict=True)])
+
+
+def dense_mask(plan: Plan, window: int | None) -> np.ndarray:
+    """Bool [T, stored + T]: may the row see the key? First the stored keys of `stored_keys`, then the rows' own."""
+    _, stored_positions = stored_keys(plan)
+    ends = np.cumsum(plan.segment_lengths)
+    begins = ends - plan.segment_lengths
+    stored = len(stored_positions)
+    mask = np.zeros((plan.rows, stored + plan.rows), dtype=bool)
+    for chunk in range(plan.chunks):
+        first, last = plan.row_offsets[chunk], plan.row_offsets[chunk + 1]
+        for segment in plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]:
+            mask[first:last, begins[segment] : ends[segment]] = True
+        own = np.tril(np.ones((last - first, last - first), dtype=bool))
+        mask[first:last, stored + first : stored + last] = own
+    if window is not None:
+        key_positions = np.concatenate([stored_positions, plan.positions])
+        mask &= plan.positions[:, None] - key_positions[None, :] < window
+    return mask
+
+
+class _Step:
+    def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
+        self._plan, self._store = plan, store
+        self._writes = StoreWrites(plan, store, on)
+        self._slots = torch.from_numpy(stored_keys(plan)[0]).to(on)
+        self._masks: dict[int | None, Tensor] = {}
+        self._on = on
+
+    def _mask(self, window: int | None) -> Tensor:
+        if window not in self._masks:
+            self._masks[window] = torch.from_numpy(dense_mask(self._plan, window)).to(self._on)
+        return self._masks[window]
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
+    ) -> Tensor:
+        self._writes(layer, key, value)
+        if len(self._slots):
+            stored_key, stored_value = self._store.read(layer, self._slots)
+            key = torch.cat([stored_key[None], key], dim=2)
+            value = torch.cat([stored_value[None], value], dim=2)
+        groups = query.shape[1] // key.shape[1]
+        key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+        scores = (query @ key.transpose(2, 3)).float() * scaling
+        scores = scores.masked_fill(~self._mask(window), float("-inf"))
+        return (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2)
+
+
+class ReferenceAttention:
+    """See `protocol.AttentionBackend`."""
+
+    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
+        return _Step(plan, store, on)

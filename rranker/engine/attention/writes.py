@@ -1,0 +1,34 @@
+"""Which rows of a step go to which slots of the store: worked out once, applied in every layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..plan import Ints, Plan
+from ..store import KVStore
+
+Index = Tensor | slice
+"""Rows or slots: a slice when they are contiguous (no copy), else an index tensor."""
+
+
+def as_index(values: Ints, on: torch.device) -> Index:
+    """`values` as a slice when they count up by one, else as a tensor on the device."""
+    if len(values) and values[-1] - values[0] == len(values) - 1 and bool(np.all(np.diff(values) == 1)):
+        return slice(int(values[0]), int(values[-1]) + 1)
+    return torch.from_numpy(np.ascontiguousarray(values)).to(on)
+
+
+class StoreWrites:
+    def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
+        rows = np.flatnonzero(plan.write_slots >= 0)
+        self._store = store
+        self._rows = as_index(rows, on) if len(rows) else None
+        self._slots = as_index(plan.write_slots[rows], on) if len(rows) else None
+
+    def __call__(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """key, value: [1, kv_heads, T, head_dim]."""
+        if self._rows is None or self._slots is None:
+            return
+        self._store.write(layer, self._slots, key[0][:, self._rows], value[0][:, self._rows])

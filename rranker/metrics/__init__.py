@@ -1,0 +1,53 @@
+"""Ranking measures that equal trec_eval's, TREC files, and paired tests.
+
+>>> from rranker.metrics import evaluate
+>>> evaluate("qrels.txt", "run.txt.gz", ["nDCG@10", "RR", "AP", "R@100"])  # doctest: +SKIP
+"""
+
+from rranker.metrics.average_precision import AP
+from rranker.metrics.bpref import Bpref
+from rranker.metrics.counts import NumQ, NumRel, NumRelRet, NumRet
+from rranker.metrics.err import ERR
+from rranker.metrics.evaluate import Evaluation, evaluate
+from rranker.metrics.hit import Hit
+from rranker.metrics.inputs import Columns
+from rranker.metrics.measure import Measure, Ranked
+from rranker.metrics.names import parse_measure
+from rranker.metrics.ndcg import nDCG
+from rranker.metrics.precision import P
+from rranker.metrics.rbp import RBP
+from rranker.metrics.recall import R
+from rranker.metrics.reciprocal_rank import RR
+from rranker.metrics.significance import Comparison, paired_bootstrap, paired_randomisation
+from rranker.metrics.success import Success
+from rranker.metrics.trec import read_qrels, read_run, write_qrels, write_run
+
+__all__ = [
+    "AP",
+    "ERR",
+    "RBP",
+    "RR",
+    "Bpref",
+    "Columns",
+    "Comparison",
+    "Evaluation",
+    "Hit",
+    "Measure",
+    "NumQ",
+    "NumRel",
+    "NumRelRet",
+    "NumRet",
+    "P",
+    "R",
+    "Ranked",
+    "Success",
+    "evaluate",
+    "nDCG",
+    "paired_bootstrap",
+    "paired_randomisation",
+    "parse_measure",
+    "read_qrels",
+    "read_run",
+    "write_qrels",
+    "write_run",
+]

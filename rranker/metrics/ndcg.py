@@ -1,0 +1,49 @@
+"""Normalised discounted cumulative gain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from rranker import _C
+from rranker.metrics.measure import Floats, Measure, Ranked
+
+
+@dataclass(frozen=True)
+class nDCG(Measure):
+    """DCG@k / ideal DCG@k, with DCG@k = sum over ranks i <= k of gain(level_i) / log2(i + 1).
+
+    `gains`: "linear" (the level; Jarvelin and Kekalainen 2002, trec_eval's `ndcg` and `ndcg_cut`), "exp"
+    (2^level - 1; Burges et al. 2005), or a dict of gains by level; levels it leaves out keep their own value,
+    as in trec_eval's `-m ndcg.1=3,2=9`. Unjudged documents gain nothing. 0 where nothing can be gained.
+
+    trec_eval sorts custom gains by their difference cut to an integer, so gains less than 1 apart may come in
+    the wrong order there; here the ideal is always the true one.
+    """
+
+    gains: Literal["linear", "exp"] | tuple[tuple[int, float], ...] | Mapping[int, float] = "linear"
+    label: ClassVar[str] = "nDCG"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.gains, Mapping):  # kept hashable
+            object.__setattr__(self, "gains", tuple(sorted(self.gains.items())))
+        elif isinstance(self.gains, str) and self.gains not in ("linear", "exp"):
+            raise ValueError(f'gains is "linear", "exp" or a dict of gains by level, not {self.gains!r}')
+        if any(level < 0 for level, _ in self._pairs()):
+            raise ValueError("gains can only be given to levels of 0 and above")
+
+    def _pairs(self) -> tuple[tuple[int, float], ...]:
+        if isinstance(self.gains, str):
+            return ()
+        return tuple(self.gains.items()) if isinstance(self.gains, Mapping) else self.gains
+
+    def compute(self, ranked: Ranked, level: int) -> Floats:
+        pairs = self._pairs()
+        table = np.arange(max((at for at, _ in pairs), default=-1) + 1, dtype=np.float64)
+        for at, gain in pairs:
+            table[at] = gain
+        return _C.ndcg(*ranked.arrays, self.cutoff, table, self.gains == "exp")

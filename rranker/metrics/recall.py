@@ -1,0 +1,26 @@
+"""Recall."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rranker import _C
+from rranker.metrics.measure import Floats, Measure, Ranked
+
+
+@dataclass(frozen=True)
+class R(Measure):
+    """Relevant documents within k, divided by all relevant ones; 0 when there are none.
+
+    trec_eval's `recall`; without a cutoff its `set_recall`.
+    """
+
+    label: ClassVar[str] = "R"
+
+    def compute(self, ranked: Ranked, level: int) -> Floats:
+        relevant = _C.relevant_count(*ranked.arrays, level)
+        found = _C.found_within(*ranked.arrays, self.cutoff, level)
+        return np.divide(found, relevant, out=np.zeros_like(found), where=relevant > 0)

@@ -1,0 +1,178 @@
+"""Permutations: read one from a model's text, repair it, and compare two.
+
+An *order* lists items best first: `order[r]` is the item (from 0) at rank r. The comparisons take two orders
+of
+the same items, or a ragged batch of them as flat arrays with CSR `offsets`, and then return one value a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rranker import _C
+from rranker.types import Repair
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_MESSAGES = {
+    "unclosed_think": "the thought was never closed; what it says was read as the answer",
+    "unclosed_answer": "the answer was never closed; it was read to the end",
+    "full_width": "full-width characters were read as their plain forms",
+    "zero_based": "the ids count from 0; each was moved up by one",
+    "prose": "other text stands before the list and was passed over",
+    "unparsed": "no id of any candidate was found; the fallback order stands",
+    "out_of_range": "id {value} names no candidate and was dropped",
+    "repeated": "candidate {value} was named again; the first mention counts",
+    "missing": "candidate {value} was not named and was appended",
+    "substring": "candidate {value} was matched by part of its text",
+    "closest": "candidate {value} was matched as the closest text",
+}
+_OF_CANDIDATE = ("repeated", "missing", "substring", "closest")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A full permutation read from text. The first `listed` places were named by the model, the rest
+    appended."""
+
+    order: tuple[int, ...]
+    listed: int
+    repairs: tuple[Repair, ...]
+
+    def count(self, kind: str) -> int:
+        """How many repairs of one kind (`repeated`, `missing`, `out_of_range`, ...)."""
+        return sum(repair.kind == kind for repair in self.repairs)
+
+
+def parse(
+    text: str | bytes,
+    n: int,
+    *,
+    base: int = 1,
+    candidates: Sequence[str] | None = None,
+    fallback: ArrayLike | None = None,
+) -> Parsed:
+    """Reads a ranking of `n` candidates from a model's text; always a full permutation, never an error.
+
+    Understood: `[3] > [1] > [2]`, one id a line, numbering (`1. [3]`), JSON lists, letters, full-width
+    digits,
+    prose around the list, thoughts (`<think>…</think>`, also unclosed) and `<answer>…</answer>`. With
+    `candidates` their own texts count too: whole lines, then substrings, then the closest by shared bigrams.
+    Where several lists stand in the text, the one with most distinct ids is taken, and of equals the last.
+    Numbers count from `base`. What is missing follows in the order of `fallback` (default: input order).
+    Each repair is reported; its `index` is the candidate it concerns. The time is linear in the text's
+    length.
+
+    >>> parse("I prefer [3] > [1] > [3]", 3).order
+    (2, 0, 1)
+    """
+    order, listed, notes = _C.parse_permutation(
+        _encode(text),
+        n,
+        base,
+        None if candidates is None else [_encode(c) for c in candidates],
+        None if fallback is None else _ints(fallback, "fallback"),
+    )
+    return Parsed(tuple(order.tolist()), listed, tuple(_repair(kind, value) for kind, value in notes))
+
+
+def parse_choice(
+    text: str | bytes, n: int, *, base: int = 1, candidates: Sequence[str] | None = None
+) -> tuple[int | None, tuple[Repair, ...]]:
+    """The one candidate a text names (the first, when it names several), or None; with the repairs it
+    took."""
+    parsed = parse(text, n, base=base, candidates=candidates)
+    repairs = tuple(repair for repair in parsed.repairs if repair.kind != "missing")
+    return (parsed.order[0] if parsed.listed else None), repairs
+
+
+def _repair(kind: str, value: int) -> Repair:
+    return Repair(kind, _MESSAGES[kind].format(value=value), value if kind in _OF_CANDIDATE else None)
+
+
+def _encode(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+
+
+def _ints(values: ArrayLike, name: str) -> Ints:
+    array = np.asarray(values)
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name} must hold integers, not {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def _batch(values: ArrayLike, offsets: ArrayLike | None, name: str) -> tuple[Ints, Ints]:
+    flat = _ints(values, name)
+    return flat, np.array([0, flat.size]) if offsets is None else _ints(offsets, "offsets")
+
+
+def invert(order: ArrayLike, offsets: ArrayLike | None = None) -> Ints:
+    """The inverse: `invert(order)[item]` is the rank of `item`."""
+    return _C.invert(*_batch(order, offsets, "order"))
+
+
+def compose(first: ArrayLike, second: ArrayLike, offsets: ArrayLike | None = None) -> Ints:
+    """`compose(first, second)[i] = first[second[i]]`: `second` re-orders the places of `first`."""
+    flat, ends = _batch(first, offsets, "first")
+    return _C.compose(flat, _ints(second, "second"), ends)
+
+
+@overload
+def inversions(order: ArrayLike, offsets: None = None) -> int: ...
+@overload
+def inversions(order: ArrayLike, offsets: ArrayLike) -> Ints: ...
+def inversions(order: ArrayLike, offsets: ArrayLike | None = None) -> int | Ints:
+    """Pairs that stand in falling order: |{i < j : order[i] > order[j]}|, in O(n log n)."""
+    result = _C.inversions(*_batch(order, offsets, "order"))
+    return int(result[0]) if offsets is None else result
+
+
+@overload
+def kendall_tau(a: ArrayLike, b: ArrayLike, offsets: None = None) -> float: ...
+@overload
+def kendall_tau(a: ArrayLike, b: ArrayLike, offsets: ArrayLike) -> Floats: ...
+def kendall_tau(a: ArrayLike, b: ArrayLike, offsets: ArrayLike | None = None) -> float | Floats:
+    """Kendall's tau of two orders: (concordant - discordant pairs) / all pairs (Kendall 1938).
+
+    1 for equal orders, -1 for reversed ones; 1 for fewer than two items.
+    """
+    flat, ends = _batch(a, offsets, "a")
+    result = _C.kendall_tau(flat, _ints(b, "b"), ends)
+    return float(result[0]) if offsets is None else result
+
+
+@overload
+def spearman(a: ArrayLike, b: ArrayLike, offsets: None = None) -> float: ...
+@overload
+def spearman(a: ArrayLike, b: ArrayLike, offsets: ArrayLike) -> Floats: ...
+def spearman(a: ArrayLike, b: ArrayLike, offsets: ArrayLike | None = None) -> float | Floats:
+    """Spearman's rho of two orders: 1 - 6 sum(d^2) / (n (n^2 - 1)), d the difference of ranks (Spearman
+    1904).
+
+    1 for fewer than two items.
+    """
+    flat, ends = _batch(a, offsets, "a")
+    result = _C.spearman(flat, _ints(b, "b"), ends)
+    return float(result[0]) if offsets is None else result
+
+
+@overload
+def rbo(a: ArrayLike, b: ArrayLike, offsets: None = None, *, p: float = 0.9) -> float: ...
+@overload
+def rbo(a: ArrayLike, b: ArrayLike, offsets: ArrayLike, *, p: float = 0.9) -> Floats: ...
+def rbo(a: ArrayLike, b: ArrayLike, offsets: ArrayLike | None = None, *, p: float = 0.9) -> float | Floats:
+    """Rank-biased overlap, extrapolated (Webber, Moffat and Zobel 2010, eq. 23), of two orders of the same
+    items.
+
+    (1 - p) sum over d of p^(d-1) A_d, plus p^n A_n, where A_d is the share of the top d that both orders
+    hold.
+    """
+    flat, ends = _batch(a, offsets, "a")
+    result = _C.rbo(flat, _ints(b, "b"), ends, p)
+    return float(result[0]) if offsets is None else result

@@ -1,0 +1,47 @@
+"""Identifiers: short labels that are one token each in the model's vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from string import ascii_lowercase, ascii_uppercase, digits
+
+from .encoding import TextEncoder
+
+
+def labels() -> Iterator[str]:
+    """A … Z, then a … z, AA … ZZ, digits and longer mixes: the shortest and plainest first."""
+    yield from ascii_uppercase
+    yield from ascii_lowercase
+    yield from map("".join, product(ascii_uppercase, repeat=2))
+    yield from digits
+    yield from map("".join, product(ascii_lowercase, repeat=2))
+    yield from map("".join, product(ascii_uppercase, repeat=3))
+
+
+class Identifiers:
+    """Token ids of labels, found by trying: a number, or a letter, need not be one token."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+        self._source = labels()
+        self._found: list[int] = []
+        self._seen: set[int] = set()
+
+    def first(self, n: int) -> tuple[int, ...]:
+        """The first `n` distinct single-token labels.
+
+        Raises ValueError when the vocabulary has fewer; then rank fewer candidates at once.
+        """
+        while len(self._found) < n:
+            label = next(self._source, None)
+            if label is None:
+                raise ValueError(
+                    f"this model's vocabulary has only {len(self._found)} single-token labels, {n} candidates "
+                    "need one each: rank fewer candidates at once, or use a model with a pointer head"
+                )
+            index = self._encoder.single_token(label)
+            if index is not None and index not in self._seen:
+                self._seen.add(index)
+                self._found.append(index)
+        return tuple(self._found[:n])

@@ -1,0 +1,173 @@
+"""Rewards, returns and advantages for groups of rollouts, ragged batches in CSR form.
+
+An *episode* is one rollout: the relevance of its candidates, and the candidate excluded in each round (from
+0;
+-1, or one that is gone already, stands for an answer that names no living candidate). Row e of a batch is
+`values[offsets[e]:offsets[e + 1]]`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rranker import _C
+
+Floats = NDArray[np.float64]
+
+
+def _floats(values: ArrayLike) -> Floats:
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def _ints(values: ArrayLike, name: str) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name} must hold integers, not {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def ragged(rows: Sequence[Sequence[float]]) -> tuple[Floats, NDArray[np.int64]]:
+    """Rows of different lengths as (values, offsets)."""
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    values = [value for row in rows for value in row]
+    return np.array(values, dtype=np.float64), offsets
+
+
+def step_rewards(
+    relevance: ArrayLike,
+    relevance_offsets: ArrayLike,
+    exclusions: ArrayLike,
+    exclusion_offsets: ArrayLike,
+    *,
+    hit: float = 1.0,
+    miss: float = 0.0,
+    invalid: float = -0.5,
+    gold: float | None = None,
+) -> Floats:
+    """The step reward of R1-Ranker (arXiv 2506.21638): one number an exclusion.
+
+    `hit` when a negative goes, `miss` when a gold candidate goes, `invalid` when the answer names nobody
+    alive.
+    Gold is relevance >= `gold`; by default the list's best level, so that tied golds are all gold.
+    """
+    return _C.step_rewards(
+        _floats(relevance),
+        _ints(relevance_offsets, "relevance_offsets"),
+        _ints(exclusions, "exclusions"),
+        _ints(exclusion_offsets, "exclusion_offsets"),
+        hit,
+        miss,
+        invalid,
+        math.nan if gold is None else gold,
+    )
+
+
+def graded_rewards(
+    relevance: ArrayLike,
+    relevance_offsets: ArrayLike,
+    exclusions: ArrayLike,
+    exclusion_offsets: ArrayLike,
+    *,
+    k: int | None = None,
+    exponential: bool = False,
+    invalid: float = -0.5,
+) -> Floats:
+    """Graded step reward: the change in the best NDCG@k still reachable.
+
+    r_t = best_t - best_{t-1}, where best_t ranks the living by falling relevance above the excluded (last out
+    first). Each is 0 or less, 0 when nothing was given away, and an episode's sum is final NDCG@k - 1.
+    """
+    return _C.graded_rewards(
+        _floats(relevance),
+        _ints(relevance_offsets, "relevance_offsets"),
+        _ints(exclusions, "exclusions"),
+        _ints(exclusion_offsets, "exclusion_offsets"),
+        _cutoff(k),
+        exponential,
+        invalid,
+    )
+
+
+def listing_rewards(
+    relevance: ArrayLike,
+    relevance_offsets: ArrayLike,
+    listed: ArrayLike,
+    listed_offsets: ArrayLike,
+    *,
+    k: int | None = 10,
+    exponential: bool = False,
+    coverage_weight: float = 0.5,
+) -> Floats:
+    """DRanker's reward, one number an episode: NDCG@k of the list, less `coverage_weight` x the share not
+    listed.
+
+    `listed` holds the ids as the model gave them (see `permutations.parse`); repeated and out-of-range ids
+    take
+    no rank. NDCG's ideal is that of the whole list, so leaving a relevant candidate out costs twice.
+    """
+    return _C.listing_rewards(
+        _floats(relevance),
+        _ints(relevance_offsets, "relevance_offsets"),
+        _ints(listed, "listed"),
+        _ints(listed_offsets, "listed_offsets"),
+        _cutoff(k),
+        exponential,
+        coverage_weight,
+    )
+
+
+def format_scores(responses: Sequence[str], *, prefilled: bool = False) -> Floats:
+    """1 for each response that is one thought, then one non-empty answer, and nothing else; 0 otherwise.
+
+    Give the responses alone, never prompt + response: tags of the prompt's own instructions must not count.
+    `prefilled`: the prompt already ends in `<think>`, so the response starts inside the thought.
+    """
+    if isinstance(responses, str):
+        raise TypeError("format_scores takes a list of responses; wrap a single one in a list")
+    return _C.format_scores([r.encode("utf-8", "replace").decode() for r in responses], prefilled)
+
+
+def returns(rewards: ArrayLike, offsets: ArrayLike, *, gamma: float = 1.0) -> Floats:
+    """Discounted returns G_t = r_t + gamma G_{t+1} within each episode."""
+    return _C.returns(_floats(rewards), _ints(offsets, "offsets"), gamma)
+
+
+def group_advantages(
+    values: ArrayLike,
+    offsets: ArrayLike,
+    group_offsets: ArrayLike,
+    *,
+    baseline: Literal["step", "group"] = "step",
+    scale: bool = True,
+    epsilon: float = 1e-4,
+) -> Floats:
+    """Advantages relative to the group, (episodes x longest episode); steps that were not taken are 0.
+
+    `values` are rewards or returns per decision; `group_offsets` cuts the episodes into groups that answer
+    the
+    same query. (value - mean) / (std + epsilon) over the group's decisions at the same step ("step"), or over
+    all of the group's decisions ("group": with one decision an episode this is GRPO's, arXiv 2402.03300, with
+    the population deviation). `scale=False` leaves the division out (Dr. GRPO, arXiv 2503.20783).
+    """
+    if baseline not in ("step", "group"):
+        raise ValueError(f'baseline is "step" or "group", not {baseline!r}')
+    return _C.group_advantages(
+        _floats(values),
+        _ints(offsets, "offsets"),
+        _ints(group_offsets, "group_offsets"),
+        baseline == "step",
+        scale,
+        epsilon,
+    )
+
+
+def _cutoff(k: int | None) -> int:
+    if k is not None and k < 1:
+        raise ValueError(f"the cutoff k must be at least 1, or None for the whole list, not {k}")
+    return k or 0

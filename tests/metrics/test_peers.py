@@ -1,0 +1,123 @@
+"""Equality with pytrec_eval and ir-measures on random ragged runs full of ties."""
+
+import random
+
+import ir_measures
+import plain
+import pytest
+import pytrec_eval
+from ir_measures.providers.gdeval_provider import GdevalProvider
+
+from rranker.metrics import evaluate
+
+MEASURES = [
+    "map",
+    "recip_rank",
+    "bpref",
+    "ndcg",
+    "P_5",
+    "recall_10",
+    "ndcg_cut_10",
+    "map_cut_10",
+    "success_5",
+]
+MEASURES += ["num_ret", "num_rel_ret"]
+
+
+def random_run(seed, levels=(-1, 0, 0, 1, 2, 3)):
+    rng = random.Random(seed)
+    docs = [f"d{i}" for i in range(60)] + [f"é{i}" for i in range(5)] + ["z", "aa", "日本"]
+    qrels, run = {}, {}
+    for query in range(rng.randint(1, 6)):
+        judged = rng.sample(docs, rng.randint(1, 40))
+        qrels[f"q{query}"] = {doc: rng.choice(levels) for doc in judged}
+        found = rng.sample(docs, rng.randint(1, len(docs)))
+        step = rng.choice([1, 0.25, 1e-3, 1e-9])  # the last ties in single precision only
+        run[f"q{query}"] = {doc: 1.0 + step * rng.randint(0, 8) for doc in found}
+    return qrels, run
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_pytrec_eval(level):
+    """200 runs, every query, every measure, exactly the same doubles."""
+    for seed in range(200):
+        # pytrec_eval takes no negative levels
+        qrels, run = random_run(seed, levels=(0, 0, 1, 2, 3))
+        theirs = pytrec_eval.RelevanceEvaluator(
+            qrels,
+            {
+                "map",
+                "recip_rank",
+                "bpref",
+                "ndcg",
+                "P.5",
+                "recall.10",
+                "ndcg_cut.10",
+                "map_cut.10",
+                "success.5",
+            }
+            | {"num_ret", "num_rel_ret"},
+            relevance_level=level,
+        ).evaluate(run)
+        ours = evaluate(qrels, run, MEASURES, relevance_level=level)
+        for name in MEASURES:
+            assert ours.per_query(name) == {q: theirs[q][name] for q in qrels}, (seed, name)
+
+
+def test_ir_measures():
+    names = [
+        "nDCG@5",
+        "AP",
+        "AP(rel=2)",
+        "RR(rel=2)",
+        "P(rel=2)@3",
+        "R(rel=2)@7",
+        "Success(rel=3)@4",
+        "Bpref",
+    ]
+    measures = [ir_measures.parse_measure(name) for name in names]
+    for seed in range(0, 200, 5):
+        qrels, run = random_run(seed, levels=(0, 0, 1, 2, 3))
+        ours = evaluate(qrels, run, names)
+        for value in ir_measures.iter_calc(measures, qrels, run):
+            name = names[measures.index(value.measure)]
+            assert ours.per_query(name)[value.query_id] == pytest.approx(value.value, abs=1e-12), (seed, name)
+
+
+def test_gdeval():
+    """ERR and exponential nDCG of TREC's own script, which prints 5 decimals."""
+    provider = GdevalProvider()
+    try:
+        provider.initialize()
+    except RuntimeError as error:
+        pytest.skip(f"gdeval needs perl: {error}")
+    wanted = [ir_measures.ERR @ 7, ir_measures.nDCG(dcg="exp-log2") @ 7]
+    for seed in range(8):
+        qrels, run = random_run(seed, levels=(0, 1, 2, 3, 4))
+        # it wants numbers for topics; keep scores apart in every precision
+        qrels = {q[1:]: docs for q, docs in qrels.items()}
+        run = {q[1:]: {d: round(s, 3) for d, s in docs.items()} for q, docs in run.items()}
+        ours = evaluate(qrels, run, ["ERR@7", "nDCG(gains=exp)@7"])
+        for value in provider.iter_calc(wanted, qrels, run):
+            name = "ERR@7" if "ERR" in str(value.measure) else "nDCG(gains=exp)@7"
+            assert ours.per_query(name)[value.query_id] == pytest.approx(value.value, abs=6e-6), (seed, name)
+
+
+def test_plain_twins():
+    """Measures that pytrec_eval lacks, negative levels included."""
+    names = ["nDCG@6", "nDCG(gains=exp)@6", "ERR@9", "RBP(p=0.7)", "RR@3"]
+    for seed in range(200):
+        qrels, run = random_run(seed)
+        ours = evaluate(qrels, run, names, precision="double")
+        for query, docs in run.items():
+            expected = [
+                plain.ndcg(qrels[query], docs, 6),
+                plain.ndcg(qrels[query], docs, 6, lambda x: 2.0**x - 1),
+                plain.err(qrels[query], docs, 9),
+                plain.rbp(qrels[query], docs, 0.7),
+                plain.reciprocal_rank(qrels[query], docs, 3),
+            ]
+            assert [ours.per_query(n)[query] for n in names] == pytest.approx(expected, abs=1e-12), (
+                seed,
+                query,
+            )

@@ -1,0 +1,121 @@
+"""Rewards, returns and advantages against plain twins and by hand."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rranker import rewards
+
+sys.path.insert(0, str(Path(__file__).parent / "csrc"))
+import twins
+
+episode = st.lists(st.integers(0, 3), min_size=1, max_size=9).flatmap(
+    lambda rel: st.tuples(st.just(rel), st.lists(st.integers(-1, len(rel)), max_size=10))
+)
+
+
+def ints(rows):
+    values, offsets = rewards.ragged(rows)
+    return values.astype(np.int64), offsets
+
+
+def test_step_rewards_follow_the_paper():
+    relevance = rewards.ragged([[0, 1, 0, 0], [2, 2, 0], [0, 0]])
+    got = rewards.step_rewards(*relevance, *ints([[0, 1, 9, 0], [0, 1, 2], [0]]))
+    #       negative, gold, not in the list, gone already; both tied golds; nothing is gold
+    assert got.tolist() == [1.0, 0.0, -0.5, -0.5, 0.0, 0.0, 1.0, 1.0]
+
+
+def test_a_gold_level_can_be_given():
+    got = rewards.step_rewards(*rewards.ragged([[3, 1, 0]]), *ints([[1, 0]]), gold=1)
+    assert got.tolist() == [0.0, 0.0]
+
+
+@given(st.lists(episode, min_size=1, max_size=5), st.sampled_from([None, 1, 3, 10]))
+def test_graded_rewards_equal_the_twin(batch, k):
+    relevance, exclusions = rewards.ragged([r for r, _ in batch]), ints([e for _, e in batch])
+    got = rewards.graded_rewards(*relevance, *exclusions, k=k)
+    expected = [x for rel, ex in batch for x in twins.graded_rewards(rel, ex, k, -0.5)]
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+def test_graded_rewards_sum_to_the_loss_in_ndcg():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        rel = rng.integers(0, 4, size=12)
+        gone = rng.permutation(12)
+        got = rewards.graded_rewards(rel, [0, 12], gone, [0, 12], k=5)
+        final = twins.dcg(rel[gone[::-1]].tolist(), 5) / twins.dcg(sorted(rel.tolist(), reverse=True), 5)
+        assert got.max() <= 1e-15
+        assert got.sum() == pytest.approx(final - 1)
+
+
+@given(st.lists(episode, min_size=1, max_size=5), st.sampled_from([None, 2, 10]))
+def test_listing_rewards_equal_the_twin(batch, k):
+    relevance, listed = rewards.ragged([r for r, _ in batch]), ints([e for _, e in batch])
+    got = rewards.listing_rewards(*relevance, *listed, k=k, coverage_weight=0.3)
+    np.testing.assert_allclose(got, [twins.listing_reward(r, e, k, 0.3) for r, e in batch], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "prefilled", "score"),
+    [
+        ("<think>a</think><answer>b</answer>", False, 1),
+        ("a</think>\n<answer>b</answer>\n", True, 1),
+        ("<think>a</think><answer> </answer>", False, 0),
+        ("<think>a<answer>b</answer>", False, 0),
+        ("<think>a</think><answer>b", False, 0),
+        ("<think>a</think><answer>b</answer> more", False, 0),
+        ("<think>a</think> so <answer>b</answer>", False, 0),
+        ("<think>a</think><answer>b</answer><answer>c</answer>", False, 0),
+        ("<think>a</think><answer>b</answer>", True, 0),
+        ("hello <think>a</think><answer>b</answer>", False, 0),
+        ("<answer>b</answer><think>a</think>", False, 0),
+        ("</think><think><answer>b</answer>", False, 0),
+        ("", False, 0),
+    ],
+)
+def test_format(text, prefilled, score):
+    assert rewards.format_scores([text], prefilled=prefilled).tolist() == [score]
+
+
+def test_returns():
+    got = rewards.returns([1, 2, 3, 5], [0, 3, 3, 4], gamma=0.5)
+    assert got.tolist() == [1 + 1 + 0.75, 2 + 1.5, 3, 5]
+
+
+@given(st.lists(st.lists(st.floats(-3, 3), max_size=5), min_size=1, max_size=8), st.booleans(), st.booleans())
+def test_group_advantages_equal_the_twin(rows, by_step, scale):
+    values, offsets = rewards.ragged(rows)
+    cut = len(rows) // 2
+    got = rewards.group_advantages(
+        values, offsets, [0, cut, len(rows)], baseline="step" if by_step else "group", scale=scale
+    )
+    steps = max(len(r) for r in rows)
+    expected = np.zeros((len(rows), steps))
+    for first, last in ((0, cut), (cut, len(rows))):
+        for e in range(first, last):
+            for t in range(len(rows[e])):
+                group = rows[first:last]
+                pool = [r[t] for r in group if t < len(r)] if by_step else [x for r in group for x in r]
+                centred = rows[e][t] - np.mean(pool)
+                expected[e, t] = centred / (np.std(pool) + 1e-4) if scale else centred
+    np.testing.assert_allclose(got, expected, atol=1e-9)
+
+
+def test_one_decision_an_episode_is_grpo():
+    got = rewards.group_advantages([1.0, 0.0, 0.0, 1.0], [0, 1, 2, 3, 4], [0, 4], baseline="group", epsilon=0)
+    assert got.tolist() == [[1.0], [-1.0], [-1.0], [1.0]]
+
+
+def test_wrong_input_says_what_to_do():
+    with pytest.raises(TypeError, match="exclusions must hold integers"):
+        rewards.step_rewards([1.0], [0, 1], [0.5], [0, 1])
+    with pytest.raises(ValueError, match="as many rows"):
+        rewards.step_rewards([1.0], [0, 1], [0], [0, 0, 1])
+    with pytest.raises(TypeError, match="wrap a single one"):
+        rewards.format_scores("text")

@@ -1,0 +1,67 @@
+"""Tiny models and hand-made cases: nothing here needs the data folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rranker.data import Case
+from rranker.prompts.compact import CompactDialect
+from rranker.prompts.encoding import TextEncoder
+from rranker.training.config import ModelConfig
+from rranker.training.tokenizer import train_tokenizer
+
+_TEXT = "red green blue fox dog cat river stone quick slow tall bright 1995 (II) l'été naïve über straße"
+WORDS = _TEXT.split()
+    "red",
+    "green",
+    "blue",
+    "fox",
+    "dog",
+    "cat",
+    "river",
+    "stone",
+    "quick",
+    "slow",
+    "tall",
+    "bright",
+    "1995",
+    "(II)",
+    "l'été",
+    "naïve",
+    "über",
+    "straße",
+]
+
+
+def make_case(rng: np.random.Generator, n: int, task: str = "passage") -> Case:
+    texts = [" ".join(rng.choice(WORDS, size=rng.integers(1, 7))) for _ in range(n)]
+    query = " ".join(rng.choice(WORDS, size=rng.integers(1, 9)))
+    grades = [0.0] * n
+    grades[int(rng.integers(n))] = 1.0
+    return Case(task, [query, query] if task == "recommendation" else query, None, texts, grades, query)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    return train_tokenizer([" ".join(WORDS)] * 20, 320)
+
+
+@pytest.fixture(scope="session")
+def dialect(tokenizer: Any) -> CompactDialect:
+    return CompactDialect(TextEncoder(tokenizer))
+
+
+@pytest.fixture
+def tiny() -> ModelConfig:
+    return ModelConfig(
+        vocab_size=320,
+        hidden_size=32,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+    )

@@ -1,0 +1,120 @@
+"""The packed three-piece forward must be the dense 4-D-mask forward, values and gradients."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from rranker.prompts.compact import CompactDialect
+from rranker.training.batch import COPIES, Batch, alive_sets, training_batch
+from rranker.training.config import ModelConfig
+from rranker.training.layout import Layout
+from rranker.training.loss import ranking_loss, targets
+from rranker.training.model import build_model
+from tests.training.conftest import make_case
+
+
+def make_batch(dialect: CompactDialect, sizes: tuple[int, ...], seed: int) -> Batch:
+    rng = np.random.default_rng(seed)
+    cases = [make_case(rng, n) for n in sizes]
+    return training_batch(dialect, cases, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6)
+
+
+def dense_mask(layout: Layout) -> torch.Tensor:
+    """[1, 1, T, T]: 0 where a row may see a column, written down from the rules and nothing else."""
+    size = len(layout.ids)
+    seen = torch.eye(size, dtype=torch.bool)
+    for b in range(len(layout.prefix)):
+        prefix = layout.prefix[b][layout.prefix_valid[b]]
+        candidates = [c[ok] for c, ok in zip(layout.candidates[b], layout.candidates_valid[b], strict=True)]
+        for i, row in enumerate(prefix):
+            seen[row, prefix[: i + 1]] = True
+        for candidate in candidates:
+            for i, row in enumerate(candidate):
+                seen[row, prefix] = True
+                seen[row, candidate[: i + 1]] = True
+        for row, alive in zip(layout.suffix[b], layout.alive[b], strict=True):
+            seen[row, prefix] = True
+            for candidate in (c for c, lives in zip(candidates, alive, strict=True) if lives):
+                seen[row, candidate] = True
+    return torch.zeros(1, 1, size, size).masked_fill_(~seen, torch.finfo(torch.float32).min)
+
+
+@pytest.mark.parametrize("sizes", [(5,), (3, 7, 2), (4, 4)])
+def test_block_forward_and_gradients_equal_the_dense_mask(
+    dialect: CompactDialect, tiny: ModelConfig, sizes: tuple[int, ...]
+) -> None:
+    model = build_model(tiny)
+    batch = make_batch(dialect, sizes, seed=len(sizes))
+    layout = batch.layout
+    dense = copy.deepcopy(model)
+    dense.lm.set_attn_implementation("eager")
+
+    packed_hidden = model.hidden(layout)
+    dense_hidden = dense.lm.model(
+        input_ids=layout.ids[None],
+        position_ids=layout.positions[None],
+        attention_mask=dense_mask(layout),
+        use_cache=False,
+    ).last_hidden_state[0]
+    torch.testing.assert_close(packed_hidden, dense_hidden, atol=1e-5, rtol=0)
+
+    wanted = targets(batch.task, batch.grades, layout.alive)
+    ranking_loss(model.fitness(packed_hidden, layout), wanted).backward()
+    ranking_loss(dense.fitness(dense_hidden, layout), wanted).backward()
+    for (name, one), other in zip(model.named_parameters(), dense.parameters(), strict=True):
+        assert one.grad is not None, name
+        assert other.grad is not None, name
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_every_token_is_used_once_and_positions_follow_the_rule(dialect: CompactDialect) -> None:
+    layout = make_batch(dialect, (3, 6), seed=3).layout
+    rows = torch.cat(
+        [
+            layout.prefix[layout.prefix_valid],
+            layout.candidates[layout.candidates_valid],
+            layout.suffix.flatten(),
+        ]
+    )
+    assert sorted(rows.tolist()) == list(range(len(layout.ids)))
+    for b, valid in enumerate(layout.candidates_valid):
+        p = int(layout.prefix_valid[b].sum())
+        first = layout.positions[layout.candidates[b, :, 0][valid[:, 0]]]
+        assert set(first.tolist()) == {p}
+        longest = int(valid.sum(-1).max())
+        assert set(layout.positions[layout.suffix[b]].tolist()) == {p + longest}
+
+
+def test_alive_sets_are_nested_and_keep_a_best_candidate(dialect: CompactDialect) -> None:
+    batch = make_batch(dialect, (8, 5), seed=5)
+    alive = batch.layout.alive
+    best = batch.grades.argmax(-1)
+    for b, sets in enumerate(alive):
+        assert torch.equal(sets[0], batch.layout.present[b])
+        assert torch.equal(sets[1], batch.layout.present[b])
+        assert bool((sets[1:-1] | ~sets[2:]).all())
+        assert bool(sets[:, best[b]].all())
+        assert int(sets.sum(-1).min()) >= 2
+
+
+def test_several_best_candidates_take_turns() -> None:
+    grades = [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
+    alive = alive_sets(grades, np.random.default_rng(0))
+    golds = alive[:, [1, 3]]
+    assert golds.sum(-1).tolist() == [1] * COPIES
+    assert bool(golds.any(0).all())
+    assert int(alive.sum(-1).min()) >= 2
+
+
+def test_targets_are_distributions_over_the_alive() -> None:
+    grades = torch.tensor([[0.2, 0.9, 0.9, 0.1], [1.0, 0.0, 0.0, 0.0]])
+    alive = torch.tensor([[[True] * 4, [False, True, True, True]], [[True, True, False, False]] * 2])
+    routing = targets("routing", grades, alive)
+    torch.testing.assert_close(routing.sum(-1), torch.ones(2, 2))
+    assert bool((routing[~alive] == 0).all())
+    assert routing[0, 0, 1] == routing[0, 0, 2] > routing[0, 0, 0] > routing[0, 0, 3]
+    assert targets("passage", grades, alive)[1, 0].tolist() == [1.0, 0.0, 0.0, 0.0]

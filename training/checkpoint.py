@@ -1,0 +1,47 @@
+"""A training state that resumes exactly, and the model folder that the engine loads."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+from rranker.training.model import PointerHead, RankingModel
+
+MARK = {
+    "format": 1,
+    "attention": "block",
+    "readout": "pointer",
+    "dialect": "compact",
+    "max_candidate_tokens": 256,
+}
+"""The extra key `rranker` of config.json."""
+
+
+def save_model(model: RankingModel, tokenizer: Any, folder: str | Path) -> None:
+    """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32 `w` [D] and `W` [D, D])."""
+    folder = Path(folder)
+    lm = copy.deepcopy(model.lm).to(torch.bfloat16)
+    lm.config.rranker = dict(MARK)
+    lm.config.dtype = torch.bfloat16
+    lm.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    head = {name: p.detach().float().contiguous() for name, p in model.head.named_parameters()}
+    save_file(head, folder / "pointer_head.safetensors")
+
+
+def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RankingModel:
+    lm = LlamaForCausalLM.from_pretrained(folder, dtype=dtype)
+    head = PointerHead(lm.config.hidden_size)
+    head.load_state_dict(load_file(Path(folder) / "pointer_head.safetensors"))
+    return RankingModel(lm, head)
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Written beside and renamed: a kill in the middle leaves the previous state whole."""
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)

@@ -1,0 +1,90 @@
+"""Where the rows of a flattened batch belong: the block structure as index tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rranker.prompts import Segments
+
+
+@dataclass(frozen=True)
+class Layout:
+    """B queries of at most P prefix tokens, N candidates of at most C tokens, S one-token suffix copies.
+
+    T real tokens lie in one row, unpadded: prefixes, then candidates, then suffixes. The index tensors pad
+    them for attention only (padding points at row 0 and is masked), so linear layers see real tokens only.
+    """
+
+    ids: Tensor  # [T]
+    positions: Tensor  # [T]
+    prefix: Tensor  # [B, P] rows
+    prefix_valid: Tensor  # [B, P] bool
+    candidates: Tensor  # [B, N, C] rows
+    candidates_valid: Tensor  # [B, N, C] bool
+    suffix: Tensor  # [B, S] rows
+    alive: Tensor  # [B, S, N] bool
+    ends: Tensor  # [B, N] rows of each candidate's last token (row 0 where there is no candidate)
+    back: Tensor  # [T] places in the concatenated padded outputs
+
+    @property
+    def present(self) -> Tensor:
+        """[B, N] bool: which candidates exist."""
+        return self.candidates_valid[:, :, 0]
+
+
+def build_layout(
+    segments: Sequence[Segments], suffixes: Sequence[Sequence[int]], alive: Sequence[Tensor]
+) -> Layout:
+    """`suffixes[b]` are the tokens of query b's S copies; `alive[b]` is [S, n_b] bool."""
+    batch, copies = len(segments), len(suffixes[0])
+    width = max(len(s.prefix) for s in segments)
+    many = max(len(s.candidates) for s in segments)
+    long = max(len(c) for s in segments for c in s.candidates)
+    prefix = torch.zeros(batch, width, dtype=torch.long)
+    prefix_valid = torch.zeros(batch, width, dtype=torch.bool)
+    rows = torch.zeros(batch, many, long, dtype=torch.long)
+    valid = torch.zeros(batch, many, long, dtype=torch.bool)
+    ends = torch.zeros(batch, many, dtype=torch.long)
+    mask = torch.zeros(batch, copies, many, dtype=torch.bool)
+    ids: list[int] = []
+    positions: list[int] = []
+    back: list[Tensor] = []
+    for b, s in enumerate(segments):
+        p = len(s.prefix)
+        prefix[b, :p] = torch.arange(len(ids), len(ids) + p)
+        prefix_valid[b, :p] = True
+        back.append(b * width + torch.arange(p))
+        ids += s.prefix
+        positions += range(p)
+    for b, s in enumerate(segments):
+        p = len(s.prefix)
+        for i, candidate in enumerate(s.candidates):
+            c = len(candidate)
+            rows[b, i, :c] = torch.arange(len(ids), len(ids) + c)
+            valid[b, i, :c] = True
+            ends[b, i] = len(ids) + c - 1
+            back.append(batch * width + (b * many + i) * long + torch.arange(c))
+            ids += candidate
+            positions += range(p, p + c)
+        mask[b, :, : len(s.candidates)] = alive[b]
+    suffix = len(ids) + torch.arange(batch * copies).view(batch, copies)
+    back.append(batch * width + batch * many * long + torch.arange(batch * copies))
+    for s, tokens in zip(segments, suffixes, strict=True):
+        ids += tokens
+        positions += [len(s.prefix) + max(map(len, s.candidates))] * copies
+    return Layout(
+        torch.tensor(ids),
+        torch.tensor(positions),
+        prefix,
+        prefix_valid,
+        rows,
+        valid,
+        suffix,
+        mask,
+        ends,
+        torch.cat(back),
+    )

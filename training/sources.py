@@ -1,0 +1,114 @@
+"""The training mixture: every source draws cases from a random generator, so a step's batch is a function
+of the seed and the step's number, and an interrupted run resumes exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rranker import data
+from rranker.data import Case, Interactions, Question, Topic
+from rranker.data.passage import TRAIN_YEARS
+from rranker.data.recommendation import HISTORY
+from rranker.training.cloze import Cloze
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Cases for one micro-batch, and the lengths to cut them to."""
+
+    cases: list[Case]
+    candidate_tokens: int
+    prefix_tokens: int
+
+
+class Sources:
+    """Everything that may train: test users, test articles, DL 2019, RouterBench's test file are not here."""
+
+    def __init__(self) -> None:
+        self.interactions = {d.name: d for d in (data.movielens(), data.lastfm(), data.games())}
+        self.rows, _ = data.routerbench()
+        self.max_cost = data.max_cost(self.rows)
+        self.squad, _ = data.squad()
+        self.classic = data.cranfield() + data.cacm()
+        self.topics = [topic for year in TRAIN_YEARS for topic in data.judged(year)]
+        self.cloze = Cloze()
+
+    def texts(self) -> Iterable[str]:
+        """What the tokenizer learns from: titles as often as they are seen, and a share of the text."""
+        for interactions in self.interactions.values():
+            for title, count in zip(interactions.titles, interactions.popularity, strict=True):
+                yield from [title] * min(1 + int(count) // 4, 20)
+        yield from (" ".join(p) for p in self.cloze.paragraphs[::3])
+        yield from (hit.text for topic in self.topics for hit in topic.hits)
+        yield from (q.text for q in self.squad)
+        yield from (row.query for row in self.rows)
+        yield from list(data.DESCRIPTIONS.values()) * 200
+
+    def draw(self, name: str, rng: np.random.Generator, ease: float = 0.0) -> Draw:
+        """One micro-batch of source `name`. `ease` in [0, 1] asks for short passages (early training)."""
+        if name in self.interactions:
+            found = self.interactions[name]
+            return Draw([self._window(found, rng) for _ in range(28)], 12, 256)
+        if name == "routing":
+            return Draw([self._routing(rng) for _ in range(20)], 40, 56)
+        if name == "cloze":
+            length = int(rng.choice([14, 20] if rng.random() < ease else [20, 40, 72]))
+            n = int(rng.integers(4, 9))
+            many = max(4, 3600 // (n * length))
+            return Draw([self.cloze.draw(rng, n, length) for _ in range(many)], int(length * 1.5), 32)
+        make: dict[str, Callable[[np.random.Generator, int], Case]] = {
+            "squad": lambda r, n: self._question(self.squad, r, n),
+            "classic": lambda r, n: self._question(self.classic, r, n),
+            "trecdl": self._topic,
+        }
+        n = int(rng.integers(4, 9))
+        return Draw([make[name](rng, n) for _ in range(60 // n)], 160 if name == "squad" else 112, 48)
+
+    def _window(self, found: Interactions, rng: np.random.Generator) -> Case:
+        """A training user's items up to a random moment → the next one to four."""
+        items: tuple[int, ...] = ()
+        while len(items) < 4:
+            items = found.histories[found.train_users[rng.integers(len(found.train_users))]]
+        at = int(rng.integers(3, len(items)))
+        golds = list(items[at : at + int(rng.integers(1, 5))])
+        sampler = "uniform" if rng.random() < 0.5 else "popular"
+        pool = [*golds, *found.negatives(items, int(rng.integers(7, 16)), sampler, rng)]
+        order = rng.permutation(len(pool))
+        # Mostly short histories: what matters is how many lists are seen, and these cost half.
+        length = HISTORY if rng.random() < 0.2 else int(rng.integers(3, 10))
+        history = [found.titles[i][:64] for i in items[max(0, at - length) : at]]
+        texts, grades = [found.titles[pool[i]] for i in order], [float(i < len(golds)) for i in order]
+        return Case("recommendation", history, None, texts, grades, found.name)
+
+    def _routing(self, rng: np.random.Generator) -> Case:
+        row = self.rows[rng.integers(len(self.rows))]
+        setting = str(rng.choice(["performance", "balance", "cost"]))
+        case = data.routing_case(row, setting, self.max_cost, rng)
+        n = int(rng.integers(4, 9))
+        return Case("routing", case.query, case.instruction, case.candidates[:n], case.grades[:n], case.id)
+
+    def _question(self, questions: list[Question], rng: np.random.Generator, n: int) -> Case:
+        question = questions[rng.integers(len(questions))]
+        near = [text for text in question.bad if rng.random() < 0.5][: n - 1]
+        while len(near) < n - 1:
+            near.append(questions[rng.integers(len(questions))].good[0])
+        good = question.good[rng.integers(len(question.good))]
+        return _shuffled(question.text, good, [text for text in near if text != good], rng)
+
+    def _topic(self, rng: np.random.Generator, n: int) -> Case:
+        topic: Topic = self.topics[rng.integers(len(self.topics))]
+        good = [h.text for h in topic.hits if (h.grade or 0) >= 2] or [topic.hits[0].text]
+        bad = [h.text for h in topic.hits if h.grade == 0]
+        other = self.topics[rng.integers(len(self.topics))]
+        bad += [h.text for h in other.hits[:4] if other.qid != topic.qid]
+        chosen = rng.permutation(len(bad))[: n - 1]
+        return _shuffled(topic.query, good[rng.integers(len(good))], [bad[i] for i in chosen], rng)
+
+
+def _shuffled(query: str, good: str, bad: list[str], rng: np.random.Generator) -> Case:
+    pool = [good, *bad]
+    order = rng.permutation(len(pool))
+    return Case("passage", query, None, [pool[i] for i in order], [float(i == 0) for i in order], query)
