@@ -15,25 +15,6 @@ from rranker.training.tokenizer import train_tokenizer
 
 _TEXT = "red green blue fox dog cat river stone quick slow tall bright 1995 (II) l'été naïve über straße"
 WORDS = _TEXT.split()
-    "red",
-    "green",
-    "blue",
-    "fox",
-    "dog",
-    "cat",
-    "river",
-    "stone",
-    "quick",
-    "slow",
-    "tall",
-    "bright",
-    "1995",
-    "(II)",
-    "l'été",
-    "naïve",
-    "über",
-    "straße",
-]
 
 
 def make_case(rng: np.random.Generator, n: int, task: str = "passage") -> Case:
