@@ -1,1 +1,54 @@
-"""rranker"""
+"""Rank candidates with a language model by iterative elimination, at about the price of one forward pass.
+
+>>> import rranker
+>>> rranker.rank("who wrote Emma?", ["Jane Austen wrote Emma in 1815.", "Emma is a given name."]).order
+[0, 1]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .types import Candidate, RankedCandidate, Ranking, Repair, Round, Stats
+
+if TYPE_CHECKING:
+    from .api import rank
+    from .engine.errors import CapacityError, UnsupportedModelError
+    from .ranker import Ranker
+
+__all__ = [
+    "Candidate",
+    "CapacityError",
+    "RankedCandidate",
+    "Ranker",
+    "Ranking",
+    "Repair",
+    "Round",
+    "Stats",
+    "UnsupportedModelError",
+    "rank",
+]
+
+__version__ = "0.1.0"
+
+# Importing rranker must stay cheap: torch and transformers come in with the first of these that is used.
+_LAZY = {
+    "rank": "api",
+    "Ranker": "ranker",
+    "CapacityError": "engine.errors",
+    "UnsupportedModelError": "engine.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'rranker' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -12,7 +12,7 @@ class Candidate:
     """One thing to rank. `text` is what the model reads; `id` and `metadata` travel along untouched."""
 
     text: str
-    id: str | None = None
+    id: str | int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -22,7 +22,7 @@ class RankedCandidate:
 
     rank: int
     index: int
-    id: str | None
+    id: str | int | None
     text: str
     score: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -32,12 +32,13 @@ class RankedCandidate:
 class Round:
     """One elimination round.
 
-    `alive` and `probabilities` run in parallel: `probabilities[k]` is the model's probability of excluding
-    `alive[k]` (input indices) in this round, before `excluded` went. DRanker's single round excludes nobody.
+    `alive` and `probabilities` run in parallel: `probabilities[k]` is the model's probability of naming
+    `alive[k]` (input indices) in this round: as the least fitting, whereupon `excluded` went (one, or with
+    `top_k` several, worst first). DRanker's single round names the most fitting and excludes nobody.
     """
 
     alive: tuple[int, ...]
-    excluded: int | None
+    excluded: tuple[int, ...]
     probabilities: tuple[float, ...]
     thought: str | None = None
 
@@ -76,9 +77,9 @@ class Stats:
 class Ranking(Sequence[RankedCandidate]):
     """A full ranking, best first. Behaves like a list of `RankedCandidate`.
 
-    Scores lie in [0, 1] and fall strictly with rank: `(n - rank + q) / n`, where `q` is the probability with
-    which the model would have kept the candidate in the round that decided its place. The integer part is the
-    share of the list it beats; the fraction says how surely. They compare within one ranking, not across.
+    Scores lie in [0, 1] and fall strictly with rank: `(n - rank + q) / n`, where `q` (strictly between 0 and 1)
+    is the probability with which the model would have kept the candidate in the round that decided its place.
+    `n - rank` counts those it beats; `q` says how surely. They compare within one ranking, not across.
     """
 
     items: tuple[RankedCandidate, ...]
@@ -130,10 +131,12 @@ class Ranking(Sequence[RankedCandidate]):
         for item in self.items:
             text = " ".join(printable(item.text).split())
             text = text if len(text) <= 72 else text[:71] + "…"
-            name = f"{printable(item.id)}: " if item.id is not None else ""
+            name = f"{printable(str(item.id))}: " if item.id is not None else ""
             lines.append(f"{item.rank:>4}  {item.score:.3f}  [{item.index}] {name}{text}")
         if self.repairs:
-            lines.append(f"      {len(self.repairs)} repair(s): " + "; ".join(r.message for r in self.repairs[:3]))
+            lines.append(
+                f"      {len(self.repairs)} repair(s): " + "; ".join(r.message for r in self.repairs[:3])
+            )
         return "\n".join(lines)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,39 +63,36 @@ class Plan:
 class PlanBuilder:
     """Collects chunks from many queries into one `Plan`."""
 
-    _tokens: list[Sequence[int]] = field(default_factory=list)
-    _positions: list[Any] = field(default_factory=list)
-    _slots: list[Any] = field(default_factory=list)
+    rows: int = 0
+    _tokens: list[Ints] = field(default_factory=list)
+    _positions: list[int] = field(default_factory=list)
+    _slots: list[Ints | None] = field(default_factory=list)
     _lengths: list[int] = field(default_factory=list)
     _owners: list[int] = field(default_factory=list)
-    _visible: list[int] = field(default_factory=list)
+    _visible: list[Ints] = field(default_factory=list)
     _visible_counts: list[int] = field(default_factory=list)
     _segments: dict[Segment, int] = field(default_factory=dict)
     _read: list[int] = field(default_factory=list)
-    rows: int = 0
 
-    def chunk(
-        self,
-        tokens: Sequence[int],
-        position: int,
-        visible: Sequence[Segment],
-        owner: int,
-        slots: Sequence[int] | range | None = None,
-    ) -> int:
+    def segment(self, segment: Segment) -> int:
+        """The number of a stored segment in this plan, for `visible`; the same one each time it is asked for."""
+        return self._segments.setdefault(segment, len(self._segments))
+
+    def chunk(self, tokens: Ints, position: int, visible: Ints, owner: int, slots: Ints | None = None) -> int:
         """Adds a chunk whose first token stands at `position`; returns its first row.
 
-        `slots` (as long as `tokens`) says where its keys and values go; None keeps them out of the store.
+        `visible` holds numbers from `segment`. `slots` (as long as `tokens`) says where its keys and values go;
+        None keeps them out of the store.
         """
-        first, length = self.rows, len(tokens)
+        first = self.rows
         self._tokens.append(tokens)
-        self._positions.append(range(position, position + length))
-        self._slots.append((-1,) * length if slots is None else slots)
-        self._lengths.append(length)
+        self._positions.append(position)
+        self._slots.append(slots)
+        self._lengths.append(len(tokens))
         self._owners.append(owner)
-        table = self._segments
-        self._visible.extend([table.setdefault(segment, len(table)) for segment in visible])
+        self._visible.append(visible)
         self._visible_counts.append(len(visible))
-        self.rows += length
+        self.rows += len(tokens)
         return first
 
     def read(self, row: int) -> int:
@@ -106,13 +101,20 @@ class PlanBuilder:
         return len(self._read) - 1
 
     def build(self) -> Plan:
+        row_offsets = _offsets(self._lengths)
+        lengths = np.asarray(self._lengths, dtype=np.int64)
+        slots = [
+            np.full(length, -1, dtype=np.int64) if run is None else run
+            for run, length in zip(self._slots, self._lengths, strict=True)
+        ]
+        first_positions = np.asarray(self._positions, dtype=np.int64)
         return Plan(
-            token_ids=_flat(self._tokens, self.rows),
-            positions=_flat(self._positions, self.rows),
-            write_slots=_flat(self._slots, self.rows),
-            row_offsets=_offsets(self._lengths),
+            token_ids=_joined(self._tokens),
+            positions=np.arange(self.rows) + np.repeat(first_positions - row_offsets[:-1], lengths),
+            write_slots=_joined(slots),
+            row_offsets=row_offsets,
             owners=np.asarray(self._owners, dtype=np.int64),
-            visible=np.asarray(self._visible, dtype=np.int64),
+            visible=_joined(self._visible),
             visible_offsets=_offsets(self._visible_counts),
             segment_starts=np.asarray([s.start for s in self._segments], dtype=np.int64),
             segment_lengths=np.asarray([s.length for s in self._segments], dtype=np.int64),
@@ -121,8 +123,8 @@ class PlanBuilder:
         )
 
 
-def _flat(parts: list[Any], total: int) -> Ints:
-    return np.fromiter((x for part in parts for x in part), dtype=np.int64, count=total)
+def _joined(parts: list[Ints]) -> Ints:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
 def _offsets(lengths: list[int]) -> Ints:

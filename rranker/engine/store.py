@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,9 +14,10 @@ class Extents:
 
     start: int
     capacity: int
+    _free: list[tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._free: list[tuple[int, int]] = [(self.start, self.capacity)] if self.capacity else []
+        self._free = [(self.start, self.capacity)] if self.capacity else []
 
     @property
     def free(self) -> int:

@@ -14,8 +14,10 @@ from .template import Template
 
 PREFIX, CANDIDATE, END, PAD = "<|prefix|>", "<|candidate|>", "<|end|>", "<|pad|>"
 SUFFIXES: dict[Kind, str] = {"exclude": "<|exclude|>", "select": "<|select|>"}
-TASKS = {name: f"<|{name}|>" for name in ("passage", "recommendation", "routing", "generic")}
+TASKS = {name: f"<|{name}|>" for name in ("passage", "recommendation", "routing")}
 SPECIAL_TOKENS = (PAD, PREFIX, CANDIDATE, END, *SUFFIXES.values(), *TASKS.values())
+# There is no generic training data: text that fits a query is what the passage task comes closest to.
+_GENERIC_STANDS_FOR = "passage"
 
 
 class CompactDialect:
@@ -31,7 +33,8 @@ class CompactDialect:
         """`<|prefix|><|task|>instruction⏎` then the query, or the history's titles a line each."""
         words = template.brief if instruction is None else instruction
         opening = self.encoder.user(words + "\n") if words else ()
-        head = (self._ids[PREFIX], self._ids[TASKS[template.name]], *opening)
+        task = _GENERIC_STANDS_FOR if template.name == "generic" else template.name
+        head = (self._ids[PREFIX], self._ids[TASKS[task]], *opening)
         if isinstance(query, str):
             return Piece(head, self.encoder.user(query))
         return Piece(head, self.encoder.user("\n".join(query)), keep_end=True)

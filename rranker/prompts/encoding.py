@@ -66,7 +66,9 @@ class TextEncoder:
     def _without_reserved(self, text: str) -> tuple[int, ...]:
         """Encodes the text in pieces cut one character into each reserved spelling."""
         cuts = [m.start() + 1 for m in self._spelling.finditer(text)] if self._spelling else []
-        ids = [i for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True) for i in self._encode(text[a:b])]
+        ids = [
+            i for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True) for i in self._encode(text[a:b])
+        ]
         if not self._reserved_ids.isdisjoint(ids):  # a spelling the tokenizer's normaliser produced
             ids = [i for character in text for i in self._encode(character)]
         return tuple(i for i in ids if i not in self._reserved_ids)

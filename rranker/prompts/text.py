@@ -50,5 +50,7 @@ class TextDialect:
         text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
         before, found, after = text.partition(_SLOT)
         if not found:
-            raise ValueError("the model's chat template drops or rewrites the user's message; cannot lay a prompt in it")
+            raise ValueError(
+                "the model's chat template drops or rewrites the user's message; cannot lay a prompt in it"
+            )
         return self.encoder.literal(before), self.encoder.literal(after)

@@ -30,7 +30,9 @@ def cut(piece: Piece, length: int, truncate: Truncate, what: str) -> Piece:
             f"{what} takes {len(piece)} tokens where {length} fit: shorten it, or pass truncate='end' or 'middle'"
         )
     if room < 0:
-        raise ValueError(f"{what} has no room: its template alone takes {len(piece) - len(piece.body)} of {length} tokens")
+        raise ValueError(
+            f"{what} has no room: its template alone takes {len(piece) - len(piece.body)} of {length} tokens"
+        )
     if truncate == "middle":
         left = (room + 1) // 2
         body = piece.body[:left] + piece.body[len(piece.body) - (room - left) :]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from torch import device
+
 from .protocol import AttentionBackend, StepAttention
+
+
+def default_backend(on: device) -> AttentionBackend:
+    """The fastest backend for a device."""
+    return attention_backend("cpu" if on.type == "cpu" else "reference")
 
 
 def attention_backend(name: str) -> AttentionBackend:
@@ -18,4 +25,4 @@ def attention_backend(name: str) -> AttentionBackend:
     raise ValueError(f"unknown attention backend {name!r}: use 'cpu' or 'reference'")
 
 
-__all__ = ["AttentionBackend", "StepAttention", "attention_backend"]
+__all__ = ["AttentionBackend", "StepAttention", "attention_backend", "default_backend"]

@@ -72,7 +72,14 @@ class _Step:
         return out[None]
 
     def _attend_self(
-        self, part: _SelfPart, query: Tensor, key: Tensor, value: Tensor, scaling: float, out: Tensor, lse: Tensor
+        self,
+        part: _SelfPart,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scaling: float,
+        out: Tensor,
+        lse: Tensor,
     ) -> None:
         def padded(x: Tensor) -> Tensor:  # [heads, T, size] -> [batch, heads, length, size]
             return x[:, part.gather].unflatten(1, (part.batch, -1)).transpose(0, 1)
@@ -86,7 +93,14 @@ class _Step:
         lse[part.rows] = norm.float()
 
     def _attend_shared(
-        self, place: int, part: _SharedPart, layer: int, query: Tensor, scaling: float, out: Tensor, lse: Tensor
+        self,
+        place: int,
+        part: _SharedPart,
+        layer: int,
+        query: Tensor,
+        scaling: float,
+        out: Tensor,
+        lse: Tensor,
     ) -> None:
         keys, values = self._store.read(layer, part.keys)
         heads, groups = keys.shape[0], query.shape[0] // keys.shape[0]
@@ -140,7 +154,9 @@ def _shared_parts(plan: Plan, on: torch.device) -> list[_SharedPart]:
     for (owner, _), chunks in sets.items():
         rows = _rows(plan, chunks)
         if len(rows) >= _OWN_CALL_ROWS:
-            parts.append(_SharedPart(as_index(rows, on), as_index(_slots(plan, _seen(plan, chunks[0])), on), None))
+            parts.append(
+                _SharedPart(as_index(rows, on), as_index(_slots(plan, _seen(plan, chunks[0])), on), None)
+            )
         else:
             small.setdefault(owner, []).extend(chunks)
             small_sets[owner] = small_sets.get(owner, 0) + 1

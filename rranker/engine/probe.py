@@ -1,0 +1,124 @@
+"""At load, a small ranking problem is run through the engine and through the model's own eager attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..prompts.segments import Segments
+from .attention.hook import use_engine_attention
+from .errors import UnsupportedModelError
+from .plan import PlanBuilder
+from .readout import IdentifierReadout
+from .runner import ModelRunner
+from .sessions import Ask, BlockSession, CausalSession
+from .settings import AttentionMode
+
+# Root-mean-square error of logits over their spread. A candidate that lost sight of the prefix is off by over 1.
+_TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.15}
+_LENGTHS = (3, 1, 4, 2)
+_ASKS: dict[AttentionMode, tuple[Ask, Ask]] = {
+    "block": ((0, 1, 2, 3), (0, 2, 3)),
+    "causal": ((0, 1, 2, 3), (0, 2, 3)),
+}
+
+
+def probe(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
+    """Ranks four candidates, drops one, and compares both rounds' logits with dense-mask forwards.
+
+    Returns the root-mean-square error over the logits' standard deviation. Raises UnsupportedModelError when it
+    is too large, or when the model cannot be driven at all; leaves the model ready to run.
+    """
+    segments = _problem(int(lm.config.vocab_size))
+    try:
+        found = _through_engine(lm, runner, segments, attention)
+        expected = _through_eager(lm, segments, attention)
+    except UnsupportedModelError:
+        raise
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"{type(lm).__name__} cannot be driven by the engine: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        use_engine_attention(lm)
+    error = float((found - expected).square().mean().sqrt() / expected.std())
+    tolerance = _TOLERANCE.get(lm.dtype, 1e-3)
+    if not error <= tolerance:
+        raise UnsupportedModelError(
+            f"{type(lm).__name__} does not compute in the engine what it computes alone (relative error {error:.2g}, "
+            f"allowed {tolerance:.2g} in {attention} attention): it does something that the engine does not reproduce"
+        )
+    return error
+
+
+def _problem(vocabulary: int) -> Segments:
+    ids = iter(((np.arange(64) * 7919 + 31) % vocabulary).tolist())
+    prefix, *candidates = ([next(ids) for _ in range(n)] for n in (6, *_LENGTHS))
+    labels = np.unique(np.linspace(0, vocabulary - 1, 64).astype(int))
+    suffix = (next(ids), next(ids))
+    return Segments(tuple(prefix), tuple(map(tuple, candidates)), suffix, tuple(labels[:4].tolist()))
+
+
+def _labels(vocabulary: int) -> list[int]:
+    return [int(i) for i in np.unique(np.linspace(0, vocabulary - 1, 64).astype(int))]
+
+
+def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, attention: AttentionMode) -> Tensor:
+    """Logits of 64 spread tokens after each of the two asks, asked one step after the other: [2, 64]."""
+    readout = IdentifierReadout(lm)
+    session_type = BlockSession if attention == "block" else CausalSession
+    session = session_type(segments, "exclude", runner.store, readout)
+    if not session.open():
+        raise UnsupportedModelError(
+            f"the KV store is too small to check the model: it needs {session.slots} tokens"
+        )
+    vectors, rows = readout.vectors(_labels(int(lm.config.vocab_size))), []
+    try:
+        for ask in _ASKS[attention]:
+            builder = PlanBuilder()
+            session.plan(builder, 0, [ask])
+            rows.append(readout.logits(runner.hidden(builder.build())[-1:], vectors, "exclude")[0])
+    finally:
+        session.close()
+    return torch.stack(rows).cpu()
+
+
+def _through_eager(lm: Any, segments: Segments, attention: AttentionMode) -> Tensor:
+    """The same from whole forwards of each prompt under a dense mask: [2, 64]."""
+    lm.set_attn_implementation("eager")
+    labels, rows = _labels(int(lm.config.vocab_size)), []
+    for ask in _ASKS[attention]:
+        ids, positions, mask = dense_prompt(segments, ask, attention)
+        bias = torch.zeros(mask.shape, dtype=lm.dtype).masked_fill(~mask, torch.finfo(lm.dtype).min)
+        with torch.inference_mode():
+            output = lm(
+                input_ids=ids[None].to(lm.device),
+                position_ids=positions[None].to(lm.device),
+                attention_mask=bias[None, None].to(lm.device),
+                use_cache=False,
+            )
+        rows.append(output.logits[0, -1, labels].float())
+    return torch.stack(rows).cpu()
+
+
+def dense_prompt(segments: Segments, ask: Ask, attention: AttentionMode) -> tuple[Tensor, Tensor, Tensor]:
+    """One round's whole prompt: token ids [T], RoPE positions [T], and who sees whom, bool [T, T].
+
+    The definition that everything faster is tested against.
+    """
+    pieces = [segments.prefix, *(segments.candidates[place] for place in ask), segments.suffix]
+    lengths = [len(piece) for piece in pieces]
+    ids = torch.tensor([token for piece in pieces for token in piece])
+    mask = torch.ones(len(ids), len(ids)).tril().bool()
+    if attention == "causal":
+        return ids, torch.arange(len(ids)), mask
+    p, longest = lengths[0], max(len(ids) for ids in segments.candidates)
+    firsts = [0, *([p] * len(ask)), p + longest]
+    positions = torch.cat([torch.arange(first, first + n) for first, n in zip(firsts, lengths, strict=True)])
+    owner = torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor(lengths))
+    last = len(pieces) - 1
+    sees = (owner[:, None] == owner[None]) | (owner[None] == 0) | (owner[:, None] == last)
+    return ids, positions, mask & sees

@@ -1,0 +1,99 @@
+"""From hidden states to logits over candidates, without ever touching the full vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..prompts.segments import Kind
+from .errors import UnsupportedModelError
+
+HEAD_FILE = "pointer_head.safetensors"
+
+
+class Readout(Protocol):
+    """Logits of a candidate being named by the suffix: excluded by `exclude`, chosen by `select`."""
+
+    needs_states: bool
+    """Whether a candidate is read at its own last token (else its label is enough)."""
+
+    def vectors(self, labels: Sequence[int]) -> Tensor:
+        """[n, D], fp32: what stands for the candidates of these labels. For readouts without states."""
+        ...
+
+    def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
+        """suffixes [m, D] hidden states, candidates [n, D] vectors or states → [m, n], fp32."""
+        ...
+
+
+class IdentifierReadout:
+    """The language model's own head, at the rows of the candidates' identifier tokens."""
+
+    needs_states = False
+
+    def __init__(self, lm: Any) -> None:
+        head = lm.get_output_embeddings()
+        if head is None:
+            raise UnsupportedModelError(
+                f"{type(lm).__name__} has no language-model head to read identifiers from"
+            )
+        self._weight: Tensor = head.weight
+        if getattr(head, "bias", None) is not None:
+            raise UnsupportedModelError(
+                f"{type(lm).__name__}'s language-model head has a bias; only plain heads are read"
+            )
+        config = lm.config
+        # Granite divides, Cohere multiplies, the Gemmas cap: the same words as in their config.json.
+        self._scale = float(getattr(config, "logit_scale", None) or 1.0) / float(
+            getattr(config, "logits_scaling", None) or 1.0
+        )
+        self._cap: float | None = getattr(config, "final_logit_softcapping", None)
+
+    def vectors(self, labels: Sequence[int]) -> Tensor:
+        index = torch.tensor(labels, dtype=torch.long, device=self._weight.device)
+        return self._weight.index_select(0, index).float()
+
+    def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
+        found = suffixes.float() @ candidates.T * self._scale
+        return found if self._cap is None else torch.tanh(found / self._cap) * self._cap
+
+
+class PointerReadout:
+    """A small trained head: fitness f_i = (w·h_i + (W h_s)·h_i) / √D, of hidden states after the final norm.
+
+    h_i is candidate i's last token, h_s the suffix's. The first term looks at a candidate alone, the second
+    knows who is still alive. Naming for exclusion is unfitness: its logit is -f.
+    """
+
+    needs_states = True
+
+    def __init__(self, w: Tensor, bilinear: Tensor) -> None:
+        self._w, self._bilinear = w.float(), bilinear.float()
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device) -> PointerReadout:
+        """From `pointer_head.safetensors` beside the weights: `w` [D] and `W` [D, D].
+
+        Raises FileNotFoundError when the file is missing.
+        """
+        from safetensors.torch import load_file
+
+        path = folder / HEAD_FILE
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is missing: this checkpoint says it ranks through a pointer head"
+            )
+        saved = load_file(path, device=str(device))
+        return cls(saved["w"], saved["W"])
+
+    def vectors(self, labels: Sequence[int]) -> Tensor:
+        raise TypeError("a pointer reads candidates' hidden states, not labels")
+
+    def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
+        questions = self._w + suffixes.float() @ self._bilinear.T
+        fitness = questions @ candidates.T / candidates.shape[-1] ** 0.5
+        return fitness if kind == "select" else -fitness

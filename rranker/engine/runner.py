@@ -1,0 +1,54 @@
+"""Runs plans: one flattened forward of the inner model, its attention served from the KV store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .attention import AttentionBackend
+from .attention.hook import use_engine_attention
+from .plan import Plan
+from .store import KVStore
+
+
+class ModelRunner:
+    """A transformers causal LM, driven without cache objects, masks or vocabulary logits.
+
+    `lm`: any AutoModelForCausalLM whose attention goes through transformers' attention interface.
+    """
+
+    def __init__(self, lm: Any, backend: AttentionBackend, slots: int) -> None:
+        self._lm, self._inner, self._backend = lm, lm.base_model, backend
+        self.device: torch.device = lm.device
+        self.store = KVStore(lm.config.num_hidden_layers, slots)
+        use_engine_attention(lm)
+
+    def hidden(self, plan: Plan) -> Tensor:
+        """Hidden states after the final norm of the plan's read rows: [len(read_rows), D]."""
+        with torch.inference_mode():
+            step = self._backend.prepare(plan, self.store, self.device)
+            output = self._inner(
+                input_ids=torch.from_numpy(plan.token_ids)[None].to(self.device),
+                position_ids=torch.from_numpy(plan.positions)[None].to(self.device),
+                use_cache=False,
+                rranker_step=step,
+            )
+            return output.last_hidden_state[0].index_select(
+                0, torch.from_numpy(plan.read_rows).to(self.device)
+            )
+
+    @property
+    def overhead(self) -> float:
+        """What a pass costs before its first token, in tokens of work.
+
+        Reading the weights once costs about 16 tokens on a large model; on a small one, launching the operators
+        costs more than the arithmetic. Fixed by the model's size, never by a clock: timing must not decide what
+        is computed.
+        """
+        weights = (
+            sum(p.numel() for p in self._inner.parameters())
+            - self._inner.get_input_embeddings().weight.numel()
+        )
+        return 16.0 + 2e8 / max(weights, 1)

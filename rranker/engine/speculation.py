@@ -1,0 +1,67 @@
+"""How many future rounds to guess at once: deeper while guesses hold, shallower when they fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# A prior of 3.6 hits in 4 guesses: guesses after the first round mostly hold on trained models.
+_PRIOR_HITS, _PRIOR_GUESSES = 3.6, 4.0
+# Wasted suffixes may cost this share of the sequential rounds, and no more.
+_ALLOWANCE = 0.08
+
+
+@dataclass(slots=True)
+class Speculation:
+    """The account of one query. All costs are in tokens of work.
+
+    `suffix`: tokens of one more question. `overhead`: what a pass costs before its first token (reading the
+    weights, launching the operators). `sequential`: what the query costs without guessing. A step of depth m
+    risks (m - 1) suffixes; with a guess holding at rate a it is expected to settle 1 + a + … + a^(m-1) rounds.
+    Depth maximises rounds per cost, but never risks more than the allowance plus what guesses have saved so
+    far, so the whole never costs over 1 + 0.08 times sequential.
+    """
+
+    suffix: int
+    overhead: float
+    sequential: float
+    hits: int = 0
+    misses: int = 0
+    _balance: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._balance = _ALLOWANCE * self.sequential
+
+    def depth(self, limit: int) -> int:
+        """Questions to ask in the next step: 1 … `limit`."""
+        limit = min(limit, 1 + int(max(self._balance, 0.0) / self.suffix))
+        rate = (self.hits + _PRIOR_HITS) / (self.hits + self.misses + _PRIOR_GUESSES)
+        best, best_value, settled, chance = 1, 0.0, 0.0, 1.0
+        for depth in range(1, limit + 1):
+            settled += chance
+            chance *= rate
+            value = settled / (self.overhead + self.suffix * depth)
+            if value > best_value:
+                best, best_value = depth, value
+        return best
+
+    def settle(self, asked: int, used: int) -> None:
+        """Books a step that asked `asked` questions, of which the first `used` counted (at least one)."""
+        if not 1 <= used <= asked:
+            raise ValueError(f"{used} of {asked} questions cannot have counted")
+        self.hits += used - 1
+        self.misses += used < asked
+        self._balance += (used - 1) * self.overhead - (asked - used) * self.suffix
+
+
+class Sequential:
+    """The plain twin: one question a step, nothing guessed."""
+
+    hits = 0
+    misses = 0
+
+    def depth(self, limit: int) -> int:
+        return 1
+
+    def settle(self, asked: int, used: int) -> None:
+        if asked != 1 or used != 1:
+            raise ValueError("sequential rounds ask one question a step")

@@ -1,0 +1,16 @@
+"""The order in which candidates are laid out, so that the order they came in cannot matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+
+def canonical_order(texts: Sequence[str], seed: int = 0) -> list[int]:
+    """Indices of `texts` by a hash of text and seed; equal texts, which are interchangeable, by index."""
+    key = seed.to_bytes(8, "little", signed=True)
+
+    def digest(text: str) -> bytes:
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=key).digest()
+
+    return sorted(range(len(texts)), key=lambda i: (digest(texts[i]), i))
