@@ -14,17 +14,19 @@ from rranker.prompts import TEMPLATES, Segments
 from rranker.prompts.compact import CompactDialect
 from rranker.prompts.segments import Piece
 from rranker.training.layout import Layout, build_layout
+from rranker.training.lesson import Lesson
 
 COPIES = 5
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`grades` is [B, N], 0 where there is no candidate."""
+    """`grades` and `hints` are [B, N], 0 where there is no candidate; `trust` is [B]."""
 
-    task: str
     layout: Layout
     grades: Tensor
+    hints: Tensor
+    trust: Tensor
 
 
 def cut(piece: Piece, length: int) -> tuple[int, ...]:
@@ -50,36 +52,30 @@ def segments_of(
 
 
 def alive_sets(grades: Sequence[float], rng: np.random.Generator) -> Tensor:
-    """[COPIES, n] bool: all (select), all (exclude), then nested random sets; each keeps a best candidate.
-
-    Several best ones take turns, one a copy, so that a list with k of them teaches k times over.
-    """
+    """[COPIES, n] bool: all (select), all (exclude), then nested random sets; each keeps a best candidate."""
     n = len(grades)
     top = max(grades)
     order = [int(i) for i in rng.permutation(n)]
-    best = [i for i in order if grades[i] == top]
-    one_by_one = len(best) > 1 and min(grades) == 0 and len(best) < n
-    rest = [i for i in order if i not in best] if one_by_one else [i for i in order if i != best[0]]
-    full = COPIES if one_by_one else 2
-    sizes = [len(rest)] * min(full, 4)
-    sizes += sorted(map(int, rng.integers(1, len(rest) + 1, size=COPIES - len(sizes))), reverse=True)
+    best = next(i for i in order if grades[i] == top)
+    rest = [i for i in order if i != best]
+    sizes = [n - 1, n - 1, *sorted(map(int, rng.integers(1, n, size=COPIES - 2)), reverse=True)]
     alive = torch.zeros(COPIES, n, dtype=torch.bool)
     for row, size in enumerate(sizes):
-        gold = best[row % len(best)] if one_by_one else best[0]
-        alive[row, [gold, *rest[:size]]] = True
+        alive[row, [best, *rest[:size]]] = True
     return alive
 
 
 def training_batch(
     dialect: CompactDialect,
-    cases: Sequence[Case],
+    lessons: Sequence[Lesson],
     rng: np.random.Generator,
     *,
     candidate_tokens: int,
     prefix_tokens: int,
     budget: int,
 ) -> Batch:
-    """As many of `cases` as fit `budget` tokens (at least one)."""
+    """As many of `lessons` as fit `budget` tokens (at least one); all of one task."""
+    cases = [lesson.case for lesson in lessons]
     segments = segments_of(dialect, cases, candidate_tokens, prefix_tokens)
     total, keep = 0, 0
     for s in segments:
@@ -87,12 +83,13 @@ def training_batch(
         if keep and total > budget:
             break
         keep += 1
-    segments, cases = segments[:keep], cases[:keep]
+    segments, lessons = segments[:keep], lessons[:keep]
     template = TEMPLATES[cases[0].task]
     select, exclude = dialect.suffix(template, "select"), dialect.suffix(template, "exclude")
-    alive = [alive_sets(case.grades, rng) for case in cases]
+    alive = [alive_sets(lesson.case.grades, rng) for lesson in lessons]
     layout = build_layout(segments, [[*select, *exclude * (COPIES - 1)]] * keep, alive)
-    grades = torch.zeros(layout.ends.shape)
-    for b, case in enumerate(cases):
-        grades[b, : len(case.grades)] = torch.tensor(case.grades)
-    return Batch(cases[0].task, layout, grades)
+    grades, hints = torch.zeros(layout.ends.shape), torch.zeros(layout.ends.shape)
+    for b, lesson in enumerate(lessons):
+        grades[b, : len(lesson.hints)] = torch.tensor(lesson.case.grades)
+        hints[b, : len(lesson.hints)] = torch.from_numpy(lesson.hints)
+    return Batch(layout, grades, hints, torch.tensor([lesson.trust for lesson in lessons]))

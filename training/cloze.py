@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-
 import numpy as np
 
 from rranker.data import Case, textbooks, wikipedia
 from rranker.data.lexical import words
+from rranker.training.teachers import Lexical
 
 
 class Cloze:
@@ -24,9 +22,7 @@ class Cloze:
                 self.titles[len(self.paragraphs)] = title
                 self.paragraphs.append(text.split())
         self._wiki = sorted(self.titles)
-        seen = Counter(w for p in self.paragraphs for w in set(words(" ".join(p))))
-        total = len(self.paragraphs)
-        self._idf = {word: math.log(total / count) for word, count in seen.items()}
+        self.lexical = Lexical(" ".join(p) for p in self.paragraphs)
 
     def draw(self, rng: np.random.Generator, n: int, length: int) -> Case:
         """`n` passages of about `length` words; most negatives come from nearby, so a topic is not enough."""
@@ -68,7 +64,7 @@ class Cloze:
 
     def _keywords(self, gold: list[str], rng: np.random.Generator) -> str:
         found = sorted(set(words(" ".join(gold))))
-        weight = np.array([self._idf.get(w, 8.0) if len(w) > 2 else 0.1 for w in found]) ** 2 + 1e-3
+        weight = np.array([self.lexical.idf(w) if len(w) > 2 else 0.1 for w in found]) ** 2 + 1e-3
         count = min(int(rng.integers(2, 7)), len(found))
         picked = rng.choice(len(found), size=count, replace=False, p=weight / weight.sum())
         return " ".join(found[k] for k in picked)

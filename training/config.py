@@ -28,21 +28,21 @@ class SftConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     weights: dict[str, float] = field(
         default_factory=lambda: {
-            "movies": 0.10,
-            "music": 0.09,
+            "movies": 0.14,
+            "music": 0.11,
             "games": 0.17,
             "routing": 0.08,
-            "cloze": 0.34,
+            "cloze": 0.24,
             "squad": 0.12,
-            "trecdl": 0.08,
-            "classic": 0.02,
+            "trecdl": 0.10,
+            "classic": 0.04,
         }
     )
-    tokens: int = 4096
+    tokens: int = 3072
     accumulate: int = 2
     steps: int = 2000
-    warmup: int = 60
-    lr: float = 2e-3
+    warmup: int = 40
+    lr: float = 1e-3
     final_lr: float = 0.03
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.98)
@@ -50,7 +50,7 @@ class SftConfig:
     lm_weight: float = 0.1
     lm_share: float = 0.1
     precision: str = "bf16"
-    optimizer: str = "adamw"
+    optimizer: str = "muon"
     seed: int = 0
 
     def __post_init__(self) -> None:

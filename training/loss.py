@@ -10,27 +10,34 @@ from rranker.training.layout import Layout
 from rranker.training.model import RankingModel
 
 
-def targets(task: str, grades: Tensor, alive: Tensor, temperature: float = 0.5) -> Tensor:
-    """grades [B, N], alive [B, S, N] → distributions [B, S, N] over the alive: the best holds the most.
+def targets(grades: Tensor, hints: Tensor, trust: Tensor, alive: Tensor) -> Tensor:
+    """grades and hints [B, N], trust [B], alive [B, S, N] → distributions [B, S, N] over the alive.
 
-    Routing utilities are differences in value, so they are standardised (costs spread far less than scores)
-    and go through a softmax; grades are shares.
+    The teacher's share is the softmax of its log preferences; the rest goes to the grades in proportion.
     """
-    if task == "routing":
-        count = alive.sum(-1, keepdim=True)
-        kept = grades[:, None] * alive
-        mean = kept.sum(-1, keepdim=True) / count
-        deviation = ((grades[:, None] - mean).square() * alive).sum(-1, keepdim=True) / count
-        spread = (grades[:, None] - mean) / (deviation.sqrt() + 1e-3) / temperature
-        return spread.masked_fill(~alive, -torch.inf).softmax(-1)
     share = grades[:, None] * alive
-    return share / share.sum(-1, keepdim=True).clamp_min(1e-9)
+    share = share / share.sum(-1, keepdim=True).clamp_min(1e-9)
+    taught = hints[:, None].expand_as(share).masked_fill(~alive, -torch.inf).softmax(-1)
+    return torch.lerp(share, taught, trust[:, None, None])
 
 
 def ranking_loss(fitness: Tensor, wanted: Tensor) -> Tensor:
     """Cross-entropy of softmax(fitness) over the alive, averaged over queries and suffix copies."""
     logs = fitness.log_softmax(-1).masked_fill(wanted == 0, 0.0)  # −∞ · 0 would be NaN
     return -(wanted * logs).sum(-1).mean()
+
+
+def entropy(wanted: Tensor) -> Tensor:
+    """What `ranking_loss` cannot go below."""
+    return -torch.xlogy(wanted, wanted).sum(-1).mean()
+
+
+def reciprocal_rank(fitness: Tensor, grades: Tensor) -> float:
+    """fitness [B, N] (−∞ where there is no candidate), grades [B, N] → mean 1 / rank of a best candidate."""
+    present = fitness.isfinite()
+    kept = grades.masked_fill(~present, -torch.inf)
+    best = fitness.masked_fill(kept < kept.amax(-1, keepdim=True), -torch.inf).amax(-1, keepdim=True)
+    return float((1 / (1 + (fitness > best).sum(-1))).float().mean())
 
 
 def language_loss(model: RankingModel, hidden: Tensor, layout: Layout, share: float, seed: int) -> Tensor:

@@ -53,11 +53,10 @@ class MasterOptimizer:
                 )
             )
 
-    def step(self, step: int) -> float:
-        """Moves the gradients up, clips, updates, and copies the weights down. Returns the gradient norm."""
-        for live, master in zip(self.live, self.masters, strict=True):
-            master.grad = None if live.grad is None else live.grad.float()
-            live.grad = None
+    def step(self, gradients: list[torch.Tensor], step: int) -> float:
+        """Clips fp32 `gradients`, updates the masters, and copies them down. Returns the gradient norm."""
+        for master, gradient in zip(self.masters, gradients, strict=True):
+            master.grad = gradient
         norms = [nn.utils.clip_grad_norm_(part, self.config.clip) for part in self.clipped if part]
         norm = float(max(norms))
         if not math.isfinite(norm):

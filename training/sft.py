@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from rranker.prompts.encoding import TextEncoder
 from rranker.training.batch import Batch, training_batch
 from rranker.training.checkpoint import save_model, save_state
 from rranker.training.config import ModelConfig, SftConfig
-from rranker.training.loss import language_loss, ranking_loss, targets
+from rranker.training.loss import entropy, language_loss, ranking_loss, reciprocal_rank, targets
 from rranker.training.model import RankingModel, build_model
 from rranker.training.optim import MasterOptimizer
+from rranker.training.semantics import latent_semantics, lay_into
 from rranker.training.sources import Sources
 from rranker.training.tokenizer import load_tokenizer, train_tokenizer
 
@@ -49,7 +51,7 @@ def mixture(sources: Sources, dialect: CompactDialect, config: SftConfig) -> Mak
                     name,
                     training_batch(
                         dialect,
-                        drawn.cases,
+                        drawn.lessons,
                         rng,
                         candidate_tokens=drawn.candidate_tokens,
                         prefix_tokens=drawn.prefix_tokens,
@@ -73,29 +75,53 @@ def prefetched(make: Maker, start: int, stop: int, ahead: int = 2) -> Iterator[l
             yield batch
 
 
+def learn(
+    model: RankingModel, batch: Batch, config: SftConfig, seed: int
+) -> tuple[float, float, tuple[torch.Tensor, ...]]:
+    """Of one micro-batch: divergence from its targets in nats, mean reciprocal rank, gradients."""
+    hidden = model.hidden(batch.layout)
+    wanted = targets(batch.grades, batch.hints, batch.trust, batch.layout.alive)
+    fitness = model.fitness(hidden, batch.layout)
+    loss = ranking_loss(fitness, wanted)
+    total = loss
+    if config.lm_weight:
+        words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
+        total = loss + config.lm_weight * words
+    divergence = float(loss.detach() - entropy(wanted))
+    found = reciprocal_rank(fitness[:, 0], batch.grades)
+    return divergence, found, torch.autograd.grad(total, list(model.parameters()))
+
+
 def train_step(
-    model: RankingModel, batches: list[tuple[str, Batch]], config: SftConfig, step: int
-) -> list[float]:
-    """Adds up the gradients of a step's micro-batches; returns their ranking losses over the random one."""
-    losses = []
-    for micro, (name, batch) in enumerate(batches):
-        hidden = model.hidden(batch.layout)
-        wanted = targets(batch.task, batch.grades, batch.layout.alive)
-        loss = ranking_loss(model.fitness(hidden, batch.layout), wanted)
-        value = float(loss.detach())
-        if not math.isfinite(value):
+    model: RankingModel, batches: list[tuple[str, Batch]], config: SftConfig, step: int, pool: Executor
+) -> tuple[list[tuple[float, float]], list[torch.Tensor]]:
+    """Divergence and reciprocal rank of each micro-batch, and their mean gradients in fp32.
+
+    One micro-batch a core: at this size two cores on one product spend a quarter of their time waiting for
+    each other. Gradients are added in the micro-batches' order, so a run can be repeated exactly.
+    """
+    jobs = [
+        pool.submit(learn, model, batch, config, step * 64 + micro)
+        for micro, (_, batch) in enumerate(batches)
+    ]
+    seen = []
+    mean = [torch.zeros(parameter.shape) for parameter in model.parameters()]
+    for (name, _), job in zip(batches, jobs, strict=True):
+        divergence, found, gradients = job.result()
+        if not math.isfinite(divergence):
             raise FloatingPointError(
-                f"step {step}, source {name}: the loss is {value}; lower the learning rate"
+                f"step {step}, source {name}: the loss is {divergence}; lower the learning rate"
             )
-        random = batch.layout.alive.sum(-1).float().log().mean()
-        losses.append(value / float(random))
-        total = loss
-        if config.lm_weight:
-            total = total + config.lm_weight * language_loss(
-                model, hidden, batch.layout, config.lm_share, seed=step * 64 + micro
-            )
-        (total / len(batches)).backward()
-    return losses
+        seen.append((divergence, found))
+        for total, gradient in zip(mean, gradients, strict=True):
+            total.add_(gradient, alpha=1 / len(batches))
+    return seen, mean
+
+
+def cores() -> ThreadPoolExecutor:
+    """One worker a core, each computing alone."""
+    count = len(os.sched_getaffinity(0))
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def train(
@@ -122,35 +148,40 @@ def train(
         start = int(state["step"])
     (out / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
     stop = min(stop_at or config.steps, config.steps)
-    seen: dict[str, list[float]] = {}
+    seen: dict[str, list[tuple[float, float]]] = {}
     tokens, clock = 0, time.perf_counter()
-    for step, batches in enumerate(prefetched(make, start, stop), start=start):
-        for (name, batch), loss in zip(batches, train_step(model, batches, config, step), strict=True):
-            seen.setdefault(name, []).append(loss)
-            tokens += len(batch.layout.ids)
-        norm = optimizer.step(step)
-        if (step + 1) % log_every == 0:
-            seconds = time.perf_counter() - clock
-            means = " ".join(f"{name} {np.mean(values):.3f}" for name, values in sorted(seen.items()))
-            print(
-                f"step {step + 1}/{config.steps} norm {norm:.2f} {tokens / seconds:.0f} tok/s | {means}",
-                flush=True,
-            )
-            seen, tokens, clock = {}, 0, time.perf_counter()
-        if (step + 1) % save_every == 0 or step + 1 == stop:
-            save_state(out / "state.pt", {"step": step + 1, "optimizer": optimizer.state_dict()})
-            save_model(model, tokenizer, out / "latest")
+    with cores() as pool:
+        for step, batches in enumerate(prefetched(make, start, stop), start=start):
+            found, gradients = train_step(model, batches, config, step, pool)
+            for (name, batch), pair in zip(batches, found, strict=True):
+                seen.setdefault(name, []).append(pair)
+                tokens += len(batch.layout.ids)
+            norm = optimizer.step(gradients, step)
+            if (step + 1) % log_every == 0:
+                seconds = time.perf_counter() - clock
+                means = " ".join(
+                    "{} {:.2f}/{:.3f}".format(name, *np.mean(pairs, axis=0))
+                    for name, pairs in sorted(seen.items())
+                )
+                print(
+                    f"step {step + 1}/{config.steps} norm {norm:.2f} {tokens / seconds:.0f} tok/s | {means}",
+                    flush=True,
+                )
+                seen, tokens, clock = {}, 0, time.perf_counter()
+            if (step + 1) % save_every == 0 or step + 1 == stop:
+                save_state(out / "state.pt", {"step": step + 1, "optimizer": optimizer.state_dict()})
+                save_model(model, tokenizer, out / "latest")
     save_model(model, tokenizer, out / "final")
 
 
 def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Maker, trials: int = 6) -> int:
     """How many steps fit, by timing a few: the schedule then counts steps, so a paused run loses nothing."""
-    train_step(model, make(0), config, 0)
-    began = time.perf_counter()
-    for step in range(1, 1 + trials):
-        train_step(model, make(step), config, step)
+    with cores() as pool:
+        train_step(model, make(0), config, 0, pool)
+        began = time.perf_counter()
+        for step in range(1, 1 + trials):
+            train_step(model, make(step), config, step, pool)
     each = (time.perf_counter() - began) / trials
-    model.zero_grad(set_to_none=True)
     return max(config.warmup + 1, int(minutes * 60 / (each * 1.08)))
 
 
@@ -160,7 +191,7 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=40.0, help="sets the number of steps by measured speed"
     )
-    parser.add_argument("--steps", type=int, help="the number of steps itself")
+    parser.add_argument("--steps", type=int, help="the number of steps itself; with --resume, a new end")
     parser.add_argument("--lr", type=float, default=SftConfig.lr)
     parser.add_argument("--layers", type=int, default=ModelConfig.num_hidden_layers)
     parser.add_argument("--tokens", type=int, default=SftConfig.tokens, help="per micro-batch, at most")
@@ -173,6 +204,8 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on from OUT/state.pt with OUT's settings")
     options = parser.parse_args()
 
+    # Cores work on whole micro-batches; threads that wait for each other inside one product would only stall.
+    torch.set_num_threads(1)
     sources = Sources()
     folder = options.tokenizer or options.out / "tokenizer"
     if not folder.exists():
@@ -181,7 +214,7 @@ def main() -> None:
     if options.resume:
         saved = json.loads((options.out / "config.json").read_text())
         saved = {**saved, "model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
-        config = SftConfig(**saved)
+        config = SftConfig(**{**saved, "steps": options.steps or saved["steps"]})
     else:
         names = ("lr", "tokens", "accumulate", "optimizer", "precision", "seed")
         architecture = ModelConfig(num_hidden_layers=options.layers, vocab_size=len(tokenizer))
@@ -195,6 +228,9 @@ def main() -> None:
         config = SftConfig(**{**vars(config), "steps": steps})
         make = mixture(sources, CompactDialect(TextEncoder(tokenizer)), config)
         model = build_model(config.model, config.seed)
+        documents = sources.documents(TextEncoder(tokenizer))
+        meanings = latent_semantics(documents, config.model.vocab_size, config.model.hidden_size, config.seed)
+        lay_into(model.lm.model.embed_tokens.weight, meanings, seed=config.seed)
     print(
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {config.steps} steps",
         flush=True,

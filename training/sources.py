@@ -3,23 +3,26 @@ of the seed and the step's number, and an interrupted run resumes exactly."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from rranker import data
-from rranker.data import Case, Interactions, Question, Topic
+from rranker.data import Case, Question, Topic
 from rranker.data.passage import TRAIN_YEARS
 from rranker.data.recommendation import HISTORY
+from rranker.prompts.encoding import TextEncoder
 from rranker.training.cloze import Cloze
+from rranker.training.lesson import Lesson
+from rranker.training.teachers import Neighbours
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Cases for one micro-batch, and the lengths to cut them to."""
+    """Lessons for one micro-batch, and the lengths to cut them to."""
 
-    cases: list[Case]
+    lessons: list[Lesson]
     candidate_tokens: int
     prefix_tokens: int
 
@@ -34,7 +37,9 @@ class Sources:
         self.squad, _ = data.squad()
         self.classic = data.cranfield() + data.cacm()
         self.topics = [topic for year in TRAIN_YEARS for topic in data.judged(year)]
+        self.neighbours = {name: Neighbours(found) for name, found in self.interactions.items()}
         self.cloze = Cloze()
+        self.lexical = self.cloze.lexical
 
     def texts(self) -> Iterable[str]:
         """What the tokenizer learns from: titles as often as they are seen, and a share of the text."""
@@ -47,48 +52,70 @@ class Sources:
         yield from (row.query for row in self.rows)
         yield from list(data.DESCRIPTIONS.values()) * 200
 
+    def documents(self, encoder: TextEncoder, items: int = 8, tokens: int = 40) -> Iterator[list[int]]:
+        """Token ids that keep company: titles of neighbouring items of one history, stretches of text."""
+        for found in self.interactions.values():
+            titles = encoder.user_batch(list(found.titles))
+            for user in found.train_users:
+                history = found.histories[user]
+                for at in range(0, len(history) - 1, items):
+                    yield [token for item in history[at : at + items] for token in titles[item]]
+        for ids in encoder.user_batch([" ".join(p) for p in self.cloze.paragraphs[::4]]):
+            yield from (list(ids[at : at + tokens]) for at in range(0, len(ids), tokens))
+
     def draw(self, name: str, rng: np.random.Generator, ease: float = 0.0) -> Draw:
         """One micro-batch of source `name`. `ease` in [0, 1] asks for short passages (early training)."""
         if name in self.interactions:
-            found = self.interactions[name]
-            return Draw([self._window(found, rng) for _ in range(28)], 12, 256)
+            # Mostly short histories: what matters is how many lists are seen, and these cost half. One length
+            # a micro-batch, because prefixes are padded to the longest.
+            length = HISTORY if rng.random() < 0.2 else int(rng.integers(3, 10))
+            return Draw([self._window(name, length, rng) for _ in range(32)], 12, 256)
         if name == "routing":
             return Draw([self._routing(rng) for _ in range(20)], 40, 56)
         if name == "cloze":
             length = int(rng.choice([14, 20] if rng.random() < ease else [20, 40, 72]))
             n = int(rng.integers(4, 9))
-            many = max(4, 3600 // (n * length))
-            return Draw([self.cloze.draw(rng, n, length) for _ in range(many)], int(length * 1.5), 32)
+            cases = [self.cloze.draw(rng, n, length) for _ in range(max(4, 3600 // (n * length)))]
+            return Draw([self._searched(case) for case in cases], int(length * 1.5), 32)
         make: dict[str, Callable[[np.random.Generator, int], Case]] = {
             "squad": lambda r, n: self._question(self.squad, r, n),
             "classic": lambda r, n: self._question(self.classic, r, n),
             "trecdl": self._topic,
         }
         n = int(rng.integers(4, 9))
-        return Draw([make[name](rng, n) for _ in range(60 // n)], 160 if name == "squad" else 112, 48)
+        cases = [make[name](rng, n) for _ in range(60 // n)]
+        return Draw([self._searched(case) for case in cases], 160 if name == "squad" else 112, 48)
 
-    def _window(self, found: Interactions, rng: np.random.Generator) -> Case:
-        """A training user's items up to a random moment → the next one to four."""
+    def _window(self, name: str, length: int, rng: np.random.Generator) -> Lesson:
+        """A training user's `length` items before a random moment → the next one."""
+        found = self.interactions[name]
         items: tuple[int, ...] = ()
         while len(items) < 4:
             items = found.histories[found.train_users[rng.integers(len(found.train_users))]]
         at = int(rng.integers(3, len(items)))
-        golds = list(items[at : at + int(rng.integers(1, 5))])
+        history = items[max(0, at - length) : at]
         sampler = "uniform" if rng.random() < 0.5 else "popular"
-        pool = [*golds, *found.negatives(items, int(rng.integers(7, 16)), sampler, rng)]
-        order = rng.permutation(len(pool))
-        # Mostly short histories: what matters is how many lists are seen, and these cost half.
-        length = HISTORY if rng.random() < 0.2 else int(rng.integers(3, 10))
-        history = [found.titles[i][:64] for i in items[max(0, at - length) : at]]
-        texts, grades = [found.titles[pool[i]] for i in order], [float(i < len(golds)) for i in order]
-        return Case("recommendation", history, None, texts, grades, found.name)
+        pool = [items[at], *found.negatives(items, int(rng.integers(9, 20)), sampler, rng)]
+        pool = [pool[i] for i in rng.permutation(len(pool))]
+        hints = self.neighbours[name].scores(history, pool, own=items)
+        titles = [found.titles[i] for i in pool]
+        query = [found.titles[i][:64] for i in history]
+        grades = [float(i == items[at]) for i in pool]
+        return Lesson(Case("recommendation", query, None, titles, grades, found.name), hints, 0.7)
 
-    def _routing(self, rng: np.random.Generator) -> Case:
+    def _routing(self, rng: np.random.Generator) -> Lesson:
+        """Utilities are differences in value, so they are standardised (costs spread far less than scores)."""
         row = self.rows[rng.integers(len(self.rows))]
         setting = str(rng.choice(["performance", "balance", "cost"]))
         case = data.routing_case(row, setting, self.max_cost, rng)
-        n = int(rng.integers(4, 9))
-        return Case("routing", case.query, case.instruction, case.candidates[:n], case.grades[:n], case.id)
+        n = int(rng.integers(4, len(case.grades) + 1))
+        values = np.array(case.grades[:n])
+        hints = 2 * (values - values.mean()) / (values.std() + 1e-3)
+        kept = Case("routing", case.query, case.instruction, case.candidates[:n], case.grades[:n], case.id)
+        return Lesson(kept, hints, 1.0)
+
+    def _searched(self, case: Case) -> Lesson:
+        return Lesson(case, self.lexical.scores(str(case.query), case.candidates), 0.3)
 
     def _question(self, questions: list[Question], rng: np.random.Generator, n: int) -> Case:
         question = questions[rng.integers(len(questions))]

@@ -11,10 +11,15 @@ from rranker.data import Case
 from rranker.prompts.compact import CompactDialect
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.config import ModelConfig
+from rranker.training.lesson import Lesson
 from rranker.training.tokenizer import train_tokenizer
 
 _TEXT = "red green blue fox dog cat river stone quick slow tall bright 1995 (II) l'été naïve über straße"
 WORDS = _TEXT.split()
+
+
+def make_lesson(rng: np.random.Generator, n: int, task: str = "passage") -> Lesson:
+    return Lesson(make_case(rng, n, task), rng.normal(size=n), 0.5)
 
 
 def make_case(rng: np.random.Generator, n: int, task: str = "passage") -> Case:

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from rranker.prompts.compact import CompactDialect
-from rranker.training.batch import COPIES, Batch, alive_sets, training_batch
+from rranker.training.batch import Batch, training_batch
 from rranker.training.config import ModelConfig
 from rranker.training.layout import Layout
-from rranker.training.loss import ranking_loss, targets
+from rranker.training.loss import entropy, ranking_loss, reciprocal_rank, targets
 from rranker.training.model import build_model
-from tests.training.conftest import make_case
+from tests.training.conftest import make_lesson
 
 
 def make_batch(dialect: CompactDialect, sizes: tuple[int, ...], seed: int) -> Batch:
     rng = np.random.default_rng(seed)
-    cases = [make_case(rng, n) for n in sizes]
-    return training_batch(dialect, cases, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6)
+    lessons = [make_lesson(rng, n) for n in sizes]
+    return training_batch(dialect, lessons, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6)
 
 
 def dense_mask(layout: Layout) -> torch.Tensor:
@@ -62,7 +62,7 @@ def test_block_forward_and_gradients_equal_the_dense_mask(
     ).last_hidden_state[0]
     torch.testing.assert_close(packed_hidden, dense_hidden, atol=1e-5, rtol=0)
 
-    wanted = targets(batch.task, batch.grades, layout.alive)
+    wanted = targets(batch.grades, batch.hints, batch.trust, layout.alive)
     ranking_loss(model.fitness(packed_hidden, layout), wanted).backward()
     ranking_loss(dense.fitness(dense_hidden, layout), wanted).backward()
     for (name, one), other in zip(model.named_parameters(), dense.parameters(), strict=True):
@@ -101,20 +101,26 @@ def test_alive_sets_are_nested_and_keep_a_best_candidate(dialect: CompactDialect
         assert int(sets.sum(-1).min()) >= 2
 
 
-def test_several_best_candidates_take_turns() -> None:
-    grades = [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
-    alive = alive_sets(grades, np.random.default_rng(0))
-    golds = alive[:, [1, 3]]
-    assert golds.sum(-1).tolist() == [1] * COPIES
-    assert bool(golds.any(0).all())
-    assert int(alive.sum(-1).min()) >= 2
+def test_targets_mix_grades_and_hints_over_the_alive() -> None:
+    grades = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+    hints = torch.tensor([[0.0, 2.0, 2.0, 0.0], [0.0, 0.0, 0.0, 5.0]])
+    alive = torch.tensor([[[True] * 4, [True, True, True, False]], [[True] * 4, [True, False, True, False]]])
+    found = targets(grades, hints, torch.tensor([1.0, 0.0]), alive)
+    torch.testing.assert_close(found.sum(-1), torch.ones(2, 2))
+    assert bool((found[~alive] == 0).all())
+    taught, graded = found
+    assert taught[0, 1] == taught[0, 2] > taught[0, 0] == taught[0, 3]
+    assert graded.tolist() == [[0.5, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
 
 
-def test_targets_are_distributions_over_the_alive() -> None:
-    grades = torch.tensor([[0.2, 0.9, 0.9, 0.1], [1.0, 0.0, 0.0, 0.0]])
-    alive = torch.tensor([[[True] * 4, [False, True, True, True]], [[True, True, False, False]] * 2])
-    routing = targets("routing", grades, alive)
-    torch.testing.assert_close(routing.sum(-1), torch.ones(2, 2))
-    assert bool((routing[~alive] == 0).all())
-    assert routing[0, 0, 1] == routing[0, 0, 2] > routing[0, 0, 0] > routing[0, 0, 3]
-    assert targets("passage", grades, alive)[1, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+def test_the_loss_is_lowest_at_its_entropy() -> None:
+    wanted = torch.tensor([[[0.5, 0.3, 0.2, 0.0]]])
+    torch.testing.assert_close(ranking_loss(wanted.log(), wanted), entropy(wanted))
+    assert ranking_loss(torch.zeros(1, 1, 4), wanted) > entropy(wanted)
+
+
+def test_reciprocal_rank_counts_a_best_one_and_only_present_ones() -> None:
+    gone = -torch.inf
+    fitness = torch.tensor([[0.1, 0.9, 0.5, gone], [0.3, 0.2, 0.1, 0.0]])
+    grades = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.2, 0.7, 0.7, 0.1]])
+    assert reciprocal_rank(fitness, grades) == pytest.approx((1 / 3 + 1 / 2) / 2)

@@ -19,15 +19,15 @@ from rranker.training.config import ModelConfig, SftConfig
 from rranker.training.model import build_model
 from rranker.training.score import elimination, one_shot
 from rranker.training.sft import Maker, train
-from tests.training.conftest import make_case
+from tests.training.conftest import make_case, make_lesson
 
 
 def maker(dialect: CompactDialect) -> Maker:
     def make(step: int) -> list[tuple[str, Any]]:
         rng = np.random.default_rng(step)
-        cases = [make_case(rng, 5) for _ in range(4)]
-        batch = training_batch(dialect, cases, rng, candidate_tokens=8, prefix_tokens=16, budget=4096)
-        return [("made", batch)]
+        lessons = [make_lesson(rng, 5) for _ in range(4)]
+        batch = training_batch(dialect, lessons, rng, candidate_tokens=8, prefix_tokens=16, budget=4096)
+        return [("made", batch), ("made too", batch)]
 
     return make
 

@@ -1,0 +1,74 @@
+"""Classical rankers as teachers: how much each candidate of a list was to be expected.
+
+A gold item is one bit; log preferences over the whole list teach many times over. Teachers see training data
+only, and they are not needed after training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from rranker.data import Interactions
+from rranker.data.lexical import words
+
+
+class Neighbours:
+    """Smoothed item-to-item transition rates, halfway between what is likely and what is special."""
+
+    def __init__(self, interactions: Interactions, smoothing: float = 10.0, forget: float = 0.1) -> None:
+        self._users: list[set[int]] = [set() for _ in interactions.titles]
+        for user in interactions.train_users:
+            for item in interactions.histories[user]:
+                self._users[item].add(user)
+        self._total = len(interactions.train_users)
+        self._smoothing, self._forget = smoothing, forget
+
+    def scores(
+        self, history: Sequence[int], candidates: Sequence[int], own: Sequence[int] = ()
+    ) -> np.ndarray:
+        """[candidates] log preferences. `own` are all items of the asking user when that user is counted
+        in: the user is taken out again, or the teacher would have seen the answer."""
+        mine = np.array([item in set(own) for item in candidates], dtype=np.float64)
+        counted = float(bool(own))
+        share = (np.array([len(self._users[c]) for c in candidates]) - mine).clip(0) + 0.1
+        share /= self._total
+        weights = np.exp(-self._forget * np.arange(len(history))[::-1])
+        chance = np.zeros(len(candidates))
+        for item, weight in zip(history, weights / weights.sum(), strict=True):
+            users = self._users[item]
+            both = np.array([len(users & self._users[c]) for c in candidates]) - mine
+            rate = (both.clip(0) + self._smoothing * share) / (len(users) - counted + self._smoothing)
+            chance += weight * rate
+        result: np.ndarray = np.log(chance) - 0.5 * np.log(share)
+        return result
+
+
+class Lexical:
+    """BM25 (k1 = 0.9, b = 0.4) with the document frequencies of one fixed collection."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        bags = [words(text) for text in texts]
+        seen = Counter(word for bag in bags for word in set(bag))
+        self._idf = {word: math.log(1 + len(bags) / count) for word, count in seen.items()}
+        self._rare = math.log(1 + len(bags))
+
+    def idf(self, word: str) -> float:
+        return self._idf.get(word, self._rare)
+
+    def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
+        """[texts]."""
+        bags = [Counter(words(text)) for text in texts]
+        lengths = np.array([bag.total() for bag in bags], dtype=np.float64)
+        norm = 0.9 * (0.6 + 0.4 * lengths / max(float(lengths.mean()), 1.0))
+        asked = words(query)
+        return np.array(
+            [
+                sum(self.idf(w) * bag[w] / (bag[w] + norm[i]) for w in asked if w in bag)
+                for i, bag in enumerate(bags)
+            ],
+            dtype=np.float64,
+        )
