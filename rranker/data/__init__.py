@@ -1,39 +1,63 @@
 """Seeded readers of public ranking data: plain files in, `Case`s out."""
 
+from .agentcf import agentcf_cases
 from .case import Case, data_file, data_folder
 from .corpus import textbooks, wikipedia
+from .episodes import iterative_cases
 from .lexical import BM25
+from .originals import amazon_reviews, load_rows, ml_1m, ms_marco, router_table
 from .passage import Topic, judged, list_cases, passage_cases, trecdl
+from .pubmedqa import pubmedqa
 from .questions import Question, cacm, cranfield, question_cases, squad
-from .recommendation import Interactions, games, lastfm, movielens, recommendation_cases
+from .recommendation import Interactions, games, interactions_from, lastfm, movielens, recommendation_cases
+from .routeprofile import routeprofile
 from .routing import DESCRIPTIONS, RouterRow, max_cost, routerbench, routing_case, routing_cases
+from .table import from_dataset, read_parquet, to_dataset, write_parquet
+from .tasks import NINE, OUT_OF_DOMAIN, task_cases
 
 __all__ = [
     "BM25",
     "DESCRIPTIONS",
+    "NINE",
+    "OUT_OF_DOMAIN",
     "Case",
     "Interactions",
     "Question",
     "RouterRow",
     "Topic",
+    "agentcf_cases",
+    "amazon_reviews",
     "cacm",
     "cranfield",
     "data_file",
     "data_folder",
+    "from_dataset",
     "games",
+    "interactions_from",
+    "iterative_cases",
     "judged",
     "lastfm",
     "list_cases",
+    "load_rows",
     "max_cost",
+    "ml_1m",
     "movielens",
+    "ms_marco",
     "passage_cases",
+    "pubmedqa",
     "question_cases",
+    "read_parquet",
     "recommendation_cases",
+    "routeprofile",
+    "router_table",
     "routerbench",
     "routing_case",
     "routing_cases",
     "squad",
+    "task_cases",
     "textbooks",
+    "to_dataset",
     "trecdl",
     "wikipedia",
+    "write_parquet",
 ]

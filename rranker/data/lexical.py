@@ -23,18 +23,23 @@ class BM25:
         lengths = np.array([sum(bag.values()) for bag in bags], dtype=np.float64)
         norm = k1 * (1 - b + b * lengths / max(float(lengths.mean()), 1.0))
         self.size = len(texts)
-        self._postings: dict[str, list[tuple[int, float]]] = {}
+        postings: dict[str, list[tuple[int, float]]] = {}
         frequency = Counter(word for bag in bags for word in bag)
         for i, bag in enumerate(bags):
             for word, count in bag.items():
                 idf = math.log(1 + (self.size - frequency[word] + 0.5) / (frequency[word] + 0.5))
                 weight = idf * count / (count + norm[i])
-                self._postings.setdefault(word, []).append((i, weight))
+                postings.setdefault(word, []).append((i, weight))
+        self._postings = {
+            word: (np.array([i for i, _ in found]), np.array([weight for _, weight in found]))
+            for word, found in postings.items()
+        }
 
     def scores(self, query: str) -> np.ndarray:
         """[texts] float64."""
         result = np.zeros(self.size)
         for word in words(query):
-            for i, weight in self._postings.get(word, ()):
-                result[i] += weight
+            if word in self._postings:
+                texts, weights = self._postings[word]
+                result[texts] += weights  # a text stands once in a word's list
         return result

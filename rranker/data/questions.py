@@ -45,7 +45,7 @@ def squad(
         order = np.argsort(-indices[name].scores(row["question"]), kind="stable")
         misses = [texts[i] for i in order if texts[i] != gold]
         misses = [text for text in misses if not any(answer in text.lower() for answer in answers)]
-        question = Question(row["qid"], row["question"], (gold,), tuple(misses[:near]))
+        question = Question(f"squad-{row['qid']}", row["question"], (gold,), tuple(misses[:near]))
         (test if name in held_out else train).append(question)
     return train, test
 
@@ -62,7 +62,7 @@ def question_cases(
         pool = [question.good[0], *question.bad[: k - 1]]
         order = rng.permutation(k)
         texts, grades = [pool[i] for i in order], [float(i == 0) for i in order]
-        cases.append(Case("passage", question.text, None, texts, grades, f"squad-{question.id}"))
+        cases.append(Case("passage", question.text, None, texts, grades, question.id))
     return cases
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import html
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .case import Case, data_file
 
 Sampler = Literal["uniform", "popular"]
 HISTORY = 20
+User = TypeVar("User", int, str)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def movielens(folder: str | Path | None = None, seed: int = 0) -> Interactions:
         names = {row["movieId"]: row["title"] for row in csv.DictReader(file)}
     with open(data_file("ml_latest_small/ratings.csv", folder), encoding="utf-8", newline="") as file:
         events = [(int(r["userId"]), int(r["timestamp"]), names[r["movieId"]]) for r in csv.DictReader(file)]
-    return _from_events("movies", events, seed)
+    return interactions_from("movies", events, seed)
 
 
 def lastfm(folder: str | Path | None = None, seed: int = 0) -> Interactions:
@@ -88,7 +90,7 @@ def lastfm(folder: str | Path | None = None, seed: int = 0) -> Interactions:
             user, artist, _, day, month, year = line.split()
             if artist in names:
                 events.append((int(user), (int(year) * 100 + int(month)) * 100 + int(day), names[artist]))
-    return _from_events("music", events, seed)
+    return interactions_from("music", events, seed)
 
 
 def games(folder: str | Path | None = None, seed: int = 0) -> Interactions:
@@ -101,13 +103,13 @@ def games(folder: str | Path | None = None, seed: int = 0) -> Interactions:
             user, history, target = line.rstrip("\n").split("\t")
             items = [*history.split(), target]
             events += [(int(user), time, names[item]) for time, item in enumerate(items) if item in names]
-    return _from_events("games", events, seed)
+    return interactions_from("games", events, seed)
 
 
-def _from_events(name: str, events: list[tuple[int, int, str]], seed: int) -> Interactions:
+def interactions_from(name: str, events: Iterable[tuple[User, int, str]], seed: int) -> Interactions:
     """(user, time, title) rows; the sort is stable, so rows of one moment keep the file's order."""
     titles: dict[str, int] = {}
-    users: dict[int, dict[int, None]] = {}
+    users: dict[User, dict[int, None]] = {}
     for user, _, title in sorted(events, key=lambda event: event[:2]):
         clean = html.unescape(title).strip()
         if clean:

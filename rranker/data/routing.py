@@ -38,12 +38,13 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class RouterRow:
-    """One query with every model's score and cost in dollars, in the order of `DESCRIPTIONS`."""
+    """One query with every model's score and cost in dollars, in the order of `candidates`."""
 
     id: str
     query: str
     scores: tuple[float, ...]
     costs: tuple[float, ...]
+    candidates: tuple[str, ...] = tuple(DESCRIPTIONS.values())
 
 
 def routerbench(folder: str | Path | None = None) -> tuple[list[RouterRow], list[RouterRow]]:
@@ -83,7 +84,7 @@ def _constant_start(prompts: list[str]) -> str:
 
 
 def utilities(row: RouterRow, setting: str, max_train_cost: float) -> np.ndarray:
-    """[11]: a·score − b·cost / max train cost."""
+    """[models]: a·score − b·cost / max train cost."""
     a, b = WEIGHTS[setting]
     result: np.ndarray = a * np.array(row.scores) - b * np.array(row.costs) / max_train_cost
     return result
@@ -91,7 +92,7 @@ def utilities(row: RouterRow, setting: str, max_train_cost: float) -> np.ndarray
 
 def routing_case(row: RouterRow, setting: str, max_train_cost: float, rng: np.random.Generator) -> Case:
     """The candidates' order is shuffled, so that it cannot say anything; equal utilities stay ties."""
-    texts, values = list(DESCRIPTIONS.values()), utilities(row, setting, max_train_cost)
+    texts, values = row.candidates, utilities(row, setting, max_train_cost)
     order = rng.permutation(len(texts))
     return Case(
         task="routing",

@@ -1,0 +1,59 @@
+"""What the tasks hold: `python -m rranker.data` prints counts, tie rates and leak checks, and exports."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from .case import Case
+from .table import write_parquet
+from .tasks import NINE, OUT_OF_DOMAIN, VERSION, task_cases
+
+
+def tie_rate(cases: Sequence[Case]) -> float:
+    """The share of cases with more than one best candidate."""
+    return sum(case.grades.count(max(case.grades)) > 1 for case in cases) / max(len(cases), 1)
+
+
+def leaks(train: Sequence[Case], test: Sequence[Case]) -> int:
+    """How many test cases share their id, or their task and query, with a training case."""
+    ids = {case.id for case in train}
+    queries = {(case.instruction, str(case.query)) for case in train}
+    return sum(case.id in ids or (case.instruction, str(case.query)) in queries for case in test)
+
+
+def line(name: str, train: Sequence[Case], test: Sequence[Case]) -> str:
+    sizes = sorted({len(case.candidates) for case in test})
+    span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]}"
+    queries = len({case.id for case in test})
+    return (
+        f"{name:24} {len(train):6} {len(test):6} {queries:8} {span:>10} "
+        f"{tie_rate(test):6.3f} {leaks(train, test):6}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m rranker.data", description=__doc__)
+    parser.add_argument("--data", type=Path, help="the data folder (default: $RRANKER_DATA, ../shared/data)")
+    parser.add_argument("--sampler", choices=("uniform", "popular"), default="uniform")
+    parser.add_argument("--tasks", nargs="*", choices=[*NINE, *OUT_OF_DOMAIN], help="default: all")
+    parser.add_argument("--export", type=Path, help="also write TASK.SPLIT.parquet files into this folder")
+    options = parser.parse_args()
+    print(f"cases, version {VERSION}, {options.sampler} negatives")
+    print(f"{'task':24} {'train':>6} {'test':>6} {'queries':>8} {'candidates':>10} {'ties':>6} {'leaks':>6}")
+    for name in options.tasks or [*NINE, *OUT_OF_DOMAIN]:
+        test = task_cases(name, sampler=options.sampler, folder=options.data)
+        train: list[Case] = []
+        if name in NINE:
+            train = task_cases(name, "train", sampler=options.sampler, folder=options.data)
+        print(line(name, train, test), flush=True)
+        if options.export:
+            options.export.mkdir(parents=True, exist_ok=True)
+            for split, cases in (("train", train), ("test", test)):
+                if cases:
+                    write_parquet(cases, options.export / f"{name}.{split}.parquet")
+
+
+if __name__ == "__main__":
+    main()
