@@ -51,11 +51,8 @@ def load_model(name: str | Path | None, device: torch.device, dtype: torch.dtype
         raise FileNotFoundError(_where(source)) from error
     settings = ModelSettings.read(getattr(config, "rranker", None))
     lm = lm.to(device).eval().requires_grad_(False)
-    readout: Readout
-    if settings.readout == "pointer":
-        readout = PointerReadout.load(_folder(source), device)
-    else:
-        readout = IdentifierReadout(lm)
+    pointer = settings.readout == "pointer"
+    readout: Readout = PointerReadout.load(_folder(source), device) if pointer else IdentifierReadout(lm)
     context = getattr(config, "max_position_embeddings", None)
     return LoadedModel(lm, tokenizer, readout, settings, context, "default" if name is None else source)
 

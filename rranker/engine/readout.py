@@ -95,5 +95,5 @@ class PointerReadout:
 
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
         questions = self._w + suffixes.float() @ self._bilinear.T
-        fitness = questions @ candidates.T / candidates.shape[-1] ** 0.5
+        fitness: Tensor = questions @ candidates.T / candidates.shape[-1] ** 0.5
         return fitness if kind == "select" else -fitness

@@ -35,9 +35,8 @@ class ModelRunner:
                 use_cache=False,
                 rranker_step=step,
             )
-            return output.last_hidden_state[0].index_select(
-                0, torch.from_numpy(plan.read_rows).to(self.device)
-            )
+            states: Tensor = output.last_hidden_state[0]
+            return states.index_select(0, torch.from_numpy(plan.read_rows).to(self.device))
 
     @property
     def overhead(self) -> float:
@@ -47,8 +46,6 @@ class ModelRunner:
         costs more than the arithmetic. Fixed by the model's size, never by a clock: timing must not decide what
         is computed.
         """
-        weights = (
-            sum(p.numel() for p in self._inner.parameters())
-            - self._inner.get_input_embeddings().weight.numel()
-        )
+        embeddings = self._inner.get_input_embeddings().weight.numel()
+        weights: int = sum(p.numel() for p in self._inner.parameters()) - embeddings
         return 16.0 + 2e8 / max(weights, 1)

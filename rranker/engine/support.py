@@ -44,7 +44,7 @@ def check_supported(config: Any) -> None:
     for variant in variants:
         if variant.get("rope_type") in ("dynamic", "longrope"):
             raise UnsupportedModelError(
-                f"{name} uses {variant['rope_type']} RoPE: its frequencies change with the longest position seen, which "
-                "would make stored keys stale. Set rope_parameters to the default type in config.json to run it "
+                f"{name} uses {variant['rope_type']} RoPE: its frequencies change with the longest position seen, "
+                "so stored keys would grow stale. Set rope_parameters to the default type in config.json to run it "
                 "within its original context"
             )

@@ -18,7 +18,7 @@ def check_truncate(truncate: str) -> Truncate:
 
 
 def cut(piece: Piece, length: int, truncate: Truncate, what: str) -> Piece:
-    """`piece` in at most `length` tokens. `end` drops the last tokens (the first, for a history), `middle` the inner ones.
+    """`piece` in at most `length` tokens. `end` drops the last (a history's first) tokens, `middle` the inner ones.
 
     Raises ValueError when it does not fit and `truncate="error"`, or when not even an empty body would fit.
     """

@@ -82,7 +82,8 @@ class _Step:
         lse: Tensor,
     ) -> None:
         def padded(x: Tensor) -> Tensor:  # [heads, T, size] -> [batch, heads, length, size]
-            return x[:, part.gather].unflatten(1, (part.batch, -1)).transpose(0, 1)
+            heads, _, size = x.shape
+            return x[:, part.gather].view(heads, part.batch, -1, size).transpose(0, 1)
 
         mixed, norm = _flash(padded(query), padded(key), padded(value), 0.0, True, scale=scaling)
         mixed = mixed.transpose(1, 2).flatten(0, 1)  # [batch * length, heads, size]

@@ -67,6 +67,7 @@ class SessionBase:
         if self._readout.needs_states:
             self._states[candidate] = builder.read(row)
 
+    @torch.inference_mode()
     def collect(self, hidden: Tensor) -> list[Logits]:
         if self._states:
             places = torch.tensor(list(self._states.values()), device=hidden.device)

@@ -1,0 +1,203 @@
+"""The engine against whole forwards under dense masks, for every architecture, in fp32."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from architectures import CONFIGS, VOCAB, tiny_model
+
+from rranker.engine.attention import attention_backend
+from rranker.engine.plan import PlanBuilder
+from rranker.engine.probe import dense_prompt, probe
+from rranker.engine.readout import IdentifierReadout
+from rranker.engine.runner import ModelRunner
+from rranker.engine.scheduler import Job, Scheduler
+from rranker.engine.sessions import BlockSession, CausalSession
+from rranker.engine.speculation import Sequential, Speculation
+from rranker.methods import IRanker
+from rranker.prompts import Segments
+
+SESSIONS = {"block": BlockSession, "causal": CausalSession}
+TOLERANCE = 1e-5  # of the largest logit
+
+
+def problem(seed, n=6, longest=9, prefix=11, suffix=3):
+    rng = np.random.default_rng(seed)
+
+    def ids(length):
+        return tuple(rng.integers(3, VOCAB, size=length).tolist())
+
+    labels = tuple(rng.choice(np.arange(3, VOCAB), size=n, replace=False).tolist())
+    return Segments(ids(prefix), tuple(ids(rng.integers(1, longest)) for _ in range(n)), ids(suffix), labels)
+
+
+def dense_logits(lm, segments, ask, attention):
+    """Identifier logits by transformers alone: eager attention, the whole prompt, the full vocabulary."""
+    before = lm.config._attn_implementation
+    lm.set_attn_implementation("eager")
+    ids, positions, mask = dense_prompt(segments, ask, attention)
+    bias = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)[None, None]
+    with torch.no_grad():
+        out = lm(input_ids=ids[None], position_ids=positions[None], attention_mask=bias, use_cache=False)
+    lm.set_attn_implementation(before)
+    return out.logits[0, -1, [segments.labels[place] for place in ask]].numpy()
+
+
+def fresh_causal_logits(lm, segments, ask):
+    """The same by a plain forward, no mask of ours at all."""
+    before = lm.config._attn_implementation
+    lm.set_attn_implementation("eager")
+    ids, _, _ = dense_prompt(segments, ask, "causal")
+    with torch.no_grad():
+        out = lm(input_ids=ids[None], use_cache=False)
+    lm.set_attn_implementation(before)
+    return out.logits[0, -1, [segments.labels[place] for place in ask]].numpy()
+
+
+def engine(lm, backend="cpu", slots=4096):
+    return ModelRunner(lm, attention_backend(backend), slots)
+
+
+def one_step(runner, session, asks):
+    builder = PlanBuilder()
+    session.plan(builder, 0, asks)
+    return session.collect(runner.hidden(builder.build()))
+
+
+def opened(runner, lm, segments, attention):
+    session = SESSIONS[attention](segments, "exclude", runner.store, IdentifierReadout(lm))
+    assert session.open()
+    return session
+
+
+def close(found, expected):
+    scale = max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE * scale, rtol=0)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("name", CONFIGS)
+class TestArchitectures:
+    def test_block_equals_dense_mask(self, name, backend):
+        lm = tiny_model(name)
+        runner = engine(lm, backend)
+        for seed in range(3):
+            segments = problem(seed)
+            session = opened(runner, lm, segments, "block")
+            first = (0, 1, 2, 3, 4, 5)
+            close(one_step(runner, session, [first])[0], dense_logits(lm, segments, first, "block"))
+            asks = [(0, 1, 2, 4, 5), (1, 5), (2,), (0, 3)]  # any subsets, at once
+            for ask, found in zip(asks, one_step(runner, session, asks), strict=True):
+                close(found, dense_logits(lm, segments, ask, "block"))
+            session.close()
+
+    def test_causal_equals_fresh_forward(self, name, backend):
+        lm = tiny_model(name)
+        runner = engine(lm, backend)
+        for seed in range(3):
+            segments = problem(seed)
+            session = opened(runner, lm, segments, "causal")
+            steps = [
+                [(0, 1, 2, 3, 4, 5)],
+                [(0, 1, 3, 4, 5), (0, 1, 3, 4), (0, 1, 3)],  # a loser in the middle, then nested guesses
+                [(0, 1, 4, 3), (0, 1, 4)],  # another tail
+                [(1, 0)],
+            ]
+            for asks in steps:
+                for ask, found in zip(asks, one_step(runner, session, asks), strict=True):
+                    close(found, fresh_causal_logits(lm, segments, ask))
+            session.close()
+
+
+@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("name", ["qwen2", "mixtral"])
+def test_sliding_windows_follow_positions(name, attention):
+    lm = tiny_model("mistral" if name == "qwen2" else name, sliding_window=8)
+    runner = engine(lm)
+    segments = problem(0)
+    session = opened(runner, lm, segments, attention)
+    for ask in [(0, 1, 2, 3, 4, 5), (0, 2, 3, 5)]:
+        ids, positions, mask = dense_prompt(segments, ask, attention)
+        mask &= positions[:, None] - positions[None] < 8
+        lm.set_attn_implementation("eager")
+        bias = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)[None, None]
+        with torch.no_grad():
+            out = lm(input_ids=ids[None], position_ids=positions[None], attention_mask=bias, use_cache=False)
+        expected = out.logits[0, -1, [segments.labels[place] for place in ask]].numpy()
+        lm.set_attn_implementation("rranker")
+        close(one_step(runner, session, [ask])[0], expected)
+
+
+def naive(lm, segments, attention, order):
+    """The plain loop: a whole forward a round. Also the smallest gap between a loser and the runner-up."""
+    n, gap = len(segments.candidates), np.inf
+    episode = IRanker(n, order=order, nested=attention == "causal")
+    while episode.remaining:
+        ask = episode.asks(1)[0]
+        logits = dense_logits(lm, segments, ask, attention)
+        top = np.sort(logits)
+        gap = min(gap, top[-1] - top[-2])
+        episode.observe([ask], [logits])
+    return episode.outcome(), gap
+
+
+def through(runner, lm, many, attention, order, speculate):
+    jobs = []
+    for segments in many:
+        session = SESSIONS[attention](segments, "exclude", runner.store, IdentifierReadout(lm))
+        episode = IRanker(len(segments.candidates), order=order, nested=attention == "causal")
+        account = Speculation(3, 16.0, 1e9) if speculate else Sequential()
+        jobs.append(Job(session, episode, account))
+    done = list(Scheduler(runner, step_rows=256).run(jobs))
+    assert len(done) == len(jobs)
+    assert runner.store.extents.free == runner.store.slots
+    return [job.episode.outcome() for job in jobs], jobs
+
+
+@pytest.mark.parametrize(("attention", "order"), [("block", "fixed"), ("causal", "fixed"), ("causal", "best_first")])
+def test_speculative_equals_sequential_equals_naive_and_batched_equals_alone(attention, order):
+    lm = tiny_model("qwen3")
+    runner = engine(lm)
+    many = [problem(seed, n=int(n)) for seed, n in enumerate(np.random.default_rng(0).integers(2, 12, size=12))]
+    plain = [naive(lm, segments, attention, order) for segments in many]
+    clear = [k for k, (_, gap) in enumerate(plain) if gap > 1e-4]
+    assert len(clear) >= 9
+    speculative, jobs = through(runner, lm, many, attention, order, speculate=True)
+    sequential, _ = through(runner, lm, many, attention, order, speculate=False)
+    alone = [through(runner, lm, [segments], attention, order, speculate=True)[0][0] for segments in many]
+    for k in clear:
+        assert speculative[k].order == sequential[k].order == alone[k].order == plain[k][0].order
+        close(np.array(speculative[k].kept), np.array(plain[k][0].kept))
+    assert sum(job.speculation.hits for job in jobs) > 0  # something was guessed
+    assert sum(job.speculation.misses for job in jobs) > 0  # and something guessed wrong
+
+
+def test_added_then_dropped_equals_never_added():
+    lm = tiny_model("llama")
+    runner = engine(lm)
+    full = problem(4)
+    kept = (0, 2, 5)
+    without = Segments(
+        full.prefix, tuple(full.candidates[i] for i in kept), full.suffix, tuple(full.labels[i] for i in kept)
+    )
+    for attention in SESSIONS:
+        if attention == "block" and max(map(len, without.candidates)) != max(map(len, full.candidates)):
+            without = Segments(
+                without.prefix, (*without.candidates[:2], full.candidates[5]), without.suffix, without.labels
+            )
+        session = opened(runner, lm, full, attention)
+        one_step(runner, session, [tuple(range(6))])
+        dropped = one_step(runner, session, [kept])[0]
+        session.close()
+        expected = fresh_causal_logits(lm, without, (0, 1, 2)) if attention == "causal" else dense_logits(
+            lm, full, kept, "block"
+        )
+        close(dropped, expected)
+
+
+@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_probe_accepts_what_is_exact(name, attention):
+    lm = tiny_model(name)
+    assert probe(lm, engine(lm), attention) < 1e-4
