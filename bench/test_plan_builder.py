@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rranker import _C
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "csrc"))
-import twins
+from tests.csrc import twins
 
 
 def step(n=100, episodes=8):

@@ -1,8 +1,6 @@
 """Comparisons of orders against plain twins, and the parser's properties on any input."""
 
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rranker import permutations
-
-sys.path.insert(0, str(Path(__file__).parent / "csrc"))
-import twins
+from tests.csrc import twins
 
 orders = st.integers(1, 30).flatmap(
     lambda n: st.tuples(st.permutations(list(range(n))), st.permutations(list(range(n))))

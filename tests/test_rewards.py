@@ -1,17 +1,12 @@
 """Rewards, returns and advantages against plain twins and by hand."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rranker import rewards
-
-sys.path.insert(0, str(Path(__file__).parent / "csrc"))
-import twins
+from tests.csrc import twins
 
 episode = st.lists(st.integers(0, 3), min_size=1, max_size=9).flatmap(
     lambda rel: st.tuples(st.just(rel), st.lists(st.integers(-1, len(rel)), max_size=10))

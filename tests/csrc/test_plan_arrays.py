@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import twins
 
 from rranker import _C
+from tests.csrc import twins
 
 
 def ragged(rows):

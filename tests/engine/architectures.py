@@ -30,17 +30,29 @@ CONFIGS = {
     "phi3": lambda: t.Phi3Config(**_SIZE),
     "olmo2": lambda: t.Olmo2Config(**_SIZE),
     "granite": lambda: t.GraniteConfig(
-        **_SIZE, logits_scaling=3.0, attention_multiplier=0.2, residual_multiplier=0.5, embedding_multiplier=6.0
+        **_SIZE,
+        logits_scaling=3.0,
+        attention_multiplier=0.2,
+        residual_multiplier=0.5,
+        embedding_multiplier=6.0,
     ),
     "smollm3": lambda: t.SmolLM3Config(**_SIZE, no_rope_layers=[1, 0, 1]),
     "gemma3": lambda: t.Gemma3TextConfig(
-        **_SIZE, head_dim=16, layer_types=["sliding_attention", "full_attention", "sliding_attention"], sliding_window=512
+        **_SIZE,
+        head_dim=16,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        sliding_window=512,
     ),
     "mixtral": lambda: t.MixtralConfig(
         **_SIZE, head_dim=12, num_local_experts=4, num_experts_per_tok=2, sliding_window=None
     ),
     "qwen3-moe": lambda: t.Qwen3MoeConfig(
-        **_SIZE, head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, norm_topk_prob=True
+        **_SIZE,
+        head_dim=16,
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=32,
+        norm_topk_prob=True,
     ),
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from architectures import CONFIGS, VOCAB, tiny_model
 
 from rranker.engine.attention import attention_backend
 from rranker.engine.plan import PlanBuilder
@@ -17,6 +16,7 @@ from rranker.engine.sessions import BlockSession, CausalSession
 from rranker.engine.speculation import Sequential, Speculation
 from rranker.methods import IRanker
 from rranker.prompts import Segments
+from tests.engine.architectures import CONFIGS, VOCAB, tiny_model
 
 SESSIONS = {"block": BlockSession, "causal": CausalSession}
 TOLERANCE = 1e-5  # of the largest logit
@@ -155,11 +155,15 @@ def through(runner, lm, many, attention, order, speculate):
     return [job.episode.outcome() for job in jobs], jobs
 
 
-@pytest.mark.parametrize(("attention", "order"), [("block", "fixed"), ("causal", "fixed"), ("causal", "best_first")])
+@pytest.mark.parametrize(
+    ("attention", "order"), [("block", "fixed"), ("causal", "fixed"), ("causal", "best_first")]
+)
 def test_speculative_equals_sequential_equals_naive_and_batched_equals_alone(attention, order):
     lm = tiny_model("qwen3")
     runner = engine(lm)
-    many = [problem(seed, n=int(n)) for seed, n in enumerate(np.random.default_rng(0).integers(2, 12, size=12))]
+    many = [
+        problem(seed, n=int(n)) for seed, n in enumerate(np.random.default_rng(0).integers(2, 12, size=12))
+    ]
     plain = [naive(lm, segments, attention, order) for segments in many]
     clear = [k for k, (_, gap) in enumerate(plain) if gap > 1e-4]
     assert len(clear) >= 9
@@ -190,8 +194,10 @@ def test_added_then_dropped_equals_never_added():
         one_step(runner, session, [tuple(range(6))])
         dropped = one_step(runner, session, [kept])[0]
         session.close()
-        expected = fresh_causal_logits(lm, without, (0, 1, 2)) if attention == "causal" else dense_logits(
-            lm, full, kept, "block"
+        expected = (
+            fresh_causal_logits(lm, without, (0, 1, 2))
+            if attention == "causal"
+            else dense_logits(lm, full, kept, "block")
         )
         close(dropped, expected)
 

@@ -5,10 +5,10 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
-from test_peers import random_run
 
 from rranker import metrics
 from rranker.metrics import Columns, evaluate, parse_measure
+from tests.metrics.test_peers import random_run
 
 NAMES = ["nDCG@10", "AP", "RR", "Bpref", "P@5"]
 

@@ -3,12 +3,12 @@
 import random
 
 import ir_measures
-import plain
 import pytest
 import pytrec_eval
 from ir_measures.providers.gdeval_provider import GdevalProvider
 
 from rranker.metrics import evaluate
+from tests.metrics import plain
 
 MEASURES = [
     "map",
