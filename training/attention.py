@@ -43,11 +43,11 @@ def block_attention(
     # Padding stands after the real tokens, so the causal mask already hides it. Plain products: at these
     # lengths they are several times faster than the CPU's flash kernel in bf16.
     scores_p = qp.reshape(b, kv, group * p, dim) @ kp.transpose(-1, -2)
-    later = torch.full((p, p), -torch.inf, dtype=q.dtype).triu(1).repeat(group, 1)
+    later = torch.full((p, p), -torch.inf, dtype=q.dtype, device=q.device).triu(1).repeat(group, 1)
     out_p = ((scores_p + later).softmax(-1) @ vp).view(b, kv, group, p, dim)
     out_p = out_p.permute(0, 3, 1, 2, 4).reshape(b * p, heads, dim)
 
-    hide_p = torch.zeros(b, 1, 1, p, dtype=q.dtype).masked_fill_(
+    hide_p = torch.zeros(b, 1, 1, p, dtype=q.dtype, device=q.device).masked_fill_(
         ~layout.prefix_valid[:, None, None], -torch.inf
     )
     qc = pick(q, layout.candidates) * scaling  # [B, N, C, Hq, D]
@@ -55,7 +55,7 @@ def block_attention(
     qc = qc.view(b, n, c, kv, group, dim).permute(0, 3, 1, 4, 2, 5)  # [B, Hk, N, G, C, D]
     on_prefix = qc.reshape(b, kv, n * group * c, dim) @ kp.transpose(-1, -2) + hide_p
     on_self = qc.reshape(b, kv, n, group * c, dim) @ kc.transpose(-1, -2)  # [B, Hk, N, G·C, C]
-    causal = torch.full((c, c), -torch.inf, dtype=q.dtype).triu(1).repeat(group, 1)
+    causal = torch.full((c, c), -torch.inf, dtype=q.dtype, device=q.device).triu(1).repeat(group, 1)
     on_self = on_self + causal
     joint = torch.cat([on_prefix.view(b, kv, n, group * c, p), on_self], -1).softmax(-1)
     out_c = joint[..., p:] @ vc
@@ -66,9 +66,9 @@ def block_attention(
     qs = qs.reshape(b, kv, group * s, dim)
     ks, vs = (pick(x, layout.suffix).transpose(1, 2) for x in (k, v))  # [B, Hk, S, D]
     seen = (layout.alive[:, :, :, None] & layout.candidates_valid[:, None]).view(b, s, n * c)
-    hide = torch.zeros(b, s, n * c, dtype=q.dtype).masked_fill_(~seen, -torch.inf)
+    hide = torch.zeros(b, s, n * c, dtype=q.dtype, device=q.device).masked_fill_(~seen, -torch.inf)
     hide = hide.repeat(1, group, 1)[:, None]  # [B, 1, G·S, N·C]
-    own = torch.full((s, s), -torch.inf, dtype=q.dtype).fill_diagonal_(0).repeat(group, 1)
+    own = torch.full((s, s), -torch.inf, dtype=q.dtype, device=q.device).fill_diagonal_(0).repeat(group, 1)
     scores = torch.cat(
         [
             qs @ kp.transpose(-1, -2) + hide_p,

@@ -1,0 +1,168 @@
+"""Reinforcement learning of a ranking policy: `python -m training.grpo --config configs/tiny.yaml`."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from trl import TrlParser
+
+from rranker.data import Case
+from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
+from rranker.training.grpo_callbacks import Patience, StopOnNaN
+from rranker.training.grpo_checkpoints import drop_partial, last_good
+from rranker.training.grpo_data import held_out, mixture
+from rranker.training.grpo_estimate import estimate
+from rranker.training.grpo_trainer import RankingGRPOTrainer
+from rranker.training.policy import HEAD, Policy, load_policy, save_policy
+from rranker.training.report import write_report
+from rranker.training.rollouts import KINDS, RolloutEngine
+
+
+def parse(words: Sequence[str] | None = None) -> tuple[GrpoArguments, GrpoConfig]:
+    """Command line over YAML (`--config`) over defaults."""
+    arguments, config = TrlParser((GrpoArguments, GrpoConfig)).parse_args_and_config(words)
+    return arguments, config
+
+
+def fitting(
+    policy: Policy, arguments: GrpoArguments, cases: dict[str, Case]
+) -> tuple[dict[str, Case], list[int]]:
+    """The cases whose prompt fits the training limits, and the prompts' lengths in tokens."""
+    engine = RolloutEngine(
+        policy, max_prompt=arguments.max_prompt_tokens, max_candidate=arguments.max_candidate_tokens, slots=1
+    )
+    kept, lengths = {}, []
+    for key, case in cases.items():
+        try:
+            segments = engine.segments(case, KINDS[arguments.method])  # type: ignore[index]
+        except ValueError:
+            continue
+        kept[key] = case
+        lengths.append(len(segments.prefix) + sum(map(len, segments.candidates)))
+    if not kept:
+        raise ValueError(f"no case fits {arguments.max_prompt_tokens} tokens: raise max_prompt_tokens")
+    return kept, lengths
+
+
+def lora(arguments: GrpoArguments, policy: Policy) -> Any:
+    """peft's configuration, or None to train all weights. A pointer head is trained whole."""
+    if not arguments.lora_rank:
+        return None
+    from peft import LoraConfig
+
+    head = [HEAD] if hasattr(policy.lm, HEAD) else None
+    rank = arguments.lora_rank
+    return LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", modules_to_save=head, task_type="CAUSAL_LM"
+    )
+
+
+def prepare(config: GrpoConfig, arguments: GrpoArguments, resumed: bool) -> list[Any]:
+    """Settings that follow from others, and the callbacks."""
+    callbacks: list[Any] = [StopOnNaN()]
+    # A resumed run has its start in the log already.
+    config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and not resumed
+    config.metric_for_best_model, config.greater_is_better = "eval_mrr", True
+    if arguments.patience:
+        if config.eval_strategy == "no":
+            raise ValueError("patience needs evaluations: set eval_strategy to steps")
+        config.save_steps = (
+            config.eval_steps or config.save_steps
+        )  # so that the best one is there to go back to
+        callbacks.append(Patience(arguments.patience))
+    return callbacks
+
+
+def train(
+    arguments: GrpoArguments,
+    config: GrpoConfig,
+    cases: dict[str, Case],
+    evals: dict[str, list[Case]],
+    watchers: Sequence[Any] = (),
+) -> RankingGRPOTrainer:
+    """Trains, and leaves checkpoints, `final` (what `Ranker` loads) and the report in the output folder.
+
+    `watchers` are further callbacks of transformers' Trainer.
+    """
+    out = Path(str(config.output_dir))
+    policy = load_policy(arguments.model)
+    resume = last_good(out) if arguments.resume else None
+    callbacks = [*prepare(config, arguments, resume is not None), *watchers]
+    trainer = RankingGRPOTrainer(
+        policy, arguments, config, cases, evals, callbacks=callbacks, peft_config=lora(arguments, policy)
+    )
+    if arguments.resume and trainer.accelerator.is_main_process:
+        drop_partial(out)
+    trainer.accelerator.wait_for_everyone()
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if trainer.accelerator.is_main_process:
+        export(trainer, arguments, out)
+        settings = {**asdict(arguments), **config.to_dict()}
+        write_report(trainer.state.log_history, settings, out)
+    return trainer
+
+
+def export(trainer: RankingGRPOTrainer, arguments: GrpoArguments, out: Path) -> None:
+    """`final`: the best checkpoint when stopping was by evaluation, else the last weights; adapters merged."""
+    best = trainer.state.best_model_checkpoint
+    if arguments.patience and best:
+        trainer._load_from_checkpoint(best, trainer.accelerator.unwrap_model(trainer.model))
+    if arguments.lora_rank:
+        trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
+    save_policy(trainer.policy, out / "final", torch.bfloat16)
+
+
+def explain(error: Exception, out: Path) -> str | None:
+    """A sentence for what the user can mend; None for anything else."""
+    good = last_good(out)
+    rest = f"The last good checkpoint is {good}." if good else "No checkpoint had been written yet."
+    if isinstance(error, FloatingPointError):
+        return f"Stopped: {error}. {rest}"
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    # Writers in C++ and Rust report a full disk in words of their own.
+    words = isinstance(error, SafetensorError | RuntimeError) and any(
+        mark in str(error)
+        for mark in ("os error 28", "os error 27", "os error 122", "file write failed", "PytorchStreamWriter")
+    )
+    if full or words:
+        return f"Stopped: the disk of {out} is full ({error}). {rest} Free some space and go on with --resume true."
+    return None
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    arguments, config = parse(words)
+    if arguments.policy == "text":
+        from rranker.training.grpo_text import main_text
+
+        return main_text(arguments, config)
+    policy_there = (Path(arguments.model) / "config.json").is_file()
+    cases = mixture(arguments, config.seed)
+    drawn, lengths = len(cases), None
+    if policy_there:
+        cases, tokens = fitting(load_policy(arguments.model), arguments, cases)
+        lengths = float(np.mean(tokens)), 1.0
+    print(f"{len(cases)} of {drawn} training cases fit; tasks {arguments.weights()}", flush=True)
+    if arguments.dry_run:
+        for name, value in estimate(arguments, config, cases, lengths).items():
+            print(f"{name:32} {value:,}")
+        return None
+    evals = held_out(arguments, config.seed) if config.eval_strategy != "no" else {}
+    try:
+        train(arguments, config, cases, evals)
+    except (FloatingPointError, OSError, SafetensorError, RuntimeError) as error:
+        message = explain(error, Path(str(config.output_dir)))
+        if message is None:
+            raise
+        sys.exit(message)
+
+
+if __name__ == "__main__":
+    main()

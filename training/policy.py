@@ -1,0 +1,135 @@
+"""A ranking policy to train: a causal language model, its readout, and a forward that answers packed asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from rranker.engine.attention.hook import attend as engine_attention
+from rranker.engine.readout import HEAD_FILE, IdentifierReadout, PointerReadout, Readout
+from rranker.engine.settings import ModelSettings
+from rranker.engine.support import check_supported
+from rranker.training.attention import block_attention
+from rranker.training.model import PointerHead
+from rranker.training.policy_pack import Packed
+
+NAME = "rranker_policy"
+HEAD = "pointer_head"
+"""The attribute of the language model that holds the head, so that one module has all parameters."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`lm` answers `lm(packed=...)` with one [S, n] tensor of naming logits a question."""
+
+    lm: Any
+    tokenizer: Any
+    settings: ModelSettings
+    context: int | None
+
+    @property
+    def readout(self) -> Readout:
+        """Of the present weights."""
+        return readout_of(self.lm)
+
+
+def load_policy(folder: str | Path, dtype: torch.dtype = torch.float32) -> Policy:
+    """From a checkpoint folder, as the engine reads it, with weights that can be trained.
+
+    Raises FileNotFoundError when the folder is no complete checkpoint.
+    """
+    if not (Path(folder) / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} is no checkpoint folder: it has no config.json")
+    config = AutoConfig.from_pretrained(folder)
+    check_supported(config)
+    settings = ModelSettings.read(getattr(config, "rranker", None))
+    lm = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True)
+    if settings.readout == "pointer":
+        if settings.attention != "block":
+            raise ValueError("a pointer head is trained in block attention only")
+        head = PointerHead(config.hidden_size)
+        head.load_state_dict(load_file(Path(folder) / HEAD_FILE))
+        lm.add_module(HEAD, head)
+    answer_packed(lm)
+    context = getattr(config, "max_position_embeddings", None)
+    return Policy(lm, AutoTokenizer.from_pretrained(folder), settings, context)
+
+
+def attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **rest: Any
+) -> Any:
+    """transformers' attention function: the engine's in rollouts, the packed one in re-scoring, else SDPA."""
+    if rest.get("rranker_step") is not None:
+        return engine_attention(module, query, key, value, mask, **rest)
+    if rest.get("layout") is not None:
+        return block_attention(module, query, key, value, mask, **rest)
+    return sdpa_attention_forward(module, query, key, value, mask, **rest)
+
+
+def use_policy_attention(lm: Any) -> None:
+    AttentionInterface.register(NAME, attend)
+    lm.set_attn_implementation(NAME)
+
+
+def answer_packed(lm: Any) -> None:
+    """Gives `lm.forward` the keyword `packed`. It must be the forward: DDP and FSDP hook into nothing else."""
+    original = lm.forward
+
+    def forward(*inputs: Any, packed: Packed | None = None, **keywords: Any) -> Any:
+        return original(*inputs, **keywords) if packed is None else answers(lm, packed)
+
+    lm.forward = forward
+    use_policy_attention(lm)
+
+
+def answers(lm: Any, packed: Packed) -> list[Tensor]:
+    """Naming logits [S, n], fp32, for each question of the pack, with gradients."""
+    hidden = lm.base_model(
+        input_ids=packed.ids[None],
+        position_ids=packed.positions[None],
+        use_cache=False,
+        **packed.attention(),
+    ).last_hidden_state[0]
+    readout = readout_of(lm)
+    found = []
+    for ends, suffixes, labels in zip(packed.ends, packed.suffixes, packed.labels, strict=True):
+        vectors = hidden[ends].float() if readout.needs_states else readout.vectors(labels)
+        found.append(readout.logits(hidden[suffixes], vectors, packed.kind))
+    return found
+
+
+def readout_of(lm: Any) -> Readout:
+    head = getattr(lm, HEAD, None)
+    return IdentifierReadout(lm) if head is None else PointerReadout(head.w, head.W)
+
+
+def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A state dict as (the language model's, the head's): checkpoints keep the head in a file of its own."""
+    mark = HEAD + "."
+    head = {name.removeprefix(mark): t for name, t in state.items() if name.startswith(mark)}
+    return {name: t for name, t in state.items() if not name.startswith(mark)}, head
+
+
+def save_head(head: dict[str, Tensor], folder: str | Path) -> None:
+    save_file(
+        {name: t.detach().float().cpu().contiguous() for name, t in head.items()}, Path(folder) / HEAD_FILE
+    )
+
+
+def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype | None = None) -> None:
+    """A folder that `Ranker` loads; `dtype` (default: the weights' own) is that of the language model."""
+    state, head = split_head(policy.lm.state_dict())
+    if dtype is not None:
+        state = {name: t.to(dtype) for name, t in state.items()}
+        policy.lm.config.dtype = dtype
+    policy.lm.save_pretrained(folder, state_dict=state)
+    policy.tokenizer.save_pretrained(folder)
+    if head:
+        save_head(head, folder)
