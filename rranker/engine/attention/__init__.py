@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
+from importlib.util import find_spec
+
 from torch import device
 
 from .protocol import AttentionBackend, StepAttention
 
 
 def default_backend(on: device) -> AttentionBackend:
-    """The fastest backend for a device."""
+    """The fastest backend for a device: Triton on CUDA and ROCm (both are "cuda" to torch)."""
+    if on.type == "cuda":
+        if find_spec("triton") is not None:
+            return attention_backend("triton")
+        warnings.warn(
+            "Triton is not installed, so attention runs through dense masks, slowly: pip install 'rranker[triton]'",
+            stacklevel=2,
+        )
     return attention_backend("cpu" if on.type == "cpu" else "reference")
 
 
 def attention_backend(name: str) -> AttentionBackend:
-    """The backend of that name. Raises ValueError, naming the known ones, for any other."""
+    """The backend of that name.
+
+    Raises ValueError, naming the known ones, for any other; ImportError, naming the extra, when what it needs is not
+    installed.
+    """
     if name == "reference":
         from .reference import ReferenceAttention
 
@@ -22,7 +36,15 @@ def attention_backend(name: str) -> AttentionBackend:
         from .cpu import CpuAttention
 
         return CpuAttention()
-    raise ValueError(f"unknown attention backend {name!r}: use 'cpu' or 'reference'")
+    if name == "triton":
+        from .triton import TritonAttention
+
+        return TritonAttention()
+    if name == "flash":
+        from .flash import FlashAttention
+
+        return FlashAttention()
+    raise ValueError(f"unknown attention backend {name!r}: use 'triton', 'flash', 'cpu' or 'reference'")
 
 
 __all__ = ["AttentionBackend", "StepAttention", "attention_backend", "default_backend"]

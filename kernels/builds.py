@@ -1,0 +1,143 @@
+"""Every shipped configuration of every kernel, as something to compile without a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .launch import Kind, ceil_pow2, pick_attention, pick_logit, pick_product, pick_score
+
+KINDS: tuple[Kind, ...] = ("sm_90", "sm_80", "gfx942")
+# 80 stands for the head sizes that are padded.
+HEAD_SIZES = (64, 80, 128, 256)
+SCORED = (16, 128, 512)
+_DTYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+_MODEL = {
+    "query",
+    "key",
+    "value",
+    "stored_key",
+    "stored_value",
+    "out",
+    "hidden",
+    "weight",
+    "grad",
+    "left",
+    "right",
+}
+_INT32 = {
+    *("tile_rows", "tile_counts", "run_begins", "run_ends", "run_starts", "run_lengths", "chunk_starts"),
+    *(
+        "item_tiles",
+        "item_offsets",
+        "item_own",
+        "key_begins",
+        "key_ends",
+        "key_slots",
+        "key_seen_by",
+        "chunk_bits",
+    ),
+    *("labels", "offsets", "out_best"),
+}
+_FP32 = {
+    *("partial", "partial_lse", "out_peak", "out_total", "out_weighted", "out_picked", "lse", "entropy"),
+    *("to_logprobs", "to_entropy", "out_logits", "out_logprobs", "out_entropy"),
+}
+# Sizes and strides that a launch finds to be multiples of 16; the others may be anything.
+_STRIDES = ("_head", "_row", "_slot")
+_ALIGNED = {"width", "left_m", "left_k", "right_k", "out_m", "m", "n", "k"}
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One kernel for one kind of GPU. `shape` names the configuration; `matrix` says it must use tensor cores."""
+
+    kernel: str
+    shape: str
+    dtype: str
+    kind: Kind
+    constants: dict[str, Any]
+    warps: int
+    stages: int
+    matrix: bool
+    fp32_out: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.kernel} {self.shape} {self.dtype} {self.kind}"
+
+    def signature(self, arguments: list[str]) -> tuple[dict[str, str], dict[tuple[int], list[list[Any]]]]:
+        """Types of the kernel's arguments, and which of them are multiples of 16, as a launch specialises them."""
+        types, aligned = {}, {}
+        for place, name in enumerate(arguments):
+            kind = self._type(name)
+            types[name] = kind
+            if kind.startswith("*") or (kind == "i32" and (name in _ALIGNED or name.endswith(_STRIDES))):
+                aligned[place,] = [["tt.divisibility", 16]]
+        return types, aligned
+
+    def _type(self, name: str) -> str:
+        if name in self.constants:
+            return "constexpr"
+        if name in _FP32 or (name == "out" and self.fp32_out):
+            return "*fp32"
+        if name in _MODEL:
+            return f"*{self.dtype}"
+        if name in _INT32:
+            return "*i32"
+        if name == "targets":
+            return "*i64"
+        return "fp32" if name in ("scale", "cap") else "i32"
+
+
+def builds() -> Iterator[Build]:
+    for kind in KINDS:
+        for dtype in _DTYPES:
+            yield from _attention(kind, dtype)
+            yield from _score(kind, dtype)
+            yield from _logprob(kind, dtype)
+
+
+def _attention(kind: Kind, dtype: torch.dtype) -> Iterator[Build]:
+    tensor_cores = dtype != torch.float32
+    for size in HEAD_SIZES:
+        for kernel in ("prefill", "decode"):
+            tile = pick_attention(kernel, size, dtype, kind)
+            yield _build(f"{kernel}_kernel", f"D={size}", dtype, kind, tile.options(), tensor_cores)
+        merged = {"D": size, "BLOCK_D": ceil_pow2(size), "BLOCK_M": tile.block_m, "num_warps": 8}
+        yield _build("merge_kernel", f"D={size}", dtype, kind, merged, False)
+
+
+def _score(kind: Kind, dtype: torch.dtype) -> Iterator[Build]:
+    for most in SCORED:
+        options = {"CAPPED": False, **pick_score(most).options()}
+        yield _build("score_kernel", f"A={most}", dtype, kind, options, False)
+
+
+def _logprob(kind: Kind, dtype: torch.dtype) -> Iterator[Build]:
+    tensor_cores = dtype != torch.float32
+    options = pick_logit(dtype, kind).options(width=0)
+    yield _build("logprob_forward_kernel", "", dtype, kind, {"SPLIT": 4096, **options}, tensor_cores)
+    yield _build("logprob_grad_kernel", "", dtype, kind, options, tensor_cores)
+    product = pick_product(dtype, kind).options()
+    for shape, add, adjacent in (("to hidden", True, "left_k"), ("to weight", False, "left_m")):
+        yield _build(
+            "product_kernel", shape, dtype, kind, {"ADD": add, adjacent: 1, **product}, tensor_cores, add
+        )
+
+
+def _build(
+    kernel: str,
+    shape: str,
+    dtype: torch.dtype,
+    kind: Kind,
+    options: dict[str, Any],
+    matrix: bool,
+    fp32_out: bool = False,
+) -> Build:
+    constants = {key: value for key, value in options.items() if key not in ("num_warps", "num_stages")}
+    warps, stages = options["num_warps"], options.get("num_stages", 2)
+    return Build(kernel, shape, _DTYPES[dtype], kind, constants, warps, stages, matrix, fp32_out)

@@ -1,0 +1,163 @@
+"""Attention of few rows over many keys: suffix copies and rollouts, split over the keys.
+
+Rows of several chunks (the copies of a speculated suffix, the rollouts of a prompt) share a tile and so share every
+key they load, although each chunk sees a subset of its own: a word of 32 bits beside each listed key says which of
+the tile's chunks see it. The splits of a tile run side by side, and a second kernel merges them by log-sum-exp
+(Flash-Decoding, Dao et al. 2023).
+
+The length of a split is fixed, whatever else runs in the batch, so a query's result does not depend, in any bit, on
+the queries beside it.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .launch import attention_tile, log2_scale
+from .online import attend, attend_own, load_rows
+from .work import DecodeWork
+
+
+@triton.jit
+def decode_kernel(
+    query, key, value, stored_key, stored_value, partial, partial_lse,
+    tile_rows, tile_counts, item_tiles, key_begins, key_ends, item_own, key_slots, key_seen_by, chunk_bits,
+    chunk_starts,
+    query_head, query_row, key_head, key_row, value_head, value_row, stored_head, stored_slot,
+    groups, scale,
+    D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """Grid: (items, KV heads). partial: [items, kv_heads, BLOCK_M, D]; partial_lse: [items, kv_heads, BLOCK_M]."""
+    item, kv_head = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    tile = tl.load(item_tiles + item)
+    first, count = tl.load(tile_rows + tile), tl.load(tile_counts + tile)
+    packed = tl.arange(0, BLOCK_M)
+    real = packed < count * groups
+    row = first + tl.minimum(packed // groups, count - 1)
+    head = kv_head * groups + packed % groups
+    columns = tl.arange(0, BLOCK_D)
+    wanted = real[:, None] & (columns < D)[None, :]
+    at = query + head[:, None] * query_head + row[:, None] * query_row + columns[None, :]
+    q = tl.load(at, mask=wanted, other=0.0)
+    bit = tl.load(chunk_bits + row)
+
+    mixed = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
+    peak = tl.full((BLOCK_M,), float("-inf"), tl.float32)
+    total = tl.zeros((BLOCK_M,), tl.float32)
+    stored_key += kv_head * stored_head
+    stored_value += kv_head * stored_head
+    end = tl.load(key_ends + item)
+    for n in range(tl.load(key_begins + item), end, BLOCK_N):
+        place = n + tl.arange(0, BLOCK_N)
+        inside = place < end
+        slot = tl.load(key_slots + place, mask=inside, other=0)
+        seen_by = tl.load(key_seen_by + place, mask=inside, other=0)  # no bit is set past the end
+        k = load_rows(stored_key, slot, stored_slot, inside, D, BLOCK_D)
+        v = load_rows(stored_value, slot, stored_slot, inside, D, BLOCK_D)
+        visible = ((seen_by[None, :] >> bit[:, None]) & 1) != 0
+        mixed, peak, total = attend(q, k, v, visible, mixed, peak, total, scale, True)
+    if tl.load(item_own + item) != 0:
+        mixed, peak, total = attend_own(
+            q, row, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
+            tl.load(chunk_starts + row), first, first + count, mixed, peak, total, scale,
+            D, BLOCK_D, BLOCK_N,
+        )  # fmt: skip
+    line = (item * tl.num_programs(1) + kv_head) * BLOCK_M + packed  # 64 bits, as kv_head is
+    # A row may see nothing of this split: its peak is −∞, and so is its log-sum-exp.
+    divisor = tl.where(total > 0.0, total, 1.0)
+    tl.store(partial + line[:, None] * D + columns[None, :], mixed / divisor[:, None], mask=wanted)
+    tl.store(partial_lse + line, peak + tl.log2(divisor), mask=real)
+
+
+@triton.jit
+def merge_kernel(
+    partial, partial_lse, out, tile_rows, tile_counts, item_offsets, out_row, out_head, groups,
+    D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr,
+):  # fmt: skip
+    """Grid: (tiles, KV heads). A row's result is the mean of its items' results weighted by exp(lse)."""
+    tile, kv_head = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    first, count = tl.load(tile_rows + tile), tl.load(tile_counts + tile)
+    packed = tl.arange(0, BLOCK_M)
+    real = packed < count * groups
+    columns = tl.arange(0, BLOCK_D)
+    wanted = real[:, None] & (columns < D)[None, :]
+    mixed = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
+    peak = tl.full((BLOCK_M,), float("-inf"), tl.float32)
+    total = tl.zeros((BLOCK_M,), tl.float32)
+    for item in range(tl.load(item_offsets + tile), tl.load(item_offsets + tile + 1)):
+        line = (item * tl.num_programs(1) + kv_head) * BLOCK_M + packed
+        lse = tl.load(partial_lse + line, mask=real, other=0.0)
+        piece = tl.load(partial + line[:, None] * D + columns[None, :], mask=wanted, other=0.0)
+        raised = tl.maximum(peak, lse)
+        base = tl.where(raised == float("-inf"), 0.0, raised)
+        weight, shrink = tl.exp2(lse - base), tl.exp2(peak - base)
+        mixed = mixed * shrink[:, None] + piece * weight[:, None]
+        total = total * shrink + weight
+        peak = raised
+    row = first + packed // groups
+    head = kv_head * groups + packed % groups
+    result = (mixed / total[:, None]).to(out.dtype.element_ty)
+    tl.store(out + row[:, None] * out_row + head[:, None] * out_head + columns[None, :], result, mask=wanted)
+
+
+def decode(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    stored_key: Tensor,
+    stored_value: Tensor,
+    work: DecodeWork,
+    out: Tensor,
+    scaling: float,
+) -> None:
+    """Fills the rows of `out` that the work's tiles cover.
+
+    query: [q_heads, T, D]; key, value: [kv_heads, T, D], the step's own; stored_key, stored_value:
+    [kv_heads, slots, D]; out: [T, q_heads, D].
+    """
+    kv_heads, groups, size = key.shape[0], query.shape[0] // key.shape[0], query.shape[-1]
+    items, tile = len(work.tiles), attention_tile("decode", query)
+    partial = torch.empty(items, kv_heads, tile.block_m, size, dtype=torch.float32, device=query.device)
+    lse = torch.empty(items, kv_heads, tile.block_m, dtype=torch.float32, device=query.device)
+    decode_kernel[(items, kv_heads)](
+        query, key, value, stored_key, stored_value, partial, lse,
+        work.rows, work.counts, work.tiles, work.key_begins, work.key_ends, work.own, work.key_slots,
+        work.key_seen_by, work.chunk_bits, work.chunk_starts,
+        query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0), value.stride(1),
+        stored_key.stride(0), stored_key.stride(1),
+        groups, log2_scale(scaling),
+        **tile.options(),
+    )  # fmt: skip
+    merge_kernel[(len(work.rows), kv_heads)](
+        partial, lse, out, work.rows, work.counts, work.item_offsets, out.stride(0), out.stride(1), groups,
+        D=size, BLOCK_D=tile.block_d, BLOCK_M=tile.block_m, num_warps=8,
+    )  # fmt: skip
+
+
+def decode_twin(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    stored_key: Tensor,
+    stored_value: Tensor,
+    work: DecodeWork,
+    out: Tensor,
+    scaling: float,
+) -> None:
+    """See `decode`; row by row, without splits, in the precision of its arguments."""
+    groups = query.shape[0] // key.shape[0]
+    for tile, (first, count) in enumerate(zip(work.rows.tolist(), work.counts.tolist(), strict=True)):
+        items = slice(int(work.item_offsets[tile]), int(work.item_offsets[tile + 1]))
+        spans = zip(work.key_begins[items].tolist(), work.key_ends[items].tolist(), strict=True)
+        listed = [place for begin, end in spans for place in range(begin, end)]
+        for row in range(first, first + count):
+            seen = (work.key_seen_by[listed] >> work.chunk_bits[row]) & 1
+            slots = work.key_slots[listed][seen == 1].long()
+            own = slice(int(work.chunk_starts[row]), row + 1)
+            keys = torch.cat([stored_key[:, slots], key[:, own]], 1).repeat_interleave(groups, 0)
+            values = torch.cat([stored_value[:, slots], value[:, own]], 1).repeat_interleave(groups, 0)
+            weights = (torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling).softmax(-1)
+            out[row] = torch.einsum("hn,hnd->hd", weights, values)

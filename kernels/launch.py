@@ -1,0 +1,177 @@
+"""The shipped configurations, by kernel, head size and kind of GPU.
+
+Static on purpose: nothing is tuned at run time, so the kernel that CI compiles ahead of time is the kernel that
+runs, and two machines of a kind compute the same bits. The choices here are those that fit the registers (0 spills)
+and the shared memory of each kind; `report.py` compiles and checks them all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+AttentionKernel = Literal["prefill", "decode"]
+Kind = Literal["sm_90", "sm_80", "gfx942"]
+"""Hopper and data-centre Blackwell; every other NVIDIA GPU (99 KB of shared memory); AMD (64 KB)."""
+
+LARGEST_HEAD = 256
+# (block_m, block_n, warps) by padded head size. 64 rows are one wgmma, and 128 two warp groups' worth.
+_HALF: dict[tuple[AttentionKernel, Kind], dict[int, tuple[int, int, int]]] = {
+    ("prefill", "sm_90"): {64: (128, 64, 8), 128: (128, 64, 8), 256: (64, 32, 8)},
+    ("prefill", "sm_80"): {64: (128, 64, 8), 128: (64, 64, 8), 256: (64, 32, 8)},
+    ("prefill", "gfx942"): {64: (128, 64, 8), 128: (128, 32, 8), 256: (64, 32, 4)},
+    ("decode", "sm_90"): {64: (64, 64, 4), 128: (64, 64, 4), 256: (64, 32, 4)},
+    ("decode", "sm_80"): {64: (64, 64, 4), 128: (64, 64, 4), 256: (64, 32, 8)},
+    ("decode", "gfx942"): {64: (64, 64, 4), 128: (64, 64, 4), 256: (64, 32, 4)},
+}
+# Plain fp32 products run outside the tensor cores on NVIDIA GPUs: small tiles, spread over many threads.
+_FULL: dict[int, tuple[int, int, int]] = {64: (16, 32, 8), 128: (32, 16, 8), 256: (16, 32, 8)}
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionTile:
+    """block_m packed rows (row × grouped head) by block_n keys, of heads of `size` columns padded to block_d."""
+
+    size: int
+    block_d: int
+    block_m: int
+    block_n: int
+    warps: int
+    stages: int
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "D": self.size,
+            "BLOCK_D": self.block_d,
+            "BLOCK_M": self.block_m,
+            "BLOCK_N": self.block_n,
+            "num_warps": self.warps,
+            "num_stages": self.stages,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTile:
+    """block_a identifiers by block_h columns of hidden state."""
+
+    block_a: int
+    block_h: int
+    warps: int
+
+    def options(self) -> dict[str, Any]:
+        return {"BLOCK_A": self.block_a, "BLOCK_H": self.block_h, "num_warps": self.warps}
+
+
+@dataclass(frozen=True, slots=True)
+class LogitTile:
+    """block_r rows by block_v columns of logits, block_h columns of hidden state at a time."""
+
+    block_r: int
+    block_v: int
+    block_h: int
+    warps: int
+    stages: int
+
+    def options(self, width: int) -> dict[str, Any]:
+        return {
+            "BLOCK_R": self.block_r,
+            "BLOCK_V": self.block_v,
+            "BLOCK_H": self.block_h,
+            "EVEN": width % self.block_h == 0,
+            "num_warps": self.warps,
+            "num_stages": self.stages,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ProductTile:
+    block_m: int
+    block_n: int
+    block_k: int
+    warps: int
+    stages: int
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "BLOCK_M": self.block_m,
+            "BLOCK_N": self.block_n,
+            "BLOCK_K": self.block_k,
+            "num_warps": self.warps,
+            "num_stages": self.stages,
+        }
+
+
+def pick_attention(kernel: AttentionKernel, size: int, dtype: torch.dtype, kind: Kind) -> AttentionTile:
+    """Raises ValueError for heads of more than 256 columns, which no configuration covers."""
+    if size > LARGEST_HEAD:
+        raise ValueError(
+            f"the Triton kernels cover head sizes up to {LARGEST_HEAD}, not {size}: use backend='reference'"
+        )
+    table = _FULL if dtype == torch.float32 else _HALF[kernel, kind]
+    block_d = max(16, ceil_pow2(size))
+    block_m, block_n, warps = table[max(64, block_d)]
+    return AttentionTile(size, block_d, block_m, block_n, warps, 1 if dtype == torch.float32 else 2)
+
+
+def pick_score(most: int) -> ScoreTile:
+    """Raises ValueError for more than 512 identifiers in one decision."""
+    if most > 512:
+        raise ValueError(f"one decision scores at most 512 identifiers, not {most}")
+    block_a = max(16, ceil_pow2(most))
+    return ScoreTile(block_a, max(16, 4096 // block_a), 4)
+
+
+def pick_logit(dtype: torch.dtype, kind: Kind) -> LogitTile:
+    """Of the forward and of the backward pass. 128 × 256 would read less, and spills on every kind."""
+    if dtype == torch.float32:
+        return LogitTile(64, 64, 32, 8, 1)
+    return LogitTile(128, 128, 32 if kind == "sm_80" else 64, 8, 2 if kind == "gfx942" else 3)
+
+
+def pick_product(dtype: torch.dtype, kind: Kind) -> ProductTile:
+    if dtype == torch.float32:
+        return ProductTile(64, 64, 32, 8, 1)
+    return {
+        "sm_90": ProductTile(128, 128, 64, 8, 3),
+        "sm_80": ProductTile(128, 128, 32, 8, 3),
+        "gfx942": ProductTile(128, 128, 64, 8, 2),
+    }[kind]
+
+
+def kind_of(on: torch.device) -> Kind:
+    """The kind of GPU `on` is; the CPU, where the interpreter runs, passes for Hopper."""
+    if torch.version.hip is not None:
+        return "gfx942"
+    return "sm_90" if on.type != "cuda" else _nvidia_kind(on)
+
+
+@cache
+def _nvidia_kind(on: torch.device) -> Kind:
+    # Consumer Blackwell (12.x) has the shared memory of the older parts.
+    return "sm_90" if torch.cuda.get_device_capability(on)[0] in (9, 10) else "sm_80"
+
+
+def attention_tile(kernel: AttentionKernel, query: Tensor) -> AttentionTile:
+    return pick_attention(kernel, query.shape[-1], query.dtype, kind_of(query.device))
+
+
+def logit_tile(hidden: Tensor) -> LogitTile:
+    return pick_logit(hidden.dtype, kind_of(hidden.device))
+
+
+def product_tile(left: Tensor) -> ProductTile:
+    return pick_product(left.dtype, kind_of(left.device))
+
+
+def ceil_pow2(n: int) -> int:
+    return 1 << max(n - 1, 0).bit_length()
+
+
+def log2_scale(scaling: float) -> float:
+    """Scores times this are exponents of 2."""
+    return scaling * math.log2(math.e)

@@ -1,0 +1,147 @@
+"""Log-probability and entropy of chosen tokens, from hidden states and the language-model head, with gradients.
+
+The [rows, vocabulary] logits are never held: forward and backward walk the vocabulary in chunks, and the backward
+pass computes each chunk's logits again. On a GPU the walk is Triton's (`logprob_triton`); elsewhere it is the
+PyTorch twin in this file. Both accumulate in fp32 (the twin in float64 when given float64).
+
+With logits z, p = softmax(z), L = log-sum-exp(z) and entropy E = L − Σ p z:
+
+    log p_t = z_t − L                 ∂ log p_t / ∂ z_v = [v = t] − p_v
+                                      ∂ E / ∂ z_v       = −p_v (log p_v + E)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Columns of logits the twin holds at a time.
+_CHUNK = 4096
+
+
+def selected_logprobs(
+    hidden: Tensor, weight: Tensor, targets: Tensor, *, scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """log softmax(scale · hidden Wᵀ) at the targets, and the entropy of that softmax in nats.
+
+    hidden: [N, H]; weight: [V, H], of the same dtype and device; targets: [N], integers in 0 … V - 1. Returns
+    ([N], [N]) in fp32, differentiable once in hidden and weight.
+
+    >>> hidden, weight = torch.zeros(2, 8), torch.ones(4, 8)
+    >>> selected_logprobs(hidden, weight, torch.tensor([0, 3]))[0].exp()
+    tensor([0.2500, 0.2500])
+    """
+    if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
+        raise ValueError(
+            f"hidden {tuple(hidden.shape)} and weight {tuple(weight.shape)} must be [N, H] and [V, H]"
+        )
+    if targets.shape != hidden.shape[:1]:
+        raise ValueError(
+            f"targets must be [{len(hidden)}], one per row of hidden, not {tuple(targets.shape)}"
+        )
+    if hidden.dtype != weight.dtype:
+        raise ValueError(f"hidden is {hidden.dtype} and weight is {weight.dtype}: they must be of one dtype")
+    result: tuple[Tensor, Tensor] = _SelectedLogprobs.apply(hidden, weight, targets, scale)
+    return result
+
+
+class _SelectedLogprobs(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float
+    ) -> tuple[Tensor, Tensor]:
+        if hidden.device.type == "cuda":
+            from .logprob_triton import forward
+        else:
+            forward = forward_twin
+        logprobs, entropy, lse = forward(hidden, weight, targets, scale)
+        ctx.save_for_backward(hidden, weight, targets, lse, entropy)
+        ctx.scale = scale
+        return logprobs, entropy
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, to_logprobs: Tensor, to_entropy: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, weight, targets, lse, entropy = ctx.saved_tensors
+        if hidden.device.type == "cuda":
+            from .logprob_triton import backward
+        else:
+            backward = backward_twin
+        wanted = (ctx.needs_input_grad[0], ctx.needs_input_grad[1])
+        grads = backward(
+            hidden,
+            weight,
+            targets,
+            ctx.scale,
+            lse,
+            entropy,
+            to_logprobs.contiguous(),
+            to_entropy.contiguous(),
+            wanted,
+        )
+        return *grads, None, None
+
+
+def _chunks(weight: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """The vocabulary's chunks, widened: (first column, rows of weight)."""
+    for first in range(0, len(weight), _CHUNK):
+        yield first, _wide(weight[first : first + _CHUNK])
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def forward_twin(
+    hidden: Tensor, weight: Tensor, targets: Tensor, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(log-probabilities, entropies, log-sum-exps), each [N]."""
+    states = _wide(hidden)
+    lse = states.new_full((len(states),), -torch.inf)
+    mean, picked = states.new_zeros(len(states)), states.new_zeros(len(states))
+    for first, rows in _chunks(weight):
+        logits = states @ rows.T * scale
+        here = logits.logsumexp(-1)
+        raised = torch.logaddexp(lse, here)
+        # The mean logit under the softmax over all chunks so far.
+        mean = mean * (lse - raised).exp() + ((logits - raised[:, None]).exp() * logits).sum(-1)
+        lse = raised
+        place = targets - first
+        hit = (place >= 0) & (place < len(rows))
+        at = place.clamp(0, len(rows) - 1)[:, None]
+        picked = torch.where(hit, logits.gather(1, at)[:, 0], picked)
+    return picked - lse, lse - mean, lse
+
+
+def backward_twin(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    scale: float,
+    lse: Tensor,
+    entropy: Tensor,
+    to_logprobs: Tensor,
+    to_entropy: Tensor,
+    wanted: tuple[bool, bool],
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of hidden and of weight; None where not `wanted`."""
+    states = _wide(hidden)
+    to_hidden = torch.zeros_like(states) if wanted[0] else None
+    to_weight = torch.empty_like(weight) if wanted[1] else None
+    for first, rows in _chunks(weight):
+        logs = states @ rows.T * scale - lse[:, None]
+        p = logs.exp()
+        grad = -p * (to_logprobs[:, None] + to_entropy[:, None] * (logs + entropy[:, None]))
+        place = targets - first
+        hit = ((place >= 0) & (place < len(rows))).nonzero()[:, 0]
+        grad[hit, place[hit]] += to_logprobs[hit]
+        grad *= scale
+        if to_hidden is not None:
+            to_hidden += grad @ rows
+        if to_weight is not None:
+            to_weight[first : first + len(rows)] = grad.T @ states
+    return None if to_hidden is None else to_hidden.to(hidden.dtype), to_weight

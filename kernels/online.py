@@ -1,0 +1,70 @@
+"""Device functions that prefill and decode share: rows of a strided matrix, and one step of online softmax.
+
+The online softmax (Milakov and Gimelshein 2018; FlashAttention, Dao et al. 2022) keeps for every row the largest
+score so far, the sum of exponentials below it, and the weighted sum of values. Everything is in base 2, so that
+one multiplication by scale · log2(e) is all that stands between a product and `exp2`.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def load_rows(base, rows, row_stride, valid, D: tl.constexpr, BLOCK_D: tl.constexpr):
+    """[len(rows), BLOCK_D] from a matrix whose columns are adjacent; zeros where a row is not `valid`."""
+    columns = tl.arange(0, BLOCK_D)
+    pointers = base + rows[:, None] * row_stride + columns[None, :]
+    if D == BLOCK_D:
+        return tl.load(pointers, mask=valid[:, None], other=0.0)
+    return tl.load(pointers, mask=valid[:, None] & (columns < D)[None, :], other=0.0)
+
+
+@triton.jit
+def attend(q, k, v, visible, mixed, peak, total, scale, MASKED: tl.constexpr):
+    """Takes keys k and values v [N, D] into the running softmax of the rows q [M, D].
+
+    visible: bool, broadcastable to [M, N]; ignored unless MASKED. mixed [M, D], peak [M] and total [M] are the
+    state, fp32; peak starts at −∞.
+    """
+    scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
+    if MASKED:
+        scores = tl.where(visible, scores, float("-inf"))
+    raised = tl.maximum(peak, tl.max(scores, 1))
+    # A row that has seen nothing yet has peak −∞: subtracting 0 instead keeps −∞ − (−∞) away.
+    base = tl.where(raised == float("-inf"), 0.0, raised)
+    weights = tl.exp2(scores - base[:, None])
+    shrink = tl.exp2(peak - base)
+    total = total * shrink + tl.sum(weights, 1)
+    mixed = tl.dot(weights.to(v.dtype), v, mixed * shrink[:, None], input_precision="ieee")
+    return mixed, raised, total
+
+
+@triton.jit
+def attend_own(
+    q, row, key, value, key_row_stride, value_row_stride, chunk_start, first, end, mixed, peak, total, scale,
+    D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """The step's own keys: row r sees the rows from `chunk_start[r]` to r.
+
+    `first` and `end` bound the tile's rows. Rows of the tile's first chunk that precede `first` by whole blocks are
+    seen by everyone when the tile holds no second chunk, and take no mask.
+    """
+    begin = tl.min(chunk_start)
+    alone = tl.max(chunk_start) == begin
+    unmasked = tl.where(alone, begin + (first - begin) // BLOCK_N * BLOCK_N, begin)
+    for at in range(begin, unmasked, BLOCK_N):
+        rows = at + tl.arange(0, BLOCK_N)
+        inside = rows < end
+        k = load_rows(key, rows, key_row_stride, inside, D, BLOCK_D)
+        v = load_rows(value, rows, value_row_stride, inside, D, BLOCK_D)
+        mixed, peak, total = attend(q, k, v, inside[None, :], mixed, peak, total, scale, False)
+    for at in range(unmasked, end, BLOCK_N):
+        rows = at + tl.arange(0, BLOCK_N)
+        inside = rows < end
+        k = load_rows(key, rows, key_row_stride, inside, D, BLOCK_D)
+        v = load_rows(value, rows, value_row_stride, inside, D, BLOCK_D)
+        visible = (rows[None, :] >= chunk_start[:, None]) & (rows[None, :] <= row[:, None])
+        mixed, peak, total = attend(q, k, v, visible, mixed, peak, total, scale, True)
+    return mixed, peak, total

@@ -1,0 +1,114 @@
+"""Attention of many rows at once: ragged chunks over stored keys they share, then over themselves.
+
+One program takes one tile of rows, for all query heads of one KV head (grouped heads are packed into the rows of
+the tile, so a key is loaded once for all of them). It walks the runs of stored slots the tile sees, read in place,
+and then the tile's own keys under the causal rule of each chunk. Small chunks that see the same stored keys share
+tiles: a hundred short candidates over one prefix cost no padding.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .launch import attention_tile, log2_scale
+from .online import attend, attend_own, load_rows
+from .work import PrefillWork
+
+
+@triton.jit
+def prefill_kernel(
+    query, key, value, stored_key, stored_value, out,
+    tile_rows, tile_counts, run_begins, run_ends, run_starts, run_lengths, chunk_starts,
+    query_head, query_row, key_head, key_row, value_head, value_row,
+    stored_head, stored_slot, out_row, out_head,
+    groups, scale,
+    D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """Grid: (tiles, KV heads). Strides are in elements; the columns of every matrix are adjacent."""
+    tile, kv_head = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    first, count = tl.load(tile_rows + tile), tl.load(tile_counts + tile)
+    packed = tl.arange(0, BLOCK_M)
+    real = packed < count * groups
+    # Padding repeats the tile's last row: a row that sees something, whose result is not written.
+    row = first + tl.minimum(packed // groups, count - 1)
+    head = kv_head * groups + packed % groups
+    columns = tl.arange(0, BLOCK_D)
+    wanted = real[:, None] & (columns < D)[None, :]
+    at = query + head[:, None] * query_head + row[:, None] * query_row + columns[None, :]
+    q = tl.load(at, mask=wanted, other=0.0)
+
+    mixed = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
+    peak = tl.full((BLOCK_M,), float("-inf"), tl.float32)
+    total = tl.zeros((BLOCK_M,), tl.float32)
+    stored_key += kv_head * stored_head
+    stored_value += kv_head * stored_head
+    for run in range(tl.load(run_begins + tile), tl.load(run_ends + tile)):
+        start, length = tl.load(run_starts + run), tl.load(run_lengths + run)
+        for n in range(0, length, BLOCK_N):
+            place = n + tl.arange(0, BLOCK_N)
+            inside = place < length
+            k = load_rows(stored_key, start + place, stored_slot, inside, D, BLOCK_D)
+            v = load_rows(stored_value, start + place, stored_slot, inside, D, BLOCK_D)
+            mixed, peak, total = attend(q, k, v, inside[None, :], mixed, peak, total, scale, True)
+    mixed, peak, total = attend_own(
+        q, row, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
+        tl.load(chunk_starts + row), first, first + count, mixed, peak, total, scale,
+        D, BLOCK_D, BLOCK_N,
+    )  # fmt: skip
+    result = (mixed / total[:, None]).to(out.dtype.element_ty)
+    tl.store(out + row[:, None] * out_row + head[:, None] * out_head + columns[None, :], result, mask=wanted)
+
+
+def prefill(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    stored_key: Tensor,
+    stored_value: Tensor,
+    work: PrefillWork,
+    out: Tensor,
+    scaling: float,
+) -> None:
+    """Fills the rows of `out` that the work's tiles cover.
+
+    query: [q_heads, T, D]; key, value: [kv_heads, T, D], the step's own; stored_key, stored_value:
+    [kv_heads, slots, D]; out: [T, q_heads, D].
+    """
+    kv_heads, groups = key.shape[0], query.shape[0] // key.shape[0]
+    tile = attention_tile("prefill", query)
+    prefill_kernel[(len(work.rows), kv_heads)](
+        query, key, value, stored_key, stored_value, out,
+        work.rows, work.counts, work.run_begins, work.run_ends, work.run_starts, work.run_lengths,
+        work.chunk_starts,
+        query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0), value.stride(1),
+        stored_key.stride(0), stored_key.stride(1), out.stride(0), out.stride(1),
+        groups, log2_scale(scaling),
+        **tile.options(),
+    )  # fmt: skip
+
+
+def prefill_twin(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    stored_key: Tensor,
+    stored_value: Tensor,
+    work: PrefillWork,
+    out: Tensor,
+    scaling: float,
+) -> None:
+    """See `prefill`; row by row, in the precision of its arguments."""
+    groups = query.shape[0] // key.shape[0]
+    tiles = (work.rows, work.counts, work.run_begins, work.run_ends)
+    for first, count, begin, end in zip(*(x.tolist() for x in tiles), strict=True):
+        runs = zip(work.run_starts[begin:end].tolist(), work.run_lengths[begin:end].tolist(), strict=True)
+        slots = [slot for start, length in runs for slot in range(start, start + length)]
+        for row in range(first, first + count):
+            own = slice(int(work.chunk_starts[row]), row + 1)
+            keys = torch.cat([stored_key[:, slots], key[:, own]], 1).repeat_interleave(groups, 0)
+            values = torch.cat([stored_value[:, slots], value[:, own]], 1).repeat_interleave(groups, 0)
+            weights = (torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling).softmax(-1)
+            out[row] = torch.einsum("hn,hnd->hd", weights, values)

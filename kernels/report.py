@@ -1,0 +1,157 @@
+"""Compiles every shipped configuration ahead of time, without a GPU, and reports what each one takes.
+
+    python -m rranker.kernels.report             prints the table as JSON lines
+    python -m rranker.kernels.report FILE.md     writes it into FILE.md, between the two marks
+
+TRITON_INTERPRET must not be set: under it, kernels are Python functions and there is nothing to compile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from .builds import Build, builds
+
+_MARKS = ("<!-- kernels-report: begin -->", "<!-- kernels-report: end -->")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """registers: per thread; spilled: bytes of a thread's local memory; shared: bytes per block.
+
+    tensor_cores: the matrix instruction found in the assembly, or "".
+    """
+
+    kernel: str
+    shape: str
+    dtype: str
+    kind: str
+    tile: str
+    warps: int
+    stages: int
+    matrix: bool
+    registers: int
+    spilled: int
+    shared: int
+    tensor_cores: str
+
+
+def compile_all(processes: int = 2) -> list[Compiled]:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        return list(pool.map(compile_one, builds()))
+
+
+def compile_one(build: Build) -> Compiled:
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    function = _kernel(build.kernel)
+    types, aligned = build.signature(function.arg_names)
+    source = ASTSource(function, types, build.constants, aligned)
+    target = {
+        "sm_90": GPUTarget("cuda", 90, 32),
+        "sm_80": GPUTarget("cuda", 80, 32),
+        "gfx942": GPUTarget("hip", "gfx942", 64),
+    }[build.kind]
+    # Fusing a multiplication with an addition is today's default; said aloud, since the default is to change.
+    options = {"num_warps": build.warps, "num_stages": build.stages, "enable_fp_fusion": True}
+    compiled = triton.compile(source, target=target, options=options)
+    resources = _amd(compiled) if build.kind == "gfx942" else _nvidia(compiled)
+    tile = " × ".join(
+        str(value)
+        for name, value in build.constants.items()
+        if name.startswith("BLOCK_") and name != "BLOCK_D"
+    )
+    return Compiled(
+        build.kernel.removesuffix("_kernel"), build.shape, build.dtype, build.kind, tile, build.warps, build.stages,
+        build.matrix, *resources,
+    )  # fmt: skip
+
+
+def _kernel(name: str) -> Any:
+    from . import decode, logprob_triton, prefill, score
+
+    return next(
+        getattr(module, name) for module in (prefill, decode, score, logprob_triton) if hasattr(module, name)
+    )
+
+
+def _nvidia(compiled: Any) -> tuple[int, int, int, str]:
+    """From `cuobjdump -res-usage`, which Triton's wheel carries. STACK counts spills, in bytes."""
+    import triton
+
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(compiled.asm["cubin"])
+        file.flush()
+        said = subprocess.run(
+            [tool, "-res-usage", file.name], capture_output=True, text=True, check=True
+        ).stdout
+    registers, stack = (int(_found(rf"\b{word}:(\d+)", said)) for word in ("REG", "STACK"))
+    ptx = compiled.asm["ptx"]
+    used = next((word for word in ("wgmma", "mma.sync") if word in ptx), "")
+    return registers, stack, compiled.metadata.shared, used
+
+
+def _amd(compiled: Any) -> tuple[int, int, int, str]:
+    """From the metadata in the assembly. Private memory counts spills to memory, in bytes."""
+    code = compiled.asm["amdgcn"]
+    registers = int(_found(r"\.vgpr_count:\s+(\d+)", code))
+    private = int(_found(r"\.private_segment_fixed_size:\s+(\d+)", code))
+    return registers, private, compiled.metadata.shared, "mfma" if "v_mfma" in code else ""
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        raise RuntimeError(f"the compiler's report has no {pattern}")
+    return match[1]
+
+
+def table(rows: list[Compiled]) -> str:
+    """Markdown, one line a configuration."""
+    lines = [
+        "| kernel | for | dtype | GPU | tile | warps | stages | registers | spilled (B) | shared (B) | matrix unit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        cells = (
+            r.kernel, r.shape, r.dtype, r.kind, r.tile, r.warps, r.stages, r.registers, r.spilled, f"{r.shared:,}",
+            r.tensor_cores,
+        )  # fmt: skip
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    if os.environ.get("TRITON_INTERPRET", "0") not in ("", "0"):
+        raise SystemExit("unset TRITON_INTERPRET: interpreted kernels cannot be compiled")
+    rows = compile_all()
+    if not arguments:
+        for row in rows:
+            print(json.dumps(asdict(row)))
+        return
+    import triton
+
+    file = Path(arguments[0])
+    before, _, rest = file.read_text().partition(_MARKS[0])
+    _, _, after = rest.partition(_MARKS[1])
+    body = f"{_MARKS[0]}\nTriton {triton.__version__}, no GPU needed.\n\n{table(rows)}\n{_MARKS[1]}"
+    file.write_text(before + body + after)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

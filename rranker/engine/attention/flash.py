@@ -1,0 +1,151 @@
+"""Attention through flash-attn: one ragged call over what is stored, one over the rows' own keys, merged by LSE.
+
+All rows of one query that see the same segments form one sequence of the first call, so a prefix is read once for
+all the candidates that share it. flash-attn wants the keys of its sequences end to end, so the seen slots are
+gathered once per layer; the Triton backend reads them in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..plan import Ints, Plan
+from ..store import KVStore
+from .reference import ReferenceAttention
+from .writes import Index, StoreWrites, as_index
+
+Varlen = Callable[..., Any]
+"""flash_attn.flash_attn_varlen_func."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Cumulative lengths of the sequences of one varlen call, int32 [sequences + 1], and the longest ones."""
+
+    queries: Tensor
+    keys: Tensor
+    longest_query: int
+    longest_key: int
+
+    @classmethod
+    def of(cls, queries: Ints, keys: Ints, on: torch.device) -> Ragged:
+        """From the lengths of each sequence."""
+
+        def ends(lengths: Ints) -> Tensor:
+            return torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)).to(on)
+
+        return cls(ends(queries), ends(keys), int(queries.max()), int(keys.max()))
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """`rows` of the step and the `slots` they see, both sequence after sequence."""
+
+    rows: Index
+    slots: Index
+    ragged: Ragged
+
+
+def shared_part(plan: Plan, on: torch.device) -> Shared | None:
+    """One sequence per query and set of segments seen; None when nothing stored is seen."""
+    groups: dict[tuple[int, bytes], list[int]] = {}
+    for chunk in range(plan.chunks):
+        seen = plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]
+        if plan.segment_lengths[seen].sum():
+            groups.setdefault((int(plan.owners[chunk]), seen.tobytes()), []).append(chunk)
+    if not groups:
+        return None
+    rows, slots = list[Ints](), list[Ints]()
+    for (_, seen_bytes), chunks in groups.items():
+        bounds = ((plan.row_offsets[chunk], plan.row_offsets[chunk + 1]) for chunk in chunks)
+        rows.append(np.concatenate([np.arange(first, last) for first, last in bounds]))
+        seen = np.frombuffer(seen_bytes, dtype=np.int64)
+        extents = zip(plan.segment_starts[seen], plan.segment_lengths[seen], strict=True)
+        slots.append(np.concatenate([np.arange(start, start + length) for start, length in extents]))
+    lengths = [np.asarray([len(part) for part in parts]) for parts in (rows, slots)]
+    return Shared(
+        as_index(np.concatenate(rows), on),
+        as_index(np.concatenate(slots), on),
+        Ragged.of(lengths[0], lengths[1], on),
+    )
+
+
+class _Step:
+    def __init__(self, plan: Plan, store: KVStore, on: torch.device, varlen: Varlen) -> None:
+        self._plan, self._store, self._on, self._varlen = plan, store, on, varlen
+        self._writes = StoreWrites(plan, store, on)
+        self._span = int(plan.positions.max()) + 1
+        lengths = np.diff(plan.row_offsets)
+        self._own = Ragged.of(lengths, lengths, on)
+        self._shared = shared_part(plan, on)
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
+    ) -> Tensor:
+        if window is not None and window < self._span:
+            # Rare (a prompt longer than the model's sliding window): positions decide, the oracle knows how.
+            dense = ReferenceAttention().prepare(self._plan, self._store, self._on)
+            return dense(layer, query, key, value, scaling=scaling, window=window)
+        if query.dtype not in (torch.float16, torch.bfloat16):
+            raise ValueError(
+                f"flash-attn computes in float16 and bfloat16, not {query.dtype}: use backend='triton'"
+            )
+        self._writes(layer, key, value)
+        rows, own_keys, own_values = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, heads, D]
+        out, lse = self._attend(rows, own_keys, own_values, self._own, scaling, causal=True)
+        if self._shared is not None:
+            stored = self._store.read(layer, self._shared.slots)
+            keys, values = (x.transpose(0, 1) for x in stored)
+            some = rows[self._shared.rows]
+            mixed, norm = self._attend(some, keys, values, self._shared.ragged, scaling, causal=False)
+            # softmax over both parts: weights exp(lse) of each, normalised
+            share = torch.sigmoid(norm - lse[self._shared.rows])[..., None]
+            own = out[self._shared.rows]
+            out[self._shared.rows] = torch.lerp(own.float(), mixed.float(), share).to(out.dtype)
+        return out[None]
+
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, ragged: Ragged, scaling: float, *, causal: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Mixed values [rows, heads, D] and their log-sum-exp [rows, heads], fp32."""
+        out, lse, _ = self._varlen(
+            query,
+            key,
+            value,
+            cu_seqlens_q=ragged.queries,
+            cu_seqlens_k=ragged.keys,
+            max_seqlen_q=ragged.longest_query,
+            max_seqlen_k=ragged.longest_key,
+            softmax_scale=scaling,
+            causal=causal,
+            return_attn_probs=True,  # the only way to be given the log-sum-exp
+        )
+        return out, lse.transpose(0, 1)
+
+
+class FlashAttention:
+    """See `protocol.AttentionBackend`. CUDA and ROCm, float16 and bfloat16, head sizes up to 256."""
+
+    def __init__(self, varlen: Varlen | None = None) -> None:
+        """`varlen` is flash_attn_varlen_func; None imports it."""
+        self._varlen: Varlen = _package() if varlen is None else varlen
+
+    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
+        return _Step(plan, store, on, self._varlen)
+
+
+def _package() -> Varlen:
+    try:
+        from flash_attn import flash_attn_varlen_func
+    except ImportError as error:
+        raise ImportError(
+            "the 'flash' attention backend needs flash-attn: pip install 'rranker[flash]'"
+        ) from error
+    found: Varlen = flash_attn_varlen_func
+    return found

@@ -1,0 +1,69 @@
+"""Attention through the Triton kernels: stored keys are read in place, and no mask is ever built."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..plan import Plan
+from ..store import KVStore
+from .reference import ReferenceAttention
+from .triton_work import AttentionWork, attention_work
+from .writes import StoreWrites
+
+
+class _Step:
+    def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
+        self._plan, self._store, self._on = plan, store, on
+        self._writes = StoreWrites(plan, store, on)
+        self._span = int(plan.positions.max()) + 1
+        # By (query heads per KV head, rows of each kernel's tiles): models rarely have more than one kind of layer.
+        self._work: dict[tuple[int, int, int], AttentionWork] = {}
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
+    ) -> Tensor:
+        if window is not None and window < self._span:
+            # Rare (a prompt longer than the model's sliding window): positions decide, the oracle knows how.
+            dense = ReferenceAttention().prepare(self._plan, self._store, self._on)
+            return dense(layer, query, key, value, scaling=scaling, window=window)
+        from rranker.kernels.decode import decode
+        from rranker.kernels.prefill import prefill
+
+        self._writes(layer, key, value)
+        heads, rows, size = query.shape[1:]
+        own_key, own_value = key[0], value[0]
+        stored_key, stored_value = own_key, own_value  # nobody reads them when no segment is stored
+        if len(self._plan.segment_starts):
+            stored_key, stored_value = self._store.read(layer, slice(0, self._store.slots))
+        out = query.new_empty(rows, heads, size)
+        work = self._for(query, heads // key.shape[1])
+        if work.prefill is not None:
+            prefill(query[0], own_key, own_value, stored_key, stored_value, work.prefill, out, scaling)
+        if work.decode is not None:
+            decode(query[0], own_key, own_value, stored_key, stored_value, work.decode, out, scaling)
+        return out[None]
+
+    def _for(self, query: Tensor, groups: int) -> AttentionWork:
+        from rranker.kernels.launch import attention_tile
+
+        rows = (attention_tile("prefill", query).block_m, attention_tile("decode", query).block_m)
+        kind = groups, *rows
+        if kind not in self._work:
+            self._work[kind] = attention_work(self._plan, *kind, self._on)
+        return self._work[kind]
+
+
+class TritonAttention:
+    """See `protocol.AttentionBackend`. CUDA and ROCm; on a CPU only under TRITON_INTERPRET=1, for tests."""
+
+    def __init__(self) -> None:
+        try:
+            import triton  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                "the 'triton' attention backend needs Triton: pip install 'rranker[triton]'"
+            ) from error
+
+    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
+        return _Step(plan, store, on)

@@ -1,0 +1,183 @@
+"""From a plan to the Triton kernels' work: which rows go to which kernel, in which tiles, over which keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rranker.kernels.work import DecodeWork, PrefillWork
+
+from ..plan import Ints, Plan
+
+# Keys per split of decode. Fixed, so that a query's result does not depend on the queries beside it.
+SPLIT = 512
+# Chunks that can share a tile: one bit each.
+_CHUNKS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionWork:
+    """Together the two cover every row of the plan once; None where a kernel has nothing to do."""
+
+    prefill: PrefillWork | None
+    decode: DecodeWork | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Chunks `first` … `last - 1`, neighbours of one owner that see the same stored keys."""
+
+    first: int
+    last: int
+
+
+def attention_work(
+    plan: Plan, groups: int, prefill_rows: int, decode_rows: int, on: torch.device
+) -> AttentionWork:
+    """The plan's work for `groups` query heads per KV head, packed into the rows of each kernel's tiles.
+
+    Many rows over few keys go to prefill, few rows over many keys to decode, which splits the keys; so do chunks too
+    small to fill a tile, which share one there. Raises ValueError when one row's grouped heads do not fit a tile.
+    """
+    if groups > prefill_rows:
+        raise ValueError(
+            f"{groups} query heads share a KV head, and the Triton kernels pack at most {prefill_rows}: "
+            "use backend='reference'"
+        )
+    prefill, decode = list[_Span](), list[_Span]()
+    for span in _spans(plan):
+        rows = int(plan.row_offsets[span.last] - plan.row_offsets[span.first]) * groups
+        keys = int(plan.segment_lengths[_seen(plan, span.first)].sum())
+        many = rows >= decode_rows and (keys <= SPLIT or rows >= keys)
+        (prefill if many or groups > decode_rows else decode).append(span)
+    starts = np.repeat(plan.row_offsets[:-1], np.diff(plan.row_offsets))
+    return AttentionWork(
+        _prefill(plan, prefill, prefill_rows // groups, starts, on) if prefill else None,
+        _decode(plan, decode, decode_rows // groups, starts, on) if decode else None,
+    )
+
+
+def _spans(plan: Plan) -> Iterator[_Span]:
+    first, before = 0, None
+    for chunk in range(plan.chunks):
+        key = (int(plan.owners[chunk]), _seen(plan, chunk).tobytes())
+        if before is not None and key != before:
+            yield _Span(first, chunk)
+            first = chunk
+        before = key
+    if before is not None:
+        yield _Span(first, plan.chunks)
+
+
+def _prefill(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: torch.device) -> PrefillWork:
+    rows, counts, begins, ends = list[Ints](), list[Ints](), list[Ints](), list[Ints]()
+    starts, lengths, costs = list[Ints](), list[Ints](), list[Ints]()
+    known = 0
+    for span in spans:
+        run_starts, run_lengths = _runs(plan, span.first)
+        first, last = plan.row_offsets[span.first], plan.row_offsets[span.last]
+        tiles = np.arange(first, last, tile)
+        rows.append(tiles)
+        counts.append(np.minimum(last - tiles, tile))
+        begins.append(np.full(len(tiles), known))
+        known += len(run_starts)
+        ends.append(np.full(len(tiles), known))
+        starts.append(run_starts)
+        lengths.append(run_lengths)
+        costs.append(run_lengths.sum() + tiles + counts[-1] - chunk_starts[tiles])
+    # The longest tiles start first, so that none is left running alone at the end.
+    order = np.argsort(-np.concatenate(costs), kind="stable")
+    ordered = [np.concatenate(part)[order] for part in (rows, counts, begins, ends)]
+    arrays = [*ordered, np.concatenate(starts), np.concatenate(lengths), chunk_starts]
+    return PrefillWork(*(_int32(array, on) for array in arrays))
+
+
+def _decode(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: torch.device) -> DecodeWork:
+    """Each cluster lists its keys once; its tiles share the list, and each tile is split over it."""
+    rows, counts, splits = list[int](), list[int](), list[int]()
+    item_tiles, key_begins, key_ends = list[Ints](), list[Ints](), list[Ints]()
+    slots, seen_by = list[Ints](), list[Ints]()
+    bits, known = np.zeros(plan.rows, dtype=np.int64), 0
+    for chunks in _clusters(plan, spans, tile):
+        listed, words = _listed(plan, chunks)
+        slots.append(listed)
+        seen_by.append(words)
+        begins = np.arange(known, known + max(len(listed), 1), SPLIT)
+        for place, chunk in enumerate(chunks):
+            bits[plan.row_offsets[chunk] : plan.row_offsets[chunk + 1]] = place
+        last = int(plan.row_offsets[chunks[-1] + 1])
+        for first in range(int(plan.row_offsets[chunks[0]]), last, tile):
+            item_tiles.append(np.full(len(begins), len(rows)))
+            key_begins.append(begins)
+            key_ends.append(np.minimum(begins + SPLIT, known + len(listed)))
+            rows.append(first)
+            counts.append(min(tile, last - first))
+            splits.append(len(begins))
+        known += len(listed)
+    offsets = np.concatenate([[0], np.cumsum(splits)])
+    own = np.zeros(offsets[-1], dtype=np.int64)
+    own[offsets[:-1]] = 1  # a tile's first split takes the tile's own rows
+    items = [np.concatenate(part) for part in (item_tiles, key_begins, key_ends)]
+    keys = [np.concatenate(part) for part in (slots, seen_by)]
+    arrays = [np.asarray(rows), np.asarray(counts), offsets, *items, own, *keys, bits, chunk_starts]
+    return DecodeWork(*(_int32(array, on) for array in arrays))
+
+
+def _clusters(plan: Plan, spans: list[_Span], tile: int) -> Iterator[range]:
+    """Neighbouring chunks of one owner that share tiles: as many as fill one tile, or one chunk that is larger."""
+    begin = end = 0
+    for span in spans:
+        for chunk in range(span.first, span.last):
+            joins = (
+                chunk == end
+                and end > begin
+                and plan.owners[begin] == plan.owners[chunk]
+                and end - begin < _CHUNKS
+                and plan.row_offsets[chunk + 1] - plan.row_offsets[begin] <= tile
+            )
+            if not joins:
+                if end > begin:
+                    yield range(begin, end)
+                begin = chunk
+            end = chunk + 1
+    yield range(begin, end)
+
+
+def _listed(plan: Plan, chunks: range) -> tuple[Ints, Ints]:
+    """Slots of all keys the chunks see, in the order of the slots, and for each the word of who sees it."""
+    words = np.zeros(len(plan.segment_starts), dtype=np.int64)
+    for place, chunk in enumerate(chunks):
+        words[_seen(plan, chunk)] |= 1 << place
+    segments = np.flatnonzero(words)
+    segments = segments[np.argsort(plan.segment_starts[segments], kind="stable")]
+    lengths = plan.segment_lengths[segments]
+    ends = np.cumsum(lengths)
+    slots = np.arange(lengths.sum()) + np.repeat(plan.segment_starts[segments] - (ends - lengths), lengths)
+    return slots, np.repeat(words[segments], lengths)
+
+
+def _runs(plan: Plan, chunk: int) -> tuple[Ints, Ints]:
+    """Starts and lengths of the runs of slots a chunk sees; segments that touch are one run."""
+    seen = _seen(plan, chunk)
+    seen = seen[plan.segment_lengths[seen] > 0]
+    seen = seen[np.argsort(plan.segment_starts[seen], kind="stable")]
+    starts, ends = plan.segment_starts[seen], plan.segment_starts[seen] + plan.segment_lengths[seen]
+    breaks = np.flatnonzero(starts[1:] != ends[:-1]) + 1
+    firsts, lasts = (
+        np.concatenate([starts[:1], starts[breaks]]),
+        np.concatenate([ends[breaks - 1], ends[-1:]]),
+    )
+    return firsts, lasts - firsts
+
+
+def _seen(plan: Plan, chunk: int) -> Ints:
+    return plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]
+
+
+def _int32(values: Ints, on: torch.device) -> Tensor:
+    # By way of uint32: a word of 32 bits has to wrap into the sign of an int32.
+    return torch.from_numpy(values.astype(np.uint32).view(np.int32)).to(on)

@@ -1,0 +1,85 @@
+"""The engine through the Triton backend (interpreted without a GPU) says what it says through the oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rranker.engine.attention import attention_backend, default_backend
+from rranker.engine.attention.triton import TritonAttention
+from rranker.engine.probe import probe
+from rranker.engine.readout import IdentifierReadout
+from rranker.engine.runner import ModelRunner
+from rranker.engine.scheduler import Job, Scheduler
+from rranker.engine.speculation import Speculation
+from rranker.methods import IRanker
+from tests.engine.architectures import tiny_model
+from tests.engine.test_exactness import SESSIONS, close, dense_logits, one_step, opened, problem
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def runner(lm, backend):
+    return ModelRunner(lm, attention_backend(backend), slots=2048)
+
+
+def outcomes(lm, backend, attention, order):
+    """Four queries together, speculated; and the widest a round's verdict may move without changing a ranking."""
+    run, jobs = runner(lm, backend), []
+    for seed, n in enumerate((2, 5, 7, 4)):
+        session = SESSIONS[attention](problem(seed, n=n), "exclude", run.store, IdentifierReadout(lm))
+        episode = IRanker(n, order=order, nested=attention == "causal")
+        jobs.append(Job(session, episode, Speculation(3, 16.0, 1e9)))
+    list(Scheduler(run, step_rows=256).run(jobs))
+    return [job.episode.outcome() for job in jobs]
+
+
+@pytest.mark.parametrize(
+    ("attention", "order"), [("block", "fixed"), ("causal", "fixed"), ("causal", "best_first")]
+)
+def test_rankings_equal_the_reference(attention, order):
+    lm = tiny_model("qwen3").to(DEVICE)
+    found = outcomes(lm, "triton", attention, order)
+    expected = outcomes(lm, "reference", attention, order)
+    for one, other in zip(found, expected, strict=True):
+        assert one.order == other.order
+        close(np.array(one.kept), np.array(other.kept))
+
+
+@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma3"])
+def test_the_probe_accepts_architectures(name, attention):
+    lm = tiny_model(name).to(DEVICE)
+    assert probe(lm, runner(lm, "triton"), attention) < 1e-4
+
+
+def test_any_subsets_at_once():
+    lm = tiny_model("llama").to(DEVICE)
+    run, segments = runner(lm, "triton"), problem(2)
+    session = opened(run, lm, segments, "block")
+    asks = [(0, 1, 2, 3, 4, 5), (5,), (1, 4), (0, 2, 3)]
+    for ask, found in zip(asks, one_step(run, session, asks), strict=True):
+        close(found, dense_logits(lm, segments, ask, "block"))
+
+
+def test_a_prompt_longer_than_the_window_falls_back_to_the_oracle():
+    lm = tiny_model("mistral", sliding_window=8).to(DEVICE)
+    found = []
+    for backend in ("triton", "reference"):
+        run = runner(lm, backend)
+        found.append(one_step(run, opened(run, lm, problem(0), "block"), [(0, 2, 3, 5)])[0])
+    np.testing.assert_array_equal(*found)
+
+
+def test_it_is_the_default_on_cuda_and_rocm():
+    # Both are "cuda" to torch; choosing a backend touches no device.
+    assert isinstance(default_backend(torch.device("cuda")), TritonAttention)
