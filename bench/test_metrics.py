@@ -1,6 +1,6 @@
 """nDCG@10 + AP + RR over 10,000 queries x 100 documents, beside pytrec_eval and ranx.
 
-`python bench/test_metrics.py` prints the table; under pytest each row is one benchmark. Peers' per-query
+`python -m bench.test_metrics` prints the table; under pytest each row is one benchmark. Peers' per-query
 figures must equal ours before its time counts. Peers that are not installed are left out, and named.
 """
 

@@ -1,4 +1,4 @@
-"""The plan's CSR builder, mask and parser beside their plain Python twins. Run as a script for a table."""
+"""The plan's CSR builder beside its plain Python twin. `python -m bench.test_plan_builder` prints a table."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Permutations: read one from a model's text, repair it, and compare two.
 
 An *order* lists items best first: `order[r]` is the item (from 0) at rank r. The comparisons take two orders
-of
-the same items, or a ragged batch of them as flat arrays with CSR `offsets`, and then return one value a row.
+of the same items, or a ragged batch of them as flat arrays with CSR `offsets`, and then return one value a
+row.
 """
 
 from __future__ import annotations
@@ -61,13 +61,11 @@ def parse(
     """Reads a ranking of `n` candidates from a model's text; always a full permutation, never an error.
 
     Understood: `[3] > [1] > [2]`, one id a line, numbering (`1. [3]`), JSON lists, letters, full-width
-    digits,
-    prose around the list, thoughts (`<think>…</think>`, also unclosed) and `<answer>…</answer>`. With
+    digits, prose around the list, thoughts (`<think>…</think>`, also unclosed) and `<answer>…</answer>`. With
     `candidates` their own texts count too: whole lines, then substrings, then the closest by shared bigrams.
     Where several lists stand in the text, the one with most distinct ids is taken, and of equals the last.
-    Numbers count from `base`. What is missing follows in the order of `fallback` (default: input order).
-    Each repair is reported; its `index` is the candidate it concerns. The time is linear in the text's
-    length.
+    Numbers count from `base`. What is missing follows in the order of `fallback` (default: input order). Each
+    repair is reported; its `index` is the candidate it concerns. The time is linear in the text's length.
 
     >>> parse("I prefer [3] > [1] > [3]", 3).order
     (2, 0, 1)

@@ -1,8 +1,7 @@
 """Rewards, returns and advantages for groups of rollouts, ragged batches in CSR form.
 
 An *episode* is one rollout: the relevance of its candidates, and the candidate excluded in each round (from
-0;
--1, or one that is gone already, stands for an answer that names no living candidate). Row e of a batch is
+0; -1, or one that is gone already, stands for an answer that names no living candidate). Row e of a batch is
 `values[offsets[e]:offsets[e + 1]]`.
 """
 
@@ -53,8 +52,7 @@ def step_rewards(
     """The step reward of R1-Ranker (arXiv 2506.21638): one number an exclusion.
 
     `hit` when a negative goes, `miss` when a gold candidate goes, `invalid` when the answer names nobody
-    alive.
-    Gold is relevance >= `gold`; by default the list's best level, so that tied golds are all gold.
+    alive. Gold is relevance >= `gold`; by default the list's best level, so that tied golds are all gold.
     """
     return _C.step_rewards(
         _floats(relevance),
@@ -108,8 +106,7 @@ def listing_rewards(
     listed.
 
     `listed` holds the ids as the model gave them (see `permutations.parse`); repeated and out-of-range ids
-    take
-    no rank. NDCG's ideal is that of the whole list, so leaving a relevant candidate out costs twice.
+    take no rank. NDCG's ideal is that of the whole list, so leaving a relevant candidate out costs twice.
     """
     return _C.listing_rewards(
         _floats(relevance),
@@ -150,10 +147,9 @@ def group_advantages(
     """Advantages relative to the group, (episodes x longest episode); steps that were not taken are 0.
 
     `values` are rewards or returns per decision; `group_offsets` cuts the episodes into groups that answer
-    the
-    same query. (value - mean) / (std + epsilon) over the group's decisions at the same step ("step"), or over
-    all of the group's decisions ("group": with one decision an episode this is GRPO's, arXiv 2402.03300, with
-    the population deviation). `scale=False` leaves the division out (Dr. GRPO, arXiv 2503.20783).
+    the same query. (value - mean) / (std + epsilon) over the group's decisions at the same step ("step"), or
+    over all of the group's decisions ("group": with one decision an episode this is GRPO's, arXiv 2402.03300,
+    with the population deviation). `scale=False` leaves the division out (Dr. GRPO, arXiv 2503.20783).
     """
     if baseline not in ("step", "group"):
         raise ValueError(f'baseline is "step" or "group", not {baseline!r}')

@@ -14,8 +14,7 @@ class Bpref(Measure):
     """1/R x sum over relevant retrieved of 1 - min(n, R) / min(N, R) (Buckley and Voorhees 2004).
 
     R relevant and N judged non-relevant documents; n of the latter stand above. Unjudged ones are passed
-    over.
-    trec_eval's `bpref`; its file `bpref_bug` explains the min(N, R).
+    over. trec_eval's `bpref`; its file `bpref_bug` explains the min(N, R).
     """
 
     label: ClassVar[str] = "Bpref"

@@ -11,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rranker import _C
-from rranker.metrics.inputs import Columns, TextColumns, as_dict, load
+from rranker.metrics.inputs import Columns, TextColumns, as_dict, check_levels, load
 from rranker.metrics.measure import Floats, Measure, Ranked
 from rranker.metrics.names import parse_measure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compares as a mapping: equal figures
 class Evaluation(Mapping[str, float]):
     """Figures of a run: a mapping from measure to its mean over queries (counts: the sum).
 
     `by_query[name]` holds one number a query, in the order of `queries`. `not_retrieved` lists queries of the
-    qrels
-    that the run lacks, `not_judged` queries of the run that the qrels lack.
+    qrels that the run lacks, `not_judged` queries of the run that the qrels lack.
     """
 
     queries: tuple[str, ...]
@@ -68,14 +67,13 @@ def evaluate(
     side.
 
     Documents rank by falling score, ties by falling document id (of side-by-side arrays: later place first);
-    a
-    run's own rank column is ignored. Scores compare as 32-bit floats, as in trec_eval 9 and pytrec_eval;
+    a run's own rank column is ignored. Scores compare as 32-bit floats, as in trec_eval 9 and pytrec_eval;
     `precision="double"` compares them as trec_eval 10 does.
 
     Queries in both are evaluated. A query of the qrels that the run lacks is left out, or with
-    `complete=True`
-    (trec_eval's `-c`) counts as having retrieved nothing; one that only the run has is always left out. Both
-    are listed in the result. A query without relevant documents scores 0 and stays in the mean.
+    `complete=True` (trec_eval's `-c`) counts as having retrieved nothing; one that only the run has is always
+    left out. Both are listed in the result. A query without relevant documents scores 0 and stays in the
+    mean.
 
     `relevance_level` is trec_eval's `-l`, `max_docs` its `-M`, `judged_only` its `-J`.
 
@@ -172,6 +170,7 @@ def _side_by_side(
         )
     if not np.issubdtype(relevance.dtype, np.integer) and relevance.dtype != np.bool_:
         raise TypeError(f"relevance must be an integer array, not {relevance.dtype}")
+    check_levels(relevance, "relevance array")
     offsets = np.arange(len(scores) + 1, dtype=np.int64) * scores.shape[1]
     ranked = _C.rank_aligned(
         offsets, scores.ravel().astype(np.float64), relevance.ravel().astype(np.int32), *options

@@ -41,8 +41,8 @@ class Columns:
     """A run or qrels as arrays: document ids and values (scores or relevance), rows grouped by query.
 
     `offsets` is CSR: query i's rows are `offsets[i]:offsets[i + 1]`. 2-D `ids` and `values` need none.
-    `queries`
-    names the queries (default: "0", "1", …). Integer ids are the same documents as their decimal text.
+    `queries` names the queries (default: "0", "1", …). Integer ids are the same documents as their decimal
+    text.
     """
 
     ids: ArrayLike
@@ -55,6 +55,8 @@ class Columns:
         ids, values = np.asarray(self.ids), np.asarray(self.values)
         if ids.shape != values.shape:
             raise ValueError(f"ids and values must have one shape, not {ids.shape} and {values.shape}")
+        if ids.size and ids.dtype.kind not in "iuSUO":
+            raise TypeError(f"document ids must be integers or text, not {ids.dtype}")
         if self.offsets is None:
             if ids.ndim != 2:
                 raise ValueError("give offsets (CSR), or 2-D ids and values (queries x documents)")
@@ -115,7 +117,7 @@ def from_frame(frame: Any, role: str) -> TextColumns:
                 f"the {role} DataFrame needs a column called {' or '.join(wanted)}; "
                 f"it has {list(frame.columns)}"
             )
-        picked.append(frame[found])
+        picked.append(frame[found].infer_objects())
     query, doc, value = picked
     if query.isna().any() or doc.isna().any() or value.isna().any():
         raise ValueError(f"the {role} DataFrame has missing values in {[p.name for p in picked]}")
@@ -130,9 +132,12 @@ def from_frame(frame: Any, role: str) -> TextColumns:
     return text_columns([str(u) for u in uniques], offsets, docs, values)
 
 
-def check_levels(values: NDArray[Any], role: str) -> None:
-    if not np.issubdtype(values.dtype, np.integer) and not np.all(np.mod(values, 1) == 0):
-        raise TypeError(f"the {role}' relevance must be whole numbers; round or bin graded labels first")
+def check_levels(values: NDArray[Any], name: str) -> None:
+    """Raises TypeError for relevance that is not whole, and ValueError where it does not fit 32 bits."""
+    if values.dtype.kind not in "iub" and (values.dtype.kind != "f" or not np.all(np.mod(values, 1) == 0)):
+        raise TypeError(f"the {name} must hold whole numbers as relevance; round or bin graded labels first")
+    if values.size and np.abs(values.astype(np.float64)).max() >= 2**31:
+        raise ValueError(f"the {name} must hold relevance levels that fit 32 bits")
 
 
 Loaded = dict[str, dict[str, Any]] | TextColumns | Columns
@@ -152,10 +157,10 @@ def load(source: Any, role: str) -> Loaded:
         return source
     if isinstance(source, Mapping):
         return {query: dict(docs) for query, docs in source.items()}
-    if hasattr(source, "columns") and hasattr(source, "to_numpy"):
+    if hasattr(source, "columns") and hasattr(source, "iloc"):
         return from_frame(source, role)
     raise TypeError(
-        f"the {role} must be a dict of dicts, a DataFrame, metrics.Columns or the path of a TREC file, "
+        f"the {role} must be a dict of dicts, a pandas DataFrame, metrics.Columns or the path of a TREC file, "
         f"not {type(source).__name__}"
     )
 

@@ -14,8 +14,7 @@ class RBP(Measure):
     """(1 - p) x sum over ranks i <= k of p^(i-1) gain_i (Moffat and Zobel 2008).
 
     gain is 1 for a relevant document; with `max_level` set it is level / max_level instead. `p` is the
-    reader's
-    persistence. trec_eval's `rbp` on binary judgements, where its p is 0.9.
+    reader's persistence. trec_eval's `rbp` on binary judgements, where its p is 0.9.
     """
 
     p: float = 0.8

@@ -37,6 +37,10 @@ def _differences(a: ArrayLike | Mapping[str, float], b: ArrayLike | Mapping[str,
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"a paired test needs one value a query on both sides, not {x.shape} and {y.shape}")
     differences: Floats = x - y
+    if not np.isfinite(differences).all():
+        raise ValueError(
+            "a paired test needs finite values; a query without a figure must be left out of both"
+        )
     return differences
 
 
@@ -51,9 +55,10 @@ def paired_bootstrap(
     """Resamples queries with replacement (Efron and Tibshirani 1993; Sakai 2006).
 
     The interval holds the middle `confidence` of the resampled mean differences. The p-value is two-sided,
-    from
-    differences shifted to mean 0: (1 + #{|mean*| >= |mean|}) / (1 + rounds).
+    from differences shifted to mean 0: (1 + #{|mean*| >= |mean|}) / (1 + rounds).
     """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence lies between 0 and 1, not {confidence}")
     d = _differences(a, b)
     means = _C.bootstrap_means(d, rounds, seed)
     tail = (1.0 - confidence) / 2.0

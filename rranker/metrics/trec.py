@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def read_columns(path: PathLike, role: str) -> TextColumns:
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{name} is not a whole gzip file: {error}") from error
     queries, offsets, starts, lengths, values, tag = _C.parse_trec(data, role == "run", name)
     return TextColumns(queries, offsets, data, starts, lengths, values, tag)

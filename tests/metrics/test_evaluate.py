@@ -191,6 +191,31 @@ def test_errors_say_what_to_do(tmp_path):
         metrics.write_run(tmp_path / "x", {"a b": {"d": 1.0}})
 
 
+def test_levels_and_ids_of_arrays_are_checked():
+    ids, scores = np.array([[1, 2]]), np.array([[0.5, 0.1]])
+    for levels, error in (([[1, 2**40]], ValueError), ([[0.5, 1.0]], TypeError), ([["1", "0"]], TypeError)):
+        with pytest.raises(error, match="the qrels must hold"):
+            evaluate(Columns(ids, levels), Columns(ids, scores))
+    with pytest.raises(ValueError, match="the relevance array must hold"):
+        evaluate(np.array([[1, 2**40]]), scores)
+    with pytest.raises(TypeError, match="document ids must be integers or text, not float64"):
+        Columns([[1.5, 2.0]], [[0, 1]])
+
+
+def test_a_broken_gzip_file_is_named(tmp_path):
+    whole = gzip.compress(b"q 0 a 1\n" * 50)
+    for name, data in (("short.gz", whole[:-12]), ("bad.gz", whole[:12] + b"\xff" * 8 + whole[20:])):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ValueError, match=rf"{name} is not a whole gzip file"):
+            metrics.read_qrels(tmp_path / name)
+
+
+def test_equal_figures_are_equal_evaluations():
+    qrels, run = random_run(3)
+    assert evaluate(qrels, run, NAMES) == evaluate(qrels, run, NAMES) == dict(evaluate(qrels, run, NAMES))
+    assert evaluate(qrels, run, NAMES) != evaluate(qrels, run, NAMES, max_docs=1)
+
+
 def test_paired_tests():
     rng = np.random.default_rng(1)
     b = rng.random(80)
@@ -203,6 +228,10 @@ def test_paired_tests():
         assert test(better, b, rounds=500) == test(better, b, rounds=500)
     with pytest.raises(ValueError, match="same queries"):
         metrics.paired_bootstrap({"a": 1.0}, {"b": 1.0})
+    with pytest.raises(ValueError, match="finite"):
+        metrics.paired_randomisation([1.0, np.nan], [0.0, 0.0])
+    with pytest.raises(ValueError, match="confidence lies between"):
+        metrics.paired_bootstrap([1.0], [0.0], confidence=95)
 
 
 def test_randomisation_equals_full_enumeration():

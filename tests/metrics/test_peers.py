@@ -76,7 +76,7 @@ def test_ir_measures():
         "Bpref",
     ]
     measures = [ir_measures.parse_measure(name) for name in names]
-    for seed in range(0, 200, 5):
+    for seed in range(200):
         qrels, run = random_run(seed, levels=(0, 0, 1, 2, 3))
         ours = evaluate(qrels, run, names)
         for value in ir_measures.iter_calc(measures, qrels, run):

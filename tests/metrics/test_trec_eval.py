@@ -75,6 +75,30 @@ def test_rank_biased_precision():
     compare(evaluation, "out.test.aq", ["rbp"], 4)
 
 
+def test_z_scores():
+    """`-Z` prints (value - mean) / deviation over other runs: our values, magnified by small deviations."""
+    evaluation = evaluate(FOLDER / "qrels.test", FOLDER / "results.test", MEASURES)
+    printed = {
+        (line.split()[1], line.split()[0]): line.split()[2]
+        for line in (FOLDER / "out.test.aqZ").read_text().splitlines()
+    }
+    compared = 0
+    for line in (FOLDER / "zscores_file").read_text().splitlines():
+        query, name, mean, deviation = line.split()
+        if name not in MEASURES or float(deviation) == 0 or query not in evaluation.queries:
+            continue
+        ours = (evaluation.per_query(name)[query] - float(mean)) / float(deviation)
+        assert ours == pytest.approx(float(printed[query, f"Z{name}"]), abs=6e-5)
+        compared += 1
+    assert compared >= 3 * 40
+
+
+def test_judgements_with_hashes_in_their_ids():
+    """`qrels.comment.test` has a # inside document ids; its run is not in the folder, its counts are."""
+    evaluation = evaluate(FOLDER / "qrels.comment.test", {}, ["num_q", "num_rel"], complete=True)
+    compare(evaluation, "out.comment.test", ["num_q", "num_rel"], 2)
+
+
 def test_without_c_a_missing_query_is_left_out():
     short = evaluate(FOLDER / "qrels.test", FOLDER / "results.trunc", "map")
     assert short.queries == ("301", "303")
