@@ -36,7 +36,7 @@ def make_request(
     checked = as_query(query)
     if task is None:
         task = "generic" if isinstance(checked, str) else "recommendation"
-    if task not in TEMPLATES:
+    if not isinstance(task, str) or task not in TEMPLATES:
         raise ValueError(f"unknown task {task!r}: use one of {', '.join(TEMPLATES)}, or None")
     if instruction is not None and not isinstance(instruction, str):
         raise TypeError(f"instruction must be a string, not {type(instruction).__name__}")
@@ -76,6 +76,10 @@ def _as_candidate(place: int, item: CandidateLike) -> Candidate:
     if isinstance(item, str):
         return Candidate(item)
     if isinstance(item, Candidate):
+        if not isinstance(item.metadata, Mapping):
+            raise TypeError(
+                f"the metadata of candidates[{place}] must be a dict, not {type(item.metadata).__name__}"
+            )
         text, key, metadata = item.text, item.id, dict(item.metadata)
     elif isinstance(item, Mapping):
         if "text" not in item:

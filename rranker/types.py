@@ -129,9 +129,9 @@ class Ranking(Sequence[RankedCandidate]):
     def __repr__(self) -> str:
         lines = [f"Ranking of {len(self)} by {self.method}"]
         for item in self.items:
-            text = " ".join(printable(item.text).split())
+            text = one_line(item.text)
             text = text if len(text) <= 72 else text[:71] + "…"
-            name = f"{printable(str(item.id))}: " if item.id is not None else ""
+            name = f"{one_line(str(item.id))}: " if item.id is not None else ""
             lines.append(f"{item.rank:>4}  {item.score:.3f}  [{item.index}] {name}{text}")
         if self.repairs:
             lines.append(
@@ -142,6 +142,11 @@ class Ranking(Sequence[RankedCandidate]):
 
 def asdict_shallow(item: RankedCandidate) -> dict[str, Any]:
     return {name: getattr(item, name) for name in ("rank", "index", "id", "text", "score")}
+
+
+def one_line(text: str) -> str:
+    """`text` printable and with every run of blanks as one space."""
+    return " ".join(printable(text).split())
 
 
 def printable(text: str) -> str:

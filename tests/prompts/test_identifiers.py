@@ -1,0 +1,43 @@
+"""Identifiers are distinct, single, ordinary tokens, whatever the vocabulary."""
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.identifiers import Identifiers, labels
+
+
+def test_the_plainest_come_first(encoders):
+    encoder = encoders["chatml"]
+    found = Identifiers(encoder).first(26)
+    assert [encoder.decode((i,)) for i in found] == [chr(65 + i) for i in range(26)]
+
+
+def test_they_are_single_distinct_tokens_and_stay_the_same(encoders):
+    encoder = encoders["chatml"]
+    identifiers = Identifiers(encoder)
+    sixty = identifiers.first(60)
+    assert len(set(sixty)) == 60
+    assert identifiers.first(5) == sixty[:5]
+    spelled = [encoder.decode((i,)) for i in sixty]
+    assert all(encoder.literal(text) == (i,) for text, i in zip(spelled, sixty, strict=True))
+
+
+def test_a_label_that_is_no_single_token_is_passed_over():
+    """This vocabulary lacks B, and folds lower case: `a` is the token of `A` again and must not be given twice."""
+    from tokenizers import normalizers
+
+    words = Tokenizer(models.WordLevel({"?": 0, "a": 1, "c": 2, "aa": 3, "7": 4}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.normalizer = normalizers.Lowercase()
+    encoder = TextEncoder(PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?"))
+    assert Identifiers(encoder).first(4) == (1, 2, 3, 4)
+    with pytest.raises(ValueError, match=r"only 4 single-token labels, 5 candidates"):
+        Identifiers(encoder).first(5)
+
+
+def test_labels_never_repeat():
+    every = list(labels())
+    assert len(every) == len(set(every)) > 18_000
+    assert every[:26] == [chr(65 + i) for i in range(26)]

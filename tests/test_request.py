@@ -1,0 +1,161 @@
+"""Whatever is handed in, a request is uniform or an error says what to pass; the input stays as it was."""
+
+import copy
+from collections import OrderedDict
+from types import MappingProxyType
+
+import pytest
+
+from rranker.prompts import TEMPLATES
+from rranker.request import batch_requests, make_request
+from rranker.types import Candidate
+
+
+def test_every_accepted_form():
+    metadata = {"year": 1986}
+    given = ["Alien", {"text": "Aliens", "id": 7, "year": 1986}, Candidate("Heat", "h", metadata)]
+    before = copy.deepcopy(given)
+    made = make_request("which film?", given, top_k=2)
+    assert made.candidates == (
+        Candidate("Alien"),
+        Candidate("Aliens", 7, {"year": 1986}),
+        Candidate("Heat", "h", {"year": 1986}),
+    )
+    assert given == before
+    metadata["year"] = 0
+    assert made.candidates[2].metadata == {"year": 1986}
+    assert (made.query, made.top_k, made.instruction) == ("which film?", 2, None)
+
+
+@pytest.mark.parametrize("form", [OrderedDict, MappingProxyType])
+def test_any_mapping_is_a_candidate(form):
+    assert make_request("q", [form({"text": "a", "id": "x"})]).candidates == (Candidate("a", "x"),)
+
+
+def test_iterables_are_read_once():
+    made = make_request((t for t in ("Heat", "Alien")), (t for t in ("a", "b")))
+    assert made.query == ["Heat", "Alien"]
+    assert [c.text for c in made.candidates] == ["a", "b"]
+
+
+def test_a_history_is_copied():
+    history = ["Heat"]
+    made = make_request(history, ["a"])
+    history.append("Alien")
+    assert made.query == ["Heat"]
+
+
+@pytest.mark.parametrize(
+    ("query", "task", "template"),
+    [
+        ("q", None, "generic"),
+        (["t"], None, "recommendation"),
+        (["t"], "passage", "passage"),
+        ("q", "routing", "routing"),
+    ],
+)
+def test_the_template(query, task, template):
+    assert make_request(query, ["a"], task=task).template is TEMPLATES[template]
+
+
+def test_nothing_to_rank_is_a_request_too():
+    assert make_request("q", []).candidates == ()
+
+
+QUERY = "query must be a string, or a history as a list of strings, not "
+LIST = "candidates must be a list of strings, dicts or Candidates, not "
+
+
+@pytest.mark.parametrize(
+    ("query", "candidates", "message"),
+    [
+        (None, ["a"], QUERY + "NoneType"),
+        (3, ["a"], QUERY + "int"),
+        (b"q", ["a"], QUERY + "bytes"),
+        ({"q": 1}, ["a"], QUERY + "dict"),
+        (["a", None], ["a"], r"query\[1\] must be a string \(a title\), not NoneType"),
+        ("q", None, LIST + "NoneType"),
+        ("q", "abc", LIST + "str"),
+        ("q", b"abc", LIST + "bytes"),
+        ("q", {"text": "a"}, LIST + "dict"),
+        ("q", 5, LIST + "int"),
+        ("q", ["a", 1], r"candidates\[1\] must be a string, a dict with 'text', or a Candidate, not int"),
+        ("q", [None], r"candidates\[0\] must be a string, a dict with 'text', or a Candidate, not NoneType"),
+        ("q", [("a", 1)], r"candidates\[0\] must be a string, .* not tuple"),
+        ("q", [{"text": 3}], r"the text of candidates\[0\] must be a string, not int"),
+        ("q", [Candidate(None)], r"the text of candidates\[0\] must be a string, not NoneType"),
+        (
+            "q",
+            [{"text": "a", "id": 1.5}],
+            r"the id of candidates\[0\] must be a string or a number, not float",
+        ),
+        ("q", [Candidate("a", True)], r"the id of candidates\[0\] must be a string or a number, not bool"),
+        ("q", [Candidate("a", 1, None)], r"the metadata of candidates\[0\] must be a dict, not NoneType"),
+    ],
+)
+def test_wrong_types(query, candidates, message):
+    with pytest.raises(TypeError, match=message):
+        make_request(query, candidates)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"top_k": 0}, ValueError, "top_k must be at least 1, not 0"),
+        ({"top_k": -2}, ValueError, "top_k must be at least 1, not -2"),
+        ({"top_k": 1.0}, TypeError, "top_k must be a whole number or None, not float"),
+        ({"top_k": True}, TypeError, "top_k must be a whole number or None, not bool"),
+        ({"top_k": "3"}, TypeError, "top_k must be a whole number or None, not str"),
+        ({"instruction": 3}, TypeError, "instruction must be a string, not int"),
+        ({"task": "films"}, ValueError, "unknown task 'films': use one of passage, .*, or None"),
+        ({"task": ["passage"]}, ValueError, "unknown task"),
+    ],
+)
+def test_wrong_options(options, error, message):
+    with pytest.raises(error, match=message):
+        make_request("q", ["a"], **options)
+
+
+def test_a_candidate_without_text_says_what_it_has():
+    with pytest.raises(ValueError, match=r"candidates\[1\] has no 'text'; it has 'title', 'id'"):
+        make_request("q", ["a", {"title": "x", "id": 1}])
+    with pytest.raises(ValueError, match=r"candidates\[0\] has no 'text'; it has nothing"):
+        make_request("q", [{}])
+
+
+def batch(queries, **defaults):
+    return batch_requests(queries, **{"task": None, "instruction": None, "top_k": None, **defaults})
+
+
+def test_a_batch_of_pairs_and_dicts():
+    item = {"query": ["Heat"], "candidates": ["a"], "task": "passage", "top_k": 1}
+    before = copy.deepcopy(item)
+    first, second, third = batch([("q", ["a", "b"]), item, ["q", ["c"]]], instruction="Rank.", top_k=5)
+    assert first == make_request("q", ["a", "b"], instruction="Rank.", top_k=5)
+    assert second == make_request(["Heat"], ["a"], task="passage", instruction="Rank.", top_k=1)
+    assert third.candidates == (Candidate("c"),)
+    assert item == before
+    assert batch([]) == []
+
+
+@pytest.mark.parametrize(
+    ("queries", "error", "message"),
+    [
+        ("q", TypeError, r"queries must be a list of \(query, candidates\) pairs"),
+        ({"query": "q", "candidates": []}, TypeError, "queries must be a list"),
+        (None, TypeError, "queries must be a list"),
+        (["q"], TypeError, r"queries\[0\]: must be a \(query, candidates\) pair or a dict, not str"),
+        ([("q", ["a"]), ("q",)], TypeError, r"queries\[1\]: must be a \(query, candidates\) pair"),
+        ([("q", ["a", 3])], TypeError, r"queries\[0\]: candidates\[1\] must be a string"),
+        ([{"query": "q"}], ValueError, r"queries\[0\]: no 'candidates': use query, candidates, task"),
+        ([{"query": "q", "candidates": [], "k": 3}], ValueError, r"queries\[0\]: unknown key 'k'"),
+        (
+            [{"query": "q", "candidates": [], "top_k": 0}],
+            ValueError,
+            r"queries\[0\]: top_k must be at least 1",
+        ),
+    ],
+)
+def test_a_wrong_item_of_a_batch_is_named(queries, error, message):
+    with pytest.raises(error, match=message):
+        batch(queries)
