@@ -30,7 +30,11 @@ _HALF: dict[tuple[AttentionKernel, Kind], dict[int, tuple[int, int, int]]] = {
     ("decode", "gfx942"): {64: (64, 64, 4), 128: (64, 64, 4), 256: (64, 32, 4)},
 }
 # Plain fp32 products run outside the tensor cores on NVIDIA GPUs: small tiles, spread over many threads.
-_FULL: dict[int, tuple[int, int, int]] = {64: (16, 32, 8), 128: (32, 16, 8), 256: (16, 32, 8)}
+_FULL: dict[Kind, dict[int, tuple[int, int, int]]] = {
+    "sm_90": {64: (32, 32, 8), 128: (32, 16, 8), 256: (16, 32, 8)},
+    "sm_80": {64: (16, 32, 8), 128: (32, 16, 8), 256: (16, 32, 8)},
+    "gfx942": {64: (32, 32, 8), 128: (32, 32, 8), 256: (16, 32, 8)},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ def pick_attention(kernel: AttentionKernel, size: int, dtype: torch.dtype, kind:
         raise ValueError(
             f"the Triton kernels cover head sizes up to {LARGEST_HEAD}, not {size}: use backend='reference'"
         )
-    table = _FULL if dtype == torch.float32 else _HALF[kernel, kind]
+    table = _FULL[kind] if dtype == torch.float32 else _HALF[kernel, kind]
     block_d = max(16, ceil_pow2(size))
     block_m, block_n, warps = table[max(64, block_d)]
     return AttentionTile(size, block_d, block_m, block_n, warps, 1 if dtype == torch.float32 else 2)

@@ -1,0 +1,212 @@
+"""Prefill against torch's SDPA with copied prefixes; decode against SDPA per rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.bias import causal_lower_right
+from torch.nn.functional import scaled_dot_product_attention
+
+from bench.gpu_measure import Line, Sizes, seconds
+from rranker.engine.attention.triton_work import AttentionWork, attention_work
+from rranker.engine.plan import Plan, PlanBuilder, Segment
+from rranker.kernels.decode import decode, decode_twin
+from rranker.kernels.launch import attention_tile
+from rranker.kernels.prefill import prefill, prefill_twin
+
+NOTHING = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A plan and random queries, keys and values for it, in the layouts the engine hands over."""
+
+    plan: Plan
+    query: Tensor
+    own: tuple[Tensor, Tensor]
+    stored: tuple[Tensor, Tensor]
+
+    @property
+    def scaling(self) -> float:
+        return self.query.shape[-1] ** -0.5
+
+    def work(self) -> AttentionWork:
+        rows = [attention_tile(kernel, self.query).block_m for kernel in ("prefill", "decode")]
+        groups = self.query.shape[0] // self.own[0].shape[0]
+        return attention_work(self.plan, groups, *rows, self.query.device)
+
+    def run(self, work: AttentionWork, out: Tensor, *, twins: bool = False) -> Tensor:
+        steps = ((prefill, prefill_twin, work.prefill), (decode, decode_twin, work.decode))
+        for kernel, twin, part in steps:
+            if part is not None:
+                (twin if twins else kernel)(self.query, *self.own, *self.stored, part, out, self.scaling)
+        return out
+
+    def new_out(self) -> Tensor:
+        return self.query.new_empty(self.plan.rows, self.query.shape[0], self.query.shape[-1])
+
+
+def problem(builder: PlanBuilder, slots: int, sizes: Sizes, on: torch.device) -> Problem:
+    plan, (q_heads, kv_heads) = builder.build(), sizes.heads
+
+    def normal(heads: int, count: int) -> Tensor:
+        return torch.randn(heads, count, sizes.head_dim, device=on, dtype=sizes.dtype)
+
+    own = normal(kv_heads, plan.rows), normal(kv_heads, plan.rows)
+    return Problem(plan, normal(q_heads, plan.rows), own, (normal(kv_heads, slots), normal(kv_heads, slots)))
+
+
+def candidates_plan(sizes: Sizes) -> tuple[PlanBuilder, int]:
+    """Every query's candidates over its stored prefix."""
+    builder = PlanBuilder()
+    for query in range(sizes.queries):
+        prefix = builder.segment(Segment(query * sizes.prefix, sizes.prefix, 0))
+        tokens = np.zeros(sizes.candidate, dtype=np.int64)
+        for _ in range(sizes.candidates):
+            builder.chunk(tokens, sizes.prefix, np.asarray([prefix]), query)
+    return builder, sizes.queries * sizes.prefix
+
+
+def long_plan(sizes: Sizes) -> tuple[PlanBuilder, int]:
+    """One plain causal prompt."""
+    builder = PlanBuilder()
+    builder.chunk(np.zeros(sizes.long_chunk, dtype=np.int64), 0, NOTHING, 0)
+    return builder, 1
+
+
+def rollouts_plan(sizes: Sizes, shared: bool) -> tuple[PlanBuilder, int]:
+    """4 rollouts a query, one new token each, over its prompt and 64 own tokens; `shared` says of one prompt."""
+    builder, length, own = PlanBuilder(), sizes.prefix + sizes.candidates * sizes.candidate, 64
+    prompts = 1 if shared else 4 * sizes.queries
+    for rollout in range(4 * sizes.queries):
+        prompt = builder.segment(Segment((0 if shared else rollout) * length, length, 0))
+        mine = builder.segment(Segment(prompts * length + rollout * own, own, length))
+        visible = np.asarray([prompt, mine])
+        builder.chunk(np.zeros(1, dtype=np.int64), length + own, visible, 0 if shared else rollout)
+    return builder, prompts * length + 4 * sizes.queries * own
+
+
+def check(sizes: Sizes, on: torch.device) -> Iterator[tuple[str, float]]:
+    """Relative error of both kernels against float64 twins, on the plans that are timed, cut short."""
+    from dataclasses import replace
+
+    small = replace(sizes, prefix=37, candidate=13, candidates=3, queries=2, long_chunk=70)
+    plans = {"prefill": candidates_plan(small), "prefill, causal": long_plan(small)}
+    plans["decode, shared"], plans["decode"] = rollouts_plan(small, True), rollouts_plan(small, False)
+    for name, (builder, slots) in plans.items():
+        case = problem(builder, slots, small, on)
+        found = case.run(work := case.work(), case.new_out()).double()
+        exact = Problem(
+            case.plan,
+            case.query.double(),
+            (case.own[0].double(), case.own[1].double()),
+            (case.stored[0].double(), case.stored[1].double()),
+        )
+        expected = exact.run(work, exact.new_out(), twins=True)
+        yield name, float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt())
+
+
+def prefill_lines(sizes: Sizes, on: torch.device, matmul: float) -> Iterator[Line]:
+    pairs = sizes.candidate * sizes.prefix + sizes.candidate * (sizes.candidate + 1) // 2
+    pairs *= sizes.candidates * sizes.queries
+    copies, width = sizes.queries * sizes.candidates, sizes.prefix + sizes.candidate
+    yield _prefill_line(
+        "prefill, candidates",
+        candidates_plan(sizes),
+        pairs,
+        (copies, sizes.candidate, width),
+        sizes,
+        on,
+        matmul,
+    )
+    n = sizes.long_chunk
+    yield _prefill_line("prefill, causal", long_plan(sizes), n * (n + 1) // 2, (1, n, n), sizes, on, matmul)
+
+
+def _prefill_line(
+    name: str,
+    plan: tuple[PlanBuilder, int],
+    pairs: int,
+    shape: tuple[int, int, int],
+    sizes: Sizes,
+    on: torch.device,
+    matmul: float,
+) -> Line:
+    """shape: sequences, rows and keys of SDPA's copy of the same work."""
+    case = problem(*plan, sizes, on)
+    work, out = case.work(), case.new_out()
+    flops = 4 * pairs * sizes.heads[0] * sizes.head_dim
+    ours = seconds(lambda: case.run(work, out), on)
+    batch, rows, keys = shape
+    q, k, v = (
+        torch.randn(batch, heads, length, sizes.head_dim, device=on, dtype=sizes.dtype)
+        for heads, length in ((sizes.heads[0], rows), (sizes.heads[1], keys), (sizes.heads[1], keys))
+    )
+    lower = causal_lower_right(rows, keys)
+    dense = torch.ones(rows, keys, dtype=torch.bool, device=on).tril(keys - rows)
+
+    def attend(mask: object) -> Callable[[], Tensor]:
+        return lambda: scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)  # type: ignore[arg-type]
+
+    ways = {"flash": (SDPBackend.FLASH_ATTENTION, lower), "cudnn": (SDPBackend.CUDNN_ATTENTION, dense)}
+    if on.type != "cuda":
+        ways = {"math": (SDPBackend.MATH, dense)}
+    others = {way: _tried(sdpa_kernel(kind), attend(mask), on) for way, (kind, mask) in ways.items()}
+    best = min((took for took in others.values() if took is not None), default=None)
+    listed = ", ".join(
+        f"{way} " + ("not available" if took is None else f"{flops / took / 1e12:.0f}")
+        for way, took in others.items()
+    )
+    return Line(
+        f"{name} (TFLOP/s, share of a matmul's)",
+        f"{flops / ours / 1e12:.0f}, {flops / ours / matmul:.0%}",
+        f"SDPA {listed}",
+        None if best is None else best / ours,
+        1.0,
+    )
+
+
+def _tried(
+    backend: AbstractContextManager[None], attend: Callable[[], Tensor], on: torch.device
+) -> float | None:
+    """Seconds; None when this backend does not take these inputs."""
+    with backend:
+        try:
+            return seconds(attend, on)
+        except RuntimeError:
+            return None
+
+
+def decode_lines(sizes: Sizes, on: torch.device, copy: float) -> Iterator[Line]:
+    rollouts, length = 4 * sizes.queries, sizes.prefix + sizes.candidates * sizes.candidate
+    token = 2 * sizes.heads[1] * sizes.head_dim * torch.finfo(sizes.dtype).bits // 8
+    q = torch.randn(rollouts, sizes.heads[0], 1, sizes.head_dim, device=on, dtype=sizes.dtype)
+    k, v = (
+        torch.randn(rollouts, sizes.heads[1], length + 65, sizes.head_dim, device=on, dtype=sizes.dtype)
+        for _ in range(2)
+    )
+    other = seconds(lambda: scaled_dot_product_attention(q, k, v, enable_gqa=True), on)
+    for name, shared in (("decode, a prompt each", False), ("decode, one prompt shared", True)):
+        case = problem(*rollouts_plan(sizes, shared), sizes, on)
+        work, out = case.work(), case.new_out()
+        took = seconds(lambda case=case, work=work, out=out: case.run(work, out), on)
+        read = token * (length * (1 if shared else rollouts) + 64 * rollouts)
+        yield Line(
+            f"{name}: bandwidth (GB/s), share of a copy's",
+            f"{read / took / 1e9:.0f}",
+            f"copy {copy / 1e9:.0f}",
+            read / took / copy,
+            None if shared else 0.85,  # shared keys are few bytes: time is what counts, in the next line
+        )
+        yield Line(
+            f"{name}: time (µs), SDPA's over ours",
+            f"{took * 1e6:.0f}",
+            f"SDPA {other * 1e6:.0f}",
+            other / took,
+        )

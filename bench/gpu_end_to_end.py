@@ -1,0 +1,115 @@
+"""IRanker over a model of Qwen2.5-3B's shape with random weights: the engine, one plain forward, the naive loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.gpu_measure import Line, Sizes, wall_seconds
+from rranker.engine.attention import attention_backend
+from rranker.engine.attention.hook import use_engine_attention
+from rranker.engine.probe import probe
+from rranker.engine.readout import IdentifierReadout
+from rranker.engine.runner import ModelRunner
+from rranker.engine.scheduler import Job, Scheduler
+from rranker.engine.sessions import BlockSession
+from rranker.engine.speculation import Speculation
+from rranker.methods import IRanker
+from rranker.prompts import Segments
+
+# Rows of one step: enough to fill a GPU many times over.
+STEP_ROWS = 32768
+# Sequences of one plain forward at a time, so that its activations stay small.
+BATCH = 4
+
+
+def model(sizes: Sizes, on: torch.device) -> Any:
+    from transformers import AutoModelForCausalLM, Qwen2Config
+
+    config = Qwen2Config(
+        vocab_size=sizes.vocabulary,
+        hidden_size=sizes.hidden,
+        intermediate_size=sizes.intermediate,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads[0],
+        num_key_value_heads=sizes.heads[1],
+        max_position_embeddings=32768,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    with on:
+        lm = AutoModelForCausalLM.from_config(config, dtype=sizes.dtype)
+    return lm.eval().requires_grad_(False)
+
+
+def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
+    lm = model(sizes, on)
+    longest = max(n * q for n, q in sizes.end_to_end)
+    slots = longest * sizes.candidate + max(q for _, q in sizes.end_to_end) * sizes.prefix
+    runner = ModelRunner(lm, attention_backend("triton"), slots)
+    error = probe(lm, runner, "block")
+    yield Line(
+        "end to end: the engine's probe against dense masks", f"{error:.1e}", "refused above its tolerance"
+    )
+    _ours(lm, runner, sizes, 2, 1)  # compiles the kernels
+    for n, queries in sizes.end_to_end:
+        use_engine_attention(lm)
+        ours = wall_seconds(lambda n=n, queries=queries: _ours(lm, runner, sizes, n, queries), on)
+        lm.set_attn_implementation("sdpa")
+        length = sizes.prefix + n * sizes.candidate + sizes.suffix
+        forward = wall_seconds(lambda length=length, queries=queries: _plain(lm, length, queries), on)
+        naive = queries * _naive(lm, sizes, n, on)
+        goal = 1.25 if (n, queries) == (50, 16) else None
+        name = f"end to end, n = {n}, {queries} together"
+        yield Line(
+            f"{name}: all rounds (s), over one forward's",
+            f"{ours:.3f}",
+            f"forward {forward:.3f}",
+            ours / forward,
+            goal,
+            at_least=False,
+        )
+        yield Line(f"{name}: naive loop's time over ours", f"{ours:.3f}", f"naive {naive:.1f}", naive / ours)
+
+
+def _ours(lm: Any, runner: ModelRunner, sizes: Sizes, n: int, queries: int) -> None:
+    jobs = []
+    for query in range(queries):
+        session = BlockSession(_prompt(sizes, n, query), "exclude", runner.store, IdentifierReadout(lm))
+        episode = IRanker(n, order="fixed", nested=False)
+        cost = session.slots + episode.remaining * (runner.overhead + session.suffix_tokens)
+        jobs.append(Job(session, episode, Speculation(session.suffix_tokens, runner.overhead, cost)))
+    for _ in Scheduler(runner, STEP_ROWS).run(jobs):
+        pass
+
+
+def _prompt(sizes: Sizes, n: int, seed: int) -> Segments:
+    rng = np.random.default_rng(seed)
+
+    def ids(length: int) -> tuple[int, ...]:
+        return tuple(rng.integers(0, sizes.vocabulary, size=length).tolist())
+
+    candidates = tuple(ids(sizes.candidate) for _ in range(n))
+    return Segments(ids(sizes.prefix), candidates, ids(sizes.suffix), tuple(range(16, 16 + n)))
+
+
+@torch.inference_mode()
+def _plain(lm: Any, length: int, queries: int) -> None:
+    """One forward of every query's whole prompt, with transformers' SDPA; the last token's logits only."""
+    for first in range(0, queries, BATCH):
+        count = min(BATCH, queries - first)
+        ids = torch.arange(count * length, device=lm.device).view(count, length) % lm.config.vocab_size
+        lm(input_ids=ids, use_cache=False, logits_to_keep=1)
+
+
+def _naive(lm: Any, sizes: Sizes, n: int, on: torch.device) -> float:
+    """Seconds of one query's loop: a whole prompt every round; rounds between four measured sizes interpolated."""
+    rounds = np.arange(2, n + 1)
+    measured = np.unique(np.linspace(2, n, 4).round().astype(int))
+    lengths = [sizes.prefix + int(alive) * sizes.candidate + sizes.suffix for alive in measured]
+    _plain(lm, lengths[0], 1)
+    times = [wall_seconds(lambda length=length: _plain(lm, length, 1), on) for length in lengths]
+    return float(np.interp(rounds, measured, times).sum())

@@ -1,0 +1,129 @@
+"""Score and logprob against their plain torch formulations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from bench.gpu_measure import Line, Sizes, peak_bytes, seconds
+from rranker.kernels import logprob_triton
+from rranker.kernels.logprob import backward_twin, forward_twin, selected_logprobs
+from rranker.kernels.score import score, score_twin
+
+
+def _decisions(sizes: Sizes, on: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    hidden = torch.randn(sizes.decisions, sizes.hidden, device=on, dtype=sizes.dtype)
+    weight = torch.randn(sizes.vocabulary, sizes.hidden, device=on, dtype=sizes.dtype) / sizes.hidden**0.5
+    labels = torch.randint(sizes.vocabulary, (sizes.decisions * sizes.candidates,), device=on).int()
+    offsets = torch.arange(sizes.decisions + 1, device=on).int() * sizes.candidates
+    return hidden, weight, labels, offsets
+
+
+def _rows(sizes: Sizes, on: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    hidden = torch.randn(sizes.rows, sizes.hidden, device=on, dtype=sizes.dtype)
+    weight = torch.randn(sizes.vocabulary, sizes.hidden, device=on, dtype=sizes.dtype) / sizes.hidden**0.5
+    return hidden, weight, torch.randint(sizes.vocabulary, (sizes.rows,), device=on)
+
+
+def check(sizes: Sizes, on: torch.device) -> Iterator[tuple[str, float]]:
+    """Relative errors against float64 twins, on a few rows and a small vocabulary."""
+    from dataclasses import replace
+
+    small = replace(sizes, decisions=7, candidates=5, rows=67, vocabulary=777, hidden=192)
+
+    def error(found: Tensor, expected: Tensor) -> float:
+        return float((found.double() - expected).square().mean().sqrt() / expected.square().mean().sqrt())
+
+    hidden, weight, labels, offsets = _decisions(small, on)
+    found = score(hidden, weight, labels, offsets, small.candidates)
+    yield (
+        "score",
+        error(
+            found.logprobs,
+            score_twin(hidden.double(), weight.double(), labels, offsets, small.candidates).logprobs,
+        ),
+    )
+    hidden, weight, targets = _rows(small, on)
+    exact = hidden.double(), weight.double(), targets, 0.7
+    expected = forward_twin(*exact)
+    forward = logprob_triton.forward(hidden, weight, targets, 0.7)
+    yield "logprob, forward", max(error(a, b) for a, b in zip(forward, expected, strict=True))
+    upstream = torch.randn(2, small.rows, device=on)
+    grads = logprob_triton.backward(
+        hidden, weight, targets, 0.7, forward[2], forward[1], upstream[0], upstream[1], (True, True)
+    )
+    twin = backward_twin(*exact, expected[2], expected[1], *upstream.double(), (True, True))
+    yield "logprob, backward", max(error(a, b) for a, b in zip(grads, twin, strict=True))
+
+
+def score_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
+    hidden, weight, labels, offsets = _decisions(sizes, on)
+
+    def plain() -> Tensor:
+        gathered = weight[labels.long()].view(sizes.decisions, sizes.candidates, -1)
+        logits = torch.einsum("rnh,rh->rn", gathered.float(), hidden.float())
+        logs = logits.log_softmax(-1)
+        return torch.stack([-(logs.exp() * logs).sum(-1), logits.argmax(-1).float()])
+
+    def ours() -> object:
+        return score(hidden, weight, labels, offsets, sizes.candidates)
+
+    yield from _both(f"score, {sizes.decisions} × {sizes.candidates}", ours, plain, on, None, None)
+
+
+def logprob_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
+    hidden, weight, targets = _rows(sizes, on)
+    hidden.requires_grad_(True)
+    weight.requires_grad_(True)
+
+    def plain() -> Tensor:
+        logs = (hidden @ weight.T).float().log_softmax(-1)
+        return logs.gather(1, targets[:, None]).mean() - (logs.exp() * logs).sum(-1).mean()
+
+    def ours() -> Tensor:
+        logs, entropy = selected_logprobs(hidden, weight, targets)
+        return logs.mean() + entropy.mean()
+
+    def trained(value: Callable[[], Tensor]) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(value(), (hidden, weight))
+
+    name = f"logprob, {sizes.rows} × {sizes.vocabulary}"
+    with torch.no_grad():
+        yield from _both(f"{name}, forward", ours, plain, on, 3.0, 0.1)
+    yield from _both(f"{name}, forward and backward", trained(ours), trained(plain), on, 3.0, 0.1)
+
+
+def _both(
+    name: str,
+    ours: Callable[[], object],
+    plain: Callable[[], object],
+    on: torch.device,
+    faster: float | None,
+    smaller: float | None,
+) -> Iterator[Line]:
+    """A line of times and a line of peak memory; a plain formulation that does not fit says so."""
+    mine, held = seconds(ours, on), peak_bytes(ours, on)
+    try:
+        other, other_held = seconds(plain, on), peak_bytes(plain, on)
+    except torch.cuda.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        yield Line(f"{name} (ms; MB)", f"{mine * 1e3:.2f}; {held / 1e6:.0f}", "plain: out of memory")
+        return
+    yield Line(
+        f"{name}: time (ms), plain's over ours",
+        f"{mine * 1e3:.2f}",
+        f"{other * 1e3:.2f}",
+        other / mine,
+        faster,
+    )
+    ratio = held / other_held if other_held else None
+    yield Line(
+        f"{name}: peak memory (MB), ours over plain's",
+        f"{held / 1e6:.0f}",
+        f"{other_held / 1e6:.0f}",
+        ratio,
+        smaller,
+        at_least=False,
+    )
