@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .packing import pack_linears, packable
 from .readout import IdentifierReadout, PointerReadout, Readout
 from .settings import ModelSettings
 from .support import check_supported
@@ -51,6 +52,8 @@ def load_model(name: str | Path | None, device: torch.device, dtype: torch.dtype
         raise FileNotFoundError(_where(source)) from error
     settings = ModelSettings.read(getattr(config, "rranker", None))
     lm = lm.to(device).eval().requires_grad_(False)
+    if packable(lm):
+        pack_linears(lm)
     pointer = settings.readout == "pointer"
     readout: Readout = PointerReadout.load(_folder(source), device) if pointer else IdentifierReadout(lm)
     context = getattr(config, "max_position_embeddings", None)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .attention import AttentionBackend
 from .attention.hook import use_engine_attention
+from .packing import weight_count
 from .plan import Plan
 from .store import KVStore
 
@@ -46,6 +47,4 @@ class ModelRunner:
         costs more than the arithmetic. Fixed by the model's size, never by a clock: timing must not decide what
         is computed.
         """
-        embeddings = self._inner.get_input_embeddings().weight.numel()
-        weights: int = sum(p.numel() for p in self._inner.parameters()) - embeddings
-        return 16.0 + 2e8 / max(weights, 1)
+        return 16.0 + 2e8 / max(weight_count(self._inner), 1)

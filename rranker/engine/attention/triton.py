@@ -59,11 +59,14 @@ class TritonAttention:
 
     def __init__(self) -> None:
         try:
-            import triton  # noqa: F401
+            import triton
         except ImportError as error:
             raise ImportError(
                 "the 'triton' attention backend needs Triton: pip install 'rranker[triton]'"
             ) from error
+        self._interpreted = bool(triton.knobs.runtime.interpret)
 
     def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
+        if on.type != "cuda" and not self._interpreted:
+            raise ValueError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on.type}")
         return _Step(plan, store, on)

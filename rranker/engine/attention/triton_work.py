@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,8 +14,9 @@ from rranker.kernels.work import DecodeWork, PrefillWork
 
 from ..plan import Ints, Plan
 
-# Keys per split of decode. Fixed, so that a query's result does not depend on the queries beside it.
-SPLIT = 512
+# Keys per split of decode, for a query of up to _TILES tiles; a query of more fills a GPU with longer splits. Nothing
+# here looks at other queries, so that a query's result does not depend on those beside it.
+SPLIT, _TILES = 512, 8
 # Chunks that can share a tile: one bit each.
 _CHUNKS = 32
 
@@ -102,18 +104,23 @@ def _decode(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: t
     item_tiles, key_begins, key_ends = list[Ints](), list[Ints](), list[Ints]()
     slots, seen_by = list[Ints](), list[Ints]()
     bits, known = np.zeros(plan.rows, dtype=np.int64), 0
-    for chunks in _clusters(plan, spans, tile):
+    clusters = list(_clusters(plan, spans, tile))
+    tiles = Counter[int]()
+    for chunks in clusters:
+        tiles[int(plan.owners[chunks[0]])] += -(-_rows(plan, chunks) // tile)
+    for chunks in clusters:
+        split = SPLIT * max(1, tiles[int(plan.owners[chunks[0]])] // _TILES)
         listed, words = _listed(plan, chunks)
         slots.append(listed)
         seen_by.append(words)
-        begins = np.arange(known, known + max(len(listed), 1), SPLIT)
+        begins = np.arange(known, known + max(len(listed), 1), split)
         for place, chunk in enumerate(chunks):
             bits[plan.row_offsets[chunk] : plan.row_offsets[chunk + 1]] = place
         last = int(plan.row_offsets[chunks[-1] + 1])
         for first in range(int(plan.row_offsets[chunks[0]]), last, tile):
             item_tiles.append(np.full(len(begins), len(rows)))
             key_begins.append(begins)
-            key_ends.append(np.minimum(begins + SPLIT, known + len(listed)))
+            key_ends.append(np.minimum(begins + split, known + len(listed)))
             rows.append(first)
             counts.append(min(tile, last - first))
             splits.append(len(begins))
@@ -172,6 +179,10 @@ def _runs(plan: Plan, chunk: int) -> tuple[Ints, Ints]:
         np.concatenate([ends[breaks - 1], ends[-1:]]),
     )
     return firsts, lasts - firsts
+
+
+def _rows(plan: Plan, chunks: range) -> int:
+    return int(plan.row_offsets[chunks[-1] + 1] - plan.row_offsets[chunks[0]])
 
 
 def _seen(plan: Plan, chunk: int) -> Ints:

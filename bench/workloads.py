@@ -1,0 +1,112 @@
+"""Models and prompts that the engine's benchmarks share."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from rranker.engine.attention import attention_backend
+from rranker.engine.model import DEFAULT_MODEL, best_dtype
+from rranker.engine.packing import pack_linears, packable
+from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
+from rranker.engine.runner import ModelRunner
+from rranker.engine.scheduler import Job, Scheduler
+from rranker.engine.sessions import BlockSession, CausalSession
+from rranker.engine.settings import AttentionMode
+from rranker.engine.speculation import Sequential, Speculation
+from rranker.methods import IRanker
+from rranker.prompts import Segments
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to time, and how its verdicts are read."""
+
+    name: str
+    lm: Any
+    readout: Readout
+    suffix: int
+
+    @property
+    def vocabulary(self) -> int:
+        return int(self.lm.config.vocab_size)
+
+
+def default_subject() -> Subject:
+    """The bundled model; its question is one token."""
+    from transformers import AutoModelForCausalLM
+
+    cpu = torch.device("cpu")
+    lm = (
+        AutoModelForCausalLM.from_pretrained(DEFAULT_MODEL, dtype=best_dtype(cpu))
+        .eval()
+        .requires_grad_(False)
+    )
+    return Subject("default", lm, PointerReadout.load(DEFAULT_MODEL, cpu), 1)
+
+
+def qwen2_05b() -> Subject:
+    """Random weights in the shape of Qwen2-0.5B, bf16; a question of 30 tokens, as a chat template makes it."""
+    from transformers import AutoModelForCausalLM, Qwen2Config
+
+    config = Qwen2Config(
+        vocab_size=151936,
+        hidden_size=896,
+        intermediate_size=4864,
+        num_hidden_layers=24,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        max_position_embeddings=32768,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    lm = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval().requires_grad_(False)
+    return Subject("qwen2-0.5b", lm, IdentifierReadout(lm), 30)
+
+
+SUBJECTS = {"default": default_subject, "qwen2-0.5b": qwen2_05b}
+
+
+def prompt(subject: Subject, n: int, length: int = 100, prefix: int = 200, seed: int = 0) -> Segments:
+    """`n` candidates of `length` random tokens each behind a prefix of `prefix`."""
+    rng = np.random.default_rng(seed)
+
+    def ids(count: int) -> tuple[int, ...]:
+        return tuple(rng.integers(16, subject.vocabulary, size=count).tolist())
+
+    labels = tuple(range(16, 16 + n))
+    return Segments(ids(prefix), tuple(ids(length) for _ in range(n)), ids(subject.suffix), labels)
+
+
+class Engine:
+    """The engine as `Ranker` sets it up, fed with token ids instead of text."""
+
+    def __init__(self, subject: Subject, slots: int = 32768, speculate: bool = True) -> None:
+        self.subject, self.speculate = subject, speculate
+        lm = copy.deepcopy(subject.lm)  # the plain model stays as a user would have it, for comparison
+        if packable(lm):
+            pack_linears(lm)
+        self.runner = ModelRunner(lm, attention_backend("cpu"), slots)
+        self.scheduler = Scheduler(self.runner, step_rows=4096)
+
+    def eliminate(self, segments: Segments, attention: AttentionMode = "block") -> Job:
+        """The full elimination of one query, from nothing encoded to the ranking."""
+        causal = attention == "causal"
+        session = (CausalSession if causal else BlockSession)(
+            segments, "exclude", self.runner.store, self.subject.readout
+        )
+        episode = IRanker(len(segments.candidates), order="best_first" if causal else "fixed", nested=causal)
+        cost = session.slots + episode.remaining * (self.runner.overhead + session.suffix_tokens)
+        account = Speculation(session.suffix_tokens, self.runner.overhead, cost)
+        job = Job(session, episode, account if self.speculate else Sequential())
+        (done,) = self.scheduler.run([job])
+        return done
+
+
+def losers(job: Job) -> list[int]:
+    """The candidates in the order in which they went."""
+    return [place for decision in job.episode.outcome().decisions for place in decision.excluded]
