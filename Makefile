@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*.cpp csrc/*.hpp)
 
-.PHONY: demo test lint bench asan clean
+.PHONY: demo test lint bench kernels-report asan clean
 
 demo: .venv/.base
 	$(BIN)/python -m rranker.demo
@@ -20,6 +20,10 @@ lint: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m pytest bench --benchmark-sort=name
+
+# Compiles every Triton kernel configuration ahead of time (no GPU needed) and writes the table in docs/kernels.md.
+kernels-report: .venv/.dev
+	$(BIN)/python -W ignore -m rranker.kernels.report docs/kernels.md
 
 # The extension's tests under AddressSanitizer and UndefinedBehaviorSanitizer, from a build of its own. Left out:
 # timings, and the tests that run pytrec_eval (it frees with free() what it allocated with new[]).

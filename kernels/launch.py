@@ -32,8 +32,8 @@ _HALF: dict[tuple[AttentionKernel, Kind], dict[int, tuple[int, int, int]]] = {
 # Plain fp32 products run outside the tensor cores on NVIDIA GPUs: small tiles, spread over many threads.
 _FULL: dict[Kind, dict[int, tuple[int, int, int]]] = {
     "sm_90": {64: (32, 32, 8), 128: (32, 16, 8), 256: (16, 32, 8)},
-    "sm_80": {64: (16, 32, 8), 128: (32, 16, 8), 256: (16, 32, 8)},
-    "gfx942": {64: (32, 32, 8), 128: (32, 32, 8), 256: (16, 32, 8)},
+    "sm_80": {64: (16, 32, 8), 128: (32, 16, 8), 256: (16, 16, 8)},
+    "gfx942": {64: (32, 32, 8), 128: (32, 32, 8), 256: (16, 16, 8)},
 }
 
 
@@ -133,7 +133,7 @@ def pick_score(most: int) -> ScoreTile:
 def pick_logit(dtype: torch.dtype, kind: Kind) -> LogitTile:
     """Of the forward and of the backward pass. 128 × 256 would read less, and spills on every kind."""
     if dtype == torch.float32:
-        return LogitTile(64, 64, 32, 8, 1)
+        return LogitTile(64, 32, 32, 8, 1)
     return LogitTile(128, 128, 32 if kind == "sm_80" else 64, 8, 2 if kind == "gfx942" else 3)
 
 

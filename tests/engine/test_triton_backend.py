@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -83,3 +85,22 @@ def test_a_prompt_longer_than_the_window_falls_back_to_the_oracle():
 def test_it_is_the_default_on_cuda_and_rocm():
     # Both are "cuda" to torch; choosing a backend touches no device.
     assert isinstance(default_backend(torch.device("cuda")), TritonAttention)
+
+
+def test_a_cpu_without_the_interpreter_is_refused(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    lm = tiny_model("llama")
+    with pytest.raises(ValueError, match="not on cpu"):
+        one_step(run := runner(lm, "triton"), opened(run, lm, problem(0), "block"), [(0, 1)])
+
+
+def test_without_triton_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.raises(ImportError, match=r"rranker\[triton\]"):
+        attention_backend("triton")
+
+
+def test_without_triton_cuda_falls_back_and_says_so(monkeypatch):
+    monkeypatch.setattr("rranker.engine.attention.find_spec", lambda name: None)
+    with pytest.warns(UserWarning, match=r"rranker\[triton\]"):
+        default_backend(torch.device("cuda"))

@@ -91,6 +91,16 @@ def test_a_split_that_some_rows_of_the_tile_see_nothing_of():
         assert decodes == 1
 
 
+def test_a_query_of_many_tiles_splits_into_longer_parts():
+    # 40 rows of two heads in tiles of 4 rows: 20 tiles
+    case = problem([(0, 40, [0])], [3 * SPLIT], heads=(2, 1), size=16)
+    error, prefills, decodes = both(case, torch.float32, (4, 4))
+    assert error < TOLERANCE[torch.float32]
+    assert (prefills, decodes) == (0, 20)
+    work = attention_work(case.plan, 2, 4, 4, DEVICE).decode
+    assert (work.key_ends - work.key_begins).tolist() == [2 * SPLIT, SPLIT] * 20
+
+
 def test_thirty_two_copies_fill_every_bit_of_a_word():
     lengths = [7] * 33
     chunks = [(0, 1, [copy, 32]) for copy in range(40)[:33]]
