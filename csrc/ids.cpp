@@ -14,6 +14,7 @@ struct Token {
   Class cls;
   bool leads;     // the first thing on its line
   bool alone;     // a bare letter with nothing but punctuation after it on the line
+  bool named;     // a filler word stands right before it, as in `candidate A`
 };
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -77,7 +78,9 @@ class Scanner {
   }
 
   void add(int64_t id, Class cls, size_t place) {
-    tokens_.push_back({id, run_, cls, leading_, alone(at_)});
+    size_t before = place;
+    while (before > filler_end_ && is_space(s_[before - 1])) --before;
+    tokens_.push_back({id, run_, cls, leading_, alone(at_), before == filler_end_ && before > 0});
     places_.push_back(place);
     leading_ = false;
   }
@@ -176,6 +179,7 @@ class Scanner {
     }
     if (is_filler(w)) {
       if (next == ':') ++run_;  // `Ranking:` opens a new list
+      filler_end_ = at_;
       return;
     }
     while (is_digit(peek(at_))) ++at_;  // GPT4
@@ -185,6 +189,7 @@ class Scanner {
   std::string_view s_;
   int64_t base_;
   size_t at_ = 0;
+  size_t filler_end_ = 0;
   int32_t run_ = 0;
   int64_t counter_ = 0;
   bool leading_ = true;
@@ -232,8 +237,9 @@ Listing find_ids(std::string_view answer, int64_t n, int64_t base) {
     }
     // A lone bare letter is an article or a pronoun unless it is all there is.
     if (hits[kLetter] == 1 && seen[kLetter] == 1 && (tokens.size() > 1 || scanner.first_word() < answer.size())) {
-      const bool named = !leading_only && last - first == 1 && is_upper(answer[scanner.places()[first]]) &&
-                         tokens[first].id != 0 && tokens[first].id != 8;
+      const Token& letter = tokens[first];
+      const bool word = (letter.id == 0 || letter.id == 8) && !letter.alone && !letter.named;  // A film, I think
+      const bool named = !leading_only && last - first == 1 && is_upper(answer[scanner.places()[first]]) && !word;
       if (!named) hits[kLetter] = 0;
     }
     Class cls = hits[kLetter] > hits[kNumber] ? kLetter : kNumber;
@@ -258,6 +264,10 @@ Listing find_ids(std::string_view answer, int64_t n, int64_t base) {
     if (best.leading_only && best.cls == kLetter && !tokens[t].alone) continue;
     if (listing.ids.empty()) listing.prose = scanner.first_word() < scanner.places()[t];
     listing.ids.push_back(tokens[t].id);
+  }
+  listing.counting = best.leading_only && best.cls == kNumber && listing.ids.size() > 1;
+  for (size_t i = 0; i < listing.ids.size() && listing.counting; ++i) {
+    listing.counting = listing.ids[i] + base == static_cast<int64_t>(i) + 1;
   }
   // Nothing in range, but ids were written: keep them, so that each is reported.
   if (best.hits == 0) {

@@ -47,7 +47,8 @@ Parsed parse(std::string_view raw, int64_t n, int64_t base, const std::vector<st
   if (candidates != nullptr) {
     std::vector<RepairNote> notes;
     Listing texts = find_texts(answer, *candidates, notes);
-    if (texts.hits > listing.hits || (texts.hits > 0 && texts.hits == listing.hits && !listing.bracketed)) {
+    const bool even = texts.hits == listing.hits && !listing.bracketed;
+    if (texts.hits > 0 && (texts.hits > listing.hits || even || listing.counting)) {
       listing = std::move(texts);
       out.notes.insert(out.notes.end(), notes.begin(), notes.end());
     }

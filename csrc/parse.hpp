@@ -19,6 +19,7 @@ struct Listing {
   int64_t hits = 0;        // distinct ids within range
   bool bracketed = false;  // written as [3]
   bool prose = false;      // other text stands before the list
+  bool counting = false;   // 1, 2, 3, ... before other words: may be the numbering of lines, not ids
 };
 
 // Full-width letters, digits and punctuation become ASCII; says whether any were there.

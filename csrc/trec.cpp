@@ -1,9 +1,13 @@
 // TREC runs and qrels: text -> columns, grouped by query, with the line number of the first malformed row.
 #include <charconv>
+#include <clocale>
 #include <cmath>
 #include <cstdlib>
 #include <string_view>
 #include <unordered_map>
+#ifdef __APPLE__
+#include <xlocale.h>
+#endif
 
 #include "arrays.hpp"
 
@@ -27,9 +31,11 @@ struct Rows {
 };
 
 double number(std::string_view text, int64_t line) {
-  const std::string copy(text);  // strtod reads what trec_eval's atof reads
+  // strtod reads what trec_eval's atof reads; under the C locale, so that a program's own cannot move the point.
+  static const locale_t plain = newlocale(LC_ALL_MASK, "C", nullptr);
+  const std::string copy(text);
   char* end = nullptr;
-  const double value = std::strtod(copy.c_str(), &end);
+  const double value = strtod_l(copy.c_str(), &end, plain);
   if (end == copy.c_str() || *end != '\0' || std::isnan(value)) {
     throw Fault(line, "the score must be a number, not '" + copy + "'");
   }

@@ -73,6 +73,10 @@ FIVE = [
     ("【3】>【1】", [2, 0], ["full_width"]),
     ("Ｃ＞Ａ", [2, 0], ["full_width"]),
     ("2 > 0 > 1 > 4 > 3", [2, 0, 1, 4, 3], ["zero_based"]),
+    ("Candidate A is the best", [0], []),
+    ("The answer is A.", [0], ["prose"]),
+    ("A film about nothing", [], ["unparsed"]),
+    ("I think so", [], ["unparsed"]),
     ("[3", [2], []),
     ("[3] > [1] > [", [2, 0], []),
     ("[3]]]] > [[[1]", [2, 0], []),
@@ -100,6 +104,11 @@ BY_TEXT = [
     ("[3] > [1]", [2, 0], []),
     ("Heat\nHeat", [2], []),
     ("nothing of the sort", [], ["unparsed"]),
+    # numbered titles, one of them made up: the numbers are no ids
+    ("1. The Ring\n2. Heat\n3. Alien", [2, 0], []),
+    ("1) Heat - great\n2) Alien - good\n3) Solaris - slow", [2, 0], ["substring", "substring"]),
+    ("Rank 1: Heat\nRank 2: Alien", [2, 0], ["substring", "substring"]),
+    ("1. Heat, 2. Alien, 3. Aliens", [2, 0, 4], ["substring"] * 3),
 ]
 
 
