@@ -20,20 +20,22 @@ Kind = Literal["sm_90", "sm_80", "gfx942"]
 """Hopper and data-centre Blackwell; every other NVIDIA GPU (99 KB of shared memory); AMD (64 KB)."""
 
 LARGEST_HEAD = 256
-# (block_m, block_n, warps) by padded head size. 64 rows are one wgmma, and 128 two warp groups' worth.
-_HALF: dict[tuple[AttentionKernel, Kind], dict[int, tuple[int, int, int]]] = {
-    ("prefill", "sm_90"): {64: (128, 64, 8), 128: (128, 64, 8), 256: (64, 32, 8)},
-    ("prefill", "sm_80"): {64: (128, 64, 8), 128: (64, 64, 8), 256: (64, 32, 8)},
-    ("prefill", "gfx942"): {64: (128, 64, 8), 128: (128, 32, 8), 256: (64, 32, 4)},
-    ("decode", "sm_90"): {64: (64, 64, 4), 128: (64, 64, 4), 256: (64, 32, 4)},
-    ("decode", "sm_80"): {64: (64, 64, 4), 128: (64, 64, 4), 256: (64, 32, 8)},
-    ("decode", "gfx942"): {64: (64, 64, 4), 128: (64, 64, 4), 256: (64, 32, 4)},
+# (block_m, block_n, warps, stages) by padded head size. 64 rows are one wgmma, and 128 two warp groups' worth. A third
+# stage where it costs prefill no registers; decode keeps two, so that two programs fit a multiprocessor.
+Choice = tuple[int, int, int, int]
+_HALF: dict[tuple[AttentionKernel, Kind], dict[int, Choice]] = {
+    ("prefill", "sm_90"): {64: (128, 64, 8, 3), 128: (128, 64, 8, 3), 256: (64, 32, 8, 2)},
+    ("prefill", "sm_80"): {64: (128, 64, 8, 2), 128: (64, 64, 8, 2), 256: (64, 32, 8, 2)},
+    ("prefill", "gfx942"): {64: (128, 64, 8, 2), 128: (128, 32, 8, 2), 256: (64, 32, 4, 2)},
+    ("decode", "sm_90"): {64: (64, 64, 4, 2), 128: (64, 64, 4, 2), 256: (64, 32, 4, 2)},
+    ("decode", "sm_80"): {64: (64, 64, 4, 2), 128: (64, 64, 4, 2), 256: (64, 32, 8, 2)},
+    ("decode", "gfx942"): {64: (64, 64, 4, 2), 128: (64, 64, 4, 2), 256: (64, 32, 4, 2)},
 }
 # Plain fp32 products run outside the tensor cores on NVIDIA GPUs: small tiles, spread over many threads.
-_FULL: dict[Kind, dict[int, tuple[int, int, int]]] = {
-    "sm_90": {64: (32, 32, 8), 128: (32, 16, 8), 256: (16, 32, 8)},
-    "sm_80": {64: (16, 32, 8), 128: (32, 16, 8), 256: (16, 16, 8)},
-    "gfx942": {64: (32, 32, 8), 128: (32, 32, 8), 256: (16, 16, 8)},
+_FULL: dict[Kind, dict[int, Choice]] = {
+    "sm_90": {64: (32, 32, 8, 1), 128: (32, 16, 8, 1), 256: (16, 32, 8, 1)},
+    "sm_80": {64: (16, 32, 8, 1), 128: (32, 16, 8, 1), 256: (16, 16, 8, 1)},
+    "gfx942": {64: (32, 32, 8, 1), 128: (32, 32, 8, 1), 256: (16, 16, 8, 1)},
 }
 
 
@@ -118,8 +120,7 @@ def pick_attention(kernel: AttentionKernel, size: int, dtype: torch.dtype, kind:
         )
     table = _FULL[kind] if dtype == torch.float32 else _HALF[kernel, kind]
     block_d = max(16, ceil_pow2(size))
-    block_m, block_n, warps = table[max(64, block_d)]
-    return AttentionTile(size, block_d, block_m, block_n, warps, 1 if dtype == torch.float32 else 2)
+    return AttentionTile(size, block_d, *table[max(64, block_d)])
 
 
 def pick_score(most: int) -> ScoreTile:
@@ -134,7 +135,11 @@ def pick_logit(dtype: torch.dtype, kind: Kind) -> LogitTile:
     """Of the forward and of the backward pass. 128 × 256 would read less, and spills on every kind."""
     if dtype == torch.float32:
         return LogitTile(64, 32, 32, 8, 1)
-    return LogitTile(128, 128, 32 if kind == "sm_80" else 64, 8, 2 if kind == "gfx942" else 3)
+    return {
+        "sm_90": LogitTile(128, 128, 64, 8, 4),
+        "sm_80": LogitTile(128, 128, 32, 8, 3),
+        "gfx942": LogitTile(128, 128, 64, 8, 2),
+    }[kind]
 
 
 def pick_product(dtype: torch.dtype, kind: Kind) -> ProductTile:

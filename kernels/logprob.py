@@ -1,8 +1,8 @@
 """Log-probability and entropy of chosen tokens, from hidden states and the language-model head, with gradients.
 
 The [rows, vocabulary] logits are never held: forward and backward walk the vocabulary in chunks, and the backward
-pass computes each chunk's logits again. On a GPU the walk is Triton's (`logprob_triton`); elsewhere it is the
-PyTorch twin in this file. Both accumulate in fp32 (the twin in float64 when given float64).
+pass computes each chunk's logits again. On a GPU with Triton the walk is Triton's (`logprob_triton`); elsewhere it
+is the PyTorch twin in this file. Both accumulate in fp32 (the twin in float64 when given float64).
 
 With logits z, p = softmax(z), L = log-sum-exp(z) and entropy E = L − Σ p z:
 
@@ -13,6 +13,7 @@ With logits z, p = softmax(z), L = log-sum-exp(z) and entropy E = L − Σ p z:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -54,7 +55,7 @@ class _SelectedLogprobs(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float
     ) -> tuple[Tensor, Tensor]:
-        if hidden.device.type == "cuda":
+        if _through_triton(hidden):
             from .logprob_triton import forward
         else:
             forward = forward_twin
@@ -67,7 +68,7 @@ class _SelectedLogprobs(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, to_logprobs: Tensor, to_entropy: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, targets, lse, entropy = ctx.saved_tensors
-        if hidden.device.type == "cuda":
+        if _through_triton(hidden):
             from .logprob_triton import backward
         else:
             backward = backward_twin
@@ -84,6 +85,10 @@ class _SelectedLogprobs(torch.autograd.Function):
             wanted,
         )
         return *grads, None, None
+
+
+def _through_triton(hidden: Tensor) -> bool:
+    return hidden.is_cuda and hidden.dtype != torch.float64 and find_spec("triton") is not None
 
 
 def _chunks(weight: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -47,6 +47,13 @@ def test_a_causal_chunk_over_stored_segments(rows, size, dtype):
         assert error < TOLERANCE[dtype]
 
 
+def test_the_largest_head():
+    case = problem([(0, 9, []), (0, 33, [0]), (0, 2, [0, 1])], [70, 5], heads=(2, 1), size=256)
+    for dtype in TOLERANCE:
+        error, _, _ = both(case, dtype, tiles_for(256, dtype))
+        assert error < TOLERANCE[dtype]
+
+
 @pytest.mark.parametrize("heads", HEADS)
 def test_ragged_candidates_of_several_queries_share_their_prefixes(heads):
     rng = np.random.default_rng(0)
