@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import attention_tile, log2_scale
+from .launch import fitting_tile, log2_scale
 from .online import attend, attend_own, load_rows
 from .work import DecodeWork
 
@@ -119,7 +119,7 @@ def decode(
     [kv_heads, slots, D]; out: [T, q_heads, D].
     """
     kv_heads, groups, size = key.shape[0], query.shape[0] // key.shape[0], query.shape[-1]
-    items, tile = len(work.tiles), attention_tile("decode", query)
+    items, tile = len(work.tiles), fitting_tile("decode", query, work.largest * groups)
     partial = torch.empty(items, kv_heads, tile.block_m, size, dtype=torch.float32, device=query.device)
     lse = torch.empty(items, kv_heads, tile.block_m, dtype=torch.float32, device=query.device)
     decode_kernel[(items, kv_heads)](

@@ -165,6 +165,16 @@ def _nvidia_kind(on: torch.device) -> Kind:
     return "sm_90" if torch.cuda.get_device_capability(on)[0] in (9, 10) else "sm_80"
 
 
+def fitting_tile(kernel: AttentionKernel, query: Tensor, packed: int) -> AttentionTile:
+    """The tile for `query`. Raises ValueError when the work's largest tile has more than its rows, `packed`."""
+    tile = attention_tile(kernel, query)
+    if packed > tile.block_m:
+        raise ValueError(
+            f"{kernel}'s work has tiles of {packed} packed rows, and its programs take {tile.block_m}"
+        )
+    return tile
+
+
 def attention_tile(kernel: AttentionKernel, query: Tensor) -> AttentionTile:
     return pick_attention(kernel, query.shape[-1], query.dtype, kind_of(query.device))
 

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import attention_tile, log2_scale
+from .launch import fitting_tile, log2_scale
 from .online import attend, attend_own, load_rows
 from .work import PrefillWork
 
@@ -78,7 +78,7 @@ def prefill(
     [kv_heads, slots, D]; out: [T, q_heads, D].
     """
     kv_heads, groups = key.shape[0], query.shape[0] // key.shape[0]
-    tile = attention_tile("prefill", query)
+    tile = fitting_tile("prefill", query, work.largest * groups)
     prefill_kernel[(len(work.rows), kv_heads)](
         query, key, value, stored_key, stored_value, out,
         work.rows, work.counts, work.run_begins, work.run_ends, work.run_starts, work.run_lengths,

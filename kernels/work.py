@@ -11,11 +11,13 @@ from torch import Tensor
 class PrefillWork:
     """N tiles of query rows. A tile is a run of rows that all see the same stored keys.
 
-    rows, counts: [N] first row and number of rows of each tile. run_begins, run_ends: [N] its runs of stored
-    keys; run r holds the slots `run_starts[r]` … `run_starts[r] + run_lengths[r] - 1`. chunk_starts: [T] for
-    every row of the step the first row of its chunk: the row sees the rows from there to itself.
+    largest: rows of the largest tile. rows, counts: [N] first row and number of rows of each tile. run_begins,
+    run_ends: [N] its runs of stored keys; run r holds the slots `run_starts[r]` … `run_starts[r] + run_lengths[r] - 1`.
+    chunk_starts: [T] for every row of the step the first row of its chunk: the row sees the rows from there to
+    itself.
     """
 
+    largest: int
     rows: Tensor
     counts: Tensor
     run_begins: Tensor
@@ -33,9 +35,10 @@ class DecodeWork:
     Key k of the K listed stands in slot `key_slots[k]` and is seen by the chunks whose bit is set in
     `key_seen_by[k]` (any subsets). Item i covers the keys `key_begins[i]:key_ends[i]` and, where `own[i]` is 1,
     the tile's own rows as well. tiles: [I] each item's tile. rows, counts: [N]. The items of tile t are
-    `item_offsets[t]:item_offsets[t + 1]` [N + 1]. chunk_starts: [T], as in `PrefillWork`.
+    `item_offsets[t]:item_offsets[t + 1]` [N + 1]. largest and chunk_starts [T]: as in `PrefillWork`.
     """
 
+    largest: int
     rows: Tensor
     counts: Tensor
     item_offsets: Tensor

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from rranker.engine.attention import triton_work
 from rranker.engine.attention.triton_work import SPLIT, attention_work
 from rranker.kernels.decode import decode, decode_twin
 from rranker.kernels.launch import pick_attention
@@ -98,14 +99,15 @@ def test_a_split_that_some_rows_of_the_tile_see_nothing_of():
         assert decodes == 1
 
 
-def test_a_query_of_many_tiles_splits_into_longer_parts():
-    # 40 rows of two heads in tiles of 4 rows: 20 tiles
-    case = problem([(0, 40, [0])], [3 * SPLIT], heads=(2, 1), size=16)
+def test_a_query_of_many_tiles_splits_into_longer_parts(monkeypatch):
+    monkeypatch.setattr(triton_work, "SPLIT", 64)
+    # 40 rows of two heads in tiles of 4 packed rows: 20 tiles, each over 192 keys
+    case = problem([(0, 40, [0])], [192], heads=(2, 1), size=16)
     error, prefills, decodes = both(case, torch.float32, (4, 4))
     assert error < TOLERANCE[torch.float32]
     assert (prefills, decodes) == (0, 20)
     work = attention_work(case.plan, 2, 4, 4, DEVICE).decode
-    assert (work.key_ends - work.key_begins).tolist() == [2 * SPLIT, SPLIT] * 20
+    assert (work.key_ends - work.key_begins).tolist() == [128, 64] * 20
 
 
 def test_thirty_two_copies_fill_every_bit_of_a_word():
@@ -134,6 +136,17 @@ def test_a_query_alone_equals_the_query_in_a_batch_bit_for_bit():
         decode(*inputs, work.decode, out, case.scaling)
         found.append(out[rows])
     assert torch.equal(*found)
+
+
+def test_work_cut_for_larger_tiles_is_refused():
+    case = problem([(0, 40, [0]), (0, 9, [0])], [700], heads=(4, 2))
+    work, out = attention_work(case.plan, 2, 512, 512, DEVICE), torch.zeros(49, 4, 64, device=DEVICE)
+    with pytest.raises(ValueError, match="98 packed rows"):
+        decode(*case.tensors(torch.float32), work.decode, out, case.scaling)
+    case = problem([(0, 40, [0]), (0, 9, [0])], [7], heads=(4, 2))
+    work = attention_work(case.plan, 2, 64, 64, DEVICE)
+    with pytest.raises(ValueError, match="64 packed rows"):
+        prefill(*case.tensors(torch.float32), work.prefill, out, case.scaling)
 
 
 def test_too_many_grouped_heads_and_too_large_heads_are_refused():

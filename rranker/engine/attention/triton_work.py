@@ -95,7 +95,7 @@ def _prefill(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: 
     order = np.argsort(-np.concatenate(costs), kind="stable")
     ordered = [np.concatenate(part)[order] for part in (rows, counts, begins, ends)]
     arrays = [*ordered, np.concatenate(starts), np.concatenate(lengths), chunk_starts]
-    return PrefillWork(*(_int32(array, on) for array in arrays))
+    return PrefillWork(int(ordered[1].max()), *(_int32(array, on) for array in arrays))
 
 
 def _decode(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: torch.device) -> DecodeWork:
@@ -131,7 +131,7 @@ def _decode(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: t
     items = [np.concatenate(part) for part in (item_tiles, key_begins, key_ends)]
     keys = [np.concatenate(part) for part in (slots, seen_by)]
     arrays = [np.asarray(rows), np.asarray(counts), offsets, *items, own, *keys, bits, chunk_starts]
-    return DecodeWork(*(_int32(array, on) for array in arrays))
+    return DecodeWork(max(counts), *(_int32(array, on) for array in arrays))
 
 
 def _clusters(plan: Plan, spans: list[_Span], tile: int) -> Iterator[range]:
