@@ -25,14 +25,14 @@ bench: .venv/.dev
 kernels-report: .venv/.dev
 	$(BIN)/python -W ignore -m rranker.kernels.report docs/kernels.md
 
-# The extension's tests under AddressSanitizer and UndefinedBehaviorSanitizer, from a build of its own. Left out:
-# timings, and the tests that run pytrec_eval (it frees with free() what it allocated with new[]).
+# The extension's tests under AddressSanitizer and UndefinedBehaviorSanitizer, from a build of its own. Left out: the
+# tests that run pytrec_eval (it frees with free() what it allocated with new[]).
 asan: .venv/.dev
 	$(INSTALL) setuptools pybind11
 	RRANKER_SANITIZE=1 $(BIN)/python setup.py -q build_ext --build-lib build/asan --build-temp build/asan-objects
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=tests \
-	$(BIN)/python -m pytest -p asan_plugin -p no:cacheprovider -k "not linear and not pytrec_eval and not ir_measures" tests/csrc tests/metrics \
+	$(BIN)/python -m pytest -p asan_plugin -p no:cacheprovider -k "not pytrec_eval and not ir_measures" tests/csrc tests/metrics \
 		tests/test_rewards.py tests/test_permutations.py tests/test_parse_battery.py
 
 .venv/bin/python:
