@@ -48,6 +48,16 @@ def test_a_causal_chunk_over_stored_segments(rows, size, dtype):
         assert error < TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_a_causal_tail_and_long_nested_suffixes_are_prefilled(dtype):
+    # a stack of prefix and candidates in one extent, its new tail, and suffixes over shorter and shorter stacks
+    chunks = [(0, 70, [0, 1]), (0, 65, [0, 1, 2]), (0, 65, [0, 1]), (0, 65, [0])]
+    case = problem(chunks, [100, 1, 30], heads=(4, 2))
+    error, _, decodes = both(case, dtype, tiles_for(64, dtype))
+    assert error < TOLERANCE[dtype]
+    assert decodes == 0
+
+
 def test_the_largest_head():
     case = problem([(0, 9, []), (0, 33, [0]), (0, 2, [0, 1])], [70, 5], heads=(2, 1), size=256)
     for dtype in TOLERANCE:
