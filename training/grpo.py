@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from trl import TrlParser
 
 from rranker.data import Case
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
 from rranker.training.grpo_callbacks import Patience, StopOnNaN
-from rranker.training.grpo_checkpoints import drop_partial, last_good
+from rranker.training.grpo_checkpoints import CheckpointError, drop_partial, last_good
 from rranker.training.grpo_data import held_out, mixture
 from rranker.training.grpo_estimate import estimate
 from rranker.training.grpo_trainer import RankingGRPOTrainer
@@ -126,14 +124,8 @@ def explain(error: Exception, out: Path) -> str | None:
     rest = f"The last good checkpoint is {good}." if good else "No checkpoint had been written yet."
     if isinstance(error, FloatingPointError):
         return f"Stopped: {error}. {rest}"
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    # Writers in C++ and Rust report a full disk in words of their own.
-    words = isinstance(error, SafetensorError | RuntimeError) and any(
-        mark in str(error)
-        for mark in ("os error 28", "os error 27", "os error 122", "file write failed", "PytorchStreamWriter")
-    )
-    if full or words:
-        return f"Stopped: the disk of {out} is full ({error}). {rest} Free some space and go on with --resume true."
+    if isinstance(error, CheckpointError):
+        return f"Stopped: {error}. Is the disk full? {rest} Free some space and go on with --resume true."
     return None
 
 
@@ -157,7 +149,7 @@ def main(words: Sequence[str] | None = None) -> None:
     evals = held_out(arguments, config.seed) if config.eval_strategy != "no" else {}
     try:
         train(arguments, config, cases, evals)
-    except (FloatingPointError, OSError, SafetensorError, RuntimeError) as error:
+    except (FloatingPointError, CheckpointError) as error:
         message = explain(error, Path(str(config.output_dir)))
         if message is None:
             raise

@@ -41,6 +41,9 @@ class GrpoArguments:
         "`stepwise`: +1 a worse one excluded, 0 a best one, -0.5 nobody; `graded`: change in reachable NDCG; "
         "`outcome`: final NDCG",
     )
+    relevance: str = _choice(
+        "graded", ("graded", "best"), "what rewards see: all grades, or only who is best (as MRR does)"
+    )
     gamma: float = _text(1.0, "discount of later decisions' rewards; 0 makes each decision answer for itself")
     ndcg_cutoff: int = _text(20, "k of the rewards' NDCG@k")
     tasks: list[str] = field(

@@ -9,6 +9,10 @@ from pathlib import Path
 MARK = "complete"
 
 
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written to its end."""
+
+
 def mark_complete(folder: Path) -> None:
     """Written last, after everything else has reached the disk: a kill leaves a folder without it."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):

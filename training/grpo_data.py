@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 from zlib import crc32
 
@@ -12,7 +12,7 @@ from rranker import data
 from rranker.data import Case, Interactions
 from rranker.data.passage import TRAIN_YEARS
 from rranker.data.table import library
-from rranker.training.grpo_arguments import GrpoArguments
+from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
 
 INTERACTIONS: dict[str, Callable[[], Interactions]] = {
     "rec-movie": data.movielens,
@@ -106,6 +106,19 @@ def held_out(arguments: GrpoArguments, seed: int) -> dict[str, list[Case]]:
     return result
 
 
-def prompt_rows(keys: Mapping[str, Case] | Iterable[str]) -> Any:
-    """A `datasets.Dataset` of prompt keys: the trainer looks the rest up."""
-    return library().Dataset.from_dict({"prompt": list(keys)})
+def prompt_rows(keys: Iterable[str], config: GrpoConfig) -> Any:
+    """A `datasets.Dataset` of prompt keys for the whole run, in the order they are used: pass after pass, each
+    in an order of its own. One epoch is the run, so that a resumed run has no sampler's state to restore."""
+    chunk = config.generation_batch_size // config.num_generations
+    micro_steps = config.max_steps * config.gradient_accumulation_steps
+    passes, every = list(keys), config.steps_per_generation * config.num_iterations
+    if config.max_steps > 0:
+        count = -(-micro_steps // every) * chunk
+    else:
+        count = int(config.num_train_epochs * len(passes)) // chunk * chunk
+        config.num_train_epochs = 1
+    rng, rows = np.random.default_rng(config.seed), []
+    while len(rows) < count:
+        rows += [passes[i] for i in rng.permutation(len(passes))]
+    config.shuffle_dataset = False
+    return library().Dataset.from_dict({"prompt": rows[:count]})

@@ -14,9 +14,9 @@ from rranker.training.measures import gains
 Reward = Literal["stepwise", "graded", "outcome"]
 
 
-def full_order(grades: Sequence[float], decisions: Sequence[int], method: str) -> list[int]:
+def full_order(candidates: Sequence[object], decisions: Sequence[int], method: str) -> list[int]:
     """The ranking an episode stands for. Those it did not get to are equally good, so their order is free."""
-    left = [i for i in range(len(grades)) if i not in set(decisions)]
+    left = [i for i in range(len(candidates)) if i not in set(decisions)]
     return [*decisions, *left] if method == "dranker" else [*left, *reversed(decisions)]
 
 
@@ -26,7 +26,6 @@ def decision_rewards(
     method: str,
     reward: Reward,
     k: int,
-    format_weight: float = 0.0,
 ) -> list[list[float]]:
     """One number a decision of each episode (`outcome`: NDCG@k on the last, 0 before).
 

@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 import torch
 from accelerate.utils import gather_object
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from trl import GRPOTrainer
@@ -22,10 +23,10 @@ from rranker.data import Case
 from rranker.engine.readout import HEAD_FILE
 from rranker.prompts.segments import Segments
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
-from rranker.training.grpo_checkpoints import mark_complete
+from rranker.training.grpo_checkpoints import CheckpointError, mark_complete
 from rranker.training.grpo_data import prompt_rows
 from rranker.training.grpo_rewards import advantages, decision_rewards, full_order
-from rranker.training.measures import by_query, ndcg, reciprocal_rank
+from rranker.training.measures import best_level, by_query, ndcg, reciprocal_rank
 from rranker.training.policy import HEAD, Policy, load_policy, save_head, split_head
 from rranker.training.policy_score import Row, from_ids, score, to_ids
 from rranker.training.rollouts import KINDS, RolloutEngine
@@ -72,6 +73,7 @@ class RankingGRPOTrainer(GRPOTrainer):
             slots=arguments.slots,
         )
         self._segments = lru_cache(maxsize=4096)(self._make_segments)
+        rows = prompt_rows(cases, config)
         # TRL would build the reference from the hub name of the config, and without our head.
         beta, config.beta = config.beta, 0.0
         config.reward_weights = [1.0, 0.0, 0.0]
@@ -80,8 +82,8 @@ class RankingGRPOTrainer(GRPOTrainer):
                 model=policy.lm,
                 reward_funcs=[episode_reward, final_ndcg, final_mrr],
                 args=config,
-                train_dataset=prompt_rows(cases),
-                eval_dataset=prompt_rows(cases) if held_out else None,
+                train_dataset=rows,
+                eval_dataset=rows if held_out else None,
                 processing_class=policy.tokenizer,
                 rollout_func=self._rollouts,
                 **rest,
@@ -101,6 +103,11 @@ class RankingGRPOTrainer(GRPOTrainer):
     def _make_segments(self, key: str) -> Segments:
         return self.engine.segments(self.cases[key], KINDS[self.arguments.method])
 
+    def _grades(self, key: str) -> list[float]:
+        """What rewards see of a case's grades."""
+        grades = self.cases[key].grades
+        return best_level(grades) if self.arguments.relevance == "best" else grades
+
     def _rollouts(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
         """TRL's `rollout_func`: one episode a prompt (equal neighbours are one group), by the engine.
 
@@ -119,7 +126,7 @@ class RankingGRPOTrainer(GRPOTrainer):
         sharded = _full_weights(self)
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator), torch.no_grad(), sharded:
             sampled = self.engine.sample(
-                [(self._segments(key), self.cases[key].grades, rngs) for key, rngs in groups],
+                [(self._segments(key), self._grades(key), rngs) for key, rngs in groups],
                 self.arguments.method,
                 self.temperature,
                 limit,
@@ -128,8 +135,10 @@ class RankingGRPOTrainer(GRPOTrainer):
         cases = [self.cases[key] for key in prompts]
         decisions = [rollout.decisions for rollout in rollouts]
         a = self.arguments
-        steps = decision_rewards([c.grades for c in cases], decisions, a.method, a.reward, a.ndcg_cutoff)
-        orders = [full_order(c.grades, d, a.method) for c, d in zip(cases, decisions, strict=True)]
+        steps = decision_rewards(
+            list(map(self._grades, prompts)), decisions, a.method, a.reward, a.ndcg_cutoff
+        )
+        orders = [full_order(c.candidates, d, a.method) for c, d in zip(cases, decisions, strict=True)]
         return {
             "prompt_ids": [to_ids(self._segments(key)) for key in prompts],
             "completion_ids": decisions,
@@ -148,6 +157,9 @@ class RankingGRPOTrainer(GRPOTrainer):
         first, width = self.accelerator.process_index * len(inputs), output["completion_ids"].shape[1]
         mine = torch.from_numpy(table[first : first + len(inputs), :width])
         output["advantages"] = mine.to(output["completion_ids"].device, torch.float32)
+        # TRL shuffles the rollouts next. Data loaders draw from the same generator, and a resumed run starts
+        # them at other moments: seeded by the step, the sums are taken in the same order either way.
+        torch.manual_seed(self.args.seed * 1_000_003 + self.state.global_step)
         return output
 
     # ---- re-scoring
@@ -245,11 +257,15 @@ class RankingGRPOTrainer(GRPOTrainer):
             raise FloatingPointError(
                 f"step {self.state.global_step}: {broken[0]} is not finite; lower the learning rate"
             )
-        super()._save_checkpoint(model, trial)
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            mark_complete(folder)
+        try:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                mark_complete(folder)
+        # The writers below are in Python, C++ and Rust, and report a full disk in ways of their own.
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise CheckpointError(f"{folder} could not be written: {error}") from error
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """TRL's, less what it says about end-of-text tokens: decisions have none."""

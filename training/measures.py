@@ -30,6 +30,11 @@ def gains(grades: Sequence[float]) -> list[float]:
     return [(g - low) / (high - low) if high > low else 1.0 for g in grades]
 
 
+def best_level(grades: Sequence[float]) -> list[float]:
+    """1 for the best, all of them when they tie, 0 for the rest: what MRR sees."""
+    return [float(g == max(grades)) for g in grades]
+
+
 def ndcg(case: Case, order: Sequence[int], k: int = 10) -> float:
     """NDCG@k over `gains`."""
     values = gains(case.grades)

@@ -99,9 +99,11 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
     ).last_hidden_state[0]
     readout = readout_of(lm)
     found = []
-    for ends, suffixes, labels in zip(packed.ends, packed.suffixes, packed.labels, strict=True):
-        vectors = hidden[ends].float() if readout.needs_states else readout.vectors(labels)
-        found.append(readout.logits(hidden[suffixes], vectors, packed.kind))
+    # Verdicts are differences of logits: they are taken in fp32 even where the layers run in bfloat16.
+    with torch.autocast(hidden.device.type, enabled=False):
+        for ends, suffixes, labels in zip(packed.ends, packed.suffixes, packed.labels, strict=True):
+            vectors = hidden[ends].float() if readout.needs_states else readout.vectors(labels)
+            found.append(readout.logits(hidden[suffixes], vectors, packed.kind))
     return found
 
 

@@ -147,14 +147,16 @@ def curve(trainer_or_rows: Any) -> list[tuple[int, str, float]]:
 
 
 def test_a_resumed_run_goes_on_along_the_same_curve(pointer: Path, tmp_path: Path) -> None:
-    whole = run(options(pointer, tmp_path / "whole", beta=0.1))
+    """Past the end of the data's first pass (6 steps of 4 prompts of 24), so that the order counts too."""
+    longer = {"beta": 0.1, "max_steps": 9}
+    whole = run(options(pointer, tmp_path / "whole", **longer))
     half = tmp_path / "half"
-    run(options(pointer, half, beta=0.1), [StopAt(2)])
-    (half / "checkpoint-4").mkdir()  # cut short: no mark
-    again = run(options(pointer, half, beta=0.1, resume=True))
+    run(options(pointer, half, **longer), [StopAt(6)])
+    (half / "checkpoint-8").mkdir()  # cut short: no mark
+    again = run(options(pointer, half, **longer, resume=True))
     assert curve(again) == curve(whole)
-    assert [p.name for p in checkpoints(half)] == ["checkpoint-4", "checkpoint-6"]
-    one, two = (load_policy(folder / "checkpoint-6").lm.state_dict() for folder in (tmp_path / "whole", half))
+    assert [p.name for p in checkpoints(half)] == ["checkpoint-8", "checkpoint-9"]
+    one, two = (load_policy(folder / "checkpoint-9").lm.state_dict() for folder in (tmp_path / "whole", half))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 

@@ -1,0 +1,206 @@
+"""How well rankings are: nine tasks, three out of domain, and TREC DL top-100 lists, beside plain baselines.
+
+    python -m bench.quality --model default=rranker/assets/default --model rl=runs/grpo/final --limit 100
+
+prints Markdown tables and writes the figures as JSON. Intervals are bootstrapped by query.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.quality_peers import by_score, peers
+from rranker import Ranker, data
+from rranker.data import NINE, OUT_OF_DOMAIN, Case, Topic
+from rranker.metrics import evaluate
+from rranker.permutations import kendall_tau
+from rranker.training.measures import by_query, interval, ndcg, random_reciprocal_rank, reciprocal_rank
+
+Figures = dict[str, Any]
+METHODS = ("iranker", "dranker")
+YEARS = (19, 20, 21)
+
+
+def figures(cases: Sequence[Case], orders: Sequence[Sequence[int]]) -> Figures:
+    """MRR and nDCG@10 with 95 % intervals over queries."""
+    result: Figures = {}
+    for name, measure in (("mrr", reciprocal_rank), ("ndcg", ndcg)):
+        means = by_query(cases, [measure(case, order) for case, order in zip(cases, orders, strict=True)])
+        result[name], result[f"{name}_interval"] = float(means.mean()), interval(means)
+    return result
+
+
+def chance(cases: Sequence[Case], draws: int = 50) -> Figures:
+    """MRR exactly; nDCG@10 as the mean over random orders."""
+    exact = by_query(cases, [random_reciprocal_rank(case) for case in cases])
+    rng = np.random.default_rng(0)
+    drawn = by_query(
+        cases,
+        [np.mean([ndcg(case, rng.permutation(len(case.grades))) for _ in range(draws)]) for case in cases],
+    )
+    return {
+        "mrr": float(exact.mean()),
+        "mrr_interval": interval(exact),
+        "ndcg": float(drawn.mean()),
+        "ndcg_interval": interval(drawn),
+    }
+
+
+def ours(ranker: Ranker, cases: Sequence[Case], shuffles: int) -> Figures:
+    """Quality and price of a ranker, and how far its order follows the input's: Kendall's tau of two shuffles."""
+    queries = [
+        {"query": c.query, "candidates": c.candidates, "task": c.task, "instruction": c.instruction}
+        for c in cases
+    ]
+    began = time.perf_counter()
+    rankings = ranker.rank_batch(queries, progress=False)
+    seconds = time.perf_counter() - began
+    result = figures(cases, [ranking.order for ranking in rankings])
+    stats = [ranking.stats for ranking in rankings]
+    result["calls"] = float(np.mean([s.forward_passes for s in stats]))
+    result["tokens"] = float(np.mean([s.tokens_encoded for s in stats]))
+    result["seconds"] = seconds / len(cases)
+    result["tau"] = stability(ranker, queries[:shuffles], [r.order for r in rankings[:shuffles]])
+    return result
+
+
+def stability(ranker: Ranker, queries: Sequence[dict[str, Any]], orders: Sequence[Sequence[int]]) -> float:
+    """1: a shuffled input gives the same ranking."""
+    rng = np.random.default_rng(0)
+    moves = [rng.permutation(len(query["candidates"])) for query in queries]
+    shuffled = [
+        {**query, "candidates": [query["candidates"][i] for i in move]}
+        for query, move in zip(queries, moves, strict=True)
+    ]
+    again = ranker.rank_batch(shuffled, progress=False)
+    taus = [
+        kendall_tau(list(order), [int(move[i]) for i in ranking.order])
+        for order, move, ranking in zip(orders, moves, again, strict=True)
+    ]
+    return float(np.mean(taus))
+
+
+def some(cases: list[Case], limit: int) -> list[Case]:
+    """Evenly spread over the list, whole queries only where a query has several draws."""
+    ids = list(dict.fromkeys(case.id for case in cases))
+    kept = set(ids[:: max(1, len(ids) // limit)][:limit])
+    return [case for case in cases if case.id in kept]
+
+
+def task_rows(
+    task: str, rankers: dict[str, Ranker], limit: int, sampler: Any, shuffles: int
+) -> tuple[int, dict[str, Figures]]:
+    cases = some(data.task_cases(task, "test", sampler=sampler), limit)
+    rows = {"random": chance(cases)}
+    for name, scores in peers(task, cases).items():
+        rows[name] = figures(cases, [by_score(found, i) for i, found in enumerate(scores)])
+    for name, ranker in rankers.items():
+        rows[name] = ours(ranker, cases, shuffles)
+    return len({case.id for case in cases}), rows
+
+
+def list_rows(year: int, rankers: dict[str, Ranker], limit: int) -> dict[str, Figures]:
+    """nDCG@10 of the first stage and of every model that re-ranks its top 100, by the NIST judgements."""
+    topics = [t for t in data.trecdl(year) if any(hit.grade is not None for hit in t.hits)][:limit]
+    qrels = _qrels(year, {topic.qid for topic in topics})
+    rows = {"BM25": _judge(qrels, topics, [list(range(len(t.hits))) for t in topics])}
+    for name, ranker in rankers.items():
+        queries = [
+            {"query": t.query, "candidates": [h.text for h in t.hits], "task": "passage"} for t in topics
+        ]
+        began = time.perf_counter()
+        rankings = ranker.rank_batch(queries, progress=False)
+        seconds = (time.perf_counter() - began) / len(topics)
+        rows[name] = {**_judge(qrels, topics, [r.order for r in rankings]), "seconds": seconds}
+        rows[name]["calls"] = float(np.mean([r.stats.forward_passes for r in rankings]))
+        rows[name]["tokens"] = float(np.mean([r.stats.tokens_encoded for r in rankings]))
+    return rows
+
+
+def _qrels(year: int, qids: set[str]) -> dict[str, dict[str, int]]:
+    from rranker.metrics import read_qrels
+
+    every = read_qrels(data.data_file(f"trecdl/qrels.dl{year}-passage.txt"))
+    return {qid: every[qid] for qid in qids if qid in every}
+
+
+def _judge(
+    qrels: dict[str, dict[str, int]], topics: Sequence[Topic], orders: Sequence[Sequence[int]]
+) -> Figures:
+    run = {
+        topic.qid: {topic.hits[i].docid: float(len(order) - rank) for rank, i in enumerate(order)}
+        for topic, order in zip(topics, orders, strict=True)
+    }
+    found = evaluate(qrels, run, ["nDCG@10"])
+    return {"ndcg": found["nDCG@10"], "ndcg_interval": interval(found.by_query["nDCG@10"])}
+
+
+def cell(row: Figures, name: str) -> str:
+    if name not in row:
+        return ""
+    low, high = row[f"{name}_interval"]
+    return f"{row[name]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def table(title: str, rows: dict[str, Figures]) -> str:
+    """Markdown; the best figure of a column is not marked: look at the intervals."""
+    price = ("calls", "tokens", "seconds", "tau")
+    lines = [f"**{title}**", "", "| row | MRR | nDCG@10 | calls | tokens | s / query | tau |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, row in rows.items():
+        form = {"calls": ".1f", "tokens": ".0f", "seconds": ".4f", "tau": ".3f"}
+        costs = [format(row[key], form[key]) if key in row else "" for key in price]
+        lines.append(f"| {name} | {cell(row, 'mrr')} | {cell(row, 'ndcg')} | {' | '.join(costs)} |")
+    return "\n".join(lines) + "\n"
+
+
+def load(models: Sequence[str], methods: Sequence[str]) -> dict[str, Ranker]:
+    """`label=folder` (or a folder) for every method, named `label method`."""
+    found = {}
+    for entry in models:
+        label, separator, folder = entry.partition("=")
+        path = folder if separator else entry
+        for method in methods:
+            name = f"{label if separator else Path(entry).name} {method}"
+            found[name] = Ranker(path, method=method, max_tokens_in_flight=32768)  # type: ignore[arg-type]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
+    parser.add_argument("--model", action="append", default=[], help="label=folder; may be repeated")
+    parser.add_argument("--method", nargs="*", choices=METHODS, default=list(METHODS))
+    parser.add_argument(
+        "--tasks", nargs="*", choices=[*NINE, *OUT_OF_DOMAIN], default=[*NINE, *OUT_OF_DOMAIN]
+    )
+    parser.add_argument("--limit", type=int, default=10_000, help="queries a task, at most")
+    parser.add_argument("--lists", type=int, default=10_000, help="queries a TREC DL year, at most; 0: none")
+    parser.add_argument("--sampler", choices=("uniform", "popular"), default="uniform")
+    parser.add_argument(
+        "--shuffles", type=int, default=20, help="queries ranked again in another input order"
+    )
+    parser.add_argument("--json", type=Path, default=Path("quality.json"))
+    options = parser.parse_args()
+    rankers = load(options.model, options.method)
+    result: Figures = {"limit": options.limit, "sampler": options.sampler, "tasks": {}, "lists": {}}
+    for task in options.tasks:
+        queries, rows = task_rows(task, rankers, options.limit, options.sampler, options.shuffles)
+        result["tasks"][task] = {"queries": queries, "rows": rows}
+        print(table(f"{task} ({queries} queries)", rows), flush=True)
+        options.json.write_text(json.dumps(result, indent=1))
+    for year in YEARS if options.lists else ():
+        rows = list_rows(year, rankers, options.lists)
+        result["lists"][str(year)] = rows
+        print(table(f"TREC DL 20{year} top-100", rows), flush=True)
+        options.json.write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Rows that need no language model: popularity, BM25, item-kNN, BPR, and routers on TF-IDF vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from rranker import data
+from rranker.data import Case, Interactions
+from rranker.data.recommendation import HISTORY
+from rranker.data.routing import utilities
+
+Scores = list[np.ndarray]
+"""One array a case: a score for each candidate, higher is better."""
+READERS: dict[str, Callable[[], Interactions]] = {
+    "rec-movie": data.movielens,
+    "rec-music": data.lastfm,
+    "rec-game": data.games,
+}
+
+
+def by_score(scores: np.ndarray, seed: int) -> list[int]:
+    """Best first; equal scores in a seeded random order, so that the list's own order says nothing."""
+    noise = np.random.default_rng(seed).random(len(scores))
+    return sorted(range(len(scores)), key=lambda i: (-scores[i], noise[i]))
+
+
+def peers(task: str, cases: Sequence[Case]) -> dict[str, Scores]:
+    """Row name → scores, for all rows that suit the task. Slow ones are fitted once a process."""
+    if task in READERS:
+        return recommenders(task, cases)
+    if task.startswith("router-"):
+        return routers(task.removeprefix("router-"), cases)
+    if task.startswith("passage-") or task == "ood-pubmedqa":
+        return {"BM25": bm25(cases)}
+    return {}
+
+
+def bm25(cases: Sequence[Case]) -> Scores:
+    """bm25s (Lucene's variant, k1 = 0.9, b = 0.4) over all candidates of the task together."""
+    import bm25s
+
+    texts = list(dict.fromkeys(text for case in cases for text in case.candidates))
+    place = {text: i for i, text in enumerate(texts)}
+    retriever = bm25s.BM25(k1=0.9, b=0.4)
+    retriever.index(bm25s.tokenize(texts, show_progress=False), show_progress=False)
+    found = []
+    for case in cases:
+        words = bm25s.tokenize([str(case.query)], return_ids=False, show_progress=False)[0]
+        every = retriever.get_scores(words) if words else np.zeros(len(texts))
+        found.append(np.array([every[place[text]] for text in case.candidates]))
+    return found
+
+
+def recommenders(task: str, cases: Sequence[Case]) -> dict[str, Scores]:
+    """Fitted on training users' whole histories and on test users' first 20 items: what is asked stays hidden."""
+    found = _interactions(task)
+    index = {title: item for item, title in enumerate(found.titles)}
+    users = [int(case.id.rpartition("-")[2]) for case in cases]
+    lists = [np.array([index[title] for title in case.candidates]) for case in cases]
+    rows: dict[str, Scores] = {"popularity": [found.popularity[items] for items in lists]}
+    for name, model in _fitted(task).items():
+        if name == "item-kNN":
+            similarity = model.similarity
+            history = [np.array(found.histories[user][:HISTORY]) for user in users]
+            pairs = zip(history, lists, strict=True)
+            rows[name] = [np.asarray(similarity[h][:, items].sum(0)).ravel() for h, items in pairs]
+        else:
+            pairs = zip(users, lists, strict=True)
+            rows[name] = [model.item_factors[items] @ model.user_factors[user] for user, items in pairs]
+    return rows
+
+
+@lru_cache(maxsize=3)
+def _interactions(task: str) -> Interactions:
+    return READERS[task]()
+
+
+@lru_cache(maxsize=3)
+def _fitted(task: str) -> dict[str, Any]:
+    """item-kNN (cosine of TF-IDF weighted columns, 200 neighbours) and BPR (64 factors)."""
+    import implicit
+    from scipy.sparse import csr_matrix
+
+    found = _interactions(task)
+    pairs = [
+        (user, item)
+        for user, items in enumerate(found.histories)
+        for item in (items[:HISTORY] if user in found.test_users else items)
+    ]
+    rows, columns = np.array(pairs).T
+    shape = (len(found.histories), len(found.titles))
+    matrix = csr_matrix((np.ones(len(pairs), dtype=np.float32), (rows, columns)), shape=shape)
+    near = implicit.nearest_neighbours.TFIDFRecommender(K=200, num_threads=1)
+    near.fit(matrix, show_progress=False)
+    bpr = implicit.bpr.BayesianPersonalizedRanking(
+        factors=64, learning_rate=0.05, regularization=0.01, iterations=200, num_threads=1, random_state=0
+    )
+    bpr.fit(matrix, show_progress=False)
+    return {"item-kNN": near, "BPR": bpr}
+
+
+def routers(setting: str, cases: Sequence[Case]) -> dict[str, Scores]:
+    """majority: each model's mean utility, or how often it is the best; kNN and ridge regression of utilities on TF-IDF vectors of queries."""
+    train, _ = data.routerbench()
+    top = data.max_cost(train)
+    table = np.array([utilities(row, setting, top) for row in train])  # [queries, models]
+    place = {text: model for model, text in enumerate(train[0].candidates)}
+    lists = [np.array([place[text] for text in case.candidates]) for case in cases]
+    known, asked = _vectors(tuple(row.query for row in train), tuple(str(case.query) for case in cases))
+    predicted = {
+        "majority": np.repeat(table.mean(0)[None], len(cases), 0),
+        "most often best": np.repeat((table == table.max(1, keepdims=True)).mean(0)[None], len(cases), 0),
+        "kNN router": _nearest(known, asked, table),
+        "TF-IDF router": _ridge(known, asked, table),
+    }
+    return {
+        name: [row[models] for row, models in zip(rows, lists, strict=True)]
+        for name, rows in predicted.items()
+    }
+
+
+@lru_cache(maxsize=4)
+def _vectors(known: tuple[str, ...], asked: tuple[str, ...]) -> tuple[Any, Any]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
+    return vectorizer.fit_transform(known), vectorizer.transform(asked)
+
+
+def _nearest(known: Any, asked: Any, table: np.ndarray, k: int = 40) -> np.ndarray:
+    from sklearn.neighbors import NearestNeighbors
+
+    places = NearestNeighbors(n_neighbors=k, metric="cosine").fit(known).kneighbors(asked)[1]
+    result: np.ndarray = table[places].mean(1)
+    return result
+
+
+def _ridge(known: Any, asked: Any, table: np.ndarray) -> np.ndarray:
+    from sklearn.linear_model import Ridge
+
+    result: np.ndarray = Ridge(alpha=1.0).fit(known, table).predict(asked)
+    return result
