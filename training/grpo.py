@@ -26,7 +26,10 @@ from rranker.training.rollouts import KINDS, RolloutEngine
 
 def parse(words: Sequence[str] | None = None) -> tuple[GrpoArguments, GrpoConfig]:
     """Command line over YAML (`--config`) over defaults."""
-    arguments, config = TrlParser((GrpoArguments, GrpoConfig)).parse_args_and_config(words)
+    given = list(sys.argv[1:] if words is None else words)
+    if "--dry_run" in given and not torch.cuda.is_available():
+        given += ["--use_cpu", "true"]  # an estimate may be asked for where the run itself could not be
+    arguments, config = TrlParser((GrpoArguments, GrpoConfig)).parse_args_and_config(given)
     return arguments, config
 
 
@@ -131,29 +134,30 @@ def explain(error: Exception, out: Path) -> str | None:
 
 def main(words: Sequence[str] | None = None) -> None:
     arguments, config = parse(words)
-    if arguments.policy == "text":
-        from rranker.training.grpo_text import main_text
-
-        return main_text(arguments, config)
-    policy_there = (Path(arguments.model) / "config.json").is_file()
-    cases = mixture(arguments, config.seed)
-    drawn, lengths = len(cases), None
-    if policy_there:
+    text = arguments.policy == "text"
+    if text and arguments.method == "iranker":
+        arguments.episodes = "single"  # one answer a prompt is one exclusion
+    cases, lengths = mixture(arguments, config.seed), None
+    drawn = len(cases)
+    if not text and (Path(arguments.model) / "config.json").is_file():
         cases, tokens = fitting(load_policy(arguments.model), arguments, cases)
         lengths = float(np.mean(tokens)), 1.0
-    print(f"{len(cases)} of {drawn} training cases fit; tasks {arguments.weights()}", flush=True)
+    print(f"{len(cases)} of {drawn} training cases; tasks {arguments.weights()}", flush=True)
     if arguments.dry_run:
         for name, value in estimate(arguments, config, cases, lengths).items():
             print(f"{name:32} {value:,}")
-        return None
+        return
     evals = held_out(arguments, config.seed) if config.eval_strategy != "no" else {}
     try:
-        train(arguments, config, cases, evals)
+        if text:
+            from rranker.training.grpo_text import train_text
+
+            flat = {f"{task}/held-out/{i}": c for task, found in evals.items() for i, c in enumerate(found)}
+            train_text(arguments, config, cases, flat)
+        else:
+            train(arguments, config, cases, evals)
     except (FloatingPointError, CheckpointError) as error:
-        message = explain(error, Path(str(config.output_dir)))
-        if message is None:
-            raise
-        sys.exit(message)
+        sys.exit(explain(error, Path(str(config.output_dir))))
 
 
 if __name__ == "__main__":

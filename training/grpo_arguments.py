@@ -45,6 +45,7 @@ class GrpoArguments:
         "graded", ("graded", "best"), "what rewards see: all grades, or only who is best (as MRR does)"
     )
     gamma: float = _text(1.0, "discount of later decisions' rewards; 0 makes each decision answer for itself")
+    format_weight: float = _text(0.5, "weight of the format reward, for `--policy text`")
     ndcg_cutoff: int = _text(20, "k of the rewards' NDCG@k")
     tasks: list[str] = field(
         default_factory=lambda: ["rec-movie", "rec-music", "rec-game"],

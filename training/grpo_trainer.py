@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
@@ -13,7 +12,6 @@ from zlib import crc32
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from trl import GRPOTrainer
@@ -23,9 +21,9 @@ from rranker.data import Case
 from rranker.engine.readout import HEAD_FILE
 from rranker.prompts.segments import Segments
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
-from rranker.training.grpo_checkpoints import CheckpointError, mark_complete
 from rranker.training.grpo_data import prompt_rows
 from rranker.training.grpo_rewards import advantages, decision_rewards, full_order
+from rranker.training.grpo_safety import SafeGRPOTrainer
 from rranker.training.measures import best_level, by_query, ndcg, reciprocal_rank
 from rranker.training.policy import HEAD, Policy, load_policy, save_head, split_head
 from rranker.training.policy_score import Row, from_ids, score, to_ids
@@ -49,7 +47,7 @@ def final_mrr(completions: Any, mrr: list[float], **_: Any) -> list[float]:
     return mrr
 
 
-class RankingGRPOTrainer(GRPOTrainer):
+class RankingGRPOTrainer(SafeGRPOTrainer):
     """GRPO over decisions. A completion is a list of decisions: places in the prompt's candidates.
 
     `cases` by their prompt key; `held_out`: task → cases whose MRR evaluation reports.
@@ -159,7 +157,7 @@ class RankingGRPOTrainer(GRPOTrainer):
         output["advantages"] = mine.to(output["completion_ids"].device, torch.float32)
         # TRL shuffles the rollouts next. Data loaders draw from the same generator, and a resumed run starts
         # them at other moments: seeded by the step, the sums are taken in the same order either way.
-        torch.manual_seed(self.args.seed * 1_000_003 + self.state.global_step)
+        self.seed_step()
         return output
 
     # ---- re-scoring
@@ -197,14 +195,6 @@ class RankingGRPOTrainer(GRPOTrainer):
         return logps, torch.nn.functional.pad(entropies, (0, short)) if compute_entropy else None, None
 
     # ---- optimisation, evaluation, checkpoints
-
-    def training_step(self, *inputs: Any, **keywords: Any) -> Tensor:
-        loss: Tensor = super().training_step(*inputs, **keywords)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"step {self.state.global_step}: the loss is {loss.item()}; lower the learning rate"
-            )
-        return loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         fresh = self.optimizer is None
@@ -251,31 +241,12 @@ class RankingGRPOTrainer(GRPOTrainer):
         if path.exists():
             getattr(self.policy.lm, HEAD).load_state_dict(load_file(path))
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        broken = [name for name, p in self.model.named_parameters() if not torch.isfinite(p).all()]
-        if broken:
-            raise FloatingPointError(
-                f"step {self.state.global_step}: {broken[0]} is not finite; lower the learning rate"
-            )
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        try:
-            super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                mark_complete(folder)
-        # The writers below are in Python, C++ and Rust, and report a full disk in ways of their own.
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise CheckpointError(f"{folder} could not be written: {error}") from error
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """TRL's, less what it says about end-of-text tokens: decisions have none."""
         metrics = self._metrics["train" if self.model.training else "eval"]
         for name in [n for n in metrics if "terminated" in n or "clipped_ratio" in n]:
             del metrics[name]
         super().log(logs, start_time)
-
-    def create_model_card(self, *inputs: Any, **keywords: Any) -> None:
-        """No card a checkpoint: the report says what was trained, and cards are written by people."""
 
 
 def _full_weights(trainer: GRPOTrainer) -> Any:
@@ -285,7 +256,3 @@ def _full_weights(trainer: GRPOTrainer) -> Any:
     from torch.distributed.fsdp import FullyShardedDataParallel
 
     return FullyShardedDataParallel.summon_full_params(trainer.model_wrapped, recurse=False)
-
-
-# The rollout hook is marked experimental; its version is pinned in pyproject.toml, so the warning says nothing.
-os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")

@@ -1,0 +1,190 @@
+"""The paper's single-turn policy: a generated thought and answer, rewarded on the response alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rranker import rewards
+from rranker.data import Case
+from rranker.permutations import parse, parse_choice
+from rranker.prompts import TEMPLATES
+from rranker.prompts.encoding import TextEncoder
+from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
+from rranker.training.grpo_callbacks import StopOnNaN
+from rranker.training.grpo_checkpoints import drop_partial, last_good
+from rranker.training.grpo_data import prompt_rows
+from rranker.training.grpo_rewards import decision_rewards
+from rranker.training.grpo_safety import SafeGRPOTrainer
+from rranker.training.measures import gains
+from rranker.training.report import write_report
+
+SYSTEM = "You rank candidates. First think about them in <think> </think> tags, then answer in <answer> </answer> tags."
+ASK = {
+    "iranker": "Which one fits least? Answer with its number, for example <answer>[2]</answer>.",
+    "dranker": "Rank all of them, the best first, for example <answer>[2] > [1] > [3]</answer>.",
+}
+PREFILL = "Let me solve this step by step.\n<think>"
+"""The assistant's turn begins so, as in the paper: a response starts inside the thought."""
+_SLOT = "\u2063rranker\u2063"
+
+
+def frame(tokenizer: Any) -> tuple[str, str]:
+    """Text before and after the user's words: the chat template's with a system turn, or plain lines."""
+    if not getattr(tokenizer, "chat_template", None):
+        return f"{SYSTEM}\n\n", "\n"
+    turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": _SLOT}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    before, _, after = text.partition(_SLOT)
+    return before, after
+
+
+def prompt_ids(encoder: TextEncoder, case: Case, method: str) -> list[int]:
+    """The whole prompt. Query and candidates can never spell a special token: they are encoded on their own."""
+    template = TEMPLATES[case.task]
+    before, after = frame(encoder.tokenizer)
+    query = case.query if isinstance(case.query, str) else "\n".join(f"- {title}" for title in case.query)
+    heading = template.query_heading if isinstance(case.query, str) else template.history_heading + "\n"
+    ids = list(encoder.literal(before))
+    ids += encoder.user(case.instruction) if case.instruction else encoder.literal(template.instruction)
+    ids += [*encoder.literal(f"\n\n{heading}"), *encoder.user(query)]
+    ids += encoder.literal(f"\n\n{template.list_heading}\n")
+    for number, text in enumerate(encoder.user_batch(case.candidates), start=1):
+        ids += [*encoder.literal(f"[{number}] "), *text, *encoder.literal("\n")]
+    return ids + list(encoder.literal(f"\n{ASK[method]}{after}{PREFILL}"))
+
+
+def answer_rewards(
+    cases: Sequence[Case], responses: Sequence[str], method: str, k: int
+) -> tuple[list[float], list[bool]]:
+    """What each response earned, and whether it named nobody at all.
+
+    IRanker: 1 a worse one excluded, 0 a best one, -0.5 nobody. DRanker: NDCG@k of the list that was really
+    parsed, less half of the share it leaves out.
+    """
+    opened = ["<think>" + response for response in responses]
+    if method == "iranker":
+        found = [
+            parse_choice(text, len(case.candidates), candidates=case.candidates)[0]
+            for case, text in zip(cases, opened, strict=True)
+        ]
+        decisions = [[-1 if choice is None else choice] for choice in found]
+        steps = decision_rewards([c.grades for c in cases], decisions, method, "stepwise", k)
+        return [row[0] for row in steps], [choice is None for choice in found]
+    lists = []
+    for case, text in zip(cases, opened, strict=True):
+        parsed = parse(text, len(case.candidates), candidates=case.candidates)
+        lists.append([float(i) for i in parsed.order[: parsed.listed]])
+    flat, offsets = rewards.ragged(lists)
+    relevance = rewards.ragged([gains(case.grades) for case in cases])
+    scored = rewards.listing_rewards(*relevance, flat.astype("int64"), offsets, k=k)
+    return scored.tolist(), [not row for row in lists]
+
+
+class TextGRPOTrainer(SafeGRPOTrainer):
+    """TRL's own generation (or vLLM's) and loss; prompts and rewards are ours."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        arguments: GrpoArguments,
+        config: GrpoConfig,
+        cases: Mapping[str, Case],
+        held_out: Mapping[str, Case],
+        **rest: Any,
+    ) -> None:
+        self.arguments, self.cases = arguments, {**cases, **held_out}
+        self._encoder = TextEncoder(tokenizer)
+        config.reward_weights = [1.0, arguments.format_weight]
+        super().__init__(
+            model=model,
+            reward_funcs=[self.answer_reward, format_reward],
+            args=config,
+            train_dataset=prompt_rows(cases, config),
+            eval_dataset=_eval_rows(held_out) if held_out else None,
+            processing_class=tokenizer,
+            **rest,
+        )
+
+    def answer_reward(
+        self, prompts: list[str], completions: list[str], log_metric: Any, **_: Any
+    ) -> list[float]:
+        cases = [self.cases[key] for key in prompts]
+        a = self.arguments
+        found, invalid = answer_rewards(cases, completions, a.method, a.ndcg_cutoff)
+        log_metric("invalid", sum(invalid) / len(invalid))
+        return found
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """TRL's hook: prompts are keys of cases."""
+        found = [prompt_ids(self._encoder, self.cases[key], self.arguments.method) for key in prompts]
+        return found, None, {}
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self.seed_step()
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        return output
+
+
+def format_reward(completions: list[str], **_: Any) -> list[float]:
+    """1 for one thought, then one answer, and nothing else. The prompt has opened the thought."""
+    return rewards.format_scores(completions, prefilled=True).tolist()
+
+
+def _eval_rows(keys: Mapping[str, Case]) -> Any:
+    from rranker.data.table import library
+
+    return library().Dataset.from_dict({"prompt": list(keys)})
+
+
+def fitting(tokenizer: Any, cases: Mapping[str, Case], arguments: GrpoArguments) -> dict[str, Case]:
+    """The cases whose prompt is within `max_prompt_tokens`."""
+    limit, encoder = arguments.max_prompt_tokens, TextEncoder(tokenizer)
+    if limit is None:
+        return dict(cases)
+    return {
+        key: case for key, case in cases.items() if len(prompt_ids(encoder, case, arguments.method)) <= limit
+    }
+
+
+def train_text(
+    arguments: GrpoArguments, config: GrpoConfig, cases: Mapping[str, Case], held_out: Mapping[str, Case]
+) -> TextGRPOTrainer:
+    """Trains, and leaves checkpoints, `final` and the report in the output folder."""
+    out = Path(str(config.output_dir))
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
+    dtype = torch.bfloat16 if config.bf16 and arguments.lora_rank else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype)
+    resume = last_good(out) if arguments.resume else None
+    config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and resume is None
+    adapters = None
+    if arguments.lora_rank:
+        from peft import LoraConfig
+
+        rank = arguments.lora_rank
+        adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    trainer = TextGRPOTrainer(
+        model,
+        tokenizer,
+        arguments,
+        config,
+        fitting(tokenizer, cases, arguments),
+        held_out,
+        callbacks=[StopOnNaN()],
+        peft_config=adapters,
+    )
+    if arguments.resume and trainer.accelerator.is_main_process:
+        drop_partial(out)
+    trainer.accelerator.wait_for_everyone()
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if trainer.accelerator.is_main_process:
+        whole = trainer.accelerator.unwrap_model(trainer.model)
+        (whole.merge_and_unload() if arguments.lora_rank else whole).save_pretrained(out / "final")
+        tokenizer.save_pretrained(out / "final")
+        write_report(trainer.state.log_history, {**vars(arguments), **config.to_dict()}, out)
+    return trainer
