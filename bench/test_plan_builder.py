@@ -1,76 +1,77 @@
-"""The plan's CSR builder beside its plain Python twin. `python -m bench.test_plan_builder` prints a table."""
+"""A step's plan and mask beside their plain Python twins. `python -m bench.test_plan_builder` prints a table."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rranker import _C
-from tests.csrc import twins
+from tests.csrc import plan_twin
+
+QUERIES, N, PREFIX, LENGTH = 8, 100, 200, 100
+BUILDERS = {"extension": _C.PlanBuilder, "Python twin": plan_twin.PlanBuilder}
+MASKS = {"extension": _C.hidden_keys, "Python twin": plan_twin.hidden_keys}
 
 
-def step(n=100, episodes=8):
-    """All rounds of `episodes` queries with `n` candidates guessed at once."""
-    rng = np.random.default_rng(0)
-    size = 1 + n + n
-    return [
-        (
-            [e * size],
-            list(range(e * size + 1, e * size + 1 + n)),
-            rng.permutation(n)[:-1].tolist(),
-            list(range(e * size + 1 + n, (e + 1) * size)),
-        )
-        for e in range(episodes)
-    ]
+def step(make: Any) -> Any:
+    """The first pass and all guessed rounds of 8 queries with 100 candidates of 100 tokens, in one plan."""
+    builder, tokens = make(), np.arange(PREFIX)
+    nothing, lengths = np.zeros(0, dtype=np.int64), np.full(N, LENGTH)
+    asks = [tuple(range(alive)) for alive in range(N, 1, -1)]
+    after = np.full(len(asks), PREFIX + LENGTH)
+    for owner in range(QUERIES):
+        start = owner * (PREFIX + N * LENGTH)
+        prefix = np.array([builder.segment(start, PREFIX, 0)])
+        places = builder.segments(start + PREFIX, lengths, PREFIX)
+        builder.chunk(tokens, 0, nothing, owner, start)
+        for i in range(N):
+            row = builder.chunk(tokens[:LENGTH], PREFIX, prefix, owner, start + PREFIX + i * LENGTH)
+            builder.read(row + LENGTH - 1)
+        builder.ask(tokens[:1], after, prefix, np.asarray(places), asks, owner)
+    return builder.arrays()
 
 
-def ragged(rows):
-    offsets = np.cumsum([0] + [len(r) for r in rows]).astype(np.int64)
-    return np.array([x for r in rows for x in r], dtype=np.int64), offsets
+def mask(make: Any) -> Any:
+    """What the 99 questions of the first query must not see."""
+    _, _, _, rows, _, visible, ends, _, lengths, _, _ = PLAN
+    return make(np.arange(1 + N, 1 + N + N - 1), np.arange(1 + N), rows, visible, ends, lengths)
 
 
-EPISODES = step()
-FLAT = [array for rows in zip(*EPISODES, strict=True) for array in ragged(rows)]
+PLAN = step(_C.PlanBuilder)
 
 
-def extension():
-    return _C.nested_visible(*FLAT)
-
-
-def extension_from_lists():
-    """With the lists turned into arrays each time, as a first caller would."""
-    return _C.nested_visible(*(array for rows in zip(*EPISODES, strict=True) for array in ragged(rows)))
-
-
-def twin():
-    chunks = [chunk for episode in EPISODES for chunk in twins.nested_visible(*episode)]
-    return ragged(chunks)[::-1]
-
-
-WAYS = {"extension": extension, "extension from lists": extension_from_lists, "Python twin": twin}
-
-
-@pytest.mark.parametrize("name", WAYS)
-def test_nested_visible(benchmark, name):
-    for got, expected in zip(WAYS[name](), twin(), strict=True):
+@pytest.mark.parametrize("name", BUILDERS)
+def test_step(benchmark: Any, name: str) -> None:
+    for got, expected in zip(step(BUILDERS[name]), PLAN, strict=True):
         assert np.array_equal(got, expected)
-    benchmark(WAYS[name])
+    benchmark.group = "plan of 8 queries x 100 candidates, 99 guessed rounds each"
+    benchmark(step, BUILDERS[name])
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_mask(benchmark: Any, name: str) -> None:
+    assert np.array_equal(mask(MASKS[name]), mask(_C.hidden_keys))
+    benchmark.group = "mask of 99 questions x 10,200 keys"
+    benchmark(mask, MASKS[name])
+
+
+def best(work: Any, make: Any, repeat: int = 5) -> float:
+    times = []
+    for _ in range(repeat):
+        began = time.perf_counter()
+        work(make)
+        times.append(time.perf_counter() - began)
+    return min(times)
 
 
 def main() -> None:
-    print("visible sets of 8 queries x 100 candidates, 100 nested rounds each; best of 5")
-    seconds = {}
-    for name, way in WAYS.items():
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            way()
-            times.append(time.perf_counter() - start)
-        seconds[name] = min(times)
-    for name, value in seconds.items():
-        print(f"{name:24s} {value * 1000:8.2f} ms  {seconds['Python twin'] / value:6.1f}x")
+    for title, work, ways in (("plan", step, BUILDERS), ("mask", mask, MASKS)):
+        seconds = {name: best(work, make) for name, make in ways.items()}
+        for name, value in seconds.items():
+            print(f"{title}, {name:12} {value * 1000:8.2f} ms  {seconds['Python twin'] / value:6.1f}x")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
-// CSR arrays of a step: which KV segments each chunk of query rows sees, and the dense mask of the CPU path.
+// The CSR arrays of one step of the engine, collected chunk by chunk; see rranker/engine/plan.py for their meaning.
 #include <algorithm>
+#include <array>
+#include <map>
 
 #include "arrays.hpp"
 
@@ -8,140 +10,138 @@ namespace {
 
 using I64 = Array<int64_t>;
 
-// Nested suffix copies. Copy r of an episode sees its prefix segments, its candidates (in walking order) less the
-// first r exclusions, and its own segment. `exclusions` holds places in the episode's candidate list.
-py::tuple nested_visible(const I64& prefixes, const I64& prefix_offsets, const I64& candidates,
-                         const I64& candidate_offsets, const I64& exclusions, const I64& exclusion_offsets,
-                         const I64& own, const I64& own_offsets) {
-  const auto p = view(prefixes, "prefixes"), c = view(candidates, "candidates");
-  const auto x = view(exclusions, "exclusions"), s = view(own, "own");
-  const Offsets po = offsets(prefix_offsets, p.size, "prefix offsets");
-  const Offsets co = offsets(candidate_offsets, c.size, "candidate offsets");
-  const Offsets xo = offsets(exclusion_offsets, x.size, "exclusion offsets");
-  const Offsets so = offsets(own_offsets, s.size, "own offsets");
-  same_rows(po, co, "candidate offsets");
-  same_rows(po, xo, "exclusion offsets");
-  same_rows(po, so, "own offsets");
-  int64_t total = 0;
-  for (int64_t e = 0; e < po.rows; ++e) {
-    const int64_t copies = so.length(e);
-    if (copies > xo.length(e) + 1 || copies > co.length(e) + 1) {
-      throw py::value_error("episode " + std::to_string(e) + " has " + std::to_string(copies) +
-                            " copies, more than its exclusions allow");
+class PlanBuilder {
+ public:
+  int64_t rows() const { return static_cast<int64_t>(tokens_.size()); }
+
+  // The number of a stored segment in this plan; the same one each time it is asked for.
+  int64_t segment(int64_t start, int64_t length, int64_t position) {
+    const auto [found, fresh] =
+        numbers_.try_emplace({start, length, position}, static_cast<int64_t>(starts_.size()));
+    if (fresh) {
+      starts_.push_back(start);
+      lengths_.push_back(length);
+      positions_of_.push_back(position);
     }
-    total += copies * (po.length(e) + co.length(e) + 1) - copies * (copies - 1) / 2;
+    return found->second;
   }
-  auto visible_offsets = fresh<int64_t>(s.size + 1);
-  auto visible = fresh<int64_t>(total);
-  int64_t *ends = visible_offsets.mutable_data(), *out = visible.mutable_data();
-  int64_t at = 0, chunk = 0;
-  {
-    py::gil_scoped_release release;
-    ends[0] = 0;
-    std::vector<int64_t> alive;    // segment ids, shrinking
-    std::vector<int64_t> place;    // place in the list -> segment id, -1 once gone
-    for (int64_t e = 0; e < po.rows; ++e) {
-      alive.assign(c.data + co.begin(e), c.data + co.end(e));
-      place.resize(alive.size());
-      for (size_t i = 0; i < place.size(); ++i) place[i] = static_cast<int64_t>(i);
-      std::vector<int64_t> standing(place);  // places still alive, in walking order
-      for (int64_t r = 0; r < so.length(e); ++r) {
-        if (r > 0) {
-          const int64_t gone = x[xo.begin(e) + r - 1];
-          const auto found = std::lower_bound(standing.begin(), standing.end(), gone);
-          if (found == standing.end() || *found != gone) {
-            throw py::value_error("episode " + std::to_string(e) + " excludes place " + std::to_string(gone) +
-                                  ", which is not alive");
-          }
-          alive.erase(alive.begin() + (found - standing.begin()));
-          standing.erase(found);
+
+  // Numbers of segments that lie end to end from slot `start`, all at `position`.
+  py::array_t<int64_t> segments(int64_t start, const I64& lengths, int64_t position) {
+    const auto each = view(lengths, "lengths");
+    auto out = fresh<int64_t>(each.size);
+    int64_t* numbers = out.mutable_data();
+    for (int64_t i = 0; i < each.size; ++i) {
+      numbers[i] = segment(start, each[i], position);
+      start += each[i];
+    }
+    return out;
+  }
+
+  int64_t chunk(const I64& tokens, int64_t position, const I64& visible, int64_t owner, int64_t first_slot) {
+    const auto seen = view(visible, "visible");
+    const int64_t first = add_rows(view(tokens, "tokens"), position, owner, first_slot);
+    for (int64_t i = 0; i < seen.size; ++i) see(seen[i]);
+    visible_offsets_.push_back(static_cast<int64_t>(visible_.size()));
+    return first;
+  }
+
+  // One copy of the question per ask: it sees `always`, then the asked places' segments, and its last row is read.
+  int64_t ask(const I64& tokens, const I64& positions, const I64& always, const I64& places, const py::sequence& asks,
+              int64_t owner) {
+    const auto question = view(tokens, "tokens"), at = view(positions, "positions");
+    const auto first = view(always, "always"), numbers = view(places, "places");
+    if (at.size != static_cast<int64_t>(py::len(asks))) throw py::value_error("one position an ask is needed");
+    const int64_t read_from = static_cast<int64_t>(read_.size());
+    for (int64_t k = 0; k < at.size; ++k) {
+      add_rows(question, at[k], owner, -1);
+      for (int64_t i = 0; i < first.size; ++i) see(first[i]);
+      const py::tuple alive = py::reinterpret_borrow<py::object>(asks[static_cast<size_t>(k)]);
+      for (const py::handle item : alive) {
+        const int64_t place = item.cast<int64_t>();
+        if (place < 0 || place >= numbers.size) {
+          throw py::value_error("an ask names candidate " + std::to_string(place) + " of " +
+                                std::to_string(numbers.size));
         }
-        std::copy(p.data + po.begin(e), p.data + po.end(e), out + at);
-        at += po.length(e);
-        std::copy(alive.begin(), alive.end(), out + at);
-        at += static_cast<int64_t>(alive.size());
-        const int64_t self = s[so.begin(e) + r];
-        if (self >= 0) out[at++] = self;
-        ends[++chunk] = at;
+        see(numbers[place]);
       }
+      visible_offsets_.push_back(static_cast<int64_t>(visible_.size()));
+      read(rows() - 1);
     }
+    return read_from;
   }
-  if (at < total) return py::make_tuple(visible_offsets, visible[py::slice(0, at, 1)].attr("copy")());
-  return py::make_tuple(visible_offsets, visible);
-}
 
-void check_segments(const View<int64_t>& ids, int64_t limit, const char* name) {
-  for (int64_t i = 0; i < ids.size; ++i) {
-    if (ids[i] < 0 || ids[i] >= limit) {
-      throw py::value_error(std::string(name) + " names segment " + std::to_string(ids[i]) + " of " +
-                            std::to_string(limit));
+  int64_t read(int64_t row) {
+    if (row < 0 || row >= rows()) throw py::value_error("no row " + std::to_string(row) + " to read");
+    read_.push_back(row);
+    return static_cast<int64_t>(read_.size()) - 1;
+  }
+
+  py::tuple arrays() const {
+    return py::make_tuple(copied(tokens_), copied(positions_), copied(slots_), copied(row_offsets_),
+                          copied(owners_), copied(visible_), copied(visible_offsets_), copied(starts_),
+                          copied(lengths_), copied(positions_of_), copied(read_));
+  }
+
+ private:
+  int64_t add_rows(const View<int64_t>& tokens, int64_t position, int64_t owner, int64_t first_slot) {
+    const int64_t first = rows();
+    tokens_.insert(tokens_.end(), tokens.data, tokens.data + tokens.size);
+    for (int64_t t = 0; t < tokens.size; ++t) {
+      positions_.push_back(position + t);
+      slots_.push_back(first_slot < 0 ? -1 : first_slot + t);
     }
+    row_offsets_.push_back(rows());
+    owners_.push_back(owner);
+    return first;
   }
-}
 
-// Every visible segment once, in order of first appearance: their ids, key offsets and KV-store slots.
-py::tuple union_layout(const I64& visible, const I64& starts, const I64& lengths) {
-  const auto v = view(visible, "visible"), st = view(starts, "starts"), ln = view(lengths, "lengths");
-  if (st.size != ln.size) throw py::value_error("one length a segment is needed");
-  check_segments(v, st.size, "visible");
-  std::vector<int64_t> segments, ends{0}, slots;
-  {
-    py::gil_scoped_release release;
-    std::vector<char> seen(static_cast<size_t>(st.size), 0);
-    for (int64_t i = 0; i < v.size; ++i) {
-      if (seen[static_cast<size_t>(v[i])]) continue;
-      seen[static_cast<size_t>(v[i])] = 1;
-      segments.push_back(v[i]);
-      for (int64_t k = 0; k < ln[v[i]]; ++k) slots.push_back(st[v[i]] + k);
-      ends.push_back(static_cast<int64_t>(slots.size()));
+  void see(int64_t number) {
+    if (number < 0 || number >= static_cast<int64_t>(starts_.size())) {
+      throw py::value_error("a chunk sees segment " + std::to_string(number) + ", and the plan has " +
+                            std::to_string(starts_.size()));
     }
+    visible_.push_back(number);
   }
-  return py::make_tuple(copied(segments), copied(ends), copied(slots));
-}
 
-// Dense (rows x keys) booleans. Rows of chunk c see the keys of its visible segments; of its own segment (own[c],
-// -1 for none), whose last keys are the chunk's rows themselves, a row sees the keys up to its own, as causal rows do.
-py::array_t<bool> visibility_mask(const I64& visible_offsets, const I64& visible, const I64& row_offsets,
-                                  const I64& key_segments, const I64& key_offsets, const I64& own,
-                                  int64_t segments) {
-  const auto v = view(visible, "visible"), ks = view(key_segments, "key segments"), self = view(own, "own");
-  const Offsets vo = offsets(visible_offsets, v.size, "visible offsets");
-  const auto ro = view(row_offsets, "row offsets"), ko = view(key_offsets, "key offsets");
+  std::map<std::array<int64_t, 3>, int64_t> numbers_;
+  std::vector<int64_t> tokens_, positions_, slots_, owners_, visible_, starts_, lengths_, positions_of_, read_;
+  std::vector<int64_t> row_offsets_{0}, visible_offsets_{0};
+};
+
+// Which keys rows must not see: bool (rows of the chunks x keys of the segments), in the order given.
+py::array_t<bool> hidden_keys(const I64& chunks, const I64& segments, const I64& row_offsets, const I64& visible,
+                              const I64& visible_offsets, const I64& segment_lengths) {
+  const auto picked = view(chunks, "chunks"), keys = view(segments, "segments"), v = view(visible, "visible");
+  const auto lengths = view(segment_lengths, "segment lengths"), ro = view(row_offsets, "row offsets");
   const Offsets rows = offsets(row_offsets, ro.size > 0 ? ro[ro.size - 1] : 0, "row offsets");
-  const Offsets keys = offsets(key_offsets, ko.size > 0 ? ko[ko.size - 1] : 0, "key offsets");
-  same_rows(vo, rows, "row offsets");
-  if (keys.rows != ks.size) throw py::value_error("one key segment a key offset is needed");
-  if (self.size != vo.rows) throw py::value_error("one own segment a chunk is needed (-1 for none)");
-  check_segments(v, segments, "visible");
-  check_segments(ks, segments, "key segments");
-  py::array_t<bool> out({static_cast<py::ssize_t>(rows.total()), static_cast<py::ssize_t>(keys.total())});
-  bool* mask = out.mutable_data();
-  const int64_t width = keys.total();
+  const Offsets vo = offsets(visible_offsets, v.size, "visible offsets");
+  same_rows(rows, vo, "visible offsets");
+  std::vector<int64_t> begin(static_cast<size_t>(lengths.size), -1);
+  int64_t width = 0, height = 0;
+  for (int64_t i = 0; i < keys.size; ++i) {
+    if (keys[i] < 0 || keys[i] >= lengths.size) throw py::value_error("no segment " + std::to_string(keys[i]));
+    begin[static_cast<size_t>(keys[i])] = width;
+    width += lengths[keys[i]];
+  }
+  for (int64_t i = 0; i < picked.size; ++i) {
+    if (picked[i] < 0 || picked[i] >= rows.rows) throw py::value_error("no chunk " + std::to_string(picked[i]));
+    height += rows.length(picked[i]);
+  }
+  py::array_t<bool> out({static_cast<py::ssize_t>(height), static_cast<py::ssize_t>(width)});
+  bool* line = out.mutable_data();
   py::gil_scoped_release release;
-  std::memset(mask, 0, static_cast<size_t>(rows.total() * width));
-  std::vector<int64_t> place(static_cast<size_t>(segments), -1);
-  for (int64_t k = 0; k < ks.size; ++k) place[static_cast<size_t>(ks[k])] = k;
-  for (int64_t c = 0; c < vo.rows; ++c) {
-    if (rows.length(c) == 0) continue;
-    bool* first = mask + rows.begin(c) * width;
-    int64_t own_place = -1;
-    for (int64_t i = vo.begin(c); i < vo.end(c); ++i) {
-      const int64_t k = place[static_cast<size_t>(v[i])];
-      if (k < 0) {
-        throw py::value_error("chunk " + std::to_string(c) + " sees segment " + std::to_string(v[i]) +
-                              ", which has no keys in the layout");
-      }
-      if (v[i] == self[c]) {
-        own_place = k;
-      } else {
-        std::memset(first + keys.begin(k), 1, static_cast<size_t>(keys.length(k)));
-      }
+  for (int64_t i = 0; i < picked.size; ++i) {
+    const int64_t count = rows.length(picked[i]);
+    if (count == 0) continue;
+    std::memset(line, 1, static_cast<size_t>(width));
+    for (int64_t k = vo.begin(picked[i]); k < vo.end(picked[i]); ++k) {
+      const int64_t at = v[k] >= 0 && v[k] < lengths.size ? begin[static_cast<size_t>(v[k])] : -1;
+      if (at < 0) throw py::value_error("a chunk sees segment " + std::to_string(v[k]) + ", which has no keys here");
+      std::memset(line + at, 0, static_cast<size_t>(lengths[v[k]]));
     }
-    for (int64_t t = 1; t < rows.length(c); ++t) std::memcpy(first + t * width, first, static_cast<size_t>(width));
-    for (int64_t t = 0; own_place >= 0 && t < rows.length(c); ++t) {
-      const int64_t seen = std::max<int64_t>(keys.length(own_place) - rows.length(c) + t + 1, 0);
-      std::memset(first + t * width + keys.begin(own_place), 1, static_cast<size_t>(seen));
-    }
+    for (int64_t t = 1; t < count; ++t) std::memcpy(line + t * width, line, static_cast<size_t>(width));
+    line += count * width;
   }
   return out;
 }
@@ -149,12 +149,19 @@ py::array_t<bool> visibility_mask(const I64& visible_offsets, const I64& visible
 }  // namespace
 
 void bind_plan(py::module_& m) {
-  m.def("nested_visible", &nested_visible, py::arg("prefixes"), py::arg("prefix_offsets"), py::arg("candidates"),
-        py::arg("candidate_offsets"), py::arg("exclusions"), py::arg("exclusion_offsets"), py::arg("own"),
-        py::arg("own_offsets"));
-  m.def("union_layout", &union_layout, py::arg("visible"), py::arg("starts"), py::arg("lengths"));
-  m.def("visibility_mask", &visibility_mask, py::arg("visible_offsets"), py::arg("visible"), py::arg("row_offsets"),
-        py::arg("key_segments"), py::arg("key_offsets"), py::arg("own"), py::arg("segments"));
+  py::class_<PlanBuilder>(m, "PlanBuilder")
+      .def(py::init<>())
+      .def_property_readonly("rows", &PlanBuilder::rows)
+      .def("segment", &PlanBuilder::segment, py::arg("start"), py::arg("length"), py::arg("position"))
+      .def("segments", &PlanBuilder::segments, py::arg("start"), py::arg("lengths"), py::arg("position"))
+      .def("chunk", &PlanBuilder::chunk, py::arg("tokens"), py::arg("position"), py::arg("visible"), py::arg("owner"),
+           py::arg("first_slot"))
+      .def("ask", &PlanBuilder::ask, py::arg("tokens"), py::arg("positions"), py::arg("always"), py::arg("places"),
+           py::arg("asks"), py::arg("owner"))
+      .def("read", &PlanBuilder::read, py::arg("row"))
+      .def("arrays", &PlanBuilder::arrays);
+  m.def("hidden_keys", &hidden_keys, py::arg("chunks"), py::arg("segments"), py::arg("row_offsets"),
+        py::arg("visible"), py::arg("visible_offsets"), py::arg("segment_lengths"));
 }
 
 }  // namespace rranker

@@ -31,25 +31,31 @@ def accepted_rounds(guess: _I64, verdict: _I64, guess_offsets: _I64, verdict_off
 def common_prefix(a: _I64, b: _I64, a_offsets: _I64, b_offsets: _I64) -> _I64: ...
 
 # plan.cpp
-def nested_visible(
-    prefixes: _I64,
-    prefix_offsets: _I64,
-    candidates: _I64,
-    candidate_offsets: _I64,
-    exclusions: _I64,
-    exclusion_offsets: _I64,
-    own: _I64,
-    own_offsets: _I64,
-) -> tuple[_I64, _I64]: ...
-def union_layout(visible: _I64, starts: _I64, lengths: _I64) -> tuple[_I64, _I64, _I64]: ...
-def visibility_mask(
-    visible_offsets: _I64,
-    visible: _I64,
+class PlanBuilder:
+    @property
+    def rows(self) -> int: ...
+    def segment(self, start: int, length: int, position: int) -> int: ...
+    def segments(self, start: int, lengths: _I64, position: int) -> _I64: ...
+    def chunk(self, tokens: _I64, position: int, visible: _I64, owner: int, first_slot: int) -> int: ...
+    def ask(
+        self,
+        tokens: _I64,
+        positions: _I64,
+        always: _I64,
+        places: _I64,
+        asks: Sequence[tuple[int, ...]],
+        owner: int,
+    ) -> int: ...
+    def read(self, row: int) -> int: ...
+    def arrays(self) -> tuple[_I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64]: ...
+
+def hidden_keys(
+    chunks: _I64,
+    segments: _I64,
     row_offsets: _I64,
-    key_segments: _I64,
-    key_offsets: _I64,
-    own: _I64,
-    segments: int,
+    visible: _I64,
+    visible_offsets: _I64,
+    segment_lengths: _I64,
 ) -> NDArray[np.bool_]: ...
 
 # rewards.cpp, advantages.cpp

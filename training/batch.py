@@ -58,7 +58,7 @@ def alive_sets(grades: Sequence[float], rng: np.random.Generator) -> Tensor:
     order = [int(i) for i in rng.permutation(n)]
     best = next(i for i in order if grades[i] == top)
     rest = [i for i in order if i != best]
-    sizes = [n - 1, n - 1, *sorted(map(int, rng.integers(1, n, size=COPIES - 2)), reverse=True)]
+    sizes = [n - 1, n - 1, *sorted(map(int, rng.integers(1, max(n, 2), size=COPIES - 2)), reverse=True)]
     alive = torch.zeros(COPIES, n, dtype=torch.bool)
     for row, size in enumerate(sizes):
         alive[row, [best, *rest[:size]]] = True

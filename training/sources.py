@@ -123,7 +123,9 @@ class Sources:
         while len(near) < n - 1:
             near.append(questions[rng.integers(len(questions))].good[0])
         good = question.good[rng.integers(len(question.good))]
-        return _shuffled(question.text, good, [text for text in near if text != good], rng)
+        # One passage may answer several questions, so an "other" one may be this very one; a list of one teaches
+        # nothing, and does no harm.
+        return _shuffled(question.text, good, [text for text in near if text not in question.good], rng)
 
     def _topic(self, rng: np.random.Generator, n: int) -> Case:
         topic: Topic = self.topics[rng.integers(len(self.topics))]

@@ -37,6 +37,8 @@ def load_model(name: str | Path | None, device: torch.device, dtype: torch.dtype
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     source = str(DEFAULT_MODEL if name is None else name)
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        raise FileNotFoundError(_where(source))
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         check_supported(config)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rranker import _C
 
 Ints = NDArray[np.int64]
 
@@ -29,6 +32,7 @@ class Plan:
     token_ids, positions, write_slots: [T]; row_offsets: [C + 1]; owners: [C], chunks of one query share one;
     visible: segment indices, those of chunk c at `visible_offsets[c]:visible_offsets[c + 1]`;
     segment_starts, segment_lengths, segment_positions: [S]; read_rows: rows whose hidden states are wanted.
+    The fields stand in the order in which the extension returns them.
     """
 
     token_ids: Ints
@@ -59,75 +63,53 @@ class Plan:
         return len(self.row_offsets) - 1
 
 
-@dataclass(slots=True)
 class PlanBuilder:
-    """Collects chunks from many queries into one `Plan`."""
+    """Collects chunks from many queries into one `Plan`. The arrays grow in the C++ extension."""
 
-    rows: int = 0
-    _tokens: list[Ints] = field(default_factory=list)
-    _positions: list[int] = field(default_factory=list)
-    _slots: list[Ints | None] = field(default_factory=list)
-    _lengths: list[int] = field(default_factory=list)
-    _owners: list[int] = field(default_factory=list)
-    _visible: list[Ints] = field(default_factory=list)
-    _visible_counts: list[int] = field(default_factory=list)
-    _segments: dict[Segment, int] = field(default_factory=dict)
-    _read: list[int] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._arrays = _C.PlanBuilder()
+
+    @property
+    def rows(self) -> int:
+        return self._arrays.rows
 
     def segment(self, segment: Segment) -> int:
         """The number of a stored segment in this plan, for `visible`; the same one each time it is asked for."""
-        return self._segments.setdefault(segment, len(self._segments))
+        return self._arrays.segment(segment.start, segment.length, segment.position)
 
-    def chunk(self, tokens: Ints, position: int, visible: Ints, owner: int, slots: Ints | None = None) -> int:
+    def segments(self, start: int, lengths: Ints, position: int) -> Ints:
+        """Numbers of segments that lie end to end from slot `start` and all stand at `position`."""
+        return self._arrays.segments(start, lengths, position)
+
+    def chunk(
+        self, tokens: Ints, position: int, visible: Ints, owner: int, first_slot: int | None = None
+    ) -> int:
         """Adds a chunk whose first token stands at `position`; returns its first row.
 
-        `visible` holds numbers from `segment`. `slots` (as long as `tokens`) says where its keys and values go;
-        None keeps them out of the store.
+        `visible` holds numbers from `segment`. Its keys and values go to the slots from `first_slot` on; None
+        keeps them out of the store. Raises ValueError for a number that no segment has.
         """
-        first = self.rows
-        self._tokens.append(tokens)
-        self._positions.append(position)
-        self._slots.append(slots)
-        self._lengths.append(len(tokens))
-        self._owners.append(owner)
-        self._visible.append(visible)
-        self._visible_counts.append(len(visible))
-        self.rows += len(tokens)
-        return first
+        return self._arrays.chunk(tokens, position, visible, owner, -1 if first_slot is None else first_slot)
+
+    def ask(
+        self,
+        tokens: Ints,
+        positions: Ints,
+        always: Ints,
+        places: Ints,
+        asks: Sequence[tuple[int, ...]],
+        owner: int,
+    ) -> int:
+        """Adds a copy of the question `tokens` per ask, at that ask's position, its last row read.
+
+        A copy sees the segments `always`, then `places[i]` for each i of its ask. Returns the first copy's place
+        in the step's output; the others follow.
+        """
+        return self._arrays.ask(tokens, positions, always, places, asks, owner)
 
     def read(self, row: int) -> int:
         """Asks for a row's final hidden state; returns its place in the step's output."""
-        self._read.append(row)
-        return len(self._read) - 1
+        return self._arrays.read(row)
 
     def build(self) -> Plan:
-        row_offsets = _offsets(self._lengths)
-        lengths = np.asarray(self._lengths, dtype=np.int64)
-        slots = [
-            np.full(length, -1, dtype=np.int64) if run is None else run
-            for run, length in zip(self._slots, self._lengths, strict=True)
-        ]
-        first_positions = np.asarray(self._positions, dtype=np.int64)
-        return Plan(
-            token_ids=_joined(self._tokens),
-            positions=np.arange(self.rows) + np.repeat(first_positions - row_offsets[:-1], lengths),
-            write_slots=_joined(slots),
-            row_offsets=row_offsets,
-            owners=np.asarray(self._owners, dtype=np.int64),
-            visible=_joined(self._visible),
-            visible_offsets=_offsets(self._visible_counts),
-            segment_starts=np.asarray([s.start for s in self._segments], dtype=np.int64),
-            segment_lengths=np.asarray([s.length for s in self._segments], dtype=np.int64),
-            segment_positions=np.asarray([s.position for s in self._segments], dtype=np.int64),
-            read_rows=np.asarray(self._read, dtype=np.int64),
-        )
-
-
-def _joined(parts: list[Ints]) -> Ints:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
-
-
-def _offsets(lengths: list[int]) -> Ints:
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
+        return Plan(*self._arrays.arrays())

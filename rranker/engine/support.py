@@ -22,7 +22,9 @@ def check_supported(config: Any) -> None:
         for kind in getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or ()
     }
     recurrent = sorted(kind for kind in kinds if any(part in kind for part in _RECURRENT))
-    if recurrent or any(part in name for part in ("mamba", "rwkv")):
+    # Some hybrids (Falcon-H1) run a state-space model beside attention in every layer, and name no layer types.
+    beside = any(key.startswith(("mamba_", "ssm_")) for key in config.to_dict())
+    if recurrent or beside or any(part in name for part in ("mamba", "rwkv")):
         raise UnsupportedModelError(
             f"{name} has recurrent layers ({', '.join(recurrent) or name}): their state depends on every token before, "
             "so candidates cannot be encoded once and dropped"

@@ -1,70 +1,82 @@
-"""The plan's CSR arrays and the dense mask against their plain twins, on awkward sizes."""
+"""The plan builder and the mask of hidden keys against their plain twins, on awkward sizes."""
 
 import numpy as np
 import pytest
 
 from rranker import _C
-from tests.csrc import twins
+from tests.csrc import plan_twin
 
 
-def ragged(rows):
-    offsets = np.cumsum([0] + [len(r) for r in rows]).astype(np.int64)
-    return np.array([x for r in rows for x in r], dtype=np.int64), offsets
-
-
-def random_step(seed):
-    """Episodes with prefix segments, candidates, a guess and own suffix segments, ids drawn without order."""
+def random_step(builder, seed):
+    """Queries with a prefix, candidates (some empty), a tail, and questions about any subsets of them."""
     rng = np.random.default_rng(seed)
-    ids = iter(rng.permutation(2000).tolist())
-    prefixes, candidates, exclusions, own = [], [], [], []
-    for n in rng.integers(1, 24, size=int(rng.integers(1, 6))):
-        prefixes.append([next(ids) for _ in range(int(rng.integers(0, 3)))])
-        candidates.append([next(ids) for _ in range(n)])
-        exclusions.append(rng.permutation(n)[: rng.integers(0, n)].tolist())
-        copies = int(rng.integers(0, len(exclusions[-1]) + 2))
-        own.append([next(ids) if rng.random() < 0.8 else -1 for _ in range(copies)])
-    return prefixes, candidates, exclusions, own
+
+    def ids(least, most):
+        return rng.integers(0, 99, size=rng.integers(least, most))
+
+    slot = int(rng.integers(0, 50))
+    for owner in range(int(rng.integers(1, 5))):
+        prefix, n = ids(1, 9), int(rng.integers(1, 12))
+        lengths = rng.integers(0, 7, size=n)
+        number = builder.segment(slot, len(prefix), 0)
+        builder.chunk(prefix, 0, np.zeros(0, dtype=np.int64), owner, slot)
+        places = np.asarray(builder.segments(slot + len(prefix), lengths, len(prefix)))
+        first = slot + len(prefix)
+        for length in lengths.tolist():
+            row = builder.chunk(ids(length, length + 1), len(prefix), np.array([number]), owner, first)
+            assert row == builder.rows - length
+            if length:
+                builder.read(row + length - 1)
+            first += length
+        asks = [
+            tuple(rng.permutation(n)[: rng.integers(0, n + 1)].tolist()) for _ in range(rng.integers(0, 6))
+        ]
+        positions = rng.integers(0, 99, size=len(asks))
+        builder.ask(ids(1, 4), positions, np.array([number]), places, asks, owner)
+        assert builder.segment(slot, len(prefix), 0) == number  # asked for again, the same one
+        slot = first
+    return builder.arrays()
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_visible_sets_layout_and_mask(seed):
-    step = random_step(seed)
-    flat = [array for rows in step for array in ragged(rows)]
-    ends, visible = _C.nested_visible(*flat)
-    chunks = [c for episode in zip(*step, strict=True) for c in twins.nested_visible(*episode)]
-    assert twins.split(visible.tolist(), ends) == chunks
+def test_a_step_equals_its_plain_twin(seed):
+    found = random_step(_C.PlanBuilder(), seed)
+    expected = random_step(plan_twin.PlanBuilder(), seed)
+    for got, wanted in zip(found, expected, strict=True):
+        assert got.dtype == np.int64
+        assert got.tolist() == wanted.tolist()
 
+
+@pytest.mark.parametrize("seed", range(40))
+def test_hidden_keys_equal_their_plain_twin(seed):
+    _, _, _, row_offsets, _, visible, visible_offsets, _, lengths, _, _ = random_step(_C.PlanBuilder(), seed)
     rng = np.random.default_rng(seed)
-    lengths = rng.integers(0, 9, size=2000).astype(np.int64)
-    own = np.array([segment for rows in step[3] for segment in rows], dtype=np.int64)
-    rows = [int(lengths[s]) if s >= 0 else int(rng.integers(0, 4)) for s in own]
-    starts = (np.cumsum(lengths) - lengths).astype(np.int64)
-    segments, key_ends, slots = _C.union_layout(visible, starts, lengths)
-    assert segments.tolist() == list(dict.fromkeys(s for c in chunks for s in c))
-    assert slots.tolist() == [int(starts[s]) + k for s in segments for k in range(lengths[s])]
-    row_ends = np.cumsum([0, *rows]).astype(np.int64)
-    mask = _C.visibility_mask(ends, visible, row_ends, segments, key_ends, own, 2000)
-    expected = twins.visibility_mask(
-        chunks, rows, segments.tolist(), lengths[segments].tolist(), own.tolist()
-    )
-    assert mask.shape == (sum(rows), slots.size)
-    assert mask.tolist() == expected
+    chunks = rng.permutation(len(row_offsets) - 1)[: rng.integers(1, len(row_offsets))]
+    parts = [visible[visible_offsets[c] : visible_offsets[c + 1]] for c in chunks]
+    segments = rng.permutation(np.unique(np.concatenate(parts)))
+    arguments = chunks, segments, row_offsets, visible, visible_offsets, lengths
+    np.testing.assert_array_equal(_C.hidden_keys(*arguments), plan_twin.hidden_keys(*arguments))
 
 
-def test_rows_continue_a_cached_own_segment():
-    """Two rows of a five-key segment: the keys before them are cached, so they see four and five of them."""
-    mask = _C.visibility_mask(
-        *(np.array(a) for a in ([0, 2], [0, 1], [0, 2], [0, 1], [0, 3, 8], [1])),
-        2,
-    )
-    assert mask.sum(axis=1).tolist() == [3 + 4, 3 + 5]
+def test_an_empty_step_is_a_step():
+    assert [a.tolist() for a in _C.PlanBuilder().arrays()] == [[], [], [], [0], [], [], [0], [], [], [], []]
 
 
 def test_impossible_plans_are_refused():
-    one = ragged([[0]])
-    with pytest.raises(ValueError, match="which is not alive"):
-        _C.nested_visible(*one, *ragged([[1, 2, 3]]), *ragged([[1, 1]]), *ragged([[4, 5, 6]]))
-    with pytest.raises(ValueError, match="more than its exclusions allow"):
-        _C.nested_visible(*one, *ragged([[1, 2, 3]]), *ragged([[]]), *ragged([[4, 5, 6]]))
-    with pytest.raises(ValueError, match="no keys in the layout"):
-        _C.visibility_mask(*(np.array(a) for a in ([0, 1], [1], [0, 1], [0], [0, 1], [-1])), 2)
+    nothing, one = np.zeros(0, dtype=np.int64), np.array([0])
+    builder = _C.PlanBuilder()
+    with pytest.raises(ValueError, match="sees segment 0, and the plan has 0"):
+        builder.chunk(one, 0, one, 0, -1)
+    builder = _C.PlanBuilder()
+    places = builder.segments(0, np.array([2, 3]), 5)
+    with pytest.raises(ValueError, match="names candidate 2 of 2"):
+        builder.ask(one, np.array([9]), nothing, places, [(0, 2)], 0)
+    with pytest.raises(ValueError, match="one position an ask"):
+        builder.ask(one, np.array([9, 9]), nothing, places, [(0,)], 0)
+    with pytest.raises(ValueError, match="no row 7"):
+        builder.read(7)
+    offsets = np.array([0, 1])
+    with pytest.raises(ValueError, match="sees segment 1, which has no keys here"):
+        _C.hidden_keys(one, one, offsets, np.array([1]), offsets, np.array([2, 3]))
+    with pytest.raises(ValueError, match="no chunk 4"):
+        _C.hidden_keys(np.array([4]), one, offsets, one, offsets, np.array([2]))

@@ -45,29 +45,6 @@ def accepted_rounds(guess, verdict):
     return accepted
 
 
-def nested_visible(prefix, candidates, exclusions, own):
-    chunks = []
-    for r, self_segment in enumerate(own):
-        gone = set(exclusions[:r])
-        alive = [segment for place, segment in enumerate(candidates) if place not in gone]
-        chunks.append([*prefix, *alive, *([self_segment] if self_segment >= 0 else [])])
-    return chunks
-
-
-def visibility_mask(chunks, rows, key_segments, key_lengths, own):
-    mask = []
-    for visible, count, mine in zip(chunks, rows, own, strict=True):
-        for t in range(count):
-            row = []
-            for segment, length in zip(key_segments, key_lengths, strict=True):
-                seen = length if segment in visible else 0
-                if segment == mine and segment in visible:
-                    seen = length - count + t + 1
-                row += [k < seen for k in range(length)]
-            mask.append(row)
-    return mask
-
-
 def dcg(gains, k):
     return sum(g / math.log2(i + 2) for i, g in enumerate(gains[:k] if k else gains))
 

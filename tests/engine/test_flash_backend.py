@@ -50,7 +50,7 @@ def step(store: KVStore):
     builder = PlanBuilder()
     stored = [Segment(0, 7, 0), Segment(7, 3, 7), Segment(12, 0, 7), Segment(20, 5, 0), Segment(30, 1, 5)]
     numbers = [builder.segment(segment) for segment in stored]
-    written = iter(range(40, 64))
+    free = 40
     for owner, rows, seen, writes in [
         (0, 4, [], True),
         (0, 2, [0], False),
@@ -60,9 +60,9 @@ def step(store: KVStore):
         (1, 6, [3], False),
         (1, 1, [3, 4], False),
     ]:
-        slots = np.asarray([next(written) for _ in range(rows)]) if writes else None
         visible = np.asarray([numbers[i] for i in seen], dtype=np.int64)
-        builder.chunk(np.zeros(rows, dtype=np.int64), 7, visible, owner, slots)
+        builder.chunk(np.zeros(rows, dtype=np.int64), 7, visible, owner, free if writes else None)
+        free += rows
     return builder.build()
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rranker import _C
+
 from ..plan import Ints, Plan
 from ..store import KVStore
 from .reference import ReferenceAttention
@@ -168,7 +170,16 @@ def _shared_parts(plan: Plan, on: torch.device) -> list[_SharedPart]:
         else:
             union = np.unique(np.concatenate([_seen(plan, chunk) for chunk in chunks]))
             union = union[np.argsort(plan.segment_starts[union], kind="stable")]
-            hidden = torch.from_numpy(_hidden(plan, chunks, union)).to(on)
+            hidden = torch.from_numpy(
+                _C.hidden_keys(
+                    np.asarray(chunks),
+                    union,
+                    plan.row_offsets,
+                    plan.visible,
+                    plan.visible_offsets,
+                    plan.segment_lengths,
+                )
+            ).to(on)
         parts.append(_SharedPart(as_index(rows, on), as_index(_slots(plan, union), on), hidden))
     return parts
 
@@ -184,17 +195,6 @@ def _rows(plan: Plan, chunks: list[int]) -> Ints:
 def _slots(plan: Plan, segments: Ints) -> Ints:
     starts, lengths = plan.segment_starts[segments], plan.segment_lengths[segments]
     return np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
-
-
-def _hidden(plan: Plan, chunks: list[int], union: Ints) -> np.ndarray:
-    """Bool [rows of the chunks, keys of the union]: True where the row must not see the key."""
-    sees = np.zeros((len(chunks), len(union)), dtype=bool)
-    place = np.full(len(plan.segment_starts), -1, dtype=np.int64)
-    place[union] = np.arange(len(union))
-    for line, chunk in enumerate(chunks):
-        sees[line, place[_seen(plan, chunk)]] = True
-    by_key = np.repeat(~sees, plan.segment_lengths[union], axis=1)
-    return np.repeat(by_key, np.diff(plan.row_offsets)[chunks], axis=0)
 
 
 class CpuAttention:

@@ -27,7 +27,7 @@ class SessionBase:
         self._start: int | None = None
         self._vectors: Tensor | None = None if readout.needs_states else readout.vectors(segments.labels)
         self._states: dict[int, int] = {}  # candidate → place of its state among the step's reads
-        self._suffix_reads: list[int] = []
+        self._suffix_reads = range(0)
         self._asks: Sequence[Ask] = ()
 
     @property
@@ -54,14 +54,15 @@ class SessionBase:
         """Starts a step; returns the first slot of the session's extent."""
         if self._start is None:
             raise RuntimeError("a session must be open to plan a step")
-        self._asks, self._suffix_reads = asks, []
+        self._asks = asks
         self._states.clear()
         return self._start
 
-    def _ask(self, builder: PlanBuilder, position: int, visible: Ints, owner: int) -> None:
-        """One suffix copy: seen by nobody, so its keys and values stay out of the store."""
-        first = builder.chunk(self._suffix, position, visible, owner)
-        self._suffix_reads.append(builder.read(first + len(self._suffix) - 1))
+    def _ask(self, builder: PlanBuilder, positions: Ints, prefix: int, places: Ints, owner: int) -> None:
+        """A suffix copy per ask: seen by nobody, so their keys and values stay out of the store."""
+        always = np.asarray([prefix], dtype=np.int64)
+        first = builder.ask(self._suffix, positions, always, places, self._asks, owner)
+        self._suffix_reads = range(first, first + len(self._asks))
 
     def _read_state(self, builder: PlanBuilder, candidate: int, row: int) -> None:
         if self._readout.needs_states:
@@ -76,6 +77,6 @@ class SessionBase:
                 self._vectors = fresh.new_zeros(len(self._candidates), hidden.shape[-1])
             self._vectors[torch.tensor(list(self._states), device=hidden.device)] = fresh
         assert self._vectors is not None
-        suffixes = hidden.index_select(0, torch.tensor(self._suffix_reads, device=hidden.device))
+        suffixes = hidden[self._suffix_reads.start : self._suffix_reads.stop]
         logits = self._readout.logits(suffixes, self._vectors, self._kind).cpu().numpy()
         return [row[list(ask)] for row, ask in zip(logits, self._asks, strict=True)]

@@ -22,24 +22,18 @@ class BlockSession(SessionBase):
     def plan(self, builder: PlanBuilder, owner: int, asks: Sequence[Ask]) -> None:
         start, position = self._begin(asks), len(self._prefix)
         prefix = builder.segment(Segment(start, position, 0))
-        firsts = start + position + np.cumsum(self._lengths) - self._lengths
-        places = [
-            builder.segment(Segment(first, length, position))
-            for first, length in zip(firsts.tolist(), self._lengths.tolist(), strict=True)
-        ]
+        places = builder.segments(start + position, self._lengths, position)
         if not self._encoded:
-            self._encode(builder, owner, start, prefix, firsts.tolist())
-        after = position + int(self._lengths.max())
-        numbers = np.asarray([prefix, *places], dtype=np.int64)
-        for ask in asks:
-            visible = numbers[[0, *(place + 1 for place in ask)]]
-            self._ask(builder, after, visible, owner)
+            self._encode(builder, owner, start, prefix)
+        after = np.full(len(asks), position + int(self._lengths.max()), dtype=np.int64)
+        self._ask(builder, after, prefix, places, owner)
 
-    def _encode(self, builder: PlanBuilder, owner: int, start: int, prefix: int, firsts: list[int]) -> None:
+    def _encode(self, builder: PlanBuilder, owner: int, start: int, prefix: int) -> None:
         position, nothing = len(self._prefix), np.zeros(0, dtype=np.int64)
-        builder.chunk(self._prefix, 0, nothing, owner, np.arange(start, start + position))
-        sees = np.asarray([prefix], dtype=np.int64)
-        for place, (first, tokens) in enumerate(zip(firsts, self._candidates, strict=True)):
-            row = builder.chunk(tokens, position, sees, owner, np.arange(first, first + len(tokens)))
+        builder.chunk(self._prefix, 0, nothing, owner, start)
+        sees, slot = np.asarray([prefix], dtype=np.int64), start + position
+        for place, tokens in enumerate(self._candidates):
+            row = builder.chunk(tokens, position, sees, owner, slot)
             self._read_state(builder, place, row + len(tokens) - 1)
+            slot += len(tokens)
         self._encoded = True

@@ -38,13 +38,12 @@ class CausalSession(SessionBase):
         numbers = np.asarray([builder.segment(item) for item in items], dtype=np.int64)
         if tail:
             begin = items[known].position
-            tokens = np.concatenate(tail)
-            slots = np.arange(start + begin, start + begin + len(tokens))
-            row = builder.chunk(tokens, begin, numbers[:known], owner, slots)
+            row = builder.chunk(np.concatenate(tail), begin, numbers[:known], owner, start + begin)
             for place in range(kept, len(whole)):
                 self._read_state(builder, whole[place], row + int(ends[place + 1]) - begin - 1)
-        for ask in asks:
-            self._ask(builder, int(ends[len(ask)]), numbers[: len(ask) + 1], owner)
+        places = np.zeros(len(self._candidates), dtype=np.int64)
+        places[list(whole)] = numbers[1:]
+        self._ask(builder, ends[[len(ask) for ask in asks]], int(numbers[0]), places, owner)
         self._stack, self._prefix_encoded = whole, True
 
 
