@@ -77,12 +77,12 @@ def seconds(lm: Any, rounds: Sequence[Work], samples: int = 5) -> float:
     """Wall time of all rounds: measured, or (more than `samples`) summed from rounds sampled by size."""
     ordered = sorted(rounds)
     picked = np.unique(np.linspace(0, len(ordered) - 1, min(samples, len(ordered))).round().astype(int))
-    measured = [_forward(lm, ordered[place]) for place in picked]
+    measured = [forward(lm, ordered[place]) for place in picked]
     return float(np.interp(np.arange(len(ordered)), picked, measured).sum())
 
 
 @torch.inference_mode()
-def _forward(lm: Any, work: Work) -> float:
+def forward(lm: Any, work: Work) -> float:
     """One transformers forward with its own cache and SDPA, the last token's logits only, as `generate` asks."""
     from transformers import DynamicCache
 

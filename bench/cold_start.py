@@ -1,0 +1,47 @@
+"""`rranker.rank` in a fresh process, and where its time goes: `python -m bench.cold_start`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+CHILD = """
+import json, time
+marks = [("start", time.perf_counter())]
+import rranker
+marks.append(("import rranker", time.perf_counter()))
+import torch
+marks.append(("import torch", time.perf_counter()))
+import transformers
+marks.append(("import transformers", time.perf_counter()))
+from rranker.api import _ranker
+ranker = _ranker(None, "iranker", ())
+now = time.perf_counter()
+marks.append(("weights", now - ranker.load_seconds["probe"]))
+marks.append(("probe", now))
+rranker.rank("who wrote Emma?", ["Jane Austen wrote Emma in 1815.", "Emma is a given name.", "Tea is a drink."])
+marks.append(("first ranking", time.perf_counter()))
+print(json.dumps({name: t - before for (_, before), (name, t) in zip(marks, marks[1:])}))
+"""
+
+
+def cold() -> dict[str, float]:
+    """Seconds of each part of one cold run, and of the whole process."""
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
+    parts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return {**parts, "whole process": time.perf_counter() - began}
+
+
+def main() -> None:
+    runs = [cold() for _ in range(5)]
+    print("cold rranker.rank, median of 5 fresh processes")
+    print(", ".join(f"{name} {np.median([run[name] for run in runs]):.2f} s" for name in runs[0]))
+
+
+if __name__ == "__main__":
+    main()
