@@ -74,6 +74,15 @@ def recommenders(task: str, cases: Sequence[Case]) -> dict[str, Scores]:
     return rows
 
 
+def known(found: Interactions) -> list[tuple[int, int]]:
+    """(user, item) pairs that may be fitted on."""
+    return [
+        (user, item)
+        for user, items in enumerate(found.histories)
+        for item in (items[:HISTORY] if user in found.test_users else items)
+    ]
+
+
 @lru_cache(maxsize=3)
 def _interactions(task: str) -> Interactions:
     return READERS[task]()
@@ -86,11 +95,7 @@ def _fitted(task: str) -> dict[str, Any]:
     from scipy.sparse import csr_matrix
 
     found = _interactions(task)
-    pairs = [
-        (user, item)
-        for user, items in enumerate(found.histories)
-        for item in (items[:HISTORY] if user in found.test_users else items)
-    ]
+    pairs = known(found)
     rows, columns = np.array(pairs).T
     shape = (len(found.histories), len(found.titles))
     matrix = csr_matrix((np.ones(len(pairs), dtype=np.float32), (rows, columns)), shape=shape)

@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from rranker import Ranker
 from rranker.prompts.compact import SPECIAL_TOKENS, CompactDialect
-from rranker.training.batch import training_batch
+from rranker.training.batch import segments_of, training_batch
 from rranker.training.checkpoint import load_model
 from rranker.training.config import ModelConfig, SftConfig
+from rranker.training.layout import build_layout
 from rranker.training.model import build_model
-from rranker.training.score import elimination, one_shot
 from rranker.training.sft import Maker, train
 from tests.training.conftest import make_case, make_lesson
 
@@ -84,29 +85,25 @@ def test_a_nan_stops_the_run_with_the_step_and_the_source(
         train(settings(tiny), tmp_path, model, dialect.encoder.tokenizer, maker(dialect))
 
 
-def test_speculative_elimination_equals_round_by_round(
+def test_the_engine_ranks_as_the_training_forward_does_round_by_round(
     tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig
 ) -> None:
     train(settings(tiny), tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect))
     model = load_model(tmp_path / "final")
+    ranker = Ranker(tmp_path / "final", dtype="float32", max_tokens_in_flight=2048)
     rng = np.random.default_rng(1)
     for n in (1, 2, 7):
         case = make_case(rng, n)
-        (order,) = elimination(model, dialect)([case])
         alive, gone = list(range(n)), []
         while len(alive) > 1:
             gone.append(_least(model, dialect, case, alive))
             alive.remove(gone[-1])
-        assert order == alive + gone[::-1]
-        assert sorted(one_shot(model, dialect)([case])[0]) == list(range(n))
+        assert ranker.rank(case.query, case.candidates, task=case.task).order == alive + gone[::-1]
 
 
 @torch.no_grad()
 def _least(model: Any, dialect: CompactDialect, case: Any, alive: list[int]) -> int:
     """One round in a forward of its own."""
-    from rranker.training.batch import segments_of
-    from rranker.training.layout import build_layout
-
     segments = segments_of(dialect, [case], 254, 1024)
     mask = torch.zeros(1, len(case.candidates), dtype=torch.bool)
     mask[0, alive] = True

@@ -1,0 +1,73 @@
+"""The quality tables' arithmetic, and the peers' first condition: nobody is fitted on what is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import quality_peers
+from bench.quality import chance, figures, ours, some, table
+from rranker import Ranker
+from rranker.data import Case, Interactions
+from rranker.training.config import ModelConfig
+from tests.training.grpo_toys import save_pointer_policy, toy_cases
+
+
+def test_perfect_and_worst_orders() -> None:
+    case = Case("passage", "q", None, list("abcd"), [0.0, 1.0, 0.0, 0.0], "q")
+    best, worst = figures([case], [[1, 0, 2, 3]]), figures([case], [[0, 2, 3, 1]])
+    assert (best["mrr"], best["ndcg"]) == (1.0, 1.0)
+    assert (worst["mrr"], worst["ndcg"]) == pytest.approx((0.25, 1 / np.log2(5)))
+
+
+def test_chance_is_what_random_orders_reach() -> None:
+    cases = [
+        Case("routing", str(i), None, list("abcde"), [1.0, 0.5, 1.0, 0.0, 0.0], str(i)) for i in range(9)
+    ]
+    rng = np.random.default_rng(1)
+    many = [figures(cases, [rng.permutation(5).tolist() for _ in cases]) for _ in range(400)]
+    row = chance(cases)
+    assert row["mrr"] == pytest.approx(np.mean([m["mrr"] for m in many]), abs=0.01)
+    assert row["ndcg"] == pytest.approx(np.mean([m["ndcg"] for m in many]), abs=0.01)
+
+
+def test_equal_scores_are_broken_at_random_and_not_by_place() -> None:
+    first = [quality_peers.by_score(np.zeros(5), seed)[0] for seed in range(200)]
+    assert set(first) == set(range(5))
+    assert quality_peers.by_score(np.array([0.1, 0.9, 0.5]), 3) == [1, 2, 0]
+
+
+def test_a_limit_keeps_whole_queries() -> None:
+    cases = [
+        Case("passage", f"q{i}", None, ["a", "b"], [1.0, 0.0], f"q{i}") for i in range(10) for _ in "xyz"
+    ]
+    kept = some(cases, 4)
+    assert len(kept) == 12
+    assert len({case.id for case in kept}) == 4
+
+
+def test_our_row_has_prices_and_does_not_follow_the_input_order(
+    tmp_path: Path, tokenizer: Any, tiny: ModelConfig
+) -> None:
+    folder = save_pointer_policy(tokenizer, tiny, tmp_path / "model")
+    ranker = Ranker(folder, dtype="float32", max_tokens_in_flight=2048)
+    cases = list(toy_cases(6, seed=9).values())
+    row = ours(ranker, cases, 6)
+    assert row["tau"] == 1.0
+    assert row["tokens"] > 0
+    assert "random" in table("toy", {"random": chance(cases), "ours": row})
+
+
+def test_recommenders_see_training_users_and_the_history_only() -> None:
+    """The item that is asked for would be an easy guess if its own users' later rows were counted."""
+    rng = np.random.default_rng(0)
+    histories = [tuple(int(i) for i in rng.permutation(60)[:25]) for _ in range(40)]
+    found = Interactions("toy", tuple(f"t{i}" for i in range(60)), tuple(histories))
+    rows: dict[int, set[int]] = {}
+    for user, item in quality_peers.known(found):
+        rows.setdefault(user, set()).add(item)
+    for user, items in enumerate(histories):
+        assert rows[user] == set(items[:20] if user in found.test_users else items)
