@@ -109,7 +109,7 @@ def _fitted(task: str) -> dict[str, Any]:
 
 
 def routers(setting: str, cases: Sequence[Case]) -> dict[str, Scores]:
-    """majority: each model's mean utility, or how often it is the best; kNN and ridge regression of utilities on TF-IDF vectors of queries."""
+    """majority: each model's mean utility, or how often it is the best; kNN and ridge regression on TF-IDF."""
     train, _ = data.routerbench()
     top = data.max_cost(train)
     table = np.array([utilities(row, setting, top) for row in train])  # [queries, models]
