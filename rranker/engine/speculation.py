@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 # A prior of 3.6 hits in 4 guesses: guesses after the first round mostly hold on trained models.
 _PRIOR_HITS, _PRIOR_GUESSES = 3.6, 4.0
 # Wasted suffixes may cost this share of the sequential rounds, and no more.
-_ALLOWANCE = 0.08
+_ALLOWANCE = 0.05
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Speculation:
     weights, launching the operators). `sequential`: what the query costs without guessing. A step of depth m
     risks (m - 1) suffixes; with a guess holding at rate a it is expected to settle 1 + a + … + a^(m-1) rounds.
     Depth maximises rounds per cost, but never risks more than the allowance plus what guesses have saved so
-    far, so the whole never costs over 1 + 0.08 times sequential.
+    far, so the whole never costs over 1 + 0.05 times sequential.
     """
 
     suffix: int

@@ -12,8 +12,8 @@ class TextEncoder:
     """Encodes trusted template literals and untrusted user text with one tokenizer.
 
     Every entry of the tokenizer's added-token table (`<|im_end|>`, `<think>`, …) counts as reserved, whether
-    flagged special or not: user text that spells one is broken inside the spelling, so it reads the same
-    and encodes to ordinary tokens.
+    flagged special or not: user text that spells one is broken inside the spelling, so it encodes to ordinary
+    tokens and reads the same (but for a space inside it, where a tokenizer starts every piece with one).
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
