@@ -53,7 +53,7 @@ class Ranker:
             `Ranking.repairs`), `error` refuses.
         max_tokens_in_flight: tokens whose keys and values are held at once, over all queries; reserved at once.
         step_tokens: about how many tokens of new queries share one forward pass.
-        backend: attention backend, `reference`, `cpu` or `triton`; None chooses by device.
+        backend: attention backend, `reference`, `cpu`, `triton` or `flash`; None chooses by device.
         seed: of the layout order of candidates in block attention.
 
     Raises:
