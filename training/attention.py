@@ -1,4 +1,4 @@
-"""Block attention of a packed batch as three dense pieces, with gradients. No L×L mask is ever built."""
+"""Attention of a packed batch as a few dense pieces, with gradients. No T×T mask is ever built."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from rranker.training.causal import CausalLayout
 from rranker.training.layout import Layout
 
 NAME = "rranker_training_block"
@@ -29,57 +30,87 @@ def block_attention(
     """
     _, heads, _, dim = query.shape
     kv = key.shape[1]
+    q, k, v = (x[0].transpose(0, 1) for x in (query * scaling, key, value))  # [T, H, D]
+    kp, vp = (_pick(x, layout.prefix).transpose(1, 2) for x in (k, v))  # [B, Hk, P, D]
+    pieces = [_on_prompt(_by_group(_pick(q, layout.prefix), kv), kp, vp)]
+    seen = layout.prefix_valid[:, None]  # [B, 1, P]
+    kc = vc = kp[:, :, :0]  # no candidates beside the prompt: all are in it
+    alive: Tensor | None = None
+    if isinstance(layout, CausalLayout):
+        seen = layout.visible
+    else:
+        b, n, c = layout.candidates.shape
+        kc, vc = (_pick(x, layout.candidates).permute(0, 3, 1, 2, 4) for x in (k, v))  # [B, Hk, N, C, D]
+        pieces.append(_candidates(_pick(q, layout.candidates), kp, vp, kc, vc, _hide(seen, q)))
+        kc, vc = (x.reshape(b, kv, n * c, dim) for x in (kc, vc))
+        alive = (layout.alive[:, :, :, None] & layout.candidates_valid[:, None]).flatten(2)  # [B, S, N·C]
+    ks, vs = (_pick(x, layout.suffix).transpose(1, 2) for x in (k, v))  # [B, Hk, S, D]
+    qs = _by_group(_pick(q, layout.suffix), kv)
+    group, s = qs.shape[2:4]
+    qs = qs.reshape(-1, kv, group * s, dim)
+    own = torch.eye(s, dtype=torch.bool, device=q.device)[None]
+    scores = [qs @ kp.transpose(-1, -2) + _each_head(_hide(seen, q).expand(-1, s, -1), group)]
+    if alive is not None:
+        scores.append(qs @ kc.transpose(-1, -2) + _each_head(_hide(alive, q), group))
+    scores.append(qs @ ks.transpose(-1, -2) + _each_head(_hide(own, q), group))
+    out = torch.cat(scores, -1).softmax(-1) @ torch.cat([vp, vc, vs], 2)  # [B, Hk, G·S, D]
+    pieces.append(out.view(-1, kv, group, s, dim).permute(0, 3, 1, 2, 4))
+    return torch.cat([piece.reshape(-1, heads, dim) for piece in pieces]).index_select(0, layout.back)[
+        None
+    ], None
+
+
+def _pick(x: Tensor, rows: Tensor) -> Tensor:
+    """x [T, H, D], rows […] → […, H, D]."""
+    return x.index_select(0, rows.flatten()).view(*rows.shape, *x.shape[1:])
+
+
+def _by_group(q: Tensor, kv: int) -> Tensor:
+    """[B, L, Hq, D] → [B, Hk, G, L, D]: the query heads that share a key head stand together."""
+    b, length, heads, dim = q.shape
+    return q.view(b, length, kv, heads // kv, dim).permute(0, 2, 3, 1, 4)
+
+
+def _hide(seen: Tensor, like: Tensor) -> Tensor:
+    """0 where `seen`, else -∞, in the dtype of `like`."""
+    return torch.zeros(seen.shape, dtype=like.dtype, device=like.device).masked_fill_(~seen, -torch.inf)
+
+
+def _each_head(hide: Tensor, group: int) -> Tensor:
+    """[B, S, K] → [B, 1, G·S, K]."""
+    return hide.repeat(1, group, 1)[:, None]
+
+
+def _later(length: int, group: int, like: Tensor) -> Tensor:
+    """[G·L, L]: -∞ where a key comes after its query."""
+    square = torch.full((length, length), -torch.inf, dtype=like.dtype, device=like.device)
+    return square.triu(1).repeat(group, 1)
+
+
+def _on_prompt(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention: q [B, Hk, G, P, D], k and v [B, Hk, P, D] → [B, P, Hk, G, D].
+
+    Padding stands after the real tokens, so the causal mask already hides it. Plain products: at these
+    lengths they are several times faster than the CPU's flash kernel in bf16.
+    """
+    b, kv, group, p, dim = q.shape
+    scores = q.reshape(b, kv, group * p, dim) @ k.transpose(-1, -2) + _later(p, group, q)
+    return (scores.softmax(-1) @ v).view(b, kv, group, p, dim).permute(0, 3, 1, 2, 4)
+
+
+def _candidates(q: Tensor, kp: Tensor, vp: Tensor, kc: Tensor, vc: Tensor, hide: Tensor) -> Tensor:
+    """q [B, N, C, Hq, D] on the prefix (kp, vp [B, Hk, P, D], hide [B, 1, P]) and, causally, on its own
+    candidate (kc, vc [B, Hk, N, C, D]) → [B, N, C, Hk, G, D]."""
+    b, n, c, heads, dim = q.shape
+    kv, p = kp.shape[1:3]
     group = heads // kv
-    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, H, D]
-    b, p = layout.prefix.shape
-    _, n, c = layout.candidates.shape
-    s = layout.suffix.shape[1]
-
-    def pick(x: Tensor, rows: Tensor) -> Tensor:
-        return x.index_select(0, rows.flatten()).view(*rows.shape, x.shape[1], dim)
-
-    kp, vp = (pick(x, layout.prefix).transpose(1, 2) for x in (k, v))  # [B, Hk, P, D]
-    qp = (pick(q, layout.prefix) * scaling).view(b, p, kv, group, dim).permute(0, 2, 3, 1, 4)
-    # Padding stands after the real tokens, so the causal mask already hides it. Plain products: at these
-    # lengths they are several times faster than the CPU's flash kernel in bf16.
-    scores_p = qp.reshape(b, kv, group * p, dim) @ kp.transpose(-1, -2)
-    later = torch.full((p, p), -torch.inf, dtype=q.dtype, device=q.device).triu(1).repeat(group, 1)
-    out_p = ((scores_p + later).softmax(-1) @ vp).view(b, kv, group, p, dim)
-    out_p = out_p.permute(0, 3, 1, 2, 4).reshape(b * p, heads, dim)
-
-    hide_p = torch.zeros(b, 1, 1, p, dtype=q.dtype, device=q.device).masked_fill_(
-        ~layout.prefix_valid[:, None, None], -torch.inf
-    )
-    qc = pick(q, layout.candidates) * scaling  # [B, N, C, Hq, D]
-    kc, vc = (pick(x, layout.candidates).permute(0, 3, 1, 2, 4) for x in (k, v))  # [B, Hk, N, C, D]
-    qc = qc.view(b, n, c, kv, group, dim).permute(0, 3, 1, 4, 2, 5)  # [B, Hk, N, G, C, D]
-    on_prefix = qc.reshape(b, kv, n * group * c, dim) @ kp.transpose(-1, -2) + hide_p
-    on_self = qc.reshape(b, kv, n, group * c, dim) @ kc.transpose(-1, -2)  # [B, Hk, N, G·C, C]
-    causal = torch.full((c, c), -torch.inf, dtype=q.dtype, device=q.device).triu(1).repeat(group, 1)
-    on_self = on_self + causal
+    q = q.view(b, n, c, kv, group, dim).permute(0, 3, 1, 4, 2, 5)  # [B, Hk, N, G, C, D]
+    on_prefix = q.reshape(b, kv, n * group * c, dim) @ kp.transpose(-1, -2) + hide[:, None]
+    on_self = q.reshape(b, kv, n, group * c, dim) @ kc.transpose(-1, -2) + _later(c, group, q)
     joint = torch.cat([on_prefix.view(b, kv, n, group * c, p), on_self], -1).softmax(-1)
-    out_c = joint[..., p:] @ vc
-    out_c = out_c + (joint[..., :p].reshape(b, kv, n * group * c, p) @ vp).view_as(out_c)
-    out_c = out_c.view(b, kv, n, group, c, dim).permute(0, 2, 4, 1, 3, 5).reshape(b * n * c, heads, dim)
-
-    qs = (pick(q, layout.suffix) * scaling).view(b, s, kv, group, dim).permute(0, 2, 3, 1, 4)
-    qs = qs.reshape(b, kv, group * s, dim)
-    ks, vs = (pick(x, layout.suffix).transpose(1, 2) for x in (k, v))  # [B, Hk, S, D]
-    seen = (layout.alive[:, :, :, None] & layout.candidates_valid[:, None]).view(b, s, n * c)
-    hide = torch.zeros(b, s, n * c, dtype=q.dtype, device=q.device).masked_fill_(~seen, -torch.inf)
-    hide = hide.repeat(1, group, 1)[:, None]  # [B, 1, G·S, N·C]
-    own = torch.full((s, s), -torch.inf, dtype=q.dtype, device=q.device).fill_diagonal_(0).repeat(group, 1)
-    scores = torch.cat(
-        [
-            qs @ kp.transpose(-1, -2) + hide_p,
-            qs @ kc.reshape(b, kv, n * c, dim).transpose(-1, -2) + hide,
-            qs @ ks.transpose(-1, -2) + own,
-        ],
-        -1,
-    ).softmax(-1)
-    out_s = scores @ torch.cat([vp, vc.reshape(b, kv, n * c, dim), vs], 2)  # [B, Hk, G·S, D]
-    out_s = out_s.view(b, kv, group, s, dim).permute(0, 3, 1, 2, 4).reshape(b * s, heads, dim)
-    return torch.cat([out_p, out_c, out_s]).index_select(0, layout.back)[None], None
+    out = joint[..., p:] @ vc
+    out = out + (joint[..., :p].reshape(b, kv, n * group * c, p) @ vp).view_as(out)
+    return out.view(b, kv, n, group, c, dim).permute(0, 2, 4, 1, 3, 5)
 
 
 def use_block_attention(model: nn.Module) -> None:

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from rranker.data import Case
+from rranker.engine.settings import AttentionMode
 from rranker.prompts import TEMPLATES, Segments
 from rranker.prompts.compact import CompactDialect
 from rranker.prompts.segments import Piece
+from rranker.training.causal import build_causal_layout, prefix_sizes
 from rranker.training.layout import Layout, build_layout
 from rranker.training.lesson import Lesson
 
@@ -73,8 +75,12 @@ def training_batch(
     candidate_tokens: int,
     prefix_tokens: int,
     budget: int,
+    attention: AttentionMode = "block",
 ) -> Batch:
-    """As many of `lessons` as fit `budget` tokens (at least one); all of one task."""
+    """As many of `lessons` as fit `budget` tokens (at least one); all of one task.
+
+    Block attention asks about nested random sets, causal attention about what a list begins with.
+    """
     cases = [lesson.case for lesson in lessons]
     segments = segments_of(dialect, cases, candidate_tokens, prefix_tokens)
     total, keep = 0, 0
@@ -86,8 +92,13 @@ def training_batch(
     segments, lessons = segments[:keep], lessons[:keep]
     template = TEMPLATES[cases[0].task]
     select, exclude = dialect.suffix(template, "select"), dialect.suffix(template, "exclude")
-    alive = [alive_sets(lesson.case.grades, rng) for lesson in lessons]
-    layout = build_layout(segments, [[*select, *exclude * (COPIES - 1)]] * keep, alive)
+    suffixes = [[*select, *exclude * (COPIES - 1)]] * keep
+    if attention == "block":
+        alive = [alive_sets(lesson.case.grades, rng) for lesson in lessons]
+        layout = build_layout(segments, suffixes, alive)
+    else:
+        sizes = [prefix_sizes(lesson.case.grades, COPIES, rng) for lesson in lessons]
+        layout = build_causal_layout(segments, suffixes, sizes)
     grades, hints = torch.zeros(layout.ends.shape), torch.zeros(layout.ends.shape)
     for b, lesson in enumerate(lessons):
         grades[b, : len(lesson.hints)] = torch.tensor(lesson.case.grades)

@@ -10,23 +10,28 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
+from rranker.engine.settings import FORMAT, AttentionMode
 from rranker.training.model import PointerHead, RankingModel
 
-MARK = {
-    "format": 1,
-    "attention": "block",
-    "readout": "pointer",
-    "dialect": "compact",
-    "max_candidate_tokens": 256,
-}
-"""The extra key `rranker` of config.json."""
+
+def mark(attention: AttentionMode) -> dict[str, Any]:
+    """The extra key `rranker` of config.json."""
+    return {
+        "format": FORMAT,
+        "attention": attention,
+        "readout": "pointer",
+        "dialect": "compact",
+        "max_candidate_tokens": 256,
+    }
 
 
-def save_model(model: RankingModel, tokenizer: Any, folder: str | Path) -> None:
+def save_model(
+    model: RankingModel, tokenizer: Any, folder: str | Path, attention: AttentionMode = "block"
+) -> None:
     """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32 `w` [D] and `W` [D, D])."""
     folder = Path(folder)
     lm = copy.deepcopy(model.lm).to(torch.bfloat16)
-    lm.config.rranker = dict(MARK)
+    lm.config.rranker = mark(attention)
     lm.config.dtype = torch.bfloat16
     lm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

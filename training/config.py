@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args
+
+from rranker.engine.settings import AttentionMode
+
+SOURCES = ("movies", "music", "games", "routing", "cloze", "squad", "trecdl", "classic")
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,28 @@ class ModelConfig:
     max_position_embeddings: int = 4096
     rope_theta: float = 100000.0
 
+    @classmethod
+    def of_width(cls, hidden: int, layers: int, vocab_size: int) -> ModelConfig:
+        """The default's proportions: heads of 64, half as many for keys and values, 2.75 times as wide inside."""
+        if hidden < 64 or hidden % 64:
+            raise ValueError(f"the hidden size must be a multiple of 64, not {hidden}")
+        return cls(
+            vocab_size=vocab_size,
+            hidden_size=hidden,
+            intermediate_size=hidden * 11 // 4,
+            num_hidden_layers=layers,
+            num_attention_heads=hidden // 64,
+            num_key_value_heads=max(1, hidden // 128),
+        )
+
 
 @dataclass(frozen=True)
 class SftConfig:
-    """`weights` is how often a micro-batch comes from each source; tokens are what it holds at most."""
+    """`weights` is how often a micro-batch comes from each source; tokens are what it holds at most.
+
+    `uniform` is the share of recommendation lists whose negatives are drawn uniformly over the catalogue; the
+    others' are drawn by popularity.
+    """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     weights: dict[str, float] = field(
@@ -38,6 +60,7 @@ class SftConfig:
             "classic": 0.04,
         }
     )
+    uniform: float = 0.5
     tokens: int = 3072
     accumulate: int = 2
     steps: int = 2000
@@ -49,15 +72,21 @@ class SftConfig:
     clip: float = 1.0
     lm_weight: float = 0.1
     lm_share: float = 0.1
+    attention: AttentionMode = "block"
     precision: str = "bf16"
     optimizer: str = "muon"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.attention not in get_args(AttentionMode):
+            raise ValueError(f"attention is 'block' or 'causal', not {self.attention!r}")
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision is 'bf16' or 'fp32', not {self.precision!r}")
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer is 'adamw' or 'muon', not {self.optimizer!r}")
+        unknown = set(self.weights) - set(SOURCES)
+        if unknown or min(self.weights.values()) < 0 or not sum(self.weights.values()):
+            raise ValueError(f"weights are shares of {', '.join(SOURCES)}, none negative: {self.weights}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

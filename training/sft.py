@@ -56,6 +56,7 @@ def mixture(sources: Sources, dialect: CompactDialect, config: SftConfig) -> Mak
                         candidate_tokens=drawn.candidate_tokens,
                         prefix_tokens=drawn.prefix_tokens,
                         budget=config.tokens,
+                        attention=config.attention,
                     ),
                 )
             )
@@ -170,8 +171,8 @@ def train(
                 seen, tokens, clock = {}, 0, time.perf_counter()
             if (step + 1) % save_every == 0 or step + 1 == stop:
                 save_state(out / "state.pt", {"step": step + 1, "optimizer": optimizer.state_dict()})
-                save_model(model, tokenizer, out / "latest")
-    save_model(model, tokenizer, out / "final")
+                save_model(model, tokenizer, out / "latest", config.attention)
+    save_model(model, tokenizer, out / "final", config.attention)
 
 
 def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Maker, trials: int = 6) -> int:
@@ -185,6 +186,12 @@ def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Make
     return max(config.warmup + 1, int(minutes * 60 / (each * 1.08)))
 
 
+def shares(entries: list[str]) -> dict[str, float]:
+    """`["movies=0.2", …]` → {"movies": 0.2, …}. Raises ValueError for an entry that is not name=number."""
+    pairs = [entry.partition("=") for entry in entries]
+    return {name: float(share) for name, _, share in pairs}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/sft"))
@@ -194,31 +201,52 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="the number of steps itself; with --resume, a new end")
     parser.add_argument("--lr", type=float, default=SftConfig.lr)
     parser.add_argument("--layers", type=int, default=ModelConfig.num_hidden_layers)
+    parser.add_argument("--hidden", type=int, default=ModelConfig.hidden_size, help="a multiple of 64")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        metavar="SOURCE=SHARE",
+        help="the whole mixture: sources left out are not drawn",
+    )
+    parser.add_argument("--uniform", type=float, help="share of lists with uniform negatives (default: 0.5)")
     parser.add_argument("--tokens", type=int, default=SftConfig.tokens, help="per micro-batch, at most")
     parser.add_argument("--accumulate", type=int, default=SftConfig.accumulate)
     parser.add_argument("--optimizer", choices=("adamw", "muon"), default=SftConfig.optimizer)
+    parser.add_argument("--attention", choices=("block", "causal"), default=SftConfig.attention)
     parser.add_argument("--precision", choices=("bf16", "fp32"), default=SftConfig.precision)
     parser.add_argument("--save-every", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer folder, instead of training one")
-    parser.add_argument("--resume", action="store_true", help="go on from OUT/state.pt with OUT's settings")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from OUT/state.pt with OUT's settings, but for --steps, --weights and --uniform",
+    )
     options = parser.parse_args()
 
     # Cores work on whole micro-batches; threads that wait for each other inside one product would only stall.
     torch.set_num_threads(1)
-    sources = Sources()
+    given: dict[str, Any] = {
+        "steps": options.steps,
+        "uniform": options.uniform,
+        "weights": options.weights and shares(options.weights),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.resume:
+        saved = json.loads((options.out / "config.json").read_text())
+        saved = {**saved, "model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
+        config = SftConfig(**{**saved, **given})
+    else:
+        names = ("lr", "tokens", "accumulate", "optimizer", "attention", "precision", "seed")
+        config = SftConfig(**given, **{name: getattr(options, name) for name in names})
+    sources = Sources(config.uniform)
     folder = options.tokenizer or options.out / "tokenizer"
     if not folder.exists():
         train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)
     tokenizer = load_tokenizer(folder)
-    if options.resume:
-        saved = json.loads((options.out / "config.json").read_text())
-        saved = {**saved, "model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
-        config = SftConfig(**{**saved, "steps": options.steps or saved["steps"]})
-    else:
-        names = ("lr", "tokens", "accumulate", "optimizer", "precision", "seed")
-        architecture = ModelConfig(num_hidden_layers=options.layers, vocab_size=len(tokenizer))
-        config = SftConfig(model=architecture, **{name: getattr(options, name) for name in names})
+    if not options.resume:
+        architecture = ModelConfig.of_width(options.hidden, options.layers, len(tokenizer))
+        config = SftConfig(**{**vars(config), "model": architecture})
     model = build_model(config.model, config.seed)
     make = mixture(sources, CompactDialect(TextEncoder(tokenizer)), config)
     if not options.resume:

@@ -30,7 +30,8 @@ class Draw:
 class Sources:
     """Everything that may train: test users, test articles, DL 2019, RouterBench's test file are not here."""
 
-    def __init__(self) -> None:
+    def __init__(self, uniform: float = 0.5) -> None:
+        self._uniform = uniform
         self.interactions = {d.name: d for d in (data.movielens(), data.lastfm(), data.games())}
         self.rows, _ = data.routerbench()
         self.max_cost = data.max_cost(self.rows)
@@ -94,7 +95,7 @@ class Sources:
             items = found.histories[found.train_users[rng.integers(len(found.train_users))]]
         at = int(rng.integers(3, len(items)))
         history = items[max(0, at - length) : at]
-        sampler = "uniform" if rng.random() < 0.5 else "popular"
+        sampler = "uniform" if rng.random() < self._uniform else "popular"
         pool = [items[at], *found.negatives(items, int(rng.integers(9, 20)), sampler, rng)]
         pool = [pool[i] for i in rng.permutation(len(pool))]
         hints = self.neighbours[name].scores(history, pool, own=items)

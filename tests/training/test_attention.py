@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from rranker.engine.settings import AttentionMode
 from rranker.prompts.compact import CompactDialect
 from rranker.training.batch import Batch, training_batch
 from rranker.training.config import ModelConfig
@@ -17,10 +18,14 @@ from rranker.training.model import build_model
 from tests.training.conftest import make_lesson
 
 
-def make_batch(dialect: CompactDialect, sizes: tuple[int, ...], seed: int) -> Batch:
+def make_batch(
+    dialect: CompactDialect, sizes: tuple[int, ...], seed: int, attention: AttentionMode = "block"
+) -> Batch:
     rng = np.random.default_rng(seed)
     lessons = [make_lesson(rng, n) for n in sizes]
-    return training_batch(dialect, lessons, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6)
+    return training_batch(
+        dialect, lessons, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6, attention=attention
+    )
 
 
 def dense_mask(layout: Layout) -> torch.Tensor:
@@ -43,12 +48,27 @@ def dense_mask(layout: Layout) -> torch.Tensor:
     return torch.zeros(1, 1, size, size).masked_fill_(~seen, torch.finfo(torch.float32).min)
 
 
+def causal_mask(layout: Layout) -> torch.Tensor:
+    """The same for whole prompts: a suffix copy sees its prompt up to the end of its last candidate."""
+    size = len(layout.ids)
+    seen = torch.eye(size, dtype=torch.bool)
+    for b in range(len(layout.prefix)):
+        prompt = layout.prefix[b][layout.prefix_valid[b]]
+        for i, row in enumerate(prompt):
+            seen[row, prompt[: i + 1]] = True
+        for row, alive in zip(layout.suffix[b], layout.alive[b], strict=True):
+            last = layout.ends[b][alive].max()
+            seen[row, prompt[prompt <= last]] = True
+    return torch.zeros(1, 1, size, size).masked_fill_(~seen, torch.finfo(torch.float32).min)
+
+
 @pytest.mark.parametrize("sizes", [(5,), (3, 7, 2), (4, 4)])
-def test_block_forward_and_gradients_equal_the_dense_mask(
-    dialect: CompactDialect, tiny: ModelConfig, sizes: tuple[int, ...]
+@pytest.mark.parametrize("attention", ["block", "causal"])
+def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
+    dialect: CompactDialect, tiny: ModelConfig, sizes: tuple[int, ...], attention: AttentionMode
 ) -> None:
     model = build_model(tiny)
-    batch = make_batch(dialect, sizes, seed=len(sizes))
+    batch = make_batch(dialect, sizes, len(sizes), attention)
     layout = batch.layout
     dense = copy.deepcopy(model)
     dense.lm.set_attn_implementation("eager")
@@ -57,7 +77,7 @@ def test_block_forward_and_gradients_equal_the_dense_mask(
     dense_hidden = dense.lm.model(
         input_ids=layout.ids[None],
         position_ids=layout.positions[None],
-        attention_mask=dense_mask(layout),
+        attention_mask=dense_mask(layout) if attention == "block" else causal_mask(layout),
         use_cache=False,
     ).last_hidden_state[0]
     torch.testing.assert_close(packed_hidden, dense_hidden, atol=1e-5, rtol=0)
@@ -99,6 +119,20 @@ def test_alive_sets_are_nested_and_keep_a_best_candidate(dialect: CompactDialect
         assert bool((sets[1:-1] | ~sets[2:]).all())
         assert bool(sets[:, best[b]].all())
         assert int(sets.sum(-1).min()) >= 2
+
+
+def test_causal_copies_stand_after_shorter_lists_that_keep_a_best_candidate(dialect: CompactDialect) -> None:
+    batch = make_batch(dialect, (8, 5, 1), 5, "causal")
+    layout = batch.layout
+    for b, sets in enumerate(layout.alive):
+        n, sizes = len(batch.grades[b].nonzero()), sets.sum(-1).tolist()
+        assert sizes[:2] == [int((layout.ends[b] > 0).sum())] * 2
+        assert sizes[1:] == sorted(sizes[1:], reverse=True)
+        assert n == 1
+        for size, place, alive in zip(sizes, layout.positions[layout.suffix[b]], sets, strict=True):
+            assert bool(alive[:size].all())
+            assert bool(alive[batch.grades[b].argmax()])
+            assert place == layout.positions[layout.ends[b, size - 1]] + 1
 
 
 def test_targets_mix_grades_and_hints_over_the_alive() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,25 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rranker import Ranker
+from rranker.engine.settings import AttentionMode
 from rranker.prompts.compact import SPECIAL_TOKENS, CompactDialect
 from rranker.training.batch import segments_of, training_batch
+from rranker.training.causal import build_causal_layout
 from rranker.training.checkpoint import load_model
 from rranker.training.config import ModelConfig, SftConfig
 from rranker.training.layout import build_layout
 from rranker.training.model import build_model
-from rranker.training.sft import Maker, train
+from rranker.training.sft import Maker, shares, train
 from tests.training.conftest import make_case, make_lesson
 
 
-def maker(dialect: CompactDialect) -> Maker:
+def maker(dialect: CompactDialect, attention: AttentionMode = "block") -> Maker:
     def make(step: int) -> list[tuple[str, Any]]:
         rng = np.random.default_rng(step)
         lessons = [make_lesson(rng, 5) for _ in range(4)]
-        batch = training_batch(dialect, lessons, rng, candidate_tokens=8, prefix_tokens=16, budget=4096)
+        batch = training_batch(
+            dialect, lessons, rng, candidate_tokens=8, prefix_tokens=16, budget=4096, attention=attention
+        )
         return [("made", batch), ("made too", batch)]
 
     return make
@@ -85,24 +90,27 @@ def test_a_nan_stops_the_run_with_the_step_and_the_source(
         train(settings(tiny), tmp_path, model, dialect.encoder.tokenizer, maker(dialect))
 
 
+@pytest.mark.parametrize("attention", ["block", "causal"])
 def test_the_engine_ranks_as_the_training_forward_does_round_by_round(
-    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig
+    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig, attention: AttentionMode
 ) -> None:
-    train(settings(tiny), tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect))
+    config = settings(tiny, attention=attention)
+    train(config, tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect, attention))
     model = load_model(tmp_path / "final")
-    ranker = Ranker(tmp_path / "final", dtype="float32", max_tokens_in_flight=2048)
+    ranker = Ranker(tmp_path / "final", dtype="float32", max_tokens_in_flight=2048, order="given")
     rng = np.random.default_rng(1)
     for n in (1, 2, 7):
         case = make_case(rng, n)
         alive, gone = list(range(n)), []
         while len(alive) > 1:
-            gone.append(_least(model, dialect, case, alive))
+            least = _least_block if attention == "block" else _least_causal
+            gone.append(least(model, dialect, case, alive))
             alive.remove(gone[-1])
         assert ranker.rank(case.query, case.candidates, task=case.task).order == alive + gone[::-1]
 
 
 @torch.no_grad()
-def _least(model: Any, dialect: CompactDialect, case: Any, alive: list[int]) -> int:
+def _least_block(model: Any, dialect: CompactDialect, case: Any, alive: list[int]) -> int:
     """One round in a forward of its own."""
     segments = segments_of(dialect, [case], 254, 1024)
     mask = torch.zeros(1, len(case.candidates), dtype=torch.bool)
@@ -110,3 +118,40 @@ def _least(model: Any, dialect: CompactDialect, case: Any, alive: list[int]) -> 
     layout = build_layout(segments, [segments[0].suffix], [mask])
     scores = model.fitness(model.hidden(layout), layout)[0, 0]
     return min(alive, key=lambda i: float(scores[i]))
+
+
+@torch.no_grad()
+def _least_causal(model: Any, dialect: CompactDialect, case: Any, alive: list[int]) -> int:
+    """One round in a forward of its own, over the survivors alone."""
+    segments = segments_of(dialect, [case], 254, 1024)
+    left = replace(segments[0], candidates=tuple(segments[0].candidates[i] for i in alive))
+    layout = build_causal_layout([left], [left.suffix], [[len(alive)]])
+    scores = model.fitness(model.hidden(layout), layout)[0, 0]
+    return alive[int(scores.argmin())]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attention": "sideways"}, "attention is 'block' or 'causal'"),
+        ({"weights": {"films": 1.0}}, "weights are shares of movies, music"),
+        ({"weights": {"movies": -1.0}}, "none negative"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SftConfig(**change)
+
+
+def test_a_model_of_another_width_keeps_the_proportions() -> None:
+    narrow = ModelConfig.of_width(128, 2, 8192)
+    assert (narrow.num_attention_heads, narrow.num_key_value_heads, narrow.intermediate_size) == (2, 1, 352)
+    assert ModelConfig.of_width(256, 4, 8192) == ModelConfig()
+    with pytest.raises(ValueError, match="multiple of 64, not 100"):
+        ModelConfig.of_width(100, 2, 8192)
+
+
+def test_shares_are_read_from_the_command_line() -> None:
+    assert shares(["movies=0.2", "games=1"]) == {"movies": 0.2, "games": 1.0}
+    with pytest.raises(ValueError):
+        shares(["movies"])
