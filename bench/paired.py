@@ -1,0 +1,78 @@
+"""Two rankers on the same queries: the difference of their MRR, with an interval over queries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rranker import Ranker
+from rranker.data import Case
+from rranker.training.measures import interval, reciprocal_rank
+
+FAMILIES = {
+    "recommendation": ("rec-movie", "rec-music", "rec-game"),
+    "routing": ("router-performance", "router-balance", "router-cost"),
+    "passage": ("passage-5", "passage-7", "passage-9"),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A ranker on one family: a reciprocal rank for every query (the mean of its cases), and mean prices a case."""
+
+    values: dict[str, float]
+    passes: float
+    tokens: float
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(list(self.values.values())))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return interval(np.array(list(self.values.values())))
+
+
+def query_of(case: Case) -> str:
+    """One routed query makes a case of each setting, one topic several lists: they stand or fall together."""
+    return str(case.query) if case.task == "routing" else case.id
+
+
+def by_query_of(cases: Sequence[Case], values: Sequence[float]) -> dict[str, float]:
+    groups: dict[str, list[float]] = {}
+    for case, value in zip(cases, values, strict=True):
+        groups.setdefault(query_of(case), []).append(value)
+    return {query: float(np.mean(group)) for query, group in groups.items()}
+
+
+def measure(ranker: Ranker, cases: Sequence[Case]) -> Measured:
+    queries: list[dict[str, Any]] = [
+        {"query": c.query, "candidates": c.candidates, "task": c.task, "instruction": c.instruction}
+        for c in cases
+    ]
+    began = time.perf_counter()
+    rankings = ranker.rank_batch(queries, progress=False)
+    seconds = time.perf_counter() - began
+    values = [reciprocal_rank(case, r.order) for case, r in zip(cases, rankings, strict=True)]
+    return Measured(
+        by_query_of(cases, values),
+        float(np.mean([r.stats.forward_passes for r in rankings])),
+        float(np.mean([r.stats.tokens_encoded for r in rankings])),
+        seconds / len(cases),
+    )
+
+
+def difference(one: Mapping[str, float], other: Mapping[str, float]) -> tuple[float, tuple[float, float]]:
+    """Mean of `one` minus `other` over the queries, and its 95 % interval.
+
+    Paired: what makes a query hard for both falls out. Raises ValueError when the queries are not the same.
+    """
+    if one.keys() != other.keys():
+        raise ValueError("both rankers must have ranked the same queries")
+    gaps = np.array([one[query] - other[query] for query in one])
+    return float(gaps.mean()), interval(gaps)
