@@ -77,13 +77,13 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
 
 
 def _ours(lm: Any, runner: ModelRunner, sizes: Sizes, n: int, queries: int) -> None:
-    jobs = []
+    jobs, readout = [], IdentifierReadout(lm)
     for query in range(queries):
-        session = BlockSession(_prompt(sizes, n, query), "exclude", runner.store, IdentifierReadout(lm))
+        session = BlockSession(_prompt(sizes, n, query), "exclude", runner.store, readout)
         episode = IRanker(n, order="fixed", nested=False)
         cost = session.slots + episode.remaining * (runner.overhead + session.suffix_tokens)
         jobs.append(Job(session, episode, Speculation(session.suffix_tokens, runner.overhead, cost)))
-    for _ in Scheduler(runner, STEP_ROWS).run(jobs):
+    for _ in Scheduler(runner, readout, STEP_ROWS).run(jobs):
         pass
 
 

@@ -91,7 +91,7 @@ class Engine:
         if packable(lm):
             pack_linears(lm)
         self.runner = ModelRunner(lm, attention_backend("cpu"), slots)
-        self.scheduler = Scheduler(self.runner, step_rows=4096)
+        self.scheduler = Scheduler(self.runner, subject.readout, step_rows=4096)
 
     def eliminate(self, segments: Segments, attention: AttentionMode = "block") -> Job:
         """The full elimination of one query, from nothing encoded to the ranking."""

@@ -20,6 +20,8 @@ Kind = Literal["sm_90", "sm_80", "gfx942"]
 """Hopper and data-centre Blackwell; every other NVIDIA GPU (99 KB of shared memory); AMD (64 KB)."""
 
 LARGEST_HEAD = 256
+MOST_IDENTIFIERS = 512
+"""What one program of `score` holds in registers."""
 # (block_m, block_n, warps, stages) by padded head size. 64 rows are one wgmma, and 128 two warp groups' worth. A third
 # stage where it costs prefill no registers; decode keeps two, so that two programs fit a multiprocessor.
 Choice = tuple[int, int, int, int]
@@ -125,8 +127,8 @@ def pick_attention(kernel: AttentionKernel, size: int, dtype: torch.dtype, kind:
 
 def pick_score(most: int) -> ScoreTile:
     """Raises ValueError for more than 512 identifiers in one decision."""
-    if most > 512:
-        raise ValueError(f"one decision scores at most 512 identifiers, not {most}")
+    if most > MOST_IDENTIFIERS:
+        raise ValueError(f"one decision scores at most {MOST_IDENTIFIERS} identifiers, not {most}")
     block_a = max(16, ceil_pow2(most))
     return ScoreTile(block_a, max(16, 4096 // block_a), 4)
 

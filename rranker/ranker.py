@@ -105,7 +105,7 @@ class Ranker:
         )
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(self._attention, loaded.context, loaded.settings.max_candidate_tokens)
-        self._scheduler = Scheduler(self._runner, step_tokens)
+        self._scheduler = Scheduler(self._runner, loaded.readout, step_tokens)
         self._lock = Lock()
 
     def rank(

@@ -10,9 +10,11 @@ import numpy as np
 
 from rranker.data import Case
 from rranker.engine.attention import default_backend
+from rranker.engine.reading import Logits
+from rranker.engine.readout import Readout
 from rranker.engine.runner import ModelRunner
 from rranker.engine.scheduler import Job, Scheduler
-from rranker.engine.sessions import BlockSession, CausalSession, Logits, Session
+from rranker.engine.sessions import BlockSession, CausalSession, Session
 from rranker.engine.speculation import Speculation
 from rranker.methods import DRanker, IRanker
 from rranker.prompts import TEMPLATES
@@ -137,7 +139,7 @@ class RolloutEngine:
         self._full = Limits(policy.settings.attention, policy.context, policy.settings.max_candidate_tokens)
         self._runner = ModelRunner(policy.lm, default_backend(policy.lm.device), slots)
         use_policy_attention(policy.lm)  # the runner has just put the engine's own in its place
-        self._scheduler = Scheduler(self._runner, step_rows)
+        self._step_rows = step_rows
 
     def segments(self, case: Case, kind: Kind, *, full: bool = False) -> Segments:
         """The case's prompt, candidates in the case's order; `full` leaves the training limits out.
@@ -172,21 +174,22 @@ class RolloutEngine:
         """
         kind = KINDS[method]
         together = self.policy.settings.attention == "block" or kind == "select" or limit == 1
-        jobs, found = [], []
+        readout, jobs, found = self.policy.readout, list[Job](), []
         for segments, grades, rngs in groups:
             parts = [list(rngs)] if together else [[rng] for rng in rngs]
             episodes = [Sampling(grades, kind, part, temperature, limit) for part in parts]
             found.append(episodes)
             for episode in episodes:
                 if episode.remaining:
-                    jobs.append(Job(self._session(segments, kind), episode, AllCount()))  # type: ignore[arg-type]
-        self._run(jobs)
+                    session = self._session(segments, kind, readout)
+                    jobs.append(Job(session, episode, AllCount()))  # type: ignore[arg-type]
+        self._run(jobs, readout)
         return [[rollout for episode in episodes for rollout in episode.rollouts] for episodes in found]
 
     def rank(self, cases: Sequence[Case], method: Method) -> list[list[int]]:
         """The policy's own rankings: orders of the candidates' indices, best first."""
         kind, block = KINDS[method], self.policy.settings.attention == "block"
-        jobs: list[Job] = []
+        readout, jobs = self.policy.readout, list[Job]()
         episodes: list[IRanker | DRanker] = []
         for case in cases:
             n = len(case.candidates)
@@ -194,20 +197,20 @@ class RolloutEngine:
             episodes.append(episode)
             if not episode.remaining:
                 continue
-            session = self._session(self.segments(case, kind, full=True), kind)
+            session = self._session(self.segments(case, kind, full=True), kind, readout)
             suffix, overhead = session.suffix_tokens, self._runner.overhead
             cost = session.slots + episode.remaining * (overhead + suffix)
             jobs.append(Job(session, episode, Speculation(suffix, overhead, cost)))
-        self._run(jobs)
+        self._run(jobs, readout)
         return [list(episode.outcome().order) for episode in episodes]
 
-    def _session(self, segments: Segments, kind: Kind) -> Session:
+    def _session(self, segments: Segments, kind: Kind, readout: Readout) -> Session:
         make: Any = BlockSession if self.policy.settings.attention == "block" else CausalSession
-        session: Session = make(segments, kind, self._runner.store, self.policy.readout)
+        session: Session = make(segments, kind, self._runner.store, readout)
         return session
 
-    def _run(self, jobs: list[Job]) -> None:
-        for _ in self._scheduler.run(jobs):
+    def _run(self, jobs: list[Job], readout: Readout) -> None:
+        for _ in Scheduler(self._runner, readout, self._step_rows).run(jobs):
             pass
 
 

@@ -12,9 +12,10 @@ from ..prompts.segments import Segments
 from .attention.hook import use_engine_attention
 from .errors import UnsupportedModelError
 from .plan import PlanBuilder
+from .reading import Ask
 from .readout import IdentifierReadout
 from .runner import ModelRunner
-from .sessions import Ask, BlockSession, CausalSession
+from .sessions import BlockSession, CausalSession
 from .settings import AttentionMode
 
 # Root-mean-square error of logits over their spread. A candidate that lost sight of the prefix is off by over 1.

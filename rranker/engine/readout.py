@@ -11,17 +11,21 @@ from torch import Tensor
 
 from ..prompts.segments import Kind
 from .errors import UnsupportedModelError
+from .plan import Ints
 
 HEAD_FILE = "pointer_head.safetensors"
 
 
 class Readout(Protocol):
-    """Logits of a candidate being named by the suffix: excluded by `exclude`, chosen by `select`."""
+    """Logits of a candidate being named by the suffix: excluded by `exclude`, chosen by `select`.
+
+    Differentiable; `reading.read` is how a step is read.
+    """
 
     needs_states: bool
     """Whether a candidate is read at its own last token (else its label is enough)."""
 
-    def vectors(self, labels: Sequence[int]) -> Tensor:
+    def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
         """[n, D], fp32: what stands for the candidates of these labels. For readouts without states."""
         ...
 
@@ -31,7 +35,10 @@ class Readout(Protocol):
 
 
 class IdentifierReadout:
-    """The language model's own head, at the rows of the candidates' identifier tokens."""
+    """The language model's own head, at the rows of the candidates' identifier tokens.
+
+    weight: [V, D]; logits are multiplied by `scale`, then soft-capped to `cap` (None: they are not).
+    """
 
     needs_states = False
 
@@ -41,25 +48,25 @@ class IdentifierReadout:
             raise UnsupportedModelError(
                 f"{type(lm).__name__} has no language-model head to read identifiers from"
             )
-        self._weight: Tensor = head.weight
+        self.weight: Tensor = head.weight
         if getattr(head, "bias", None) is not None:
             raise UnsupportedModelError(
                 f"{type(lm).__name__}'s language-model head has a bias; only plain heads are read"
             )
         config = lm.config
         # Granite divides, Cohere multiplies, the Gemmas cap: the same words as in their config.json.
-        self._scale = float(getattr(config, "logit_scale", None) or 1.0) / float(
+        self.scale = float(getattr(config, "logit_scale", None) or 1.0) / float(
             getattr(config, "logits_scaling", None) or 1.0
         )
-        self._cap: float | None = getattr(config, "final_logit_softcapping", None)
+        self.cap: float | None = getattr(config, "final_logit_softcapping", None)
 
-    def vectors(self, labels: Sequence[int]) -> Tensor:
-        index = torch.tensor(labels, dtype=torch.long, device=self._weight.device)
-        return self._weight.index_select(0, index).float()
+    def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
+        index = torch.as_tensor(labels, dtype=torch.long, device=self.weight.device)
+        return self.weight.index_select(0, index).float()
 
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
-        found = suffixes.float() @ candidates.T * self._scale
-        return found if self._cap is None else torch.tanh(found / self._cap) * self._cap
+        found = suffixes.float() @ candidates.T * self.scale
+        return found if self.cap is None else torch.tanh(found / self.cap) * self.cap
 
 
 class PointerReadout:
@@ -90,7 +97,7 @@ class PointerReadout:
         saved = load_file(path, device=str(device))
         return cls(saved["w"], saved["W"])
 
-    def vectors(self, labels: Sequence[int]) -> Tensor:
+    def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
         raise TypeError("a pointer reads candidates' hidden states, not labels")
 
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:

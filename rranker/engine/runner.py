@@ -23,6 +23,8 @@ class ModelRunner:
     def __init__(self, lm: Any, backend: AttentionBackend, slots: int) -> None:
         self._lm, self._inner, self._backend = lm, lm.base_model, backend
         self.device: torch.device = lm.device
+        self.kernels = backend.kernels
+        """Whether the Triton kernels run here."""
         self.store = KVStore(lm.config.num_hidden_layers, slots)
         use_engine_attention(lm)
 

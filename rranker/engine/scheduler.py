@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from .errors import CapacityError
 from .plan import PlanBuilder
+from .reading import Ask, Logits, read
+from .readout import Readout
 from .runner import ModelRunner
-from .sessions import Ask, Logits, Session
+from .sessions import Session
 from .speculation import Sequential, Speculation
 
 
@@ -46,16 +46,19 @@ class Job:
 
 
 class Scheduler:
-    """Admits jobs in order while their segments fit the KV store and their rows fit a step."""
+    """Admits jobs in order while their segments fit the KV store and their rows fit a step.
 
-    def __init__(self, runner: ModelRunner, step_rows: int) -> None:
-        self._runner, self._step_rows = runner, step_rows
+    `readout` must be the one that the jobs' sessions were made for.
+    """
+
+    def __init__(self, runner: ModelRunner, readout: Readout, step_rows: int) -> None:
+        self._runner, self._readout, self._step_rows = runner, readout, step_rows
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """Yields each job (of at least one round) as it finishes, in any order.
 
-        Raises CapacityError when one job alone needs more slots than the store has. Whatever is raised, every
-        slot taken is given back.
+        Raises CapacityError when one job alone needs more slots than the store has, FloatingPointError when
+        logits are not finite. Whatever is raised, every slot taken is given back.
         """
         waiting, active = deque(jobs), list[Job]()
         try:
@@ -95,16 +98,14 @@ class Scheduler:
             job.tokens_encoded += builder.rows - before
             asked.append(asks)
         hidden = self._runner.hidden(builder.build())
-        for job, asks in zip(active, asked, strict=True):
-            self._settle(job, asks, job.session.collect(hidden))
+        readings = [job.session.reading(hidden) for job in active]
+        logits = read(self._readout, hidden, readings, kernels=self._runner.kernels)
+        for job, asks, found in zip(active, asked, logits, strict=True):
+            self._settle(job, asks, found)
         return [job for job in active if not job.episode.remaining]
 
     @staticmethod
     def _settle(job: Job, asks: list[Ask], logits: list[Logits]) -> None:
-        if not all(np.isfinite(row).all() for row in logits):
-            raise FloatingPointError(
-                "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
-            )
         used = job.episode.observe(asks, logits)
         job.speculation.settle(len(asks), used)
         job.passes += 1

@@ -9,6 +9,7 @@ import torch
 from rranker.engine.attention import attention_backend
 from rranker.engine.plan import PlanBuilder
 from rranker.engine.probe import dense_prompt, probe
+from rranker.engine.reading import read
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
 from rranker.engine.scheduler import Job, Scheduler
@@ -59,10 +60,11 @@ def engine(lm, backend="cpu", slots=4096):
     return ModelRunner(lm, attention_backend(backend), slots)
 
 
-def one_step(runner, session, asks):
+def one_step(runner, lm, session, asks):
     builder = PlanBuilder()
     session.plan(builder, 0, asks)
-    return session.collect(runner.hidden(builder.build()))
+    hidden = runner.hidden(builder.build())
+    return read(IdentifierReadout(lm), hidden, [session.reading(hidden)], kernels=runner.kernels)[0]
 
 
 def opened(runner, lm, segments, attention):
@@ -86,9 +88,9 @@ class TestArchitectures:
             segments = problem(seed)
             session = opened(runner, lm, segments, "block")
             first = (0, 1, 2, 3, 4, 5)
-            close(one_step(runner, session, [first])[0], dense_logits(lm, segments, first, "block"))
+            close(one_step(runner, lm, session, [first])[0], dense_logits(lm, segments, first, "block"))
             asks = [(0, 1, 2, 4, 5), (1, 5), (2,), (0, 3)]  # any subsets, at once
-            for ask, found in zip(asks, one_step(runner, session, asks), strict=True):
+            for ask, found in zip(asks, one_step(runner, lm, session, asks), strict=True):
                 close(found, dense_logits(lm, segments, ask, "block"))
             session.close()
 
@@ -105,7 +107,7 @@ class TestArchitectures:
                 [(1, 0)],
             ]
             for asks in steps:
-                for ask, found in zip(asks, one_step(runner, session, asks), strict=True):
+                for ask, found in zip(asks, one_step(runner, lm, session, asks), strict=True):
                     close(found, fresh_causal_logits(lm, segments, ask))
             session.close()
 
@@ -126,7 +128,7 @@ def test_sliding_windows_follow_positions(name, attention):
             out = lm(input_ids=ids[None], position_ids=positions[None], attention_mask=bias, use_cache=False)
         expected = out.logits[0, -1, [segments.labels[place] for place in ask]].numpy()
         lm.set_attn_implementation("rranker")
-        close(one_step(runner, session, [ask])[0], expected)
+        close(one_step(runner, lm, session, [ask])[0], expected)
 
 
 def naive(lm, segments, attention, order):
@@ -143,13 +145,13 @@ def naive(lm, segments, attention, order):
 
 
 def through(runner, lm, many, attention, order, speculate):
-    jobs = []
+    jobs, readout = [], IdentifierReadout(lm)
     for segments in many:
-        session = SESSIONS[attention](segments, "exclude", runner.store, IdentifierReadout(lm))
+        session = SESSIONS[attention](segments, "exclude", runner.store, readout)
         episode = IRanker(len(segments.candidates), order=order, nested=attention == "causal")
         account = Speculation(3, 16.0, 1e9) if speculate else Sequential()
         jobs.append(Job(session, episode, account))
-    done = list(Scheduler(runner, step_rows=256).run(jobs))
+    done = list(Scheduler(runner, readout, step_rows=256).run(jobs))
     assert len(done) == len(jobs)
     assert runner.store.extents.free == runner.store.slots
     return [job.episode.outcome() for job in jobs], jobs
@@ -191,8 +193,8 @@ def test_added_then_dropped_equals_never_added():
                 without.prefix, (*without.candidates[:2], full.candidates[5]), without.suffix, without.labels
             )
         session = opened(runner, lm, full, attention)
-        one_step(runner, session, [tuple(range(6))])
-        dropped = one_step(runner, session, [kept])[0]
+        one_step(runner, lm, session, [tuple(range(6))])
+        dropped = one_step(runner, lm, session, [kept])[0]
         session.close()
         expected = (
             fresh_causal_logits(lm, without, (0, 1, 2))

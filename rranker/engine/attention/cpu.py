@@ -200,5 +200,7 @@ def _slots(plan: Plan, segments: Ints) -> Ints:
 class CpuAttention:
     """See `protocol.AttentionBackend`."""
 
+    kernels = False
+
     def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
         return _Step(plan, store, on)

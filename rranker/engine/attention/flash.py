@@ -132,6 +132,8 @@ class _Step:
 class FlashAttention:
     """See `protocol.AttentionBackend`. CUDA and ROCm, float16 and bfloat16, head sizes up to 256."""
 
+    kernels = False
+
     def __init__(self, varlen: Varlen | None = None) -> None:
         """`varlen` is flash_attn_varlen_func; None imports it."""
         self._varlen: Varlen = _package() if varlen is None else varlen

@@ -25,4 +25,7 @@ class StepAttention(Protocol):
 
 
 class AttentionBackend(Protocol):
+    kernels: bool
+    """Whether it runs on the Triton kernels, so that the step's logits may be read through them too."""
+
     def prepare(self, plan: Plan, store: KVStore, on: device) -> StepAttention: ...

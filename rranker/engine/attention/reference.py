@@ -70,5 +70,7 @@ class _Step:
 class ReferenceAttention:
     """See `protocol.AttentionBackend`."""
 
+    kernels = False
+
     def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
         return _Step(plan, store, on)

@@ -57,6 +57,8 @@ class _Step:
 class TritonAttention:
     """See `protocol.AttentionBackend`. CUDA and ROCm; on a CPU only under TRITON_INTERPRET=1, for tests."""
 
+    kernels = True
+
     def __init__(self) -> None:
         try:
             import triton

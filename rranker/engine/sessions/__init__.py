@@ -2,6 +2,6 @@
 
 from .block import BlockSession
 from .causal import CausalSession
-from .protocol import Ask, Logits, Session
+from .protocol import Session
 
-__all__ = ["Ask", "BlockSession", "CausalSession", "Logits", "Session"]
+__all__ = ["BlockSession", "CausalSession", "Session"]

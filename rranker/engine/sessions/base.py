@@ -1,4 +1,4 @@
-"""What block and causal sessions share: their extent of the store, suffix copies, and reading logits."""
+"""What block and causal sessions share: their extent of the store, suffix copies, and what they read of a step."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from torch import Tensor
 
 from ...prompts.segments import Kind, Segments
 from ..plan import Ints, PlanBuilder
+from ..reading import Ask, Reading
 from ..readout import Readout
 from ..store import KVStore
-from .protocol import Ask, Logits
 
 
 class SessionBase:
     """Segments of one query, stored in one contiguous extent of `slots` KV slots."""
 
     def __init__(self, segments: Segments, kind: Kind, store: KVStore, readout: Readout) -> None:
-        self._store, self._readout, self._kind = store, readout, kind
+        self._store, self._kind, self._needs_states = store, kind, readout.needs_states
         self._prefix = np.asarray(segments.prefix, dtype=np.int64)
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)
+        self._labels = np.asarray(segments.labels, dtype=np.int64)
         self._lengths = np.asarray([len(ids) for ids in self._candidates], dtype=np.int64)
         self._start: int | None = None
-        self._vectors: Tensor | None = None if readout.needs_states else readout.vectors(segments.labels)
-        self._states: dict[int, int] = {}  # candidate → place of its state among the step's reads
-        self._suffix_reads = range(0)
+        self._states: Tensor | None = None  # [n, D] fp32, of the candidates encoded so far
+        self._fresh: list[int] = []  # candidates whose states the step reads, one after the other
+        self._fresh_reads = self._suffix_reads = range(0)
         self._asks: Sequence[Ask] = ()
 
     @property
@@ -48,14 +49,14 @@ class SessionBase:
     def close(self) -> None:
         if self._start is not None:
             self._store.extents.release(self._start, self.slots)
-            self._start = None
+            self._start = self._states = None
 
     def _begin(self, asks: Sequence[Ask]) -> int:
         """Starts a step; returns the first slot of the session's extent."""
         if self._start is None:
             raise RuntimeError("a session must be open to plan a step")
         self._asks = asks
-        self._states.clear()
+        self._fresh = []
         return self._start
 
     def _ask(self, builder: PlanBuilder, positions: Ints, prefix: int, places: Ints, owner: int) -> None:
@@ -64,19 +65,20 @@ class SessionBase:
         first = builder.ask(self._suffix, positions, always, places, self._asks, owner)
         self._suffix_reads = range(first, first + len(self._asks))
 
-    def _read_state(self, builder: PlanBuilder, candidate: int, row: int) -> None:
-        if self._readout.needs_states:
-            self._states[candidate] = builder.read(row)
+    def _read_states(self, builder: PlanBuilder, candidates: Sequence[int], rows: Sequence[int]) -> None:
+        """Asks for the states of `candidates`, whose last tokens are at `rows`, where the readout needs them."""
+        if self._needs_states and candidates:
+            places = [builder.read(row) for row in rows]
+            self._fresh, self._fresh_reads = list(candidates), range(places[0], places[-1] + 1)
 
     @torch.inference_mode()
-    def collect(self, hidden: Tensor) -> list[Logits]:
-        if self._states:
-            places = torch.tensor(list(self._states.values()), device=hidden.device)
-            fresh = hidden.index_select(0, places).float()
-            if self._vectors is None:
-                self._vectors = fresh.new_zeros(len(self._candidates), hidden.shape[-1])
-            self._vectors[torch.tensor(list(self._states), device=hidden.device)] = fresh
-        assert self._vectors is not None
-        suffixes = hidden[self._suffix_reads.start : self._suffix_reads.stop]
-        logits = self._readout.logits(suffixes, self._vectors, self._kind).cpu().numpy()
-        return [row[list(ask)] for row, ask in zip(logits, self._asks, strict=True)]
+    def reading(self, hidden: Tensor) -> Reading:
+        if self._fresh:
+            fresh = hidden[self._fresh_reads.start : self._fresh_reads.stop].float()
+            if len(self._fresh) == len(self._candidates) and self._fresh == sorted(self._fresh):
+                self._states = fresh  # all of them, in order: nothing to scatter, no indices to send
+            else:
+                if self._states is None:
+                    self._states = fresh.new_zeros(len(self._candidates), fresh.shape[1])
+                self._states[self._fresh] = fresh
+        return Reading(self._kind, self._asks, self._suffix_reads, self._labels, self._states)

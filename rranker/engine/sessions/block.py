@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..plan import PlanBuilder, Segment
+from ..reading import Ask
 from .base import SessionBase
-from .protocol import Ask
 
 
 class BlockSession(SessionBase):
@@ -32,8 +32,9 @@ class BlockSession(SessionBase):
         position, nothing = len(self._prefix), np.zeros(0, dtype=np.int64)
         builder.chunk(self._prefix, 0, nothing, owner, start)
         sees, slot = np.asarray([prefix], dtype=np.int64), start + position
-        for place, tokens in enumerate(self._candidates):
-            row = builder.chunk(tokens, position, sees, owner, slot)
-            self._read_state(builder, place, row + len(tokens) - 1)
+        lasts = []
+        for tokens in self._candidates:
+            lasts.append(builder.chunk(tokens, position, sees, owner, slot) + len(tokens) - 1)
             slot += len(tokens)
+        self._read_states(builder, range(len(lasts)), lasts)
         self._encoded = True

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..plan import PlanBuilder, Segment
+from ..reading import Ask
 from .base import SessionBase
-from .protocol import Ask
 
 
 class CausalSession(SessionBase):
@@ -39,8 +39,8 @@ class CausalSession(SessionBase):
         if tail:
             begin = items[known].position
             row = builder.chunk(np.concatenate(tail), begin, numbers[:known], owner, start + begin)
-            for place in range(kept, len(whole)):
-                self._read_state(builder, whole[place], row + int(ends[place + 1]) - begin - 1)
+            lasts = (ends[kept + 1 :] + (row - begin - 1)).tolist()
+            self._read_states(builder, whole[kept:], lasts)
         places = np.zeros(len(self._candidates), dtype=np.int64)
         places[list(whole)] = numbers[1:]
         self._ask(builder, ends[[len(ask) for ask in asks]], int(numbers[0]), places, owner)

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..plan import PlanBuilder
-
-Ask = tuple[int, ...]
-"""Candidates a question is about, in prompt order: places in the session's segments."""
-
-Logits = NDArray[np.float32]
+from ..reading import Ask, Reading
 
 
 class Session(Protocol):
-    """Lives from admission (`open`) to `close`; each step it plans its asks, then collects their logits."""
+    """Lives from admission (`open`) to `close`; each step it plans its asks, then says what to read."""
 
     @property
     def slots(self) -> int:
@@ -38,8 +32,8 @@ class Session(Protocol):
         """Adds what the asks need to the step: segments not yet encoded, and one suffix each."""
         ...
 
-    def collect(self, hidden: Tensor) -> list[Logits]:
-        """hidden [reads of the step, D] → for each ask of the last `plan`, the logits over its candidates."""
+    def reading(self, hidden: Tensor) -> Reading:
+        """hidden [reads of the step, D] → where the asks of the last `plan` are answered, and between whom."""
         ...
 
     def naive_tokens(self, ask: Ask) -> int:

@@ -1,0 +1,114 @@
+"""The logits of a step: every question of every query in flight is read in one go, and copied to the host once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rranker.kernels.launch import MOST_IDENTIFIERS
+
+from ..prompts.segments import Kind
+from .plan import Ints
+from .readout import IdentifierReadout, Readout
+
+Ask = tuple[int, ...]
+"""Candidates a question is about, in prompt order: places in the session's segments."""
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one session wants to know of a step's hidden states.
+
+    asks[k] is answered by the hidden state at suffixes[k]. Candidate i of its asks is named by the token
+    `labels[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states.
+    """
+
+    kind: Kind
+    asks: Sequence[Ask]
+    suffixes: range
+    labels: Ints
+    states: Tensor | None
+
+
+@torch.inference_mode()
+def read(
+    readout: Readout, hidden: Tensor, readings: Sequence[Reading], *, kernels: bool
+) -> list[list[Logits]]:
+    """hidden: [reads of the step, D] → for each reading, for each of its asks, the logits over its candidates.
+
+    `kernels` reads identifiers through `kernels.score`, where no decision has more than 512 of them. Raises
+    FloatingPointError when a logit is not finite.
+    """
+    sizes = [np.fromiter(map(len, reading.asks), np.int64) for reading in readings]
+    named = [np.fromiter(chain.from_iterable(reading.asks), np.int64) for reading in readings]
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
+    if kernels and isinstance(readout, IdentifierReadout) and np.diff(offsets).max() <= MOST_IDENTIFIERS:
+        flat = _through_kernel(readout, hidden, readings, named, offsets)
+    else:
+        flat = _through_tables(readout, hidden, readings, named, sizes)
+    if not np.isfinite(flat).all():
+        raise FloatingPointError(
+            "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
+        )
+    rows: Iterator[Logits] = (flat[begin:end] for begin, end in pairwise(offsets.tolist()))
+    return [[next(rows) for _ in reading.asks] for reading in readings]
+
+
+def _through_tables(
+    readout: Readout,
+    hidden: Tensor,
+    readings: Sequence[Reading],
+    named: Sequence[Ints],
+    sizes: Sequence[Ints],
+) -> Logits:
+    """The plain way: each query's suffixes times all its candidates, of which those asked about are picked.
+
+    Of each reading, named: its asks end to end; sizes: their lengths. Returns the picked ones, end to end.
+    """
+    tables, picks, begin = list[Tensor](), list[Ints](), 0
+    for reading, mine, lengths in zip(readings, named, sizes, strict=True):
+        suffixes = hidden[reading.suffixes.start : reading.suffixes.stop]
+        vectors = readout.vectors(reading.labels) if reading.states is None else reading.states
+        table = readout.logits(suffixes, vectors, reading.kind)
+        tables.append(table.flatten())
+        picks.append(begin + np.repeat(np.arange(len(table)) * table.shape[1], lengths) + mine)
+        begin += table.numel()
+    flat: Logits = torch.cat(tables).cpu().numpy()
+    picked: Logits = flat[np.concatenate(picks)]
+    return picked
+
+
+def _through_kernel(
+    readout: IdentifierReadout,
+    hidden: Tensor,
+    readings: Sequence[Reading],
+    named: Sequence[Ints],
+    offsets: Ints,
+) -> Logits:
+    """One launch for all asks, over the gathered rows of the head. offsets: [asks + 1], of the asks end to end."""
+    from rranker.kernels.score import score
+
+    rows = np.concatenate([np.asarray(reading.suffixes) for reading in readings])
+    labels = np.concatenate([reading.labels[mine] for reading, mine in zip(readings, named, strict=True)])
+    # All indices in one copy to the device.
+    sent = torch.from_numpy(np.concatenate([rows, offsets, labels]).astype(np.int32)).to(hidden.device)
+    places, bounds, tokens = torch.split(sent, [len(rows), len(offsets), len(labels)])
+    found = score(
+        hidden.index_select(0, places),
+        readout.weight,
+        tokens,
+        bounds,
+        int(np.diff(offsets).max()),
+        readout.scale,
+        readout.cap,
+    )
+    logits: Logits = found.logits.cpu().numpy()
+    return logits
