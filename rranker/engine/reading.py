@@ -98,9 +98,7 @@ def _through_kernel(
 
     rows = np.concatenate([np.asarray(reading.suffixes) for reading in readings])
     labels = np.concatenate([reading.labels[mine] for reading, mine in zip(readings, named, strict=True)])
-    # All indices in one copy to the device.
-    sent = torch.from_numpy(np.concatenate([rows, offsets, labels]).astype(np.int32)).to(hidden.device)
-    places, bounds, tokens = torch.split(sent, [len(rows), len(offsets), len(labels)])
+    places, bounds, tokens = _sent((rows, offsets, labels), hidden.device)
     found = score(
         hidden.index_select(0, places),
         readout.weight,
@@ -112,3 +110,14 @@ def _through_kernel(
     )
     logits: Logits = found.logits.cpu().numpy()
     return logits
+
+
+def _sent(arrays: Sequence[Ints], on: torch.device) -> list[Tensor]:
+    """The arrays as int32 on a device, in one copy; each begins at 16 bytes, as the compiled kernels assume."""
+    ends = np.cumsum([-(-len(array) // 4) * 4 for array in arrays]).tolist()
+    flat = np.zeros(ends[-1], np.int32)
+    begins = [0, *ends[:-1]]
+    for begin, array in zip(begins, arrays, strict=True):
+        flat[begin : begin + len(array)] = array
+    sent = torch.from_numpy(flat).to(on)
+    return [sent[begin : begin + len(array)] for begin, array in zip(begins, arrays, strict=True)]
