@@ -88,7 +88,9 @@ class _SelectedLogprobs(torch.autograd.Function):
 
 
 def _through_triton(hidden: Tensor) -> bool:
-    return hidden.is_cuda and hidden.dtype != torch.float64 and find_spec("triton") is not None
+    # Nothing to launch for no rows: the twin's gradients are the zeros they should be.
+    rows = len(hidden) > 0
+    return rows and hidden.is_cuda and hidden.dtype != torch.float64 and find_spec("triton") is not None
 
 
 def _chunks(weight: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rranker import rewards
@@ -22,6 +23,7 @@ from rranker.training.grpo_rewards import decision_rewards
 from rranker.training.grpo_safety import SafeGRPOTrainer
 from rranker.training.measures import gains
 from rranker.training.report import write_report
+from rranker.training.token_scores import answer_scored, plain_head
 
 SYSTEM = "You rank candidates. First think about them in <think> </think> tags, then answer in <answer> </answer> tags."
 ASK = {
@@ -110,6 +112,14 @@ class TextGRPOTrainer(SafeGRPOTrainer):
             processing_class=tokenizer,
             **rest,
         )
+        models = [m for m in (self.model, self.ref_model) if m is not None]
+        inner = [_inner(self.accelerator.unwrap_model(m)) for m in models]
+        # A sharded head is gathered by TRL, which also knows every other kind of head.
+        whole = not (self.is_fsdp_enabled or self.is_deepspeed_enabled or config.cast_lm_head_to_fp32)
+        self._scores_tokens = whole and all(map(plain_head, inner))
+        if self._scores_tokens:
+            for lm in inner:
+                answer_scored(lm, self.temperature)
 
     def answer_reward(
         self, prompts: list[str], completions: list[str], log_metric: Any, **_: Any
@@ -129,6 +139,39 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         self.seed_step()
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         return output
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **rest: Any,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """TRL's hook, through `selected_logprobs`; TRL's own where the head is not plain, or a router is scored."""
+        if not self._scores_tokens or any(
+            value is not None and value is not False for value in rest.values()
+        ):
+            found: tuple[Tensor, Tensor | None, Tensor | None] = super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **rest
+            )
+            return found
+        logps, entropies = [], []
+        for ids, mask in zip(
+            *(x.split(batch_size or len(x)) for x in (input_ids, attention_mask)), strict=True
+        ):
+            with self.accelerator.autocast():
+                scores = model(input_ids=ids, attention_mask=mask, scored=logits_to_keep)
+            logps.append(scores[0])
+            entropies.append(scores[1])
+        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
+
+
+def _inner(model: Any) -> Any:
+    """The language model itself, its adapters' wrapper taken off."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
 def format_reward(completions: list[str], **_: Any) -> list[float]:

@@ -53,12 +53,9 @@ class IdentifierReadout:
             raise UnsupportedModelError(
                 f"{type(lm).__name__}'s language-model head has a bias; only plain heads are read"
             )
-        config = lm.config
-        # Granite divides, Cohere multiplies, the Gemmas cap: the same words as in their config.json.
-        self.scale = float(getattr(config, "logit_scale", None) or 1.0) / float(
-            getattr(config, "logits_scaling", None) or 1.0
-        )
-        self.cap: float | None = getattr(config, "final_logit_softcapping", None)
+        self.scale = logit_scale(lm.config)
+        # The Gemmas cap: the same word as in their config.json.
+        self.cap: float | None = getattr(lm.config, "final_logit_softcapping", None)
 
     def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
         index = torch.as_tensor(labels, dtype=torch.long, device=self.weight.device)
@@ -67,6 +64,12 @@ class IdentifierReadout:
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
         found = suffixes.float() @ candidates.T * self.scale
         return found if self.cap is None else torch.tanh(found / self.cap) * self.cap
+
+
+def logit_scale(config: Any) -> float:
+    """What a model multiplies its logits by. Granite divides, Cohere multiplies: the words of their config.json."""
+    by, over = getattr(config, "logit_scale", None), getattr(config, "logits_scaling", None)
+    return float(by or 1.0) / float(over or 1.0)
 
 
 class PointerReadout:
