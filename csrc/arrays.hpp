@@ -77,7 +77,6 @@ py::array_t<T> copied(const std::vector<T>& values) {
 // One registration function per concept; module.cpp calls them all.
 void bind_permutation(py::module_& m);
 void bind_parse(py::module_& m);
-void bind_elimination(py::module_& m);
 void bind_plan(py::module_& m);
 void bind_rewards(py::module_& m);
 void bind_advantages(py::module_& m);

@@ -2,10 +2,9 @@
 #include "arrays.hpp"
 
 PYBIND11_MODULE(_C, m) {
-  m.doc() = "rranker's C++ extension: permutations, elimination bookkeeping, rewards, metrics";
+  m.doc() = "rranker's C++ extension: permutations, plan arrays, rewards, metrics";
   rranker::bind_permutation(m);
   rranker::bind_parse(m);
-  rranker::bind_elimination(m);
   rranker::bind_plan(m);
   rranker::bind_rewards(m);
   rranker::bind_advantages(m);

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations, pairwise
-
-
-def split(flat, offsets):
-    flat = list(flat)
-    return [flat[a:b] for a, b in pairwise(offsets)]
+from itertools import combinations
 
 
 def inversions(order):
@@ -25,24 +20,6 @@ def rbo(a, b, p):
     n = len(a)
     agreement = [len(set(a[:d]) & set(b[:d])) / d for d in range(1, n + 1)]
     return (1 - p) * sum(p**d * x for d, x in enumerate(agreement)) + p**n * agreement[-1]
-
-
-def alive_sets(n, exclusions):
-    return [[i for i in range(n) if i not in exclusions[:r]] for r in range(len(exclusions) + 1)]
-
-
-def elimination_order(n, exclusions):
-    return [i for i in range(n) if i not in exclusions] + exclusions[::-1]
-
-
-def accepted_rounds(guess, verdict):
-    """Play the rounds: a verdict counts while the alive set it was scored on is the true one."""
-    accepted = 0
-    for r in range(len(verdict)):
-        if verdict[:r] != guess[:r]:
-            break
-        accepted += 1
-    return accepted
 
 
 def dcg(gains, k):
