@@ -44,7 +44,8 @@ class SftConfig:
     """`weights` is how often a micro-batch comes from each source; tokens are what it holds at most.
 
     `uniform` is the share of recommendation lists whose negatives are drawn uniformly over the catalogue; the
-    others' are drawn by popularity.
+    others' are drawn by popularity. `early` is the share of histories that end within a user's first 40 items, as
+    the tasks' do; the others end anywhere.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -61,6 +62,7 @@ class SftConfig:
         }
     )
     uniform: float = 0.5
+    early: float = 0.0
     tokens: int = 3072
     accumulate: int = 2
     steps: int = 2000

@@ -53,6 +53,9 @@ class GrpoArguments:
     )
     cases: int = _text(20000, "training cases drawn for the whole mixture")
     sampler: str = _choice("mixed", ("mixed", "uniform", "popular"), "negatives of recommendation lists")
+    early: bool = _text(
+        True, "histories end within a user's first 40 items, as the tasks' do; else anywhere in them"
+    )
     history: int = _text(20, "longest history of a training case, in items")
     max_prompt_tokens: int | None = _text(
         None, "positions a training prompt may take; longer ones are left out"

@@ -13,6 +13,7 @@ from rranker.data import Case, Interactions
 from rranker.data.passage import TRAIN_YEARS
 from rranker.data.table import library
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
+from rranker.training.sources import EARLY
 
 INTERACTIONS: dict[str, Callable[[], Interactions]] = {
     "rec-movie": data.movielens,
@@ -57,7 +58,7 @@ def _window(found: Interactions, arguments: GrpoArguments, rng: np.random.Genera
     while len(items) < 4:
         user = found.train_users[int(rng.integers(len(found.train_users)))]
         items = found.histories[user]
-    at = int(rng.integers(3, len(items)))
+    at = int(rng.integers(3, min(len(items), EARLY) if arguments.early else len(items)))
     samplers = ("uniform", "popular") if arguments.sampler == "mixed" else (arguments.sampler,)
     sampler: Any = samplers[int(rng.integers(len(samplers)))]
     pool = [items[at], *found.negatives(items, 19, sampler, rng)]

@@ -209,6 +209,7 @@ def main() -> None:
         help="the whole mixture: sources left out are not drawn",
     )
     parser.add_argument("--uniform", type=float, help="share of lists with uniform negatives (default: 0.5)")
+    parser.add_argument("--early", type=float, help="share of histories of at most 40 items (default: 0)")
     parser.add_argument("--tokens", type=int, default=SftConfig.tokens, help="per micro-batch, at most")
     parser.add_argument("--accumulate", type=int, default=SftConfig.accumulate)
     parser.add_argument("--optimizer", choices=("adamw", "muon"), default=SftConfig.optimizer)
@@ -220,7 +221,7 @@ def main() -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on from OUT/state.pt with OUT's settings, but for --steps, --weights and --uniform",
+        help="go on from OUT/state.pt with OUT's settings, but for --steps, --weights, --uniform and --early",
     )
     options = parser.parse_args()
 
@@ -229,6 +230,7 @@ def main() -> None:
     given: dict[str, Any] = {
         "steps": options.steps,
         "uniform": options.uniform,
+        "early": options.early,
         "weights": options.weights and shares(options.weights),
     }
     given = {name: value for name, value in given.items() if value is not None}
@@ -239,7 +241,7 @@ def main() -> None:
     else:
         names = ("lr", "tokens", "accumulate", "optimizer", "attention", "precision", "seed")
         config = SftConfig(**given, **{name: getattr(options, name) for name in names})
-    sources = Sources(config.uniform)
+    sources = Sources(config.uniform, config.early)
     folder = options.tokenizer or options.out / "tokenizer"
     if not folder.exists():
         train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)

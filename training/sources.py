@@ -17,6 +17,9 @@ from rranker.training.cloze import Cloze
 from rranker.training.lesson import Lesson
 from rranker.training.teachers import Neighbours
 
+EARLY = 2 * HISTORY + 1
+"""Tasks ask for a user's 21st item; what long histories end in is another, less popular choice."""
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -30,8 +33,8 @@ class Draw:
 class Sources:
     """Everything that may train: test users, test articles, DL 2019, RouterBench's test file are not here."""
 
-    def __init__(self, uniform: float = 0.5) -> None:
-        self._uniform = uniform
+    def __init__(self, uniform: float = 0.5, early: float = 0.0) -> None:
+        self._uniform, self._early = uniform, early
         self.interactions = {d.name: d for d in (data.movielens(), data.lastfm(), data.games())}
         self.rows, _ = data.routerbench()
         self.max_cost = data.max_cost(self.rows)
@@ -93,7 +96,8 @@ class Sources:
         items: tuple[int, ...] = ()
         while len(items) < 4:
             items = found.histories[found.train_users[rng.integers(len(found.train_users))]]
-        at = int(rng.integers(3, len(items)))
+        early = self._early > 0 and rng.random() < self._early
+        at = int(rng.integers(3, min(len(items), EARLY) if early else len(items)))
         history = items[max(0, at - length) : at]
         sampler = "uniform" if rng.random() < self._uniform else "popular"
         pool = [items[at], *found.negatives(items, int(rng.integers(9, 20)), sampler, rng)]
