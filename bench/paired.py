@@ -1,7 +1,13 @@
-"""Two rankers on the same queries: the difference of their MRR, with an interval over queries."""
+"""Two rankers on the same queries: the difference of their MRR, with an interval over queries.
+
+    python -m bench.paired configs/tiny-start runs/tiny/final --families recommendation routing
+
+prints what a training changed, on all test queries of the families' tasks.
+"""
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rranker import Ranker
+from rranker import Ranker, data
 from rranker.data import Case
 from rranker.training.measures import interval, reciprocal_rank
 
@@ -76,3 +82,25 @@ def difference(one: Mapping[str, float], other: Mapping[str, float]) -> tuple[fl
         raise ValueError("both rankers must have ranked the same queries")
     gaps = np.array([one[query] - other[query] for query in one])
     return float(gaps.mean()), interval(gaps)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.paired", description=__doc__)
+    parser.add_argument("before", help="checkpoint folder")
+    parser.add_argument("after", help="checkpoint folder")
+    parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
+    parser.add_argument("--method", choices=("iranker", "dranker"), default="iranker")
+    options = parser.parse_args()
+    rankers = [Ranker(folder, method=options.method) for folder in (options.before, options.after)]
+    print("| family | queries | before | after | difference |\n|---|---|---|---|---|")
+    for family in options.families:
+        cases = [case for task in FAMILIES[family] for case in data.task_cases(task, "test")]
+        before, after = (measure(ranker, cases) for ranker in rankers)
+        mean, (low, high) = difference(after.values, before.values)
+        cells = [f"{m.mean:.3f} [{m.interval[0]:.3f}, {m.interval[1]:.3f}]" for m in (before, after)]
+        gap = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+        print(f"| {family} | {len(before.values)} | {' | '.join(cells)} | {gap} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

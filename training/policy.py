@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,12 +127,18 @@ def save_head(head: dict[str, Tensor], folder: str | Path) -> None:
 
 
 def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype | None = None) -> None:
-    """A folder that `Ranker` loads; `dtype` (default: the weights' own) is that of the language model."""
+    """A folder that `Ranker` loads; `dtype` (default: the weights' own) is that of the language model.
+
+    Tied weights are saved once. What training set in the config (no cache) is not handed on.
+    """
     state, head = split_head(policy.lm.state_dict())
+    cast: dict[int, Tensor] = {}  # by address: tied weights are one tensor before and after
     if dtype is not None:
-        state = {name: t.to(dtype) for name, t in state.items()}
-        policy.lm.config.dtype = dtype
+        state = {name: cast.setdefault(t.data_ptr(), t.to(dtype)) for name, t in state.items()}
     policy.lm.save_pretrained(folder, state_dict=state)
+    config = copy.deepcopy(policy.lm.config)
+    config.dtype, config.use_cache = dtype or policy.lm.dtype, True
+    config.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
     if head:
         save_head(head, folder)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from rranker.prompts.segments import Kind, Segments
@@ -165,3 +167,15 @@ def test_a_saved_policy_is_what_the_engine_loads(policy: Policy, tmp_path: Path)
     engine = RolloutEngine(policy, slots=4096)
     for case, order in zip(cases, engine.rank(cases, "iranker"), strict=True):
         assert ranker.rank(case.query, case.candidates, task=case.task).order == order
+
+
+def test_a_saved_policy_holds_tied_weights_once_in_the_dtype_it_names(policy: Policy, tmp_path: Path) -> None:
+    policy.lm.config.use_cache = False  # as the trainer sets it
+    save_policy(policy, tmp_path, torch.bfloat16)
+    weights = load_file(tmp_path / "model.safetensors")
+    tied = policy.lm.config.tie_word_embeddings
+    assert ("lm_head.weight" in weights) is not tied
+    assert {t.dtype for t in weights.values()} == {torch.bfloat16}
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["dtype"], config["use_cache"]) == ("bfloat16", True)
+    assert policy.lm.dtype == torch.float32  # what trains is untouched
