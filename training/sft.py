@@ -199,6 +199,7 @@ def main() -> None:
         "--minutes", type=float, default=40.0, help="sets the number of steps by measured speed"
     )
     parser.add_argument("--steps", type=int, help="the number of steps itself; with --resume, a new end")
+    parser.add_argument("--stop-at", type=int, help="a step to stop at, as if interrupted there")
     parser.add_argument("--lr", type=float, default=SftConfig.lr)
     parser.add_argument("--layers", type=int, default=ModelConfig.num_hidden_layers)
     parser.add_argument("--hidden", type=int, default=ModelConfig.hidden_size, help="a multiple of 64")
@@ -265,7 +266,16 @@ def main() -> None:
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {config.steps} steps",
         flush=True,
     )
-    train(config, options.out, model, tokenizer, make, resume=options.resume, save_every=options.save_every)
+    train(
+        config,
+        options.out,
+        model,
+        tokenizer,
+        make,
+        resume=options.resume,
+        save_every=options.save_every,
+        stop_at=options.stop_at,
+    )
 
 
 if __name__ == "__main__":
