@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rranker.training.loss import entropy, language_loss, ranking_loss, reciproc
 from rranker.training.model import RankingModel, build_model
 from rranker.training.optim import MasterOptimizer
 from rranker.training.semantics import latent_semantics, lay_into
+from rranker.training.sft_options import configured, parse, saved_settings
 from rranker.training.sources import Sources
 from rranker.training.tokenizer import load_tokenizer, train_tokenizer
 
@@ -186,92 +187,47 @@ def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Make
     return max(config.warmup + 1, int(minutes * 60 / (each * 1.08)))
 
 
-def shares(entries: list[str]) -> dict[str, float]:
-    """`["movies=0.2", …]` → {"movies": 0.2, …}. Raises ValueError for an entry that is not name=number."""
-    pairs = [entry.partition("=") for entry in entries]
-    return {name: float(share) for name, _, share in pairs}
+def start(
+    config: SftConfig, minutes: float | None, sources: Sources, tokenizer: Any
+) -> tuple[SftConfig, RankingModel]:
+    """A new run's settings, with as many steps as fit `minutes` when they are given, and its model at birth."""
+    encoder = TextEncoder(tokenizer)
+    if minutes is not None:
+        model = build_model(config.model, config.seed)
+        if config.precision == "bf16":
+            model.lm.to(torch.bfloat16)
+        steps = steps_for(minutes, config, model, mixture(sources, CompactDialect(encoder), config))
+        config = replace(config, steps=steps)
+    model = build_model(config.model, config.seed)
+    documents = sources.documents(encoder)
+    meanings = latent_semantics(documents, config.model.vocab_size, config.model.hidden_size, config.seed)
+    lay_into(model.lm.model.embed_tokens.weight, meanings, seed=config.seed)
+    return config, model
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs/sft"))
-    parser.add_argument(
-        "--minutes", type=float, default=40.0, help="sets the number of steps by measured speed"
-    )
-    parser.add_argument("--steps", type=int, help="the number of steps itself; with --resume, a new end")
-    parser.add_argument("--stop-at", type=int, help="a step to stop at, as if interrupted there")
-    parser.add_argument("--lr", type=float, default=SftConfig.lr)
-    parser.add_argument("--layers", type=int, default=ModelConfig.num_hidden_layers)
-    parser.add_argument("--hidden", type=int, default=ModelConfig.hidden_size, help="a multiple of 64")
-    parser.add_argument(
-        "--weights",
-        nargs="+",
-        metavar="SOURCE=SHARE",
-        help="the whole mixture: sources left out are not drawn",
-    )
-    parser.add_argument("--uniform", type=float, help="share of lists with uniform negatives (default: 0.5)")
-    parser.add_argument("--early", type=float, help="share of histories of at most 40 items (default: 0)")
-    parser.add_argument("--tokens", type=int, default=SftConfig.tokens, help="per micro-batch, at most")
-    parser.add_argument("--accumulate", type=int, default=SftConfig.accumulate)
-    parser.add_argument("--optimizer", choices=("adamw", "muon"), default=SftConfig.optimizer)
-    parser.add_argument("--attention", choices=("block", "causal"), default=SftConfig.attention)
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default=SftConfig.precision)
-    parser.add_argument("--save-every", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tokenizer", type=Path, help="a tokenizer folder, instead of training one")
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on from OUT/state.pt with OUT's settings, but for --steps, --weights, --uniform and --early",
-    )
-    options = parser.parse_args()
-
+    options = parse()
     # Cores work on whole micro-batches; threads that wait for each other inside one product would only stall.
     torch.set_num_threads(1)
-    given: dict[str, Any] = {
-        "steps": options.steps,
-        "uniform": options.uniform,
-        "early": options.early,
-        "weights": options.weights and shares(options.weights),
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    if options.resume:
-        saved = json.loads((options.out / "config.json").read_text())
-        saved = {**saved, "model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
-        config = SftConfig(**{**saved, **given})
-    else:
-        names = ("lr", "tokens", "accumulate", "optimizer", "attention", "precision", "seed")
-        config = SftConfig(**given, **{name: getattr(options, name) for name in names})
+    config = configured(options, saved_settings(options.out) if options.resume else None)
     sources = Sources(config.uniform, config.early)
     folder = options.tokenizer or options.out / "tokenizer"
     if not folder.exists():
         train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)
     tokenizer = load_tokenizer(folder)
-    if not options.resume:
-        architecture = ModelConfig.of_width(options.hidden, options.layers, len(tokenizer))
-        config = SftConfig(**{**vars(config), "model": architecture})
-    model = build_model(config.model, config.seed)
-    make = mixture(sources, CompactDialect(TextEncoder(tokenizer)), config)
-    if not options.resume:
-        if config.precision == "bf16":
-            model.lm.to(torch.bfloat16)
-        steps = options.steps or steps_for(options.minutes, config, model, make)
-        config = SftConfig(**{**vars(config), "steps": steps})
-        make = mixture(sources, CompactDialect(TextEncoder(tokenizer)), config)
+    if options.resume:
         model = build_model(config.model, config.seed)
-        documents = sources.documents(TextEncoder(tokenizer))
-        meanings = latent_semantics(documents, config.model.vocab_size, config.model.hidden_size, config.seed)
-        lay_into(model.lm.model.embed_tokens.weight, meanings, seed=config.seed)
-    print(
-        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {config.steps} steps",
-        flush=True,
-    )
+    else:
+        config = replace(config, model=ModelConfig.of_width(options.hidden, options.layers, len(tokenizer)))
+        config, model = start(config, None if options.steps else options.minutes, sources, tokenizer)
+    size = sum(p.numel() for p in model.parameters()) / 1e6
+    print(f"{size:.2f} M parameters, {config.steps} steps", flush=True)
     train(
         config,
         options.out,
         model,
         tokenizer,
-        make,
+        mixture(sources, CompactDialect(TextEncoder(tokenizer)), config),
         resume=options.resume,
         save_every=options.save_every,
         stop_at=options.stop_at,

@@ -22,7 +22,8 @@ from rranker.training.checkpoint import load_model
 from rranker.training.config import ModelConfig, SftConfig
 from rranker.training.layout import build_layout
 from rranker.training.model import build_model
-from rranker.training.sft import Maker, shares, train
+from rranker.training.sft import Maker, train
+from rranker.training.sft_options import configured, parse, saved_settings, shares
 from tests.training.conftest import make_case, make_lesson
 
 
@@ -155,3 +156,21 @@ def test_shares_are_read_from_the_command_line() -> None:
     assert shares(["movies=0.2", "games=1"]) == {"movies": 0.2, "games": 1.0}
     with pytest.raises(ValueError):
         shares(["movies"])
+
+
+def test_a_resumed_run_keeps_its_settings_but_for_those_that_may_change(
+    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig
+) -> None:
+    config = settings(tiny, lr=0.5, uniform=0.25)
+    train(config, tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect), stop_at=1)
+    options = parse(
+        ["--out", str(tmp_path), "--resume", "--steps", "9", "--weights", "movies=1", "--lr", "3"]
+    )
+    resumed = configured(options, saved_settings(tmp_path))
+    assert resumed == replace(config, steps=9, weights={"movies": 1.0})
+
+
+def test_there_must_be_something_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--out", str(tmp_path), "--resume"])
+    assert "nothing to resume" in capsys.readouterr().err
