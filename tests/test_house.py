@@ -66,7 +66,7 @@ print(json.dumps([kernels.__file__, importlib.util.find_spec("rranker.kernels.de
 
 @pytest.mark.parametrize("module", ["training.sft", "rranker.training.sft"])
 def test_training_starts_from_the_root(module):
-    assert "usage: sft.py" in in_root("-m", module, "--help")
+    assert "usage: python -m training.sft" in in_root("-m", module, "--help")
 
 
 def test_an_unknown_name_is_an_attribute_error():
