@@ -9,10 +9,10 @@ from transformers import AttentionInterface
 from rranker.training.causal import CausalLayout
 from rranker.training.layout import Layout
 
-NAME = "rranker_training_block"
+NAME = "rranker_training"
 
 
-def block_attention(
+def packed_attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -113,7 +113,7 @@ def _candidates(q: Tensor, kp: Tensor, vp: Tensor, kc: Tensor, vc: Tensor, hide:
     return out.view(b, kv, n, group, c, dim).permute(0, 2, 4, 1, 3, 5)
 
 
-def use_block_attention(model: nn.Module) -> None:
+def use_packed_attention(model: nn.Module) -> None:
     """Registers the function (once is enough, twice does no harm) and makes `model` use it."""
-    AttentionInterface.register(NAME, block_attention)
+    AttentionInterface.register(NAME, packed_attention)
     model.set_attn_implementation(NAME)  # type: ignore[operator]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from rranker.training.attention import use_block_attention
+from rranker.training.attention import use_packed_attention
 from rranker.training.config import ModelConfig
 from rranker.training.layout import Layout
 
@@ -33,7 +33,7 @@ class RankingModel(nn.Module):
     def __init__(self, lm: LlamaForCausalLM, head: PointerHead) -> None:
         super().__init__()
         self.lm, self.head = lm, head
-        use_block_attention(lm)
+        use_packed_attention(lm)
 
     def hidden(self, layout: Layout) -> Tensor:
         """[T, D], after the final norm."""

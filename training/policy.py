@@ -17,7 +17,7 @@ from rranker.engine.attention.hook import attend as engine_attention
 from rranker.engine.readout import HEAD_FILE, IdentifierReadout, PointerReadout, Readout
 from rranker.engine.settings import ModelSettings
 from rranker.engine.support import check_supported
-from rranker.training.attention import block_attention
+from rranker.training.attention import packed_attention
 from rranker.training.model import PointerHead
 from rranker.training.policy_pack import Packed
 
@@ -54,7 +54,9 @@ def load_policy(folder: str | Path, dtype: torch.dtype = torch.float32) -> Polic
     lm = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True)
     if settings.readout == "pointer":
         if settings.attention != "block":
-            raise ValueError("a pointer head is trained in block attention only")
+            raise ValueError(
+                "a pointer head is trained by reward in block attention only: give a checkpoint of that mode"
+            )
         head = PointerHead(config.hidden_size)
         head.load_state_dict(load_file(Path(folder) / HEAD_FILE))
         lm.add_module(HEAD, head)
@@ -70,7 +72,7 @@ def attend(
     if rest.get("rranker_step") is not None:
         return engine_attention(module, query, key, value, mask, **rest)
     if rest.get("layout") is not None:
-        return block_attention(module, query, key, value, mask, **rest)
+        return packed_attention(module, query, key, value, mask, **rest)
     return sdpa_attention_forward(module, query, key, value, mask, **rest)
 
 

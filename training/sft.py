@@ -1,4 +1,4 @@
-"""Supervised training of the small block-mode ranker: `python -m training.sft --out runs/sft`."""
+"""Supervised training of the small ranker: `python -m training.sft --out runs/sft`."""
 
 from __future__ import annotations
 

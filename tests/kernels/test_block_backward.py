@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rranker.prompts import Segments
-from rranker.training.attention import block_attention
+from rranker.training.attention import packed_attention
 from rranker.training.layout import Layout, build_layout
 from tests.kernels.problems import DEVICE, relative_error
 from tests.training.test_attention import dense_mask
@@ -52,7 +52,7 @@ def test_gradients_equal_dense_attention(groups):
     (expected * upstream).sum().backward()
 
     inputs = [x.to(DEVICE, torch.float32).requires_grad_(True) for x in (query, key, value)]
-    found, _ = block_attention(torch.nn.Module(), *inputs, None, scaling=0.3, layout=moved(where, DEVICE))
+    found, _ = packed_attention(torch.nn.Module(), *inputs, None, scaling=0.3, layout=moved(where, DEVICE))
     (found * upstream.to(DEVICE, torch.float32)).sum().backward()
 
     assert relative_error(found.detach(), expected.detach()) < 1e-6
@@ -65,7 +65,7 @@ def test_no_tensor_is_made_on_another_device():
     where = moved(layout(), "meta")
     rows = len(where.ids)
     inputs = [torch.empty(1, heads, rows, 16, device="meta", requires_grad=True) for heads in (4, 2, 2)]
-    found, _ = block_attention(torch.nn.Module(), *inputs, None, scaling=0.3, layout=where)
+    found, _ = packed_attention(torch.nn.Module(), *inputs, None, scaling=0.3, layout=where)
     found.sum().backward()
     assert found.shape == (1, rows, 4, 16)
     assert {x.grad.device.type for x in inputs} == {"meta"}
