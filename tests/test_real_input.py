@@ -44,11 +44,14 @@ def test_histories_of_held_out_users_are_ranked_far_better_than_by_chance(ranker
     assert model > 1.5 * chance
 
 
-@pytest.mark.parametrize("task", ["router-performance", "router-balance", "router-cost"])
-def test_held_out_queries_are_routed_better_than_by_chance(ranker: Ranker, task: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "times"),
+    [("router-performance", 1.05), ("router-balance", 2.0), ("router-cost", 2.0)],  # chance is 0.8, 0.3, 0.3
+)
+def test_held_out_queries_are_routed_better_than_by_chance(ranker: Ranker, task: str, times: float) -> None:
     cases = data.task_cases(task)[::8]
     model, chance = mean_reciprocal_rank(ranker, cases)
-    assert model > 1.05 * chance
+    assert model > times * chance
 
 
 def test_passages_of_held_out_articles_are_found(ranker: Ranker) -> None:
