@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from rranker.engine.attention import attention_backend
-from rranker.engine.model import DEFAULT_MODEL, best_dtype
+from rranker.engine.hardware import best_dtype
+from rranker.engine.model import DEFAULT_MODEL
 from rranker.engine.packing import pack_linears, packable
 from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
 from rranker.engine.runner import ModelRunner

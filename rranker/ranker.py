@@ -12,7 +12,8 @@ from typing import Any, Literal, Self
 import torch
 
 from .engine.attention import AttentionBackend, attention_backend, default_backend
-from .engine.model import best_device, load_model
+from .engine.hardware import best_device
+from .engine.model import load_model
 from .engine.probe import probe
 from .engine.runner import ModelRunner
 from .engine.scheduler import Job, Scheduler

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .hardware import best_dtype
 from .packing import pack_linears, packable
 from .readout import IdentifierReadout, PointerReadout, Readout
 from .settings import ModelSettings
@@ -60,23 +61,6 @@ def load_model(name: str | Path | None, device: torch.device, dtype: torch.dtype
     readout: Readout = PointerReadout.load(_folder(source), device) if pointer else IdentifierReadout(lm)
     context = getattr(config, "max_position_embeddings", None)
     return LoadedModel(lm, tokenizer, readout, settings, context, "default" if name is None else source)
-
-
-def best_device() -> torch.device:
-    """The first CUDA (or ROCm) device when there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def best_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it, else float32."""
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        # Without these instructions bfloat16 is emulated, several times slower than float32.
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    else:
-        fast = False
-    return torch.bfloat16 if fast else torch.float32
 
 
 def _folder(source: str) -> Path:

@@ -1,0 +1,144 @@
+"""What users pass for a model, a device and a type, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .hardware import best_device
+
+_DTYPES = {
+    "float32": torch.float32,
+    "float": torch.float32,
+    "fp32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+    "float16": torch.float16,
+    "half": torch.float16,
+    "fp16": torch.float16,
+}
+
+
+def as_dtype(dtype: object) -> torch.dtype | None:
+    """A type of weights, by name or as torch's own; None stays None (chosen by device).
+
+    Raises ValueError for a type that the engine does not run in, TypeError for anything that names none.
+    """
+    if dtype is None:
+        return None
+    if not isinstance(dtype, str | torch.dtype):
+        raise TypeError(f"dtype must be 'float32', 'bfloat16' or 'float16', not {_shown(dtype)}")
+    found = _DTYPES.get(str(dtype).removeprefix("torch."))
+    if found is None:
+        hint = " (leave it out to have it chosen)" if dtype == "auto" else ""
+        raise ValueError(f"dtype must be 'float32', 'bfloat16' or 'float16', not {str(dtype)!r}{hint}")
+    return found
+
+
+def as_device(device: object) -> torch.device:
+    """A device that can be used here; None is the first GPU when there is one, else the CPU.
+
+    Raises ValueError for a device that torch does not know or that this machine does not have, TypeError for
+    anything that names none.
+    """
+    if device is None:
+        return best_device()
+    if isinstance(device, int) and not isinstance(device, bool):
+        device = f"cuda:{device}"
+    if not isinstance(device, str | torch.device):
+        raise TypeError(f"device must be 'cpu' or 'cuda', not {_shown(device)}")
+    name = str(device)
+    if name.split(":")[0].lower() == "gpu":
+        raise ValueError(f'device {name!r} is not a name that torch knows: use "cuda{name[3:]}"')
+    if name == "auto":
+        raise ValueError("device 'auto' is not a name that torch knows: leave `device` out to have it chosen")
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be 'cpu' or 'cuda' (or 'cuda:1', …), not {name!r}") from error
+    if found.type == "meta":
+        raise ValueError("device 'meta' holds no numbers: use 'cpu' or 'cuda'")
+    if found.type == "cuda" and not torch.cuda.is_available():
+        built = torch.version.cuda or torch.version.hip
+        why = "torch sees no GPU" if built else "this build of torch has no CUDA"
+        raise ValueError(f"device {name!r} cannot be used: {why}. Use 'cpu', or leave `device` out")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ValueError(
+            f"device {name!r} cannot be used: there are {count} GPUs, cuda:0 to cuda:{count - 1}"
+        )
+    try:
+        torch.empty(1, device=found)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise ValueError(
+            f"device {name!r} cannot be used: this build of torch puts no tensor there. Use 'cpu' or 'cuda'"
+        ) from error
+    return found
+
+
+def as_source(model: object) -> Path | str | None:
+    """Where a checkpoint is: a folder's path, a hub name (a str), or None for the bundled one.
+
+    A string that looks like a path (it starts with `.`, `~` or a separator, has more than one separator, or the
+    folder before its separator exists here) is never looked up on the hub, so that a misspelt folder is an
+    error at once. `~` is expanded.
+
+    Raises FileNotFoundError when there is no such folder, TypeError for anything but a str or a path.
+    """
+    if model is None:
+        return None
+    if not isinstance(model, str | os.PathLike):
+        kind = type(model).__name__
+        if hasattr(model, "state_dict"):
+            raise TypeError(
+                f"model must be a checkpoint folder or a hub name, not the {kind} itself: write it and its tokenizer "
+                "to a folder with `save_pretrained` and pass the folder"
+            )
+        raise TypeError(f"model must be a checkpoint folder or a hub name, not {_shown(model)}")
+    text = os.fspath(model)
+    if not isinstance(text, str):
+        raise TypeError(f"model must be text, not bytes: pass {os.fsdecode(text)!r}")
+    if not text.strip():
+        raise ValueError("model is empty: give a checkpoint folder or a hub name, or leave it out")
+    path = Path(text).expanduser()
+    # os.path, not pathlib: a text too long for a name is no folder, rather than an OSError.
+    if os.path.isdir(path):
+        return path
+    if os.path.exists(path):
+        raise FileNotFoundError(f"{path} is a file: give the checkpoint folder that holds it")
+    if isinstance(model, str) and not _looks_like_a_path(text):
+        return model
+    raise FileNotFoundError(f"no model {text!r}: there is no such folder here{_whereabouts(text, path)}")
+
+
+def _looks_like_a_path(text: str) -> bool:
+    if text[0] in ".~/" or "\\" in text or Path(text).is_absolute():
+        return True
+    # `owner/name` is a hub name, unless `owner` is a folder here.
+    return text.count("/") > 1 or text.endswith("/") or ("/" in text and os.path.isdir(Path(text).parent))
+
+
+def _whereabouts(text: str, path: Path) -> str:
+    """What is known of a folder that is missing: the last part of its path that exists, and names like it."""
+    from difflib import get_close_matches
+
+    parent = next(folder for folder in path.absolute().parents if os.path.isdir(folder))
+    if parent != path.absolute().parent:
+        return f" ({parent} exists, {path.absolute().relative_to(parent).parts[0]!r} in it does not)"
+    folders = [entry.name for entry in parent.iterdir() if entry.is_dir()]
+    near = get_close_matches(path.name, folders, 1)
+    if near:
+        return f"; did you mean {str(path.with_name(near[0]))!r}?"
+    if text.count("/") == 1 and text[0] not in ".~/":
+        return f" (it is not looked up on the hub, because the folder {str(path.parent)!r} exists)"
+    return f" ({parent} has no folder of that name)"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
