@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, overload
+
+from .ids import Id
+from .json_values import json_value
+
+# `print(ranking)` shows so many of the best and of the worst.
+_SHOWN_FIRST, _SHOWN_LAST = 20, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One thing to rank. `text` is what the model reads; `id` and `metadata` travel along untouched."""
+    """One thing to rank. `text` is what the model reads; `id` and `metadata` travel along untouched.
+
+    Equal candidates have equal metadata; the hash leaves metadata out, as mappings have none.
+    """
 
     text: str
-    id: str | int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    id: Id | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RankedCandidate:
-    """A candidate in its place. `rank` counts from 1; `index` is its place in the input, from 0."""
+    """A candidate in its place. `rank` counts from 1; `index` is its place in the input, from 0.
+
+    The hash leaves metadata out, as `Candidate`'s does.
+    """
 
     rank: int
     index: int
-    id: str | int | None
+    id: Id | None
     text: str
     score: float
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,8 @@ class Stats:
 
     `tokens_naive` is what re-encoding the whole prompt each round would take; `tokens_encoded` is what was
     encoded; `tokens_reused` is the difference. `forward_passes` counts passes this query took part in
-    (a pass may serve several queries at once). `seconds` is the wall time of the batch it ran in.
+    (a pass may serve several queries at once). `seconds` is the wall time of the batch it ran in; comparisons
+    leave it out, so that equal rankings are equal however long they took.
     """
 
     tokens_naive: int = 0
@@ -66,7 +79,7 @@ class Stats:
     forward_passes: int = 0
     speculation_hits: int = 0
     speculation_misses: int = 0
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def tokens_reused(self) -> int:
@@ -77,9 +90,10 @@ class Stats:
 class Ranking(Sequence[RankedCandidate]):
     """A full ranking, best first. Behaves like a list of `RankedCandidate`.
 
-    Scores lie in [0, 1] and fall strictly with rank: `(n - rank + q) / n`, where `q` (strictly between 0 and 1)
-    is the probability with which the model would have kept the candidate in the round that decided its place.
-    `n - rank` counts those it beats; `q` says how surely. They compare within one ranking, not across.
+    Scores lie in [0, 1] and fall with rank; only identical texts share a score. A score is `(n - rank + q) / n`,
+    where `q` (strictly between 0 and 1) is the probability with which the model would have kept the candidate in
+    the round that decided its place. `n - rank` counts those it beats; `q` says how surely. They compare within
+    one ranking, not across. `query_id` is the id under which a batch brought the query.
     """
 
     items: tuple[RankedCandidate, ...]
@@ -87,6 +101,7 @@ class Ranking(Sequence[RankedCandidate]):
     stats: Stats = Stats()
     repairs: tuple[Repair, ...] = ()
     method: str = "iranker"
+    query_id: Id | None = None
 
     def __post_init__(self) -> None:
         if sorted(item.index for item in self.items) != list(range(len(self.items))):
@@ -117,31 +132,47 @@ class Ranking(Sequence[RankedCandidate]):
         return list(self.items[:k])
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain dicts, lists, strings and numbers, ready for `json.dumps`."""
+        """Everything as plain dicts, lists, strings and numbers, ready for `json.dumps`.
+
+        Metadata may hold anything: `rranker.json_values.json_value` says what becomes of arrays, dates, NaN (None)
+        and other values that JSON does not have. Raises ValueError, naming the candidate, for metadata that
+        contains itself.
+        """
         return {
             "method": self.method,
-            "items": [{**asdict_shallow(item), "metadata": dict(item.metadata)} for item in self.items],
-            "rounds": [asdict(r) for r in self.rounds],
-            "stats": {**asdict(self.stats), "tokens_reused": self.stats.tokens_reused},
-            "repairs": [asdict(r) for r in self.repairs],
+            "query_id": json_value(self.query_id),
+            "items": [json_value(item, f"the metadata of candidate {item.index}") for item in self],
+            "rounds": json_value(self.rounds),
+            "stats": {**json_value(self.stats), "tokens_reused": self.stats.tokens_reused},
+            "repairs": json_value(self.repairs),
         }
 
     def __repr__(self) -> str:
-        lines = [f"Ranking of {len(self)} by {self.method}"]
-        for item in self.items:
-            text = one_line(item.text)
-            text = text if len(text) <= 72 else text[:71] + "…"
-            name = f"{one_line(str(item.id))}: " if item.id is not None else ""
-            lines.append(f"{item.rank:>4}  {item.score:.3f}  [{item.index}] {name}{text}")
+        """A line a candidate, best first; of a long ranking the first and the last ones."""
+        named = "" if self.query_id is None else f" for query {shorten(str(self.query_id))}"
+        lines = [f"Ranking of {len(self)} by {self.method}{named}"]
+        left_out = len(self) - _SHOWN_FIRST - _SHOWN_LAST
+        if left_out > 1:
+            lines += map(_line, self.items[:_SHOWN_FIRST])
+            lines.append(f"   …  {left_out:,} more")
+            lines += map(_line, self.items[-_SHOWN_LAST:])
+        else:
+            lines += map(_line, self.items)
         if self.repairs:
-            lines.append(
-                f"      {len(self.repairs)} repair(s): " + "; ".join(r.message for r in self.repairs[:3])
-            )
+            said = "; ".join(one_line(r.message) for r in self.repairs[:3])
+            lines.append(f"      {len(self.repairs)} repair(s): {said}")
         return "\n".join(lines)
 
 
-def asdict_shallow(item: RankedCandidate) -> dict[str, Any]:
-    return {name: getattr(item, name) for name in ("rank", "index", "id", "text", "score")}
+def _line(item: RankedCandidate) -> str:
+    name = f"{shorten(str(item.id))}: " if item.id is not None else ""
+    return f"{item.rank:>4}  {item.score:.3f}  [{item.index}] {name}{shorten(item.text)}"
+
+
+def shorten(text: str, width: int = 72) -> str:
+    """The start of `text` as one printable line of at most `width` characters."""
+    line = one_line(text)
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def one_line(text: str) -> str:

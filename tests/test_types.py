@@ -1,8 +1,13 @@
 """A ranking is a full permutation that behaves like a list, prints safely and goes to JSON; and the walking order."""
 
+import copy
 import dataclasses
 import json
+import math
+import uuid
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -57,10 +62,11 @@ def test_to_dict_is_json():
         RankedCandidate(2, 0, 3, "ünï", 0.25),
     )
     rounds = (Round((0, 1), (0,), (0.8, 0.2), thought="hm"),)
-    got = Ranking(items, rounds, Stats(100, 40, 2, 1, 0, 0.5), (Repair("missing", "m", 0),), "dranker")
+    got = Ranking(items, rounds, Stats(100, 40, 2, 1, 0, 0.5), (Repair("missing", "m", 0),), "dranker", "q1")
     back = json.loads(json.dumps(got.to_dict()))
     assert back == {
         "method": "dranker",
+        "query_id": "q1",
         "items": [
             {
                 "rank": 1,
@@ -86,6 +92,62 @@ def test_to_dict_is_json():
     }
     got.to_dict()["items"][0]["metadata"]["year"] = 0
     assert items[0].metadata["year"] == 1986
+
+
+def test_to_dict_is_json_whatever_the_metadata_hold():
+    metadata = {
+        "n": np.int64(3),
+        "vector": np.array([0.5, np.nan]),
+        "when": pd.Timestamp("2024-02-29"),
+        7: [{1: pd.NA}],
+    }
+    items = (RankedCandidate(1, 0, uuid.UUID(int=7), "t", np.float64(0.5), metadata),)
+    made = Ranking(items, stats=Stats(seconds=math.inf), query_id=np.int64(4)).to_dict()
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    assert made["items"][0] == {
+        "rank": 1,
+        "index": 0,
+        "id": str(uuid.UUID(int=7)),
+        "text": "t",
+        "score": 0.5,
+        "metadata": {"n": 3, "vector": [0.5, None], "when": "2024-02-29T00:00:00", "7": [{"1": None}]},
+    }
+    assert (made["query_id"], made["stats"]["seconds"]) == (4, None)
+    metadata["self"] = metadata
+    with pytest.raises(ValueError, match="the metadata of candidate 0 contains itself"):
+        Ranking(items).to_dict()
+
+
+def test_equal_rankings_are_equal_however_long_they_took():
+    quick, slow = (ranking(stats=Stats(9, 4, 1, seconds=seconds)) for seconds in (0.1, 7.0))
+    assert quick == slow
+    assert hash(quick) == hash(slow)
+    assert quick.stats.seconds != slow.stats.seconds
+    assert quick != ranking(stats=Stats(9, 5, 1, seconds=0.1))
+    assert quick != ranking(stats=quick.stats, query_id="q")
+
+
+def test_frozen_things_can_be_hashed():
+    candidate = Candidate("a", 1, {"tags": ["sf"]})
+    assert len({candidate, Candidate("a", 1, {"tags": ["sf"]}), Candidate("a", 1), Candidate("b", 1)}) == 3
+    item = RankedCandidate(1, 0, None, "a", 0.5, {"tags": ["sf"]})
+    played = Round((0,), (), (1.0,))
+    got = Ranking((item,), (played,), Stats(), (Repair("missing", "m", 0),))
+    for thing in (item, played, got, got.repairs[0], got.stats):
+        assert {thing: 1}[copy.deepcopy(thing)] == 1
+
+
+def test_repr_of_a_long_ranking_is_short():
+    n = 2000
+    shown = str(ranking(range(n), [f"text {i}" for i in range(n)], query_id="q 7\n")).split("\n")
+    assert len(shown) == 25
+    assert shown[0] == "Ranking of 2000 by iranker for query q 7"
+    assert [line.split()[0] for line in shown[1:21]] == [str(rank) for rank in range(1, 21)]
+    assert shown[21] == "   …  1,977 more"
+    assert [line.split()[-1] for line in shown[22:]] == ["1997", "1998", "1999"]
+    for n in (23, 24):  # one line is never left out to be replaced by another
+        assert len(str(ranking(range(n), ["t"] * n)).split("\n")) == n + 1
+    assert len(str(ranking(range(25), ["t"] * 25)).split("\n")) == 25
 
 
 def test_repr_shows_places_and_repairs():
