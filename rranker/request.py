@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .candidates import CandidateLike as CandidateLike
+from .candidates import as_candidates, take_id
+from .containers import is_table, members
+from .ids import Id, as_id
 from .prompts import TEMPLATES, Query, Template
 from .types import Candidate
 
-CandidateLike = str | Mapping[str, Any] | Candidate
 QueryLike = str | Sequence[str]
+
+QUERY_ID_NAMES = ("id", "qid", "query_id")
+"""Keys under which a batch's item may bring the id of its query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,7 @@ class Request:
     template: Template
     instruction: str | None
     top_k: int | None
+    query_id: Id | None = None
 
 
 def make_request(
@@ -31,6 +39,7 @@ def make_request(
     task: str | None = None,
     instruction: str | None = None,
     top_k: int | None = None,
+    query_id: Id | None = None,
 ) -> Request:
     """Checks everything. Raises TypeError for wrong types and ValueError for wrong values, saying what to pass."""
     checked = as_query(query)
@@ -40,98 +49,95 @@ def make_request(
         raise ValueError(f"unknown task {task!r}: use one of {', '.join(TEMPLATES)}, or None")
     if instruction is not None and not isinstance(instruction, str):
         raise TypeError(f"instruction must be a string, not {type(instruction).__name__}")
-    if top_k is not None:
-        if isinstance(top_k, bool) or not isinstance(top_k, int):
-            raise TypeError(f"top_k must be a whole number or None, not {type(top_k).__name__}")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, not {top_k}")
-    return Request(checked, as_candidates(candidates), TEMPLATES[task], instruction, top_k)
+    key = None if query_id is None else as_id(query_id, "the id of the query")
+    return Request(checked, as_candidates(candidates), TEMPLATES[task], instruction, _as_top_k(top_k), key)
+
+
+def _as_top_k(top_k: Any) -> int | None:
+    """Python's and NumPy's whole numbers, from 1."""
+    if top_k is None:
+        return None
+    try:
+        if isinstance(top_k, bool):
+            raise TypeError("a bool counts nothing")
+        number = operator.index(top_k)
+    except TypeError as error:
+        raise TypeError(f"top_k must be a whole number or None, not {type(top_k).__name__}") from error
+    if number < 1:
+        raise ValueError(f"top_k must be at least 1, not {number}")
+    return number
 
 
 def as_query(query: QueryLike) -> Query:
-    """A question as it is; a history as a list of its titles."""
+    """A question as it is; a history (anything with an order that holds strings) as a list of its titles."""
     if isinstance(query, str):
-        return query
-    if isinstance(query, (bytes, Mapping)) or not isinstance(query, Iterable):
-        raise TypeError(
-            f"query must be a string, or a history as a list of strings, not {type(query).__name__}"
-        )
-    history = list(query)
+        return str.__str__(query)
+    history = list(members(query, "query", "a string, or a history as a list of strings"))
     for place, title in enumerate(history):
         if not isinstance(title, str):
             raise TypeError(f"query[{place}] must be a string (a title), not {type(title).__name__}")
-    return history
-
-
-def as_candidates(candidates: Iterable[CandidateLike]) -> tuple[Candidate, ...]:
-    """Candidates of any accepted form as `Candidate`s, the input left as it was."""
-    if isinstance(candidates, (str, bytes, Mapping)) or not isinstance(candidates, Iterable):
-        raise TypeError(
-            f"candidates must be a list of strings, dicts or Candidates, not {type(candidates).__name__}"
-        )
-    return tuple(_as_candidate(place, item) for place, item in enumerate(candidates))
-
-
-def _as_candidate(place: int, item: CandidateLike) -> Candidate:
-    if isinstance(item, str):
-        return Candidate(item)
-    if isinstance(item, Candidate):
-        if not isinstance(item.metadata, Mapping):
-            raise TypeError(
-                f"the metadata of candidates[{place}] must be a dict, not {type(item.metadata).__name__}"
-            )
-        text, key, metadata = item.text, item.id, dict(item.metadata)
-    elif isinstance(item, Mapping):
-        if "text" not in item:
-            raise ValueError(
-                f"candidates[{place}] has no 'text'; it has {', '.join(map(repr, item)) or 'nothing'}"
-            )
-        metadata = {k: v for k, v in item.items() if k not in ("text", "id")}
-        text, key = item["text"], item.get("id")
-    else:
-        raise TypeError(
-            f"candidates[{place}] must be a string, a dict with 'text', or a Candidate, not {type(item).__name__}"
-        )
-    if not isinstance(text, str):
-        raise TypeError(f"the text of candidates[{place}] must be a string, not {type(text).__name__}")
-    if key is not None and (isinstance(key, bool) or not isinstance(key, (str, int))):
-        raise TypeError(
-            f"the id of candidates[{place}] must be a string or a number, not {type(key).__name__}"
-        )
-    return Candidate(text, key, metadata)
+    return [str.__str__(title) for title in history]
 
 
 def batch_requests(
     queries: Iterable[Any], *, task: str | None, instruction: str | None, top_k: int | None
 ) -> list[Request]:
-    """One request per item: a `(query, candidates)` pair, or a dict with these and any of task, instruction, top_k.
+    """One request per item: a `(query, candidates)` pair, or a dict (or row of a table) with these.
 
-    Raises what `make_request` raises, naming the item.
+    A dict may also have `task`, `instruction` and `top_k`, which go before the arguments, and the query's id under
+    one of `QUERY_ID_NAMES`. Every item is checked; raises what `make_request` raises for the first that is wrong,
+    naming it by its place and its id, and the places of the others that are wrong too.
     """
-    if isinstance(queries, (str, bytes, Mapping)) or not isinstance(queries, Iterable):
-        raise TypeError("queries must be a list of (query, candidates) pairs or dicts with these keys")
+    rows = is_table(queries)
+    items = members(queries, "queries", _EXPECTED, columns=["query", "candidates"])
     defaults = {"task": task, "instruction": instruction, "top_k": top_k}
-    requests = []
-    for place, item in enumerate(queries):
+    requests, wrong = list[Request](), dict[str, TypeError | ValueError]()
+    for place, item in enumerate(items):
+        name = f"queries[{place}]"
         try:
-            requests.append(_batch_item(item, defaults))
+            key, arguments = _batch_item(item, defaults, rows)
+            name += "" if key is None else f" (id {key!r})"
+            requests.append(make_request(**arguments, query_id=key))
         except (TypeError, ValueError) as error:
-            raise type(error)(f"queries[{place}]: {error}") from error
+            wrong[name] = error
+    if wrong:
+        first, *others = wrong
+        cause = wrong[first]
+        more = f"; also wrong: {_some(others)}" if others else ""
+        # Not `type(cause)`: subclasses, such as UnicodeDecodeError, are not made from a message alone.
+        kind = TypeError if isinstance(cause, TypeError) else ValueError
+        raise kind(f"{first}: {cause}{more}") from cause
     return requests
 
 
-def _batch_item(item: Any, defaults: dict[str, Any]) -> Request:
+_EXPECTED = "a list of (query, candidates) pairs or dicts with these keys"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def _batch_item(item: Any, defaults: dict[str, Any], is_row: bool) -> tuple[Id | None, dict[str, Any]]:
+    """The query's id, and the arguments of `make_request`, of one item of a batch."""
     if isinstance(item, Mapping):
-        unknown = set(item) - {"query", "candidates", *defaults}
-        missing = {"query", "candidates"} - set(item)
+        given = dict(item)
+        names = [name for name in QUERY_ID_NAMES if name in given]
+        if len(names) > 1:
+            raise ValueError(
+                f"the query's id is given twice, as {' and '.join(map(repr, names))}: leave one out"
+            )
+        key = take_id(given, names, is_row)
+        key = None if key is None else as_id(key, "the id of the query")
+        unknown = set(given) - {"query", "candidates", *defaults}
+        missing = {"query", "candidates"} - set(given)
         if unknown or missing:
             wrong = [
                 *(f"unknown key {k!r}" for k in sorted(map(str, unknown))),
                 *(f"no {k!r}" for k in sorted(missing)),
             ]
-            raise ValueError(f"{'; '.join(wrong)}: use query, candidates, task, instruction, top_k")
-        rest = {**defaults, **{k: v for k, v in item.items() if k in defaults}}
-        return make_request(item["query"], item["candidates"], **rest)
+            raise ValueError(f"{'; '.join(wrong)}: use query, candidates, task, instruction, top_k, id")
+        return key, {**defaults, **given}
     if isinstance(item, (tuple, list)) and len(item) == 2:
-        return make_request(item[0], item[1], **defaults)
+        return None, {"query": item[0], "candidates": item[1], **defaults}
     raise TypeError(f"must be a (query, candidates) pair or a dict, not {type(item).__name__}")

@@ -1,13 +1,17 @@
 """Whatever is handed in, a request is uniform or an error says what to pass; the input stays as it was."""
 
 import copy
+import uuid
 from collections import OrderedDict
 from types import MappingProxyType
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from rranker.prompts import TEMPLATES
-from rranker.request import batch_requests, make_request
+from rranker.request import QUERY_ID_NAMES, batch_requests, make_request
 from rranker.types import Candidate
 
 
@@ -63,7 +67,7 @@ def test_nothing_to_rank_is_a_request_too():
 
 
 QUERY = "query must be a string, or a history as a list of strings, not "
-LIST = "candidates must be a list of strings, dicts or Candidates, not "
+LIST = "candidates must be a list of strings, dicts or Candidates, or a table with a .text. column, not "
 
 
 @pytest.mark.parametrize(
@@ -84,12 +88,8 @@ LIST = "candidates must be a list of strings, dicts or Candidates, not "
         ("q", [("a", 1)], r"candidates\[0\] must be a string, .* not tuple"),
         ("q", [{"text": 3}], r"the text of candidates\[0\] must be a string, not int"),
         ("q", [Candidate(None)], r"the text of candidates\[0\] must be a string, not NoneType"),
-        (
-            "q",
-            [{"text": "a", "id": 1.5}],
-            r"the id of candidates\[0\] must be a string or a number, not float",
-        ),
-        ("q", [Candidate("a", True)], r"the id of candidates\[0\] must be a string or a number, not bool"),
+        ("q", [{"text": "a", "id": b"x"}], r"the id of candidates\[0\] must be a string, .*not bytes"),
+        ("q", [Candidate("a", True)], r"the id of candidates\[0\] must be a string, .*not bool"),
         ("q", [Candidate("a", 1, None)], r"the metadata of candidates\[0\] must be a dict, not NoneType"),
     ],
 )
@@ -105,6 +105,11 @@ def test_wrong_types(query, candidates, message):
         ({"top_k": -2}, ValueError, "top_k must be at least 1, not -2"),
         ({"top_k": 1.0}, TypeError, "top_k must be a whole number or None, not float"),
         ({"top_k": True}, TypeError, "top_k must be a whole number or None, not bool"),
+        ({"top_k": np.int64(0)}, ValueError, "top_k must be at least 1, not 0"),
+        ({"top_k": np.float64(3)}, TypeError, "top_k must be a whole number or None, not float64"),
+        ({"top_k": np.bool_(True)}, TypeError, "top_k must be a whole number or None, not bool"),
+        ({"query_id": True}, TypeError, "the id of the query must be a string, .*not bool"),
+        ({"query_id": 0.5}, ValueError, "the id of the query is 0.5, which is not whole"),
         ({"top_k": "3"}, TypeError, "top_k must be a whole number or None, not str"),
         ({"instruction": 3}, TypeError, "instruction must be a string, not int"),
         ({"task": "films"}, ValueError, "unknown task 'films': use one of passage, .*, or None"),
@@ -121,6 +126,12 @@ def test_a_candidate_without_text_says_what_it_has():
         make_request("q", ["a", {"title": "x", "id": 1}])
     with pytest.raises(ValueError, match=r"candidates\[0\] has no 'text'; it has nothing"):
         make_request("q", [{}])
+
+
+@pytest.mark.parametrize("number", [3, np.int64(3), np.uint8(3), np.array(3)])
+def test_top_k_is_any_whole_number(number):
+    made = make_request("q", ["a"], top_k=number)
+    assert (made.top_k, type(made.top_k)) == (3, int)
 
 
 def batch(queries, **defaults):
@@ -159,3 +170,72 @@ def test_a_batch_of_pairs_and_dicts():
 def test_a_wrong_item_of_a_batch_is_named(queries, error, message):
     with pytest.raises(error, match=message):
         batch(queries)
+
+
+UUID = uuid.UUID(int=7)
+
+
+@pytest.mark.parametrize("name", QUERY_ID_NAMES)
+@pytest.mark.parametrize("key", ["q7", 7, np.int64(7), UUID, None])
+def test_a_batch_keeps_the_id_of_its_query(name, key):
+    (made,) = batch([{name: key, "query": "q", "candidates": ["a"]}])
+    assert made.query_id == key
+    assert made == make_request("q", ["a"], query_id=key)
+    assert batch([("q", ["a"])])[0].query_id is None
+
+
+def test_whole_floats_become_ids_of_queries_with_a_warning():
+    with pytest.warns(UserWarning, match="whole floats"):
+        (made,) = batch([{"qid": 7.0, "query": "q", "candidates": []}])
+    assert (made.query_id, type(made.query_id)) == (7, int)
+
+
+@pytest.mark.parametrize(
+    "table", [pd.DataFrame, pa.Table.from_pylist, list, iter], ids=["pandas", "arrow", "list", "iterator"]
+)
+def test_a_batch_may_be_a_table(table):
+    rows = [
+        {"qid": f"q{i}", "query": f"question {i}", "candidates": ["a", "b"], "top_k": 1} for i in range(2)
+    ]
+    made = batch(table(rows))
+    assert made == [make_request(f"question {i}", ["a", "b"], top_k=1, query_id=f"q{i}") for i in range(2)]
+
+
+def test_a_table_of_judgements_is_no_batch():
+    with pytest.raises(
+        ValueError, match="queries: the DataFrame has no column 'candidates'; it has 'qid', 'query'"
+    ):
+        batch(pd.DataFrame({"qid": ["a"], "query": ["q"]}))
+
+
+def test_errors_of_a_batch_name_every_wrong_query_by_place_and_id():
+    good = {"qid": "ok", "query": "q", "candidates": ["a"]}
+    bad = [
+        {"qid": "x7", "query": "q", "candidates": ["a", 3]},
+        ("q", {"a"}),
+        {"id": 9, "query": None, "candidates": []},
+    ]
+    with pytest.raises(TypeError) as raised:
+        batch([good, bad[0], good, *bad[1:]])
+    message = str(raised.value)
+    assert message.startswith("queries[1] (id 'x7'): candidates[1] must be a string")
+    assert message.endswith("; also wrong: queries[3], queries[4] (id 9)")
+    assert isinstance(raised.value.__cause__, TypeError)
+    with pytest.raises(TypeError, match=r"; also wrong: .*queries\[5\] and 2 more$"):
+        batch([("q", None)] * 8)
+
+
+def test_the_id_of_a_query_is_checked():
+    with pytest.raises(TypeError, match=r"queries\[0\]: the id of the query must be a string, .*not list"):
+        batch([{"qid": ["a"], "query": "q", "candidates": []}])
+    with pytest.raises(ValueError, match=r"queries\[0\]: the query's id is given twice, as 'id' and 'qid'"):
+        batch([{"qid": "a", "id": "a", "query": "q", "candidates": []}])
+
+
+def test_an_error_that_takes_more_than_a_message_keeps_its_cause():
+    def undecodable():
+        yield b"\xff".decode()
+
+    with pytest.raises(ValueError, match=r"queries\[0\] \(id 1\): 'utf-8' codec can't decode") as raised:
+        batch([{"id": 1, "query": "q", "candidates": undecodable()}])
+    assert isinstance(raised.value.__cause__, UnicodeDecodeError)
