@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.workloads import Engine, default_subject, prompt
+from bench.workloads import Elimination, default_subject, prompt
 
 CANDIDATES, LENGTH, QUERY = 20, 40, 24
 
@@ -42,9 +42,9 @@ def minilm(dtype: torch.dtype) -> Callable[[], Any]:
 def elimination() -> Callable[[], Any]:
     """All 19 rounds over 20 candidates of 40 tokens, by the bundled model, with nothing encoded before."""
     subject = default_subject()
-    engine = Engine(subject)
+    elimination = Elimination(subject)
     segments = prompt(subject, CANDIDATES, LENGTH, QUERY)
-    return lambda: engine.eliminate(segments)
+    return lambda: elimination.run(segments)
 
 
 def ways() -> dict[str, Callable[[], Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from bench.loops import SCHEMES, seconds
-from bench.workloads import SUBJECTS, Engine, Subject, losers, prompt
+from bench.workloads import SUBJECTS, Elimination, Subject, losers, prompt
 from rranker.engine.settings import AttentionMode
 
 Row = tuple[str, int, float]
@@ -28,13 +28,13 @@ MODES: dict[str, tuple[AttentionMode, bool]] = {
 def ours(subject: Subject, n: int, mode: str, repeat: int) -> tuple[Row, list[int]]:
     """Best of `repeat`, and the order in which candidates went."""
     attention, speculate = MODES[mode]
-    engine, segments = Engine(subject, speculate=speculate), prompt(subject, n)
+    elimination, segments = Elimination(subject, attention, speculate=speculate), prompt(subject, n)
     times = []
     for _ in range(repeat):
         began = time.perf_counter()
-        job = engine.eliminate(segments, attention)
+        handle = elimination.run(segments)
         times.append(time.perf_counter() - began)
-    return (mode, job.tokens_encoded, min(times)), losers(job)
+    return (mode, handle.tokens_encoded, min(times)), losers(handle)
 
 
 def others(

@@ -11,12 +11,10 @@ import torch
 from bench.gpu_measure import Line, Sizes, wall_seconds
 from rranker.engine.attention import attention_backend
 from rranker.engine.attention.hook import use_engine_attention
+from rranker.engine.engine import Engine
 from rranker.engine.probe import probe
 from rranker.engine.readout import IdentifierReadout
-from rranker.engine.runner import ModelRunner
-from rranker.engine.scheduler import Job, Scheduler
-from rranker.engine.sessions import BlockSession
-from rranker.engine.speculation import Speculation
+from rranker.engine.requests import EngineRequest
 from rranker.methods import IRanker
 from rranker.prompts import Segments
 
@@ -49,15 +47,22 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
     lm = model(sizes, on)
     longest = max(n * q for n, q in sizes.end_to_end)
     slots = longest * sizes.candidate + max(q for _, q in sizes.end_to_end) * sizes.prefix
-    runner = ModelRunner(lm, attention_backend("triton"), slots)
-    error = probe(lm, runner, "block")
+    engine = Engine(
+        lm,
+        IdentifierReadout(lm),
+        attention_mode="block",
+        backend=attention_backend("triton"),
+        kv_cache_tokens=slots,
+        max_batch_tokens=STEP_ROWS,
+    )
+    error = probe(lm, engine.runner, "block")
     yield Line(
         "end to end: the engine's probe against dense masks", f"{error:.1e}", "refused above its tolerance"
     )
-    _ours(lm, runner, sizes, sizes.end_to_end[0][0], 1)  # compiles the kernels
+    _ours(engine, sizes, sizes.end_to_end[0][0], 1)  # compiles the kernels
     for n, queries in sizes.end_to_end:
         use_engine_attention(lm)
-        ours = wall_seconds(lambda n=n, queries=queries: _ours(lm, runner, sizes, n, queries), on)
+        ours = wall_seconds(lambda n=n, queries=queries: _ours(engine, sizes, n, queries), on)
         lm.set_attn_implementation("sdpa")
         length = sizes.prefix + n * sizes.candidate + sizes.suffix
         _plain(lm, length, min(queries, BATCH))  # lets the libraries choose their algorithms
@@ -76,15 +81,14 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
         yield Line(f"{name}: naive loop's time over ours", f"{ours:.3f}", f"naive {naive:.1f}", naive / ours)
 
 
-def _ours(lm: Any, runner: ModelRunner, sizes: Sizes, n: int, queries: int) -> None:
-    jobs, readout = [], IdentifierReadout(lm)
-    for query in range(queries):
-        session = BlockSession(_prompt(sizes, n, query), "exclude", runner.store, readout)
-        episode = IRanker(n, order="fixed", nested=False)
-        cost = session.slots + episode.remaining * (runner.overhead + session.suffix_tokens)
-        jobs.append(Job(session, episode, Speculation(session.suffix_tokens, runner.overhead, cost)))
-    for _ in Scheduler(runner, readout, STEP_ROWS).run(jobs):
-        pass
+def _ours(engine: Engine, sizes: Sizes, n: int, queries: int) -> None:
+    requests = [
+        EngineRequest(_prompt(sizes, n, query), IRanker(n, order="fixed", nested=False))
+        for query in range(queries)
+    ]
+    for handle in engine.run(requests):
+        if handle.error is not None:
+            raise handle.error
 
 
 def _prompt(sizes: Sizes, n: int, seed: int) -> Segments:

@@ -8,8 +8,9 @@ import pytest
 
 from bench import cross_encoder
 from bench.loops import Work, forward
-from bench.workloads import Engine, default_subject, prompt
+from bench.workloads import Elimination, default_subject, losers, prompt
 from rranker import Ranker
+from rranker.engine.settings import AttentionMode
 
 TEXT = "the quick brown fox jumps over the lazy dog and finds its way home across the river "
 
@@ -33,9 +34,10 @@ def test_elimination(benchmark: Any, subject: Any, way: str, n: int) -> None:
         work = Work(200 + 100 * n + subject.suffix)
         benchmark.pedantic(forward, (subject.lm, work), rounds=3, warmup_rounds=1)
         return
-    engine = Engine(subject, speculate="sequential" not in way)
-    job = benchmark.pedantic(engine.eliminate, (segments, way.split(",")[0]), rounds=3, warmup_rounds=1)
-    assert sorted(job.episode.outcome().order) == list(range(n))
+    attention: AttentionMode = "causal" if way == "causal" else "block"
+    elimination = Elimination(subject, attention, speculate="sequential" not in way)
+    handle = benchmark.pedantic(elimination.run, (segments,), rounds=3, warmup_rounds=1)
+    assert len(losers(handle)) == n - 1
 
 
 @pytest.mark.parametrize("queries", [1, 16])

@@ -10,15 +10,13 @@ import numpy as np
 import torch
 
 from rranker.engine.attention import attention_backend
+from rranker.engine.engine import Engine
 from rranker.engine.hardware import best_dtype
 from rranker.engine.model import DEFAULT_MODEL
 from rranker.engine.packing import pack_linears, packable
 from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
-from rranker.engine.runner import ModelRunner
-from rranker.engine.scheduler import Job, Scheduler
-from rranker.engine.sessions import BlockSession, CausalSession
+from rranker.engine.requests import EngineRequest, Handle
 from rranker.engine.settings import AttentionMode
-from rranker.engine.speculation import Sequential, Speculation
 from rranker.methods import IRanker
 from rranker.prompts import Segments
 
@@ -83,31 +81,36 @@ def prompt(subject: Subject, n: int, length: int = 100, prefix: int = 200, seed:
     return Segments(ids(prefix), tuple(ids(length) for _ in range(n)), ids(subject.suffix), labels)
 
 
-class Engine:
+class Elimination:
     """The engine as `Ranker` sets it up, fed with token ids instead of text."""
 
-    def __init__(self, subject: Subject, slots: int = 32768, speculate: bool = True) -> None:
-        self.subject, self.speculate = subject, speculate
+    def __init__(
+        self, subject: Subject, attention: AttentionMode = "block", slots: int = 32768, speculate: bool = True
+    ) -> None:
         lm = copy.deepcopy(subject.lm)  # the plain model stays as a user would have it, for comparison
         if packable(lm):
             pack_linears(lm)
-        self.runner = ModelRunner(lm, attention_backend("cpu"), slots)
-        self.scheduler = Scheduler(self.runner, subject.readout, step_rows=4096)
-
-    def eliminate(self, segments: Segments, attention: AttentionMode = "block") -> Job:
-        """The full elimination of one query, from nothing encoded to the ranking."""
-        causal = attention == "causal"
-        session = (CausalSession if causal else BlockSession)(
-            segments, "exclude", self.runner.store, self.subject.readout
+        self.engine = Engine(
+            lm,
+            subject.readout,
+            attention_mode=attention,
+            backend=attention_backend("cpu"),
+            kv_cache_tokens=slots,
+            speculate=speculate,
         )
-        episode = IRanker(len(segments.candidates), order="best_first" if causal else "fixed", nested=causal)
-        cost = session.slots + episode.remaining * (self.runner.overhead + session.suffix_tokens)
-        account = Speculation(session.suffix_tokens, self.runner.overhead, cost)
-        job = Job(session, episode, account if self.speculate else Sequential())
-        (done,) = self.scheduler.run([job])
+
+    def run(self, segments: Segments) -> Handle:
+        """All rounds of one query, from nothing encoded to the ranking."""
+        causal = self.engine.attention_mode == "causal"
+        method = IRanker(len(segments.candidates), order="best_first" if causal else "fixed", nested=causal)
+        (done,) = self.engine.run([EngineRequest(segments, method)])
+        if done.error is not None:
+            raise done.error
         return done
 
 
-def losers(job: Job) -> list[int]:
+def losers(handle: Handle) -> list[int]:
     """The candidates in the order in which they went."""
-    return [place for decision in job.episode.outcome().decisions for place in decision.excluded]
+    method = handle.request.method
+    assert isinstance(method, IRanker)
+    return [place for decision in method.outcome().decisions for place in decision.excluded]

@@ -45,7 +45,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'rranker' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    from .processes import importing
+
+    with importing():
+        value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
     globals()[name] = value
     return value
 

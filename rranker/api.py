@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from .ranker import Method, Ranker
+from .prepare import MethodName
+from .processes import check_process
+from .ranker import Ranker
 from .request import CandidateLike, QueryLike
 from .types import Ranking
+
+_KEPT = 2
+_rankers: OrderedDict[tuple[Any, ...], Ranker] = OrderedDict()
+_loading = Lock()
 
 
 def rank(
@@ -17,7 +24,7 @@ def rank(
     candidates: Iterable[CandidateLike],
     *,
     model: str | Path | None = None,
-    method: Method = "iranker",
+    method: MethodName = "iranker",
     task: str | None = None,
     instruction: str | None = None,
     top_k: int | None = None,
@@ -25,13 +32,21 @@ def rank(
 ) -> Ranking:
     """Ranks the candidates for one query, best first; always all of them.
 
-    `model`, `method` and `settings` are those of `Ranker`, the rest those of `Ranker.rank`. The two Rankers used
-    last stay loaded; make a `Ranker` of your own to rank batches or to decide when memory is freed.
+    `model` and `settings` are those of `Ranker`, the rest those of `Ranker.rank`. The two Rankers used last stay
+    loaded; make a `Ranker` of your own to rank batches or to decide when memory is freed. Safe to call from many
+    threads: the first ones wait for one load. Raises what `Ranker` and `Ranker.rank` raise.
     """
-    ranker = _ranker(None if model is None else str(model), method, tuple(sorted(settings.items())))
-    return ranker.rank(query, candidates, task=task, instruction=instruction, top_k=top_k)
+    ranker = _ranker(None if model is None else str(model), settings)
+    return ranker.rank(query, candidates, task=task, instruction=instruction, top_k=top_k, method=method)
 
 
-@lru_cache(maxsize=2)
-def _ranker(model: str | None, method: Method, settings: tuple[tuple[str, Any], ...]) -> Ranker:
-    return Ranker(model, method=method, **dict(settings))
+def _ranker(model: str | None, settings: dict[str, Any]) -> Ranker:
+    check_process()  # before the lock, which may have been held when this process was forked
+    key = model, *sorted((name, repr(value)) for name, value in settings.items())
+    with _loading:
+        if key not in _rankers:
+            _rankers[key] = Ranker(model, **settings)
+        _rankers.move_to_end(key)
+        while len(_rankers) > _KEPT:
+            _rankers.popitem(last=False)
+        return _rankers[key]

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 
+def distinct(texts: Sequence[str]) -> list[tuple[int, ...]]:
+    """Indices of equal texts together, in input order: `["a", "b", "a"]` → `[(0, 2), (1,)]`."""
+    groups: dict[str, list[int]] = {}
+    for index, text in enumerate(texts):
+        groups.setdefault(text, []).append(index)
+    return [tuple(group) for group in groups.values()]
+
+
 def canonical_order(texts: Sequence[str], seed: int = 0) -> list[int]:
-    """Indices of `texts` by a hash of text and seed; equal texts, which are interchangeable, by index."""
+    """Indices of distinct `texts` by a hash of text and seed."""
     key = seed.to_bytes(8, "little", signed=True)
 
     def digest(text: str) -> bytes:

@@ -4,40 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, overload
 
 import torch
 
-from .engine.attention import AttentionBackend, attention_backend, default_backend
-from .engine.hardware import best_device
-from .engine.model import load_model
-from .engine.probe import probe
-from .engine.runner import ModelRunner
-from .engine.scheduler import Job, Scheduler
-from .engine.sessions import BlockSession, CausalSession, Session
+from .engine.arguments import as_device, as_dtype, as_source
+from .engine.engine import Engine
+from .engine.model import LoadedModel
+from .engine.requests import Handle
 from .engine.settings import AttentionMode
-from .engine.speculation import Sequential, Speculation
-from .methods import DRanker, IRanker
-from .ordering import canonical_order
-from .prompts.assemble import Cut, Dialect, Limits, assemble
+from .prepare import MethodName, Prepared, Settings, check_method, named, prepare
+from .processes import building, check_process
+from .prompts.assemble import Limits
 from .prompts.compact import CompactDialect
 from .prompts.encoding import TextEncoder
 from .prompts.identifiers import Identifiers
 from .prompts.text import TextDialect
 from .prompts.truncation import Truncate, check_truncate
-from .request import CandidateLike, QueryLike, Request, batch_requests, make_request
-from .result import build_ranking, cut_repairs, encoding_repairs
-from .types import Ranking, Repair
+from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
+from .result import build_ranking
+from .types import Ranking
 
-Method = Literal["iranker", "dranker"]
-_METHODS = ("iranker", "dranker")
+OnError = Literal["raise", "return"]
+_CLOSED = "this Ranker is closed; make a new one"
 
 
 class Ranker:
-    """A language model that ranks. Safe to share between threads: calls take turns.
+    """A language model that ranks. Safe to share between threads: their queries run together, in the same passes.
+
+    A copy, or what `pickle` restores, is loaded anew with the same arguments. A Ranker does not survive `os.fork`: the
+    child gets an error that says so.
 
     Args:
         model: a checkpoint folder or hub name; None is the bundled model.
@@ -61,6 +60,7 @@ class Ranker:
         FileNotFoundError: no such model, here or on the hub.
         UnsupportedModelError: the model computes something that the engine cannot reproduce.
         ValueError, TypeError: a wrong setting; the message says what to pass.
+        RuntimeError: this process was forked from one that had loaded a Ranker.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Ranker:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         attention: AttentionMode | None = None,
-        method: Method = "iranker",
+        method: MethodName = "iranker",
         order: Literal["given", "best_first"] = "best_first",
         speculate: bool = True,
         truncate: Truncate = "end",
@@ -79,35 +79,44 @@ class Ranker:
         backend: str | None = None,
         seed: int = 0,
     ) -> None:
-        _one_of("method", method, _METHODS)
+        self._arguments = {name: value for name, value in locals().items() if name != "self"}
+        self._method = check_method(method)
         _one_of("order", order, ("given", "best_first"))
         _one_of("attention", attention, (None, "causal", "block"))
-        self._method: Method = method
-        self._order, self._speculate, self._seed = order, speculate, seed
-        self._truncate = check_truncate(truncate)
-        on = best_device() if device is None else torch.device(device)
-        chosen: AttentionBackend = default_backend(on) if backend is None else attention_backend(backend)
-
-        self.load_seconds: dict[str, float] = {}
+        check_truncate(truncate)
+        source, on, wanted = as_source(model), as_device(device), as_dtype(dtype)
+        check_process()
+        with building():
+            self._engine = Engine.load(
+                source,
+                device=on,
+                dtype=wanted,
+                attention_mode=attention,
+                backend=backend,
+                kv_cache_tokens=max_tokens_in_flight,
+                max_batch_tokens=step_tokens,
+                speculate=speculate,
+            )
+        self.load_seconds: dict[str, float] = self._engine.load_seconds
         """Where the time to get ready went: `weights` (reading the checkpoint) and `probe` (checking it)."""
-        began = time.perf_counter()
-        loaded = load_model(model, on, _as_dtype(dtype))
-        self._attention: AttentionMode = attention or loaded.settings.attention
-        self._runner = ModelRunner(loaded.lm, chosen, max_tokens_in_flight)
-        self.load_seconds["weights"] = time.perf_counter() - began
-        began = time.perf_counter()
-        probe(loaded.lm, self._runner, self._attention)
-        self.load_seconds["probe"] = time.perf_counter() - began
-
-        self.model = loaded
+        loaded = self.model
         encoder = TextEncoder(loaded.tokenizer)
-        self._dialect: Dialect = (CompactDialect if loaded.settings.dialect == "compact" else TextDialect)(
-            encoder
+        self._settings = Settings(
+            (CompactDialect if loaded.settings.dialect == "compact" else TextDialect)(encoder),
+            Identifiers(encoder),
+            Limits(self._engine.attention_mode, loaded.context, loaded.settings.max_candidate_tokens),
+            order,
+            truncate,
+            seed,
         )
-        self._identifiers = Identifiers(encoder)
-        self._limits = Limits(self._attention, loaded.context, loaded.settings.max_candidate_tokens)
-        self._scheduler = Scheduler(self._runner, loaded.readout, step_tokens)
-        self._lock = Lock()
+
+    @property
+    def model(self) -> LoadedModel:
+        """The checkpoint it ranks with."""
+        loaded = None if self._engine.closed else self._engine.model
+        if loaded is None:
+            raise RuntimeError(_CLOSED)
+        return loaded
 
     def rank(
         self,
@@ -117,25 +126,33 @@ class Ranker:
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
+        method: MethodName | None = None,
     ) -> Ranking:
         """Ranks the candidates for one query, best first; always all of them.
 
         Args:
             query: a question, or a history as a list of titles, oldest first.
-            candidates: strings, dicts (`text`, optional `id`, the rest is kept as metadata) or Candidates.
+            candidates: strings, dicts (`text`, optional `id`, the rest is kept as metadata) or Candidates. Those with
+                the same text are one to the model: they share a score, and keep their input order.
             task: `passage`, `recommendation`, `routing` or `generic`; None is `recommendation` for a history
                 and `generic` for a string.
             instruction: replaces the task's own.
             top_k: only the best k matter: `iranker` then excludes several a round while more are left, and the
                 places behind k are coarser. `dranker` has nothing to save.
+            method: for this call; None is the Ranker's own.
 
         Raises:
             TypeError, ValueError: wrong input; the message says what to pass.
             CapacityError: the query alone needs more than `max_tokens_in_flight`.
+            FloatingPointError: the model's logits are not finite.
+            RuntimeError: the Ranker is closed, or was loaded before this process was forked.
         """
         request = make_request(query, candidates, task=task, instruction=instruction, top_k=top_k)
-        return self._run([request], progress=False)[0]
+        (ranking,) = self._run([request], method, "raise", progress=False, batch=False)
+        assert isinstance(ranking, Ranking)
+        return ranking
 
+    @overload
     def rank_batch(
         self,
         queries: Iterable[Any],
@@ -143,23 +160,53 @@ class Ranker:
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
+        method: MethodName | None = None,
+        on_error: Literal["raise"] = "raise",
         progress: bool = True,
-    ) -> list[Ranking]:
+    ) -> list[Ranking]: ...
+    @overload
+    def rank_batch(
+        self,
+        queries: Iterable[Any],
+        *,
+        task: str | None = None,
+        instruction: str | None = None,
+        top_k: int | None = None,
+        method: MethodName | None = None,
+        on_error: OnError,
+        progress: bool = True,
+    ) -> list[Ranking] | list[Ranking | Exception]: ...
+    def rank_batch(
+        self,
+        queries: Iterable[Any],
+        *,
+        task: str | None = None,
+        instruction: str | None = None,
+        top_k: int | None = None,
+        method: MethodName | None = None,
+        on_error: OnError = "raise",
+        progress: bool = True,
+    ) -> list[Ranking] | list[Ranking | Exception]:
         """Ranks many queries, of any sizes, together; the rankings come in the queries' order.
 
         `queries` holds `(query, candidates)` pairs, or dicts with `query`, `candidates` and optionally `task`,
         `instruction` and `top_k`, which go before the arguments of the same name. `progress` shows a bar.
 
-        Raises what `rank` raises, naming the query, before any work is done.
+        With `on_error="return"` a query that cannot be ranked has its error in its place, and all others their
+        rankings. With `"raise"` the first error is raised, naming its query: whatever can be checked is checked
+        before any work is done, and one that comes up during the work ends it.
+
+        Raises what `rank` raises.
         """
-        return self._run(batch_requests(queries, task=task, instruction=instruction, top_k=top_k), progress)
+        _one_of("on_error", on_error, ("raise", "return"))
+        requests = batch_requests(queries, task=task, instruction=instruction, top_k=top_k)
+        if on_error == "raise" and (wrong := first_wrong(requests)) is not None:
+            raise wrong
+        return self._run(requests, method, on_error, progress, batch=True)
 
     def close(self) -> None:
-        """Frees the model and the KV store. Ranking afterwards raises RuntimeError."""
-        with self._lock:
-            self.__dict__.pop("_scheduler", None)
-            self.__dict__.pop("_runner", None)
-            self.__dict__.pop("model", None)
+        """Frees the model and the KV cache. Ranking afterwards raises RuntimeError."""
+        self._engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -169,86 +216,79 @@ class Ranker:
     ) -> None:
         self.close()
 
-    def _run(self, requests: Sequence[Request], progress: bool) -> list[Ranking]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_again, (type(self), self._arguments)
+
+    def _run(
+        self,
+        requests: Sequence[Request | Exception],
+        method: MethodName | None,
+        on_error: OnError,
+        progress: bool,
+        *,
+        batch: bool,
+    ) -> list[Ranking | Exception]:
         from tqdm.auto import tqdm
 
-        with self._lock:
-            if "_runner" not in self.__dict__:
-                raise RuntimeError("this Ranker is closed; make a new one")
-            began = time.perf_counter()
-            works = [_Work(self, place, request) for place, request in enumerate(requests)]
-            owners = {id(work.job): work for work in works if work.job is not None}
-            with tqdm(total=len(works), disable=not progress, unit="query") as bar:
-                bar.update(len(works) - len(owners))
-                for job in self._scheduler.run([work.job for work in works if work.job is not None]):
-                    owners[id(job)].seconds = time.perf_counter() - began
-                    bar.update()
-            return [work.ranking(self._method) for work in works]
+        name = self._method if method is None else check_method(method)
+        check_process()
+        if self._engine.closed:
+            raise RuntimeError(_CLOSED)
+        began = time.perf_counter()
+        found: dict[int, Ranking | Exception] = {}
 
+        def failed(place: int, error: Exception) -> None:
+            request = requests[place]
+            said = named(error, place, request) if batch and isinstance(request, Request) else error
+            if on_error == "raise":
+                raise said
+            found[place] = said
 
-class _Work:
-    """One request on its way: its layout, its state machine, its job (None when there is nothing to decide)."""
-
-    def __init__(self, ranker: Ranker, place: int, request: Request) -> None:
-        self.request, self.seconds = request, 0.0
-        self.job: Job | None = None
-        self.repairs: list[Repair] = []
-        texts = [candidate.text for candidate in request.candidates]
-        block = ranker._attention == "block"
-        self.walk = canonical_order(texts, ranker._seed) if block else list(range(len(texts)))
-        self.episode: IRanker | DRanker | None = None
-        if not texts:
-            return
-        if ranker._method == "dranker":
-            self.episode = DRanker(len(texts))
-        else:
-            best_first = not block and ranker._order == "best_first"
-            self.episode = IRanker(
-                len(texts),
-                top_k=request.top_k,
-                order="best_first" if best_first else "fixed",
-                nested=not block,
+        def finished(place: int, work: Prepared, handle: Handle | None) -> None:
+            outcome = None if work.method is None else work.method.outcome()
+            seconds = time.perf_counter() - began
+            found[place] = build_ranking(
+                work.request, work.groups, outcome, handle, seconds, work.repairs, name
             )
-        if not self.episode.remaining:
-            return
-        self.repairs += encoding_repairs(request)
-        cuts: list[Cut]
-        segments, cuts = assemble(
-            ranker._dialect,
-            ranker._identifiers,
-            request.template,
-            request.instruction,
-            request.query,
-            [texts[i] for i in self.walk],
-            self.walk,
-            self.episode.kind,
-            ranker._limits,
-            ranker._truncate,
-        )
-        self.repairs += cut_repairs(cuts)
-        runner = ranker._runner
-        session: Session = (BlockSession if block else CausalSession)(
-            segments, self.episode.kind, runner.store, ranker.model.readout
-        )
-        rounds, suffix = self.episode.remaining, session.suffix_tokens
-        cost = session.slots + rounds * (runner.overhead + suffix)
-        account = Speculation(suffix, runner.overhead, cost) if ranker._speculate else Sequential()
-        self.job = Job(session, self.episode, account)
 
-    def ranking(self, method: str) -> Ranking:
-        outcome = None if self.episode is None else self.episode.outcome()
-        return build_ranking(self.request, self.walk, outcome, self.job, self.seconds, self.repairs, method)
+        works: dict[int, tuple[int, Prepared]] = {}
+        with tqdm(total=len(requests), disable=not progress, unit="query") as bar:
+            for place, request in enumerate(requests):
+                try:
+                    if isinstance(request, Exception):
+                        raise request
+                    work = self._prepare(request, name)
+                except Exception as error:
+                    failed(place, error)
+                    continue
+                if work.engine_request is None:
+                    finished(place, work, None)
+                else:
+                    works[id(work.engine_request)] = place, work
+            bar.update(len(found))
+            waiting = [work.engine_request for _, work in works.values() if work.engine_request is not None]
+            with closing(self._engine.run(waiting)) as handles:
+                for handle in handles:
+                    place, work = works[id(handle.request)]
+                    if handle.error is not None:
+                        failed(place, handle.error)
+                    else:
+                        finished(place, work, handle)
+                    bar.update()
+        return [found[place] for place in range(len(requests))]
+
+    def _prepare(self, request: Request, method: MethodName) -> Prepared:
+        """Everything that can be found out about a request before any work."""
+        work = prepare(request, method, self._settings)
+        if work.engine_request is not None:
+            self._engine.check(work.engine_request)
+        return work
+
+
+def _load_again(kind: type[Ranker], arguments: dict[str, Any]) -> Ranker:
+    return kind(**arguments)
 
 
 def _one_of(name: str, value: Any, known: Sequence[Any]) -> None:
     if value not in known:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")
-
-
-def _as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    if dtype is None or isinstance(dtype, torch.dtype):
-        return dtype
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else None
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ValueError(f"dtype must be 'float32', 'bfloat16' or 'float16', not {dtype!r}")
-    return found

@@ -81,17 +81,17 @@ def as_query(query: QueryLike) -> Query:
 
 def batch_requests(
     queries: Iterable[Any], *, task: str | None, instruction: str | None, top_k: int | None
-) -> list[Request]:
+) -> list[Request | Exception]:
     """One request per item: a `(query, candidates)` pair, or a dict (or row of a table) with these.
 
     A dict may also have `task`, `instruction` and `top_k`, which go before the arguments, and the query's id under
-    one of `QUERY_ID_NAMES`. Every item is checked; raises what `make_request` raises for the first that is wrong,
-    naming it by its place and its id, and the places of the others that are wrong too.
+    one of `QUERY_ID_NAMES`. An item that is wrong has the error that `make_request` raises in its place, which
+    names it by its place and its id. Raises TypeError when `queries` holds no items at all.
     """
     rows = is_table(queries)
     items = members(queries, "queries", _EXPECTED, columns=["query", "candidates"])
     defaults = {"task": task, "instruction": instruction, "top_k": top_k}
-    requests, wrong = list[Request](), dict[str, TypeError | ValueError]()
+    requests = list[Request | Exception]()
     for place, item in enumerate(items):
         name = f"queries[{place}]"
         try:
@@ -99,15 +99,22 @@ def batch_requests(
             name += "" if key is None else f" (id {key!r})"
             requests.append(make_request(**arguments, query_id=key))
         except (TypeError, ValueError) as error:
-            wrong[name] = error
-    if wrong:
-        first, *others = wrong
-        cause = wrong[first]
-        more = f"; also wrong: {_some(others)}" if others else ""
-        # Not `type(cause)`: subclasses, such as UnicodeDecodeError, are not made from a message alone.
-        kind = TypeError if isinstance(cause, TypeError) else ValueError
-        raise kind(f"{first}: {cause}{more}") from cause
+            # Not `type(error)`: subclasses, such as UnicodeDecodeError, are not made from a message alone.
+            wrong = (TypeError if isinstance(error, TypeError) else ValueError)(f"{name}: {error}")
+            wrong.__cause__ = error
+            requests.append(wrong)
     return requests
+
+
+def first_wrong(requests: Sequence[Request | Exception]) -> Exception | None:
+    """The first error among them, naming the others' places too; None when all are right."""
+    wrong = {f"queries[{place}]": r for place, r in enumerate(requests) if isinstance(r, Exception)}
+    if not wrong:
+        return None
+    (_, error), *others = wrong.items()
+    if others:
+        error.args = (f"{error}; also wrong: {_some([name for name, _ in others])}",)
+    return error
 
 
 _EXPECTED = "a list of (query, candidates) pairs or dicts with these keys"

@@ -44,7 +44,8 @@ def assert_whole(ranking: rranker.Ranking, n: int) -> None:
     assert [item.rank for item in ranking] == list(range(1, n + 1))
     scores = [item.score for item in ranking]
     assert all(type(score) is float and 0 <= score <= 1 for score in scores)
-    assert all(a > b for a, b in pairwise(scores))
+    for a, b in pairwise(ranking):
+        assert a.score > b.score or (a.text == b.text and a.score == b.score and a.index < b.index)
     json.dumps(ranking.to_dict())
     repr(ranking)
 
@@ -105,13 +106,6 @@ def test_a_special_token_in_the_text_is_just_text(ranker: Ranker) -> None:
     with_hostile = ranker.rank(QUERY, ["bees", "honey" + hostile])
     assert with_hostile.stats.tokens_encoded > segments_before + 12  # spelled out, not six control tokens
     assert with_hostile[0].text in ("bees", "honey" + hostile)
-
-
-def test_duplicates_stand_together_in_input_order(ranker: Ranker) -> None:
-    texts = ["bees", "stocks", "bees", "honey", "bees"]
-    order = ranker.rank(QUERY, texts).order
-    twins = [place for place in order if texts[place] == "bees"]
-    assert twins == [0, 2, 4]
 
 
 def test_candidates_of_any_form_keep_their_id_and_metadata(ranker: Ranker) -> None:
@@ -204,7 +198,7 @@ def test_a_small_store_serves_a_large_batch_in_turns(ranker: Ranker) -> None:
     assert [r.order for r in turns] == [r.order for r in ranker.rank_batch(queries, progress=False)]
 
 
-def test_threads_take_turns(ranker: Ranker) -> None:
+def test_threads_share_the_model(ranker: Ranker) -> None:
     expected = [ranker.rank(f"{QUERY} {i}", TEXTS).order for i in range(6)]
     found: dict[int, list[int]] = {}
 

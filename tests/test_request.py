@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from rranker.prompts import TEMPLATES
-from rranker.request import QUERY_ID_NAMES, batch_requests, make_request
+from rranker.request import QUERY_ID_NAMES, batch_requests, first_wrong, make_request
 from rranker.types import Candidate
 
 
@@ -135,7 +135,16 @@ def test_top_k_is_any_whole_number(number):
 
 
 def batch(queries, **defaults):
-    return batch_requests(queries, **{"task": None, "instruction": None, "top_k": None, **defaults})
+    made = batch_requests(queries, **{"task": None, "instruction": None, "top_k": None, **defaults})
+    if (wrong := first_wrong(made)) is not None:
+        raise wrong
+    return made
+
+
+def test_what_is_wrong_in_a_batch_stands_in_its_place():
+    made = batch_requests([("q", ["a"]), ("q", "a"), {"query": 1}], task=None, instruction=None, top_k=None)
+    assert [type(item).__name__ for item in made] == ["Request", "TypeError", "ValueError"]
+    assert str(made[1]).startswith("queries[1]: candidates must be")
 
 
 def test_a_batch_of_pairs_and_dicts():

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from rranker.data import Case
-from rranker.engine.attention import default_backend
+from rranker.engine.engine import Engine
 from rranker.engine.reading import Logits
-from rranker.engine.readout import Readout
-from rranker.engine.runner import ModelRunner
-from rranker.engine.scheduler import Job, Scheduler
-from rranker.engine.sessions import BlockSession, CausalSession, Session
-from rranker.engine.speculation import Speculation
+from rranker.engine.requests import EngineRequest
 from rranker.methods import DRanker, IRanker
 from rranker.prompts import TEMPLATES
 from rranker.prompts.assemble import Dialect, Limits, assemble
@@ -40,7 +36,7 @@ class Rollout:
 
 
 class Sampling:
-    """A group of episodes of one query; see `rranker.engine.scheduler.Episode`.
+    """A group of episodes of one query; see `rranker.engine.method.Method`.
 
     All of them answer from one step: G rollouts are G asks about arbitrary subsets, and equal asks are asked
     once. An episode ends after `limit` decisions, or when those left are all equally good: no decision could
@@ -55,7 +51,8 @@ class Sampling:
         temperature: float,
         limit: int | None = None,
     ) -> None:
-        self._grades, self._kind, self._rngs = grades, kind, rngs
+        self.kind = kind
+        self._grades, self._rngs = grades, rngs
         self._temperature, self._limit = temperature, len(grades) if limit is None else limit
         self.rollouts = [Rollout() for _ in rngs]
 
@@ -65,14 +62,14 @@ class Sampling:
         return max((self._limit - len(r.decisions) for r in going), default=0)
 
     def asks(self, depth: int) -> list[Ask]:
-        if self._kind == "select":
+        if self.kind == "select":
             return [tuple(range(len(self._grades)))]
         return list(dict.fromkeys(tuple(self._left(r)) for r in self.rollouts if self._going(r)))
 
     def observe(self, asks: Sequence[Ask], logits: Sequence[Logits]) -> int:
         found = dict(zip(asks, logits, strict=True))
         for rollout, rng in zip(self.rollouts, self._rngs, strict=True):
-            if self._kind == "select":
+            if self.kind == "select":
                 row = np.asarray(logits[0], dtype=np.float64)
                 while self._going(rollout):
                     left = self._left(rollout)
@@ -97,18 +94,6 @@ class Sampling:
         place = min(int(np.searchsorted(np.cumsum(np.exp(logps)), rng.random(), "right")), len(left) - 1)
         rollout.decisions.append(left[place])
         rollout.logps.append(float(logps[place]))
-
-
-class AllCount:
-    """The account of an episode that guesses nothing: every ask of a step counts."""
-
-    hits = misses = 0
-
-    def depth(self, limit: int) -> int:
-        return 1
-
-    def settle(self, asked: int, used: int) -> None:
-        return None
 
 
 class RolloutEngine:
@@ -137,9 +122,14 @@ class RolloutEngine:
             _least(policy.settings.max_candidate_tokens, max_candidate),
         )
         self._full = Limits(policy.settings.attention, policy.context, policy.settings.max_candidate_tokens)
-        self._runner = ModelRunner(policy.lm, default_backend(policy.lm.device), slots)
-        use_policy_attention(policy.lm)  # the runner has just put the engine's own in its place
-        self._step_rows = step_rows
+        self._engine = Engine(
+            policy.lm,
+            policy.readout,
+            attention_mode=policy.settings.attention,
+            kv_cache_tokens=slots,
+            max_batch_tokens=step_rows,
+        )
+        use_policy_attention(policy.lm)  # the engine has just put its own in its place
 
     def segments(self, case: Case, kind: Kind, *, full: bool = False) -> Segments:
         """The case's prompt, candidates in the case's order; `full` leaves the training limits out.
@@ -174,44 +164,33 @@ class RolloutEngine:
         """
         kind = KINDS[method]
         together = self.policy.settings.attention == "block" or kind == "select" or limit == 1
-        readout, jobs, found = self.policy.readout, list[Job](), []
+        requests, found = list[EngineRequest](), []
         for segments, grades, rngs in groups:
             parts = [list(rngs)] if together else [[rng] for rng in rngs]
             episodes = [Sampling(grades, kind, part, temperature, limit) for part in parts]
             found.append(episodes)
-            for episode in episodes:
-                if episode.remaining:
-                    session = self._session(segments, kind, readout)
-                    jobs.append(Job(session, episode, AllCount()))  # type: ignore[arg-type]
-        self._run(jobs, readout)
+            requests += [EngineRequest(segments, e, speculate=False) for e in episodes if e.remaining]
+        self._run(requests)
         return [[rollout for episode in episodes for rollout in episode.rollouts] for episodes in found]
 
     def rank(self, cases: Sequence[Case], method: Method) -> list[list[int]]:
         """The policy's own rankings: orders of the candidates' indices, best first."""
         kind, block = KINDS[method], self.policy.settings.attention == "block"
-        readout, jobs = self.policy.readout, list[Job]()
-        episodes: list[IRanker | DRanker] = []
+        requests, episodes = list[EngineRequest](), list[IRanker | DRanker]()
         for case in cases:
             n = len(case.candidates)
             episode = IRanker(n, nested=not block) if method == "iranker" else DRanker(n)
             episodes.append(episode)
-            if not episode.remaining:
-                continue
-            session = self._session(self.segments(case, kind, full=True), kind, readout)
-            suffix, overhead = session.suffix_tokens, self._runner.overhead
-            cost = session.slots + episode.remaining * (overhead + suffix)
-            jobs.append(Job(session, episode, Speculation(suffix, overhead, cost)))
-        self._run(jobs, readout)
+            if episode.remaining:
+                requests.append(EngineRequest(self.segments(case, kind, full=True), episode))
+        self._run(requests)
         return [list(episode.outcome().order) for episode in episodes]
 
-    def _session(self, segments: Segments, kind: Kind, readout: Readout) -> Session:
-        make: Any = BlockSession if self.policy.settings.attention == "block" else CausalSession
-        session: Session = make(segments, kind, self._runner.store, readout)
-        return session
-
-    def _run(self, jobs: list[Job], readout: Readout) -> None:
-        for _ in Scheduler(self._runner, readout, self._step_rows).run(jobs):
-            pass
+    def _run(self, requests: Sequence[EngineRequest]) -> None:
+        self._engine.readout = self.policy.readout  # the weights have changed since
+        for handle in self._engine.run(requests):
+            if handle.error is not None:
+                raise handle.error
 
 
 def _least(*bounds: int | None) -> int | None:

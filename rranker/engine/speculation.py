@@ -14,15 +14,16 @@ _ALLOWANCE = 0.05
 class Speculation:
     """The account of one query. All costs are in tokens of work.
 
-    `suffix`: tokens of one more question. `overhead`: what a pass costs before its first token (reading the
-    weights, launching the operators). `sequential`: what the query costs without guessing. A step of depth m
-    risks (m - 1) suffixes; with a guess holding at rate a it is expected to settle 1 + a + … + a^(m-1) rounds.
-    Depth maximises rounds per cost, but never risks more than the allowance plus what guesses have saved so
-    far, so the whole never costs over 1 + 0.05 times sequential.
+    `suffix`: tokens of one more question. `sequential`: what the query would cost without guessing. A step of depth m
+    risks (m - 1) suffixes; with a guess holding at rate a it is expected to settle 1 + a + … + a^(m-1) rounds. Depth
+    maximises rounds per cost, but never risks more than the allowance plus what guesses have saved so far, so the
+    whole never costs over 1 + 0.05 times sequential.
+
+    The `overhead` of each step is this query's part of what a pass costs before its first token (reading the weights,
+    launching the operators): queries that share a pass share it, so alone a query guesses deeper than in a crowd.
     """
 
     suffix: int
-    overhead: float
     sequential: float
     hits: int = 0
     misses: int = 0
@@ -31,7 +32,7 @@ class Speculation:
     def __post_init__(self) -> None:
         self._balance = _ALLOWANCE * self.sequential
 
-    def depth(self, limit: int) -> int:
+    def depth(self, limit: int, overhead: float) -> int:
         """Questions to ask in the next step: 1 … `limit`."""
         limit = min(limit, 1 + int(max(self._balance, 0.0) / self.suffix))
         rate = (self.hits + _PRIOR_HITS) / (self.hits + self.misses + _PRIOR_GUESSES)
@@ -39,29 +40,29 @@ class Speculation:
         for depth in range(1, limit + 1):
             settled += chance
             chance *= rate
-            value = settled / (self.overhead + self.suffix * depth)
+            value = settled / (overhead + self.suffix * depth)
             if value > best_value:
                 best, best_value = depth, value
         return best
 
-    def settle(self, asked: int, used: int) -> None:
+    def settle(self, asked: int, used: int, overhead: float) -> None:
         """Books a step that asked `asked` questions, of which the first `used` counted (at least one)."""
         if not 1 <= used <= asked:
             raise ValueError(f"{used} of {asked} questions cannot have counted")
         self.hits += used - 1
         self.misses += used < asked
-        self._balance += (used - 1) * self.overhead - (asked - used) * self.suffix
+        self._balance += (used - 1) * overhead - (asked - used) * self.suffix
 
 
 class Sequential:
-    """The plain twin: one question a step, nothing guessed."""
+    """The reference: nothing is guessed, so every question of a step counts."""
 
     hits = 0
     misses = 0
 
-    def depth(self, limit: int) -> int:
+    def depth(self, limit: int, overhead: float) -> int:
         return 1
 
-    def settle(self, asked: int, used: int) -> None:
-        if asked != 1 or used != 1:
-            raise ValueError("sequential rounds ask one question a step")
+    def settle(self, asked: int, used: int, overhead: float) -> None:
+        if asked != used:
+            raise ValueError(f"{used} of {asked} questions counted, though none of them was a guess")

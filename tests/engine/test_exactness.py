@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from rranker.engine.attention import attention_backend
+from rranker.engine.engine import Engine
 from rranker.engine.plan import PlanBuilder
 from rranker.engine.probe import dense_prompt, probe
 from rranker.engine.reading import read
 from rranker.engine.readout import IdentifierReadout
+from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
-from rranker.engine.scheduler import Job, Scheduler
 from rranker.engine.sessions import BlockSession, CausalSession
-from rranker.engine.speculation import Sequential, Speculation
 from rranker.methods import IRanker
 from rranker.prompts import Segments
 from tests.engine.architectures import CONFIGS, VOCAB, tiny_model
@@ -144,17 +144,20 @@ def naive(lm, segments, attention, order):
     return episode.outcome(), gap
 
 
-def through(runner, lm, many, attention, order, speculate):
-    jobs, readout = [], IdentifierReadout(lm)
-    for segments in many:
-        session = SESSIONS[attention](segments, "exclude", runner.store, readout)
-        episode = IRanker(len(segments.candidates), order=order, nested=attention == "causal")
-        account = Speculation(3, 16.0, 1e9) if speculate else Sequential()
-        jobs.append(Job(session, episode, account))
-    done = list(Scheduler(runner, readout, step_rows=256).run(jobs))
-    assert len(done) == len(jobs)
-    assert runner.store.extents.free == runner.store.slots
-    return [job.episode.outcome() for job in jobs], jobs
+def through(lm, many, attention, order, speculate):
+    engine = Engine(
+        lm,
+        IdentifierReadout(lm),
+        attention_mode=attention,
+        kv_cache_tokens=2048,
+        max_batch_tokens=256,
+        speculate=speculate,
+    )
+    methods = [IRanker(len(s.candidates), order=order, nested=attention == "causal") for s in many]
+    handles = list(engine.run(EngineRequest(*pair) for pair in zip(many, methods, strict=True)))
+    assert [handle.status for handle in handles] == ["finished"] * len(many)
+    assert engine.runner.store.extents.free == 2048
+    return [method.outcome() for method in methods], handles
 
 
 @pytest.mark.parametrize(
@@ -162,21 +165,20 @@ def through(runner, lm, many, attention, order, speculate):
 )
 def test_speculative_equals_sequential_equals_naive_and_batched_equals_alone(attention, order):
     lm = tiny_model("qwen3")
-    runner = engine(lm)
     many = [
         problem(seed, n=int(n)) for seed, n in enumerate(np.random.default_rng(0).integers(2, 12, size=12))
     ]
     plain = [naive(lm, segments, attention, order) for segments in many]
     clear = [k for k, (_, gap) in enumerate(plain) if gap > 1e-4]
     assert len(clear) >= 9
-    speculative, jobs = through(runner, lm, many, attention, order, speculate=True)
-    sequential, _ = through(runner, lm, many, attention, order, speculate=False)
-    alone = [through(runner, lm, [segments], attention, order, speculate=True)[0][0] for segments in many]
+    speculative, handles = through(lm, many, attention, order, speculate=True)
+    sequential, _ = through(lm, many, attention, order, speculate=False)
+    alone = [through(lm, [segments], attention, order, speculate=True)[0][0] for segments in many]
     for k in clear:
         assert speculative[k].order == sequential[k].order == alone[k].order == plain[k][0].order
         close(np.array(speculative[k].kept), np.array(plain[k][0].kept))
-    assert sum(job.speculation.hits for job in jobs) > 0  # something was guessed
-    assert sum(job.speculation.misses for job in jobs) > 0  # and something guessed wrong
+    assert sum(handle.speculation.hits for handle in handles) > 0  # something was guessed
+    assert sum(handle.speculation.misses for handle in handles) > 0  # and something guessed wrong
 
 
 def test_added_then_dropped_equals_never_added():

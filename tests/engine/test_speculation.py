@@ -15,15 +15,15 @@ def play(
 ) -> tuple[float, int]:
     """Cost over that of the same rounds one by one, and passes, when each guess holds by `holds`."""
     sequential = first + rounds * (overhead + suffix)
-    account = Speculation(suffix, overhead, sequential)
+    account = Speculation(suffix, sequential)
     cost, passes, left = float(first), 0, rounds
     while left:
         # The first round has no verdict to guess from, as in `IRanker.asks`.
-        asked = account.depth(left) if passes else 1
+        asked = account.depth(left, overhead) if passes else 1
         used = 1
         while used < asked and holds():
             used += 1
-        account.settle(asked, used)
+        account.settle(asked, used, overhead)
         cost += overhead + asked * suffix
         passes += 1
         left -= used
@@ -58,7 +58,7 @@ def test_holding_guesses_take_few_passes() -> None:
 
 
 def test_impossible_bookings_are_refused() -> None:
-    account = Speculation(1, 8.0, 100.0)
+    account = Speculation(1, 100.0)
     for asked, used in ((1, 0), (2, 3)):
         with pytest.raises(ValueError, match="cannot have counted"):
-            account.settle(asked, used)
+            account.settle(asked, used, 8.0)

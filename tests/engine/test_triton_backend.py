@@ -10,11 +10,11 @@ import torch
 
 from rranker.engine.attention import attention_backend, default_backend
 from rranker.engine.attention.triton import TritonAttention
+from rranker.engine.engine import Engine
 from rranker.engine.probe import probe
 from rranker.engine.readout import IdentifierReadout
+from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
-from rranker.engine.scheduler import Job, Scheduler
-from rranker.engine.speculation import Speculation
 from rranker.kernels import score as scoring
 from rranker.kernels.score import score
 from rranker.methods import IRanker
@@ -38,13 +38,18 @@ def runner(lm, backend):
 
 def outcomes(lm, backend, attention, order):
     """Four queries together, speculated; and the widest a round's verdict may move without changing a ranking."""
-    run, readout, jobs = runner(lm, backend), IdentifierReadout(lm), []
-    for seed, n in enumerate((2, 5, 7, 4)):
-        session = SESSIONS[attention](problem(seed, n=n), "exclude", run.store, readout)
-        episode = IRanker(n, order=order, nested=attention == "causal")
-        jobs.append(Job(session, episode, Speculation(3, 16.0, 1e9)))
-    list(Scheduler(run, readout, step_rows=256).run(jobs))
-    return [job.episode.outcome() for job in jobs]
+    engine = Engine(
+        lm,
+        IdentifierReadout(lm),
+        attention_mode=attention,
+        backend=attention_backend(backend),
+        kv_cache_tokens=2048,
+        max_batch_tokens=256,
+    )
+    methods = [IRanker(n, order=order, nested=attention == "causal") for n in (2, 5, 7, 4)]
+    requests = [EngineRequest(problem(seed, n=n), methods[seed]) for seed, n in enumerate((2, 5, 7, 4))]
+    assert [handle.error for handle in engine.run(requests)] == [None] * 4
+    return [method.outcome() for method in methods]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,10 @@ class SessionBase:
         self._fresh = []
         return self._start
 
+    def _commit(self) -> None:
+        """Keeps what the planned step has stored: called once the pass is through, so a failed one can be repeated."""
+        raise NotImplementedError
+
     def _ask(self, builder: PlanBuilder, positions: Ints, prefix: int, places: Ints, owner: int) -> None:
         """A suffix copy per ask: seen by nobody, so their keys and values stay out of the store."""
         always = np.asarray([prefix], dtype=np.int64)
@@ -73,6 +77,7 @@ class SessionBase:
 
     @torch.inference_mode()
     def reading(self, hidden: Tensor) -> Reading:
+        self._commit()
         if self._fresh:
             fresh = hidden[self._fresh_reads.start : self._fresh_reads.stop].float()
             if len(self._fresh) == len(self._candidates) and self._fresh == sorted(self._fresh):

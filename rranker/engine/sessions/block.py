@@ -37,4 +37,6 @@ class BlockSession(SessionBase):
             lasts.append(builder.chunk(tokens, position, sees, owner, slot) + len(tokens) - 1)
             slot += len(tokens)
         self._read_states(builder, range(len(lasts)), lasts)
+
+    def _commit(self) -> None:
         self._encoded = True

@@ -21,6 +21,7 @@ class CausalSession(SessionBase):
 
     _prefix_encoded = False
     _stack: Ask = ()
+    _planned: Ask = ()
 
     def plan(self, builder: PlanBuilder, owner: int, asks: Sequence[Ask]) -> None:
         start, whole = self._begin(asks), asks[0]
@@ -44,7 +45,11 @@ class CausalSession(SessionBase):
         places = np.zeros(len(self._candidates), dtype=np.int64)
         places[list(whole)] = numbers[1:]
         self._ask(builder, ends[[len(ask) for ask in asks]], int(numbers[0]), places, owner)
-        self._stack, self._prefix_encoded = whole, True
+        # Above `kept` the pass overwrites the stack: should it fail, only what lies below is still there.
+        self._stack, self._planned = whole[:kept], whole
+
+    def _commit(self) -> None:
+        self._stack, self._prefix_encoded = self._planned, True
 
 
 def shared(a: Ask, b: Ask) -> int:

@@ -1,0 +1,258 @@
+"""The engine's front door: requests join and leave between steps, and every step serves all of them at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Sequence
+from itertools import count
+from pathlib import Path
+from threading import Condition
+from typing import Any, Self
+
+import torch
+
+from .attention import AttentionBackend, attention_backend, default_backend
+from .errors import CapacityError
+from .hardware import best_device
+from .model import LoadedModel, load_model
+from .plan import PlanBuilder
+from .probe import probe
+from .queue import RequestQueue
+from .reading import Ask, Logits, read
+from .readout import Readout
+from .requests import EngineRequest, Handle
+from .runner import ModelRunner
+from .sessions import BlockSession, CausalSession
+from .settings import AttentionMode
+from .speculation import Sequential, Speculation
+
+
+class Engine:
+    """A model that answers ranking methods' questions, many queries together. Safe to share between threads.
+
+    Whoever waits for a result and finds nobody stepping takes the next step, for all requests in flight.
+
+    Args:
+        lm: a transformers causal language model, on its device.
+        readout: how its verdicts are read.
+        attention_mode: `causal` or `block`.
+        backend: attention backend; None chooses by device.
+        kv_cache_tokens: tokens whose keys and values are held at once, over all requests; reserved at once.
+        max_batch_tokens: about how many tokens of new requests share one forward pass.
+        speculate: guess rounds ahead where the request allows it.
+
+    Raises ValueError for a wrong setting.
+    """
+
+    def __init__(
+        self,
+        lm: Any,
+        readout: Readout,
+        *,
+        attention_mode: AttentionMode,
+        backend: AttentionBackend | None = None,
+        kv_cache_tokens: int = 65536,
+        max_batch_tokens: int = 4096,
+        speculate: bool = True,
+    ) -> None:
+        self.readout = readout
+        self.attention_mode: AttentionMode = attention_mode
+        self.runner = ModelRunner(lm, backend or default_backend(lm.device), kv_cache_tokens)
+        self.model: LoadedModel | None = None
+        self.load_seconds: dict[str, float] = {}
+        """Where the time of `load` went: `weights` (reading the checkpoint) and `probe` (checking it)."""
+        self._batch_tokens, self._speculate = max_batch_tokens, speculate
+        self._queue, self._flows = RequestQueue(), count(1)
+        self._changed = Condition()  # guards the queue, the handles and the two flags below
+        self._stepping = self._closed = False
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        attention_mode: AttentionMode | None = None,
+        backend: str | None = None,
+        kv_cache_tokens: int = 65536,
+        max_batch_tokens: int = 4096,
+        speculate: bool = True,
+    ) -> Self:
+        """Loads a checkpoint (None: the bundled model), and checks the engine on it. None elsewhere: what suits it.
+
+        Raises what `load_model` and `probe` raise.
+        """
+        on = best_device() if device is None else device
+        chosen = default_backend(on) if backend is None else attention_backend(backend)
+        began = time.perf_counter()
+        loaded = load_model(model, on, dtype)
+        engine = cls(
+            loaded.lm,
+            loaded.readout,
+            attention_mode=attention_mode or loaded.settings.attention,
+            backend=chosen,
+            kv_cache_tokens=kv_cache_tokens,
+            max_batch_tokens=max_batch_tokens,
+            speculate=speculate,
+        )
+        engine.load_seconds["weights"] = time.perf_counter() - began
+        began = time.perf_counter()
+        probe(loaded.lm, engine.runner, engine.attention_mode)
+        engine.load_seconds["probe"] = time.perf_counter() - began
+        engine.model = loaded
+        return engine
+
+    def check(self, request: EngineRequest) -> None:
+        """Raises CapacityError when this request could never be admitted."""
+        self._raise_if_closed()
+        total = self.runner.store.slots
+        if request.stored_tokens > total:
+            raise CapacityError(
+                f"this query needs {request.stored_tokens} KV tokens and the engine has {total}: "
+                "raise max_tokens_in_flight, rank fewer candidates at once, or shorten them"
+            )
+
+    def submit(self, request: EngineRequest, flow: int = 0) -> Handle:
+        """Queues a request; it is admitted when there is room, flow by flow. Raises what `check` raises."""
+        with self._changed:
+            self._raise_if_closed()
+            self.check(request)
+            make = BlockSession if self.attention_mode == "block" else CausalSession
+            session = make(request.segments, request.method.kind, self.runner.store, self.readout)
+            handle = Handle(request, flow, session)
+            self._queue.push(handle)
+        return handle
+
+    def run(self, requests: Iterable[EngineRequest]) -> Generator[Handle]:
+        """Submits requests together and yields each one's handle when it is done, in any order.
+
+        Failed ones too: `Handle.error` says why. Leaving the loop early cancels the rest.
+        """
+        flow = next(self._flows)
+        pending: list[Handle] = []
+        try:
+            pending.extend(self.submit(request, flow) for request in requests)
+            while pending:
+                while not self._step(until=pending):
+                    pass
+                done = [handle for handle in pending if handle.done]
+                pending = [handle for handle in pending if not handle.done]
+                yield from done
+        finally:
+            for handle in pending:
+                self.cancel(handle)
+
+    def step(self) -> None:
+        """One forward pass over everything in flight, after any pass that runs already; nothing when idle."""
+        self._step(until=())
+
+    def cancel(self, handle: Handle) -> None:
+        """Ends a request and frees its slots; one that is in the middle of a step gives them back after it."""
+        with self._changed:
+            if not handle.done:
+                handle.status = "cancelled"
+                if not self._stepping:
+                    self._queue.retire()
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Cancels everything and lets the model go. Whoever still waits for a result gets a RuntimeError."""
+        with self._changed:
+            self._closed = True
+            while self._stepping:
+                self._changed.wait()
+            for handle in self._queue:
+                if not handle.done:
+                    handle.status = "cancelled"
+            self._queue.retire()
+            for name in ("runner", "readout", "model"):
+                self.__dict__.pop(name, None)
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def _raise_if_closed(self) -> None:
+        if self._closed:
+            raise RuntimeError("this engine is closed: load a new one")
+
+    def _step(self, until: Sequence[Handle]) -> bool:
+        """Waits for its turn, then takes one step; but for nothing once one of `until` is done. Returns whether one is.
+
+        Only one thread steps at a time, for the requests of all; it stops when its own are done, and another goes on.
+        """
+        mine = False
+        try:
+            with self._changed:
+                while True:
+                    self._raise_if_closed()
+                    if any(handle.done for handle in until):
+                        return True
+                    if not self._stepping:
+                        break
+                    self._changed.wait()
+                self._stepping = mine = True
+                self._queue.admit(self._batch_tokens)
+                running = list(self._queue.running)
+            self._serve(running)
+        finally:
+            if mine:
+                with self._changed:
+                    self._queue.retire()
+                    self._stepping = False
+                    self._changed.notify_all()
+        return any(handle.done for handle in until)
+
+    def _serve(self, running: Sequence[Handle]) -> None:
+        """A pass for all of them; should it fail, one for each alone, so that an error finds its own request."""
+        if not running:
+            return
+        try:
+            self._forward(running)
+        except Exception as error:
+            if len(running) == 1:
+                running[0].fail(error)
+                return
+            for handle in running:
+                self._serve([handle])
+
+    def _forward(self, handles: Sequence[Handle]) -> None:
+        # The handles of a pass share what it costs before its first token.
+        overhead = self.runner.overhead / len(handles)
+        builder, asked = PlanBuilder(), list[list[Ask]]()
+        for owner, handle in enumerate(handles):
+            method, before = handle.request.method, builder.rows
+            if handle.speculation is None:
+                handle.speculation = self._account(handle, overhead)
+            asks = method.asks(handle.speculation.depth(method.remaining, overhead))
+            handle.session.plan(builder, owner, asks)
+            handle.tokens_encoded += builder.rows - before
+            asked.append(asks)
+        hidden = self.runner.hidden(builder.build())
+        readings = [handle.session.reading(hidden) for handle in handles]
+        logits = read(self.readout, hidden, readings, kernels=self.runner.kernels)
+        for handle, asks, found in zip(handles, asked, logits, strict=True):
+            try:
+                _update(handle, asks, found, overhead)
+            except Exception as error:
+                handle.fail(error)
+
+    def _account(self, handle: Handle, overhead: float) -> Speculation | Sequential:
+        if not (self._speculate and handle.request.speculate):
+            return Sequential()
+        suffix, rounds = handle.session.suffix_tokens, handle.request.method.remaining
+        return Speculation(suffix, handle.session.slots + rounds * (overhead + suffix))
+
+
+def _update(handle: Handle, asks: list[Ask], logits: list[Logits], overhead: float) -> None:
+    """Gives the verdicts to the method and books the step."""
+    assert handle.speculation is not None
+    used = handle.request.method.observe(asks, logits)
+    handle.speculation.settle(len(asks), used, overhead)
+    handle.passes += 1
+    handle.tokens_naive += sum(handle.session.naive_tokens(ask) for ask in asks[:used])
+    if not handle.request.method.remaining and not handle.done:
+        handle.status = "finished"

@@ -1,0 +1,31 @@
+"""What the engine needs to know of a ranking method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..prompts.segments import Kind
+from .reading import Ask, Logits
+
+
+class Method(Protocol):
+    """A ranking method's state for one query: what to ask next, and what a verdict does."""
+
+    @property
+    def kind(self) -> Kind:
+        """The question it asks."""
+        ...
+
+    @property
+    def remaining(self) -> int:
+        """Rounds still to play, at most; 0 when all is decided."""
+        ...
+
+    def asks(self, depth: int) -> list[Ask]:
+        """The next question, then up to `depth - 1` guesses at later ones."""
+        ...
+
+    def observe(self, asks: Sequence[Ask], logits: Sequence[Logits]) -> int:
+        """Takes the verdicts of `asks`; returns how many counted: those before the first wrong guess."""
+        ...

@@ -1,0 +1,59 @@
+"""One request of the engine: what is asked of it, and the handle that its submitter holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..prompts.segments import Segments
+from .method import Method
+from .sessions import Session
+from .speculation import Sequential, Speculation
+
+Status = Literal["waiting", "running", "finished", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """One query for the engine: its prompt, and the method that asks about it (with at least one round to play).
+
+    `speculate`: guess rounds ahead. Off for methods whose questions of one step all count (sampled rollouts).
+    """
+
+    segments: Segments
+    method: Method
+    speculate: bool = True
+
+    @property
+    def stored_tokens(self) -> int:
+        """KV slots it holds while it runs: its prefix and candidates."""
+        return len(self.segments.prefix) + sum(map(len, self.segments.candidates))
+
+
+@dataclass(slots=True, eq=False)
+class Handle:
+    """One request on its way. Its method holds the verdicts; the counters here are its bill.
+
+    `flow` groups the requests that one caller submitted together: admission takes turns between flows. `error` says
+    why it failed; it is set with the status `failed` only.
+    """
+
+    request: EngineRequest
+    flow: int
+    session: Session
+    speculation: Speculation | Sequential | None = None
+    status: Status = "waiting"
+    error: Exception | None = None
+    passes: int = 0
+    tokens_encoded: int = 0
+    tokens_naive: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.status in ("finished", "failed", "cancelled")
+
+    def fail(self, error: Exception) -> None:
+        """Ends it with an error, unless it has ended already."""
+        if not self.done:
+            self.status, self.error = "failed", error
