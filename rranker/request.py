@@ -108,12 +108,13 @@ def batch_requests(
 
 def first_wrong(requests: Sequence[Request | Exception]) -> Exception | None:
     """The first error among them, naming the others' places too; None when all are right."""
-    wrong = {f"queries[{place}]": r for place, r in enumerate(requests) if isinstance(r, Exception)}
+    wrong = [request for request in requests if isinstance(request, Exception)]
     if not wrong:
         return None
-    (_, error), *others = wrong.items()
+    error, *others = wrong
     if others:
-        error.args = (f"{error}; also wrong: {_some([name for name, _ in others])}",)
+        names = [str(other).partition(f": {other.__cause__}")[0] for other in others]
+        error.args = (f"{error}; also wrong: {_some(names)}",)
     return error
 
 
