@@ -65,11 +65,17 @@ def assemble(
     pieces = dialect.candidates(texts, list(labels))
     cuts: list[Cut] = []
     if limits.context is not None and prefix.keep_end:
+        around = len(prefix) - len(prefix.body)
+        if len(prefix) > limits.context // 2 <= around:
+            raise ValueError(
+                f"a history may take half of the {limits.context} tokens that the model reads, and the instruction "
+                f"and headings around it alone take {around}: shorten the instruction"
+            )
         fitted = cut(prefix, limits.context // 2, truncate, "the history")
         if len(fitted) < len(prefix):
             cuts.append(Cut(None, len(prefix), len(fitted)))
         prefix = fitted
-    room = _room(limits, len(prefix), len(suffix), [len(piece) for piece in pieces])
+    room = _room(limits, len(prefix), len(suffix), pieces, indices, truncate)
     for place, piece in enumerate(pieces):
         if len(piece) > room:
             pieces[place] = cut(piece, room, truncate, f"candidate {indices[place]}")
@@ -77,15 +83,41 @@ def assemble(
     return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, labels), cuts
 
 
-def _room(limits: Limits, prefix: int, suffix: int, lengths: list[int]) -> int:
-    """The longest a candidate may be. Raises ValueError when query and question leave none."""
-    room = limits.candidate if limits.candidate is not None else max(lengths)
-    if limits.context is not None:
-        left = limits.context - prefix - suffix
-        if left < 1:
-            raise ValueError(
-                f"the query takes {prefix} tokens and the question {suffix}, where the model reads {limits.context}: "
-                "shorten the query (it is never cut for you)"
-            )
-        room = min(room, left if limits.attention == "block" else fair_share(lengths, left))
+def _room(
+    limits: Limits, prefix: int, suffix: int, pieces: list[Piece], indices: list[int], truncate: Truncate
+) -> int:
+    """The longest a candidate may be. Raises ValueError when the context holds no word of each, or not all uncut."""
+    lengths = [len(piece) for piece in pieces]
+    own = room = limits.candidate if limits.candidate is not None else max(lengths)
+    if limits.context is None:
+        return room
+    left = limits.context - prefix - suffix
+    taken = (
+        f"the query takes {prefix} tokens and the question {suffix}, where the model reads {limits.context}"
+    )
+    if left < 1:
+        raise ValueError(f"{taken}: shorten the query (it is never cut for you)")
+    lengths = [min(length, own) for length in lengths]
+    room = min(own, left if limits.attention == "block" else fair_share(lengths, left))
+    frame = max(len(piece.head) + len(piece.tail) for piece in pieces)
+    least = min(frame + 1, max(lengths))
+    if room < least:
+        most = 0 if left < least else 1 if limits.attention == "block" else left // least
+        raise ValueError(
+            f"{_so_many(pieces)} not fit in the context: {taken}, and a candidate takes {least} even when "
+            "its text is cut to one token: "
+            + (f"rank {most} at once at most, or " if most else "")
+            + "shorten the query, or use a model that reads more"
+        )
+    if truncate == "error" and limits.attention == "causal" and sum(lengths) > left:
+        longest = max(range(len(lengths)), key=lengths.__getitem__)
+        raise ValueError(
+            f"{_so_many(pieces)} not fit in the context: {taken}, which leaves {left} where they take "
+            f"{sum(lengths)} together, the most candidate {indices[longest]} with {lengths[longest]}: rank fewer at "
+            "once, shorten them, or pass truncate='end' or 'middle'"
+        )
     return room
+
+
+def _so_many(pieces: list[Piece]) -> str:
+    return "the candidate does" if len(pieces) == 1 else f"the {len(pieces)} candidates do"

@@ -1,11 +1,17 @@
-"""Text to token ids, so that user text can never become a special token."""
+"""Text to token ids: as the tokenizer writes it in its place, and never a special token out of user text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
+from .segments import Piece
+
 Tokenizer = Any  # a transformers PreTrainedTokenizerBase; this package does not import transformers
+
+_ANCHORS = ("\n", "a")
+"""What may stand before a text so that it is encoded as the middle of a line: few tokens merge with these."""
 
 
 class TextEncoder:
@@ -13,7 +19,7 @@ class TextEncoder:
 
     Every entry of the tokenizer's added-token table (`<|im_end|>`, `<think>`, …) counts as reserved, whether
     flagged special or not: user text that spells one is broken inside the spelling, so it encodes to ordinary
-    tokens and reads the same (but for a space inside it, where a tokenizer starts every piece with one).
+    tokens and reads the same (`user` adds a space inside it where a tokenizer opens every sequence with one).
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -23,26 +29,52 @@ class TextEncoder:
         spellings = sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
         spellings = [s for s in spellings if s]
         self._spelling = re.compile("|".join(map(re.escape, spellings))) if spellings else None
-        self._cache: dict[str, tuple[int, ...]] = {}
+        self._anchors = [(text, ids) for text in _ANCHORS if (ids := tuple(self._encode(text)))]
+        self._cache: dict[tuple[str, bool], tuple[int, ...]] = {}
 
-    def literal(self, text: str) -> tuple[int, ...]:
-        """Ids of a template literal; special tokens spelled in it are meant. Cached: templates repeat."""
-        if text not in self._cache:
-            self._cache[text] = tuple(self._encode(text)) if text else ()
-        return self._cache[text]
+    def literal(self, text: str, *, inside: bool = False) -> tuple[int, ...]:
+        """Ids of a template literal; special tokens spelled in it are meant. Cached: templates repeat.
+
+        `inside` says that other text comes before it, for tokenizers (SentencePiece's) that put a space before
+        whatever opens a sequence.
+        """
+        if (text, inside) not in self._cache:
+            self._cache[text, inside] = self._inside(text) if inside else tuple(self._encode(text))
+        return self._cache[text, inside]
+
+    def framed(self, before: str, texts: list[str], after: str, *, inside: bool = False) -> list[Piece]:
+        """Each untrusted text between two literals, in the ids that the tokenizer writes for the three together.
+
+        Spaces at the end of `before` go to the body: tokenizers write a word with the space before it. Where the
+        text's last character and `after` share a token (`.⏎`), that token belongs to the tail. Bodies hold no
+        reserved token; a text that spells one is encoded apart from the literals. `inside`: see `literal`.
+        """
+        opening = before.rstrip(" ")
+        gap, anchor = before[len(opening) :], self._anchor(opening) if inside else ("", ())
+        head, tail = self.literal(opening, inside=inside), self.literal(after, inside=True)
+        lead = (*anchor[1], *head)
+        spaced = [gap + text if text else "" for text in map(_encodable, texts)]
+        pieces = []
+        for text, ids in zip(
+            spaced, self._encode_all(anchor[0] + opening + text + after for text in spaced), strict=True
+        ):
+            end = len(ids) - len(tail)
+            body, closing = ids[len(lead) : end], ids[end:]
+            if ids[: len(lead)] != lead or end < len(lead) or not self._no_more_reserved(body, closing, tail):
+                body, closing = self._inside_free(text), tail
+            pieces.append(Piece(head, body, closing))
+        return pieces
 
     def user(self, text: str) -> tuple[int, ...]:
-        """Ids of untrusted text: guaranteed free of reserved tokens."""
+        """Ids of untrusted text on its own: guaranteed free of reserved tokens."""
         return self.user_batch([text])[0]
 
     def user_batch(self, texts: list[str]) -> list[tuple[int, ...]]:
         """`user` for many texts in one tokenizer call (the fast tokenizers run it in parallel)."""
-        # Lone surrogates are legal in a Python string and in no encoding.
-        texts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        encoded = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+        texts = [_encodable(text) for text in texts]
         return [
-            tuple(ids) if self._reserved_ids.isdisjoint(ids) else self._without_reserved(text)
-            for text, ids in zip(texts, encoded, strict=True)
+            ids if self._reserved_ids.isdisjoint(ids) else self._without_reserved(text)
+            for text, ids in zip(texts, self._encode_all(texts), strict=True)
         ]
 
     def token_id(self, token: str) -> int:
@@ -53,8 +85,8 @@ class TextEncoder:
         return int(index)
 
     def single_token(self, text: str) -> int | None:
-        """The id of `text` when it is exactly one ordinary token, else None."""
-        ids = self._encode(text)
+        """The id of `text` inside a line when it is exactly one ordinary token, else None."""
+        ids = self._inside(text)
         return ids[0] if len(ids) == 1 and ids[0] not in self._reserved_ids else None
 
     def decode(self, ids: tuple[int, ...]) -> str:
@@ -63,12 +95,45 @@ class TextEncoder:
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
-    def _without_reserved(self, text: str) -> tuple[int, ...]:
+    def _encode_all(self, texts: Iterable[str]) -> list[tuple[int, ...]]:
+        texts = list(texts)
+        found = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+        return [tuple(ids) for ids in found]
+
+    def _anchor(self, text: str) -> tuple[str, tuple[int, ...]]:
+        """The first anchor (and its ids) that stays as it is before `text`; none where all merge with it."""
+        for anchor, ids in self._anchors:
+            if tuple(self._encode(anchor + text)[: len(ids)]) == ids:
+                return anchor, ids
+        return "", ()
+
+    def _inside(self, text: str) -> tuple[int, ...]:
+        """Ids of a text that something comes before."""
+        anchor, ids = self._anchor(text)
+        return tuple(self._encode(anchor + text)[len(ids) :])
+
+    def _inside_free(self, text: str) -> tuple[int, ...]:
+        """`_inside`, free of reserved tokens."""
+        ids = self._inside(text)
+        return ids if self._reserved_ids.isdisjoint(ids) else self._without_reserved(text, inside=True)
+
+    def _no_more_reserved(
+        self, body: tuple[int, ...], closing: tuple[int, ...], tail: tuple[int, ...]
+    ) -> bool:
+        """Whether the only reserved tokens are the literal tail's own."""
+        mine, meant = ([i for i in ids if i in self._reserved_ids] for ids in (closing, tail))
+        return self._reserved_ids.isdisjoint(body) and mine == meant
+
+    def _without_reserved(self, text: str, *, inside: bool = False) -> tuple[int, ...]:
         """Encodes the text in pieces cut one character into each reserved spelling."""
+        encode = self._inside if inside else self._encode
         cuts = [m.start() + 1 for m in self._spelling.finditer(text)] if self._spelling else []
-        ids = [
-            i for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True) for i in self._encode(text[a:b])
-        ]
+        ids = [i for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True) for i in encode(text[a:b])]
         if not self._reserved_ids.isdisjoint(ids):  # a spelling the tokenizer's normaliser produced
-            ids = [i for character in text for i in self._encode(character)]
+            ids = [i for character in text for i in encode(character)]
         return tuple(i for i in ids if i not in self._reserved_ids)
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates are legal in a Python string and in no encoding: they become `?`."""
+    return text.encode("utf-8", "replace").decode("utf-8")

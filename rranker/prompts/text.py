@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from .chat import chat_frame
 from .encoding import TextEncoder
 from .segments import Kind, Piece, Query
 from .template import Template
 
-_SLOT = "\u2063rranker\u2063"  # stands for the prompt while the chat template is laid around it
-
 
 class TextDialect:
-    """Renders pieces for models that answer with an identifier."""
+    """Renders pieces for models that answer with an identifier.
+
+    Raises ValueError when the tokenizer's chat template cannot carry a prompt (see `chat.chat_frame`).
+    """
 
     uses_labels = True
 
     def __init__(self, encoder: TextEncoder) -> None:
         self.encoder = encoder
-        self._before, self._after = self._chat_frame()
+        self._start: tuple[int, ...] = ()
+        self._before = self._after = ""
+        if getattr(encoder.tokenizer, "chat_template", None):
+            self._before, self._after = chat_frame(encoder.tokenizer)
+        elif encoder.tokenizer.bos_token_id is not None:
+            self._start = (encoder.tokenizer.bos_token_id,)
 
     def prefix(self, template: Template, instruction: str | None, query: Query) -> Piece:
         """Chat opening, instruction, and the query or history; the list's heading closes it."""
-        literal = self.encoder.literal
-        words = literal(template.instruction) if instruction is None else self.encoder.user(instruction)
-        tail = literal("\n\n" + template.list_heading + "\n")
-        if isinstance(query, str):
-            head = self._before + words + literal("\n\n" + template.query_heading)
-            return Piece(head, self.encoder.user(query), tail)
-        head = self._before + words + literal("\n\n" + template.history_heading + "\n")
-        body = self.encoder.user("\n".join(f"- {title}" for title in query))
-        return Piece(head, body, tail, keep_end=True)
+        single = isinstance(query, str)
+        heading = template.query_heading if single else template.history_heading + "\n"
+        text = query if isinstance(query, str) else "\n".join(f"- {title}" for title in query)
+        after = f"\n\n{template.list_heading}\n"
+        if instruction is None:
+            before = f"{self._before}{template.instruction}\n\n{heading}"
+            piece = self.encoder.framed(before, [text], after)[0]
+            return replace(piece, head=self._start + piece.head, keep_end=not single)
+        words = self.encoder.framed(self._before, [instruction], f"\n\n{heading.rstrip(' ')}")[0]
+        # The heading's end is encoded again as the query's context, and its ids are dropped.
+        context = heading[len(heading.rstrip(" \n")) - 1 :]
+        piece = self.encoder.framed(context, [text], after, inside=True)[0]
+        return replace(piece, head=self._start + words.ids, keep_end=not single)
 
     def candidates(self, texts: list[str], labels: list[int]) -> list[Piece]:
         """`[label] text⏎` for each text, the label placed as the very token the answer will name."""
-        left, right, tail = self.encoder.literal("["), self.encoder.literal("] "), self.encoder.literal("\n")
-        bodies = self.encoder.user_batch(texts)
-        return [Piece((*left, label, *right), body, tail) for label, body in zip(labels, bodies, strict=True)]
+        left = self.encoder.literal("[", inside=True)
+        pieces = self.encoder.framed("] ", texts, "\n", inside=True)
+        return [
+            replace(piece, head=(*left, label, *piece.head))
+            for label, piece in zip(labels, pieces, strict=True)
+        ]
 
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
         """Closes the chat turn and opens the answer up to `[`, so that the next token is an identifier."""
-        return self._after + self.encoder.literal(template.question(kind) + ": [")
-
-    def _chat_frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Ids before and after the user's turn: from the chat template, or the bare sequence start."""
-        tokenizer = self.encoder.tokenizer
-        if not getattr(tokenizer, "chat_template", None):
-            start = tokenizer.bos_token_id
-            return (() if start is None else (start,)), ()
-        turn = [{"role": "user", "content": _SLOT}]
-        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-        before, found, after = text.partition(_SLOT)
-        if not found:
-            raise ValueError(
-                "the model's chat template drops or rewrites the user's message; cannot lay a prompt in it"
-            )
-        return self.encoder.literal(before), self.encoder.literal(after)
+        return self.encoder.literal(f"{self._after}{template.question(kind)}: [", inside=True)

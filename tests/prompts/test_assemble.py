@@ -1,5 +1,8 @@
 """Segments that fit their limits: what is cut, what is reported, and what is refused."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from rranker.prompts import TEMPLATES
@@ -84,8 +87,58 @@ def test_a_query_is_never_cut(dialect):
         lay(dialect, LONG * 3, ["one"], Limits("causal", 60, None))
 
 
+def test_an_instruction_that_leaves_a_history_no_room_is_blamed(dialect):
+    template = replace(PASSAGE, instruction=LONG * 3, brief=LONG * 3)
+    identifiers = Identifiers(dialect.encoder)
+    with pytest.raises(ValueError, match=r"half of the 160 tokens .*: shorten the instruction"):
+        assemble(
+            *(dialect, identifiers, template, None, ["a", "b"], ["one"], [0], "exclude"),
+            *(Limits("causal", 160, None), "end"),
+        )
+
+
 def test_no_room_for_even_empty_candidates(dialect):
     whole, _ = lay(dialect, "who?", ["one"])
-    tight = Limits("causal", len(whole.prefix) + len(whole.suffix) + 1, None)
-    with pytest.raises(ValueError, match="has no room: its template alone takes"):
-        lay(dialect, "who?", ["one"], tight)
+    for attention in ("causal", "block"):
+        tight = Limits(attention, len(whole.prefix) + len(whole.suffix) + 1, None)
+        with pytest.raises(
+            ValueError, match=r"the candidate does not fit in the context.*: shorten the query, or use"
+        ):
+            lay(dialect, "who?", ["one"], tight)
+
+
+def test_more_candidates_than_the_context_holds(dialect):
+    """Nobody in particular is to blame: the message says how many fit, and so many do."""
+    texts = ["the fox jumps"] * 60
+    whole, _ = lay(dialect, "who?", texts[:1])
+    frame = len(whole.prefix) + len(whole.suffix)
+    tight = Limits("causal", frame + 100, None)
+    for truncate in ("end", "middle", "error"):
+        with pytest.raises(
+            ValueError, match=r"the 60 candidates do not fit in the context: the query takes"
+        ) as error:
+            lay(dialect, "who?", texts, tight, truncate)
+        assert "candidate 0" not in str(error.value)
+    most = int(re.search(r"rank (\d+) at once at most", str(error.value))[1])
+    segments, cuts = lay(dialect, "who?", texts[:most], tight)
+    assert len(cuts) == most
+    assert sum(lengths(segments)) <= 100
+    with pytest.raises(ValueError, match=f"the {most + 1} candidates do not fit"):
+        lay(dialect, "who?", texts[: most + 1], tight)
+    assert lay(dialect, "who?", texts, Limits("block", frame + 100, None), "error")[1] == []
+
+
+def test_without_cuts_the_sum_is_blamed_and_the_longest_named(dialect):
+    whole, _ = lay(dialect, "who?", ["one", LONG, "two"])
+    frame, total = len(whole.prefix) + len(whole.suffix), sum(lengths(whole))
+    limits = Limits("causal", frame + total - 1, None)
+    with pytest.raises(
+        ValueError, match=rf"take {total} together, the most candidate 8 with {lengths(whole)[1]}: rank fewer"
+    ):
+        lay(dialect, "who?", ["one", LONG, "two"], limits, "error", [7, 8, 9])
+    assert lay(dialect, "who?", ["one", LONG, "two"], Limits("causal", frame + total, None), "error")[1] == []
+
+
+def test_a_candidates_own_limit_is_not_blamed_on_the_context(dialect):
+    with pytest.raises(ValueError, match="candidate 4 has no room: its template alone takes"):
+        lay(dialect, "who?", [LONG], Limits("causal", 400, 1), indices=[4])

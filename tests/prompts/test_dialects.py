@@ -1,7 +1,8 @@
 """What a prompt says, read back from its ids, in the text dialect and in the compact one."""
 
 import pytest
-from transformers import PreTrainedTokenizerFast
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rranker.prompts import SETTINGS, TEMPLATES
 from rranker.prompts.compact import SPECIAL_TOKENS, CompactDialect
@@ -75,20 +76,13 @@ def test_the_label_is_the_token_that_the_answer_names(encoders):
     label = encoder.single_token("Q")
     piece = TextDialect(encoder).candidates(["text"], [label])[0]
     assert piece.head.count(label) == 1
-    assert (read(encoder, piece.head), read(encoder, piece.tail)) == ("[Q] ", "\n")
+    assert (read(encoder, piece.head), read(encoder, piece.tail)) == ("[Q]", "\n")
 
 
 def test_only_a_history_gives_way_from_its_oldest_end(encoders):
     for dialect in (TextDialect(encoders["chatml"]), CompactDialect(encoders["bundled"])):
         assert dialect.prefix(TEMPLATES["generic"], None, ["a", "b"]).keep_end
         assert not dialect.prefix(TEMPLATES["generic"], None, "a").keep_end
-
-
-def test_a_chat_template_that_drops_the_message_is_refused(chatml):
-    mute = PreTrainedTokenizerFast(tokenizer_object=chatml.backend_tokenizer, eos_token="<|im_end|>")
-    mute.chat_template = "<|im_start|>hello"
-    with pytest.raises(ValueError, match="drops or rewrites the user's message"):
-        TextDialect(TextEncoder(mute))
 
 
 def test_compact(encoders):
@@ -109,6 +103,23 @@ def test_compact(encoders):
     assert set(pieces[1].body).isdisjoint(ids.values())
     assert dialect.suffix(template, "exclude") == (ids["<|exclude|>"],)
     assert dialect.suffix(template, "select") == (ids["<|select|>"],)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.text(max_size=40), min_size=1, max_size=5), instruction=st.text(max_size=20))
+def test_compact_encodes_each_text_on_its_own(bundled, texts, instruction):
+    """The bundled model was trained on texts encoded alone: nothing around them may change a token."""
+    tokenizer, dialect = bundled, CompactDialect(TextEncoder(bundled))
+    texts = [text.encode("utf-8", "replace").decode() for text in texts]
+
+    def alone(text):
+        return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    assert [piece.body for piece in dialect.candidates(texts, [])] == [alone(text) for text in texts]
+    for query, said in ((texts[0], texts[0]), (texts, "\n".join(texts))):
+        piece = dialect.prefix(TEMPLATES["passage"], instruction, query)
+        opening = alone(instruction + "\n") if instruction else ()
+        assert (piece.head[2:], piece.body, piece.tail) == (opening, alone(said), ())
 
 
 def test_compact_needs_its_own_vocabulary(encoders):

