@@ -14,7 +14,9 @@ from rranker import rewards
 from rranker.data import Case
 from rranker.permutations import parse, parse_choice
 from rranker.prompts import TEMPLATES
+from rranker.prompts.chat import chat_frame
 from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.text import opening
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
 from rranker.training.grpo_callbacks import StopOnNaN
 from rranker.training.grpo_checkpoints import drop_partial, last_good
@@ -32,32 +34,22 @@ ASK = {
 }
 PREFILL = "Let me solve this step by step.\n<think>"
 """The assistant's turn begins so, as in the paper: a response starts inside the thought."""
-_SLOT = "\u2063rranker\u2063"
 
 
 def frame(tokenizer: Any) -> tuple[str, str]:
     """Text before and after the user's words: the chat template's with a system turn, or plain lines."""
     if not getattr(tokenizer, "chat_template", None):
         return f"{SYSTEM}\n\n", "\n"
-    turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": _SLOT}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    before, _, after = text.partition(_SLOT)
-    return before, after
+    return chat_frame(tokenizer, SYSTEM)
 
 
 def prompt_ids(encoder: TextEncoder, case: Case, method: str) -> list[int]:
-    """The whole prompt. Query and candidates can never spell a special token: they are encoded on their own."""
-    template = TEMPLATES[case.task]
+    """The whole prompt. Query and candidates can never spell a special token: they are encoded as user text."""
     before, after = frame(encoder.tokenizer)
-    query = case.query if isinstance(case.query, str) else "\n".join(f"- {title}" for title in case.query)
-    heading = template.query_heading if isinstance(case.query, str) else template.history_heading + "\n"
-    ids = list(encoder.literal(before))
-    ids += encoder.user(case.instruction) if case.instruction else encoder.literal(template.instruction)
-    ids += [*encoder.literal(f"\n\n{heading}"), *encoder.user(query)]
-    ids += encoder.literal(f"\n\n{template.list_heading}\n")
-    for number, text in enumerate(encoder.user_batch(case.candidates), start=1):
-        ids += [*encoder.literal(f"[{number}] "), *text, *encoder.literal("\n")]
-    return ids + list(encoder.literal(f"\n{ASK[method]}{after}{PREFILL}"))
+    ids = list(opening(encoder, before, TEMPLATES[case.task], case.instruction or None, case.query).ids)
+    for number, line in enumerate(encoder.framed("] ", case.candidates, "\n", inside=True), start=1):
+        ids += [*encoder.literal(f"[{number}", inside=True), *line.ids]
+    return ids + list(encoder.literal(f"\n{ASK[method]}{after}{PREFILL}", inside=True))
 
 
 def answer_rewards(

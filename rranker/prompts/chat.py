@@ -10,9 +10,9 @@ _DATE = "26 Jul 2024"
 # fmt: off
 _STRFTIME = {
     "d": "26", "-d": "26", "e": "26", "j": "208", "a": "Fri", "A": "Friday", "b": "Jul", "B": "July", "m": "07",
-    "-m": "7", "y": "24", "Y": "2024", "H": "00", "-H": "0", "I": "12", "-I": "12", "p": "AM", "M": "00", "-M": "0", "S": "00",
-    "-S": "0", "f": "000000", "z": "", "Z": "", "F": "2024-07-26", "D": "07/26/24", "x": "07/26/24", "T": "00:00:00",
-    "X": "00:00:00", "c": "Fri Jul 26 00:00:00 2024",
+    "-m": "7", "y": "24", "Y": "2024", "H": "00", "-H": "0", "I": "12", "-I": "12", "p": "AM", "M": "00", "-M": "0",
+    "S": "00", "-S": "0", "f": "000000", "z": "", "Z": "", "F": "2024-07-26", "D": "07/26/24", "x": "07/26/24",
+    "T": "00:00:00", "X": "00:00:00", "c": "Fri Jul 26 00:00:00 2024",
 }
 # fmt: on
 # transformers hands a template its own clock, and no caller's function: a macro of the same name goes before it.
@@ -24,23 +24,36 @@ _FROZEN_CLOCK = (
 _THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
 
 
-def chat_frame(tokenizer: Any) -> tuple[str, str]:
+def chat_frame(tokenizer: Any, system: str | None = None) -> tuple[str, str]:
     """What the tokenizer's chat template writes before and after a user's message; the answer comes next.
 
     Thinking is switched off where the template knows how, and a thought that the template opens all the same is
-    closed: the answer must not be read as part of it. A default system prompt is kept; a date is a fixed one.
+    closed: the answer must not be read as part of it. A date is a fixed one. A default system prompt is kept;
+    `system` replaces it, and opens the user's message where the template refuses or drops a system turn.
 
     Raises ValueError when the template raises, or does not show the message exactly once.
     """
-    turn = {"role": "user", "content": _MESSAGE}
-    prompt = _render(tokenizer, [turn], add_generation_prompt=True)
-    if prompt.count(_MESSAGE) != 1:
-        shown = "drops or rewrites the user's message"
-        if _MESSAGE in prompt:
-            shown = f"shows the user's message {prompt.count(_MESSAGE)} times"
-        _refuse(tokenizer, f"{shown}, so no prompt can be laid in it")
-    before, after = prompt.split(_MESSAGE)
-    return before, _close_thought(after + _until_answer(tokenizer, turn, prompt))
+    if system is None:
+        return _frame(tokenizer, [])
+    try:
+        before, after = _frame(tokenizer, [{"role": "system", "content": system}])
+    except ValueError:
+        before, after = "", ""
+    if system not in before:
+        before, after = _frame(tokenizer, [])
+        before += system + "\n\n"
+    return before, after
+
+
+def _frame(tokenizer: Any, opening: list[dict[str, str]]) -> tuple[str, str]:
+    turns = [*opening, {"role": "user", "content": _MESSAGE}]
+    prompt = _render(tokenizer, turns, add_generation_prompt=True)
+    if _MESSAGE not in prompt:
+        _refuse(tokenizer, "drops or rewrites the user's message, so no prompt can be laid in it")
+    before, after, *again = prompt.split(_MESSAGE)
+    if again:
+        _refuse(tokenizer, f"shows the user's message {len(again) + 1} times, so no prompt can be laid in it")
+    return before, _close_thought(after + _until_answer(tokenizer, turns, prompt))
 
 
 def _close_thought(text: str) -> str:
@@ -52,13 +65,13 @@ def _close_thought(text: str) -> str:
     return text
 
 
-def _until_answer(tokenizer: Any, turn: dict[str, str], prompt: str) -> str:
+def _until_answer(tokenizer: Any, turns: list[dict[str, str]], prompt: str) -> str:
     """What the template writes between its generation prompt and an answer: a space, an empty thought, a channel.
 
     Empty where the template writes a given answer in another way than one to be generated.
     """
     try:
-        answered = _render(tokenizer, [turn, {"role": "assistant", "content": _ANSWER}])
+        answered = _render(tokenizer, [*turns, {"role": "assistant", "content": _ANSWER}])
     except ValueError:  # a template may be made for single turns
         return ""
     if answered.count(_ANSWER) != 1 or not answered.startswith(prompt):

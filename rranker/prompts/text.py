@@ -10,6 +10,24 @@ from .segments import Kind, Piece, Query
 from .template import Template
 
 
+def opening(
+    encoder: TextEncoder, before: str, template: Template, instruction: str | None, query: Query
+) -> Piece:
+    """A prompt up to its list: `before` (trusted), the instruction, the query or history, the list's heading."""
+    single = isinstance(query, str)
+    heading = template.query_heading if single else template.history_heading + "\n"
+    text = query if isinstance(query, str) else "\n".join(f"- {title}" for title in query)
+    after = f"\n\n{template.list_heading}\n"
+    if instruction is None:
+        piece = encoder.framed(f"{before}{template.instruction}\n\n{heading}", [text], after)[0]
+        return replace(piece, keep_end=not single)
+    words = encoder.framed(before, [instruction], f"\n\n{heading.rstrip(' ')}")[0]
+    # The heading's end is encoded again as the query's context, and its ids are dropped.
+    context = heading[len(heading.rstrip(" \n")) - 1 :]
+    piece = encoder.framed(context, [text], after, inside=True)[0]
+    return replace(piece, head=words.ids, keep_end=not single)
+
+
 class TextDialect:
     """Renders pieces for models that answer with an identifier.
 
@@ -29,19 +47,8 @@ class TextDialect:
 
     def prefix(self, template: Template, instruction: str | None, query: Query) -> Piece:
         """Chat opening, instruction, and the query or history; the list's heading closes it."""
-        single = isinstance(query, str)
-        heading = template.query_heading if single else template.history_heading + "\n"
-        text = query if isinstance(query, str) else "\n".join(f"- {title}" for title in query)
-        after = f"\n\n{template.list_heading}\n"
-        if instruction is None:
-            before = f"{self._before}{template.instruction}\n\n{heading}"
-            piece = self.encoder.framed(before, [text], after)[0]
-            return replace(piece, head=self._start + piece.head, keep_end=not single)
-        words = self.encoder.framed(self._before, [instruction], f"\n\n{heading.rstrip(' ')}")[0]
-        # The heading's end is encoded again as the query's context, and its ids are dropped.
-        context = heading[len(heading.rstrip(" \n")) - 1 :]
-        piece = self.encoder.framed(context, [text], after, inside=True)[0]
-        return replace(piece, head=self._start + words.ids, keep_end=not single)
+        piece = opening(self.encoder, self._before, template, instruction, query)
+        return replace(piece, head=self._start + piece.head)
 
     def candidates(self, texts: list[str], labels: list[int]) -> list[Piece]:
         """`[label] text⏎` for each text, the label placed as the very token the answer will name."""

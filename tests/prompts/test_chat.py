@@ -220,6 +220,18 @@ def test_of_several_templates_the_default_one_is_used():
     assert chat_frame(tokenizer)[0] == "<|user|>\n"
 
 
+def test_a_system_turn_or_the_opening_of_the_users():
+    rank = "You rank."
+    assert chat_frame(speaking(DEFAULT_SYSTEM), rank)[0] == (
+        f"<|im_start|>system\n{rank}<|im_end|>\n<|im_start|>user\n"
+    )
+    assert chat_frame(speaking(GEMMA), rank)[0] == f"<|endoftext|><start_of_turn>user\n{rank}\n\n"
+    assert chat_frame(speaking(MISTRAL), rank) == (f"<|endoftext|>[INST] {rank}\n\n", " [/INST] ")
+    assert chat_frame(speaking(DEEPSEEK_R1), rank)[1] == "<｜Assistant｜><think>\n\n</think>\n\n"
+    drops = "{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }}\nA:{% endif %}{% endfor %}"
+    assert chat_frame(speaking(drops), rank) == (f"Q: {rank}\n\n", "\nA:")
+
+
 def test_no_placeholder_is_left_in_any_frame():
     for template in (QWEN3, ALWAYS_THINKS, DEEPSEEK_R1, LLAMA3, GEMMA, MISTRAL, PHI, HARMONY, DEFAULT_SYSTEM):
         assert "\u2063" not in "".join(chat_frame(speaking(template)))

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from rranker.data import Case
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.grpo import parse
-from rranker.training.grpo_text import answer_rewards, fitting, format_reward, prompt_ids, train_text
+from rranker.training.grpo_text import PREFILL, answer_rewards, fitting, format_reward, prompt_ids, train_text
+from tests.prompts.conftest import CHAT_TEMPLATE, train
 from tests.training.grpo_toys import options, save_causal_policy, toy_cases
 
 CASE = Case("passage", "who?", None, ["Heat", "Alien", "Up"], [0.0, 1.0, 0.0], "q")
@@ -68,3 +70,15 @@ def test_a_run_generates_rewards_and_learns(tmp_path: Path, tokenizer: Any, meth
     assert {"rewards/answer_reward/mean", "rewards/format_reward/mean", "kl"} <= rows[0].keys()
     assert (tmp_path / "out" / "final" / "model.safetensors").exists()
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_prompts_are_written_as_their_text_would_be() -> None:
+    """Segments are encoded apart, and their ids are those of the whole text."""
+    bytewise = PreTrainedTokenizerFast(tokenizer_object=train(), eos_token="<|im_end|>")
+    bytewise.chat_template = CHAT_TEMPLATE
+    case = Case("recommendation", ["the fox", "a dog."], "Rank.", ["the query", "an item."], [1.0, 0.0], "q")
+    ids = prompt_ids(TextEncoder(bytewise), case, "iranker")
+    lines = "- the fox\n- a dog.\n\nItems:\n[1] the query\n[2] an item.\n\n"
+    assert bytewise.decode(ids).endswith(f"<|im_start|>assistant\n{PREFILL}")
+    assert f"Rank.\n\nThe user's history, oldest first:\n{lines}" in bytewise.decode(ids)
+    assert ids == bytewise(bytewise.decode(ids), add_special_tokens=False)["input_ids"]
