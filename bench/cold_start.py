@@ -19,7 +19,7 @@ marks.append(("import torch", time.perf_counter()))
 import transformers
 marks.append(("import transformers", time.perf_counter()))
 from rranker.api import _ranker
-ranker = _ranker(None, "iranker", ())
+ranker = _ranker(None, {})
 now = time.perf_counter()
 marks.append(("weights", now - ranker.load_seconds["probe"]))
 marks.append(("probe", now))

@@ -15,7 +15,7 @@ from rranker.engine.engine import Engine
 from rranker.engine.probe import probe
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
-from rranker.methods import IRanker
+from rranker.methods import Elimination, Greedy
 from rranker.prompts import Segments
 
 # Rows of one step: enough to fill a GPU many times over.
@@ -82,10 +82,7 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
 
 
 def _ours(engine: Engine, sizes: Sizes, n: int, queries: int) -> None:
-    requests = [
-        EngineRequest(_prompt(sizes, n, query), IRanker(n, order="fixed", nested=False))
-        for query in range(queries)
-    ]
+    requests = [EngineRequest(_prompt(sizes, n, query), Greedy(Elimination(n))) for query in range(queries)]
     for handle in engine.run(requests):
         if handle.error is not None:
             raise handle.error

@@ -17,6 +17,7 @@ import numpy as np
 
 from rranker import Ranker, data
 from rranker.data import Case
+from rranker.methods import method_names
 from rranker.training.measures import interval, reciprocal_rank
 
 FAMILIES = {
@@ -89,7 +90,7 @@ def main() -> None:
     parser.add_argument("before", help="checkpoint folder")
     parser.add_argument("after", help="checkpoint folder")
     parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
-    parser.add_argument("--method", choices=("iranker", "dranker"), default="iranker")
+    parser.add_argument("--method", choices=method_names(), default="iranker")
     options = parser.parse_args()
     rankers = [Ranker(folder, method=options.method) for folder in (options.before, options.after)]
     print("| family | queries | before | after | difference |\n|---|---|---|---|---|")

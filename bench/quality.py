@@ -19,12 +19,12 @@ import numpy as np
 from bench.quality_peers import by_score, peers
 from rranker import Ranker, data
 from rranker.data import NINE, OUT_OF_DOMAIN, Case, Topic
+from rranker.methods import method_names
 from rranker.metrics import evaluate
 from rranker.permutations import kendall_tau
 from rranker.training.measures import by_query, interval, ndcg, random_reciprocal_rank, reciprocal_rank
 
 Figures = dict[str, Any]
-METHODS = ("iranker", "dranker")
 YEARS = (19, 20, 21)
 
 
@@ -170,14 +170,14 @@ def load(models: Sequence[str], methods: Sequence[str]) -> dict[str, Ranker]:
         path = folder if separator else entry
         for method in methods:
             name = f"{label if separator else Path(entry).name} {method}"
-            found[name] = Ranker(path, method=method, max_tokens_in_flight=32768)  # type: ignore[arg-type]
+            found[name] = Ranker(path, method=method, max_tokens_in_flight=32768)
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
     parser.add_argument("--model", action="append", default=[], help="label=folder; may be repeated")
-    parser.add_argument("--method", nargs="*", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--method", nargs="*", choices=method_names(), default=["iranker", "dranker"])
     parser.add_argument(
         "--tasks", nargs="*", choices=[*NINE, *OUT_OF_DOMAIN], default=[*NINE, *OUT_OF_DOMAIN]
     )

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from rranker.engine.model import DEFAULT_MODEL
+from rranker.methods import Elimination, Rollout, Sampled
 from rranker.prompts.segments import Segments
 from rranker.training.policy import Policy, load_policy, readout_of
-from rranker.training.rollouts import Rollout, RolloutEngine
+from rranker.training.rollouts import RolloutEngine, equally_good
 
 QUERIES, GROUP, CANDIDATES, TOKENS, PREFIX = 4, 8, 20, 8, 160
 GRADES = [1.0] + [0.0] * (CANDIDATES - 1)
@@ -91,12 +92,14 @@ def plain_logits(policy: Policy, s: Segments, alive: list[list[int]]) -> list[np
 
 
 def by_plain_forwards(policy: Policy, prompts: list[Segments]) -> Callable[[], list[list[Rollout]]]:
-    from rranker.training.rollouts import Sampling
-
     def run() -> list[list[Rollout]]:
         found = []
         for q, s in enumerate(prompts):
-            episodes = [Sampling(GRADES, "exclude", [rng], 1.0) for rng in generators(q)]
+            settled = equally_good(GRADES)
+            episodes = [
+                Sampled(Elimination, CANDIDATES, [rng], temperature=1.0, settled=settled)
+                for rng in generators(q)
+            ]
             while going := [e for e in episodes if e.remaining]:
                 asks = [e.asks(1)[0] for e in going]
                 logits = plain_logits(policy, s, [list(ask) for ask in asks])

@@ -17,7 +17,8 @@ from rranker.engine.packing import pack_linears, packable
 from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
 from rranker.engine.requests import EngineRequest, Handle
 from rranker.engine.settings import AttentionMode
-from rranker.methods import IRanker
+from rranker.methods import Elimination as Rules
+from rranker.methods import Greedy
 from rranker.prompts import Segments
 
 
@@ -102,7 +103,8 @@ class Elimination:
     def run(self, segments: Segments) -> Handle:
         """All rounds of one query, from nothing encoded to the ranking."""
         causal = self.engine.attention_mode == "causal"
-        method = IRanker(len(segments.candidates), order="best_first" if causal else "fixed", nested=causal)
+        rules = Rules(len(segments.candidates))
+        method = Greedy(rules, relayout="best_first" if causal else "keep", nested=causal)
         (done,) = self.engine.run([EngineRequest(segments, method)])
         if done.error is not None:
             raise done.error
@@ -112,5 +114,5 @@ class Elimination:
 def losers(handle: Handle) -> list[int]:
     """The candidates in the order in which they went."""
     method = handle.request.method
-    assert isinstance(method, IRanker)
-    return [place for decision in method.outcome().decisions for place in decision.excluded]
+    assert isinstance(method, Greedy)
+    return [place for decision in method.outcome().decisions for place in decision.named]

@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from .prepare import MethodName
 from .processes import check_process
 from .ranker import Ranker
 from .request import CandidateLike, QueryLike
@@ -24,7 +23,7 @@ def rank(
     candidates: Iterable[CandidateLike],
     *,
     model: str | Path | None = None,
-    method: MethodName = "iranker",
+    method: str = "iranker",
     task: str | None = None,
     instruction: str | None = None,
     top_k: int | None = None,

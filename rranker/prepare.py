@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .engine.requests import EngineRequest
-from .methods import DRanker, IRanker
+from .methods import Greedy, method_class
 from .ordering import canonical_order, distinct
 from .prompts.assemble import Dialect, Limits, assemble
 from .prompts.identifiers import Identifiers
 from .prompts.truncation import Truncate
+from .repairs import cut_repairs, encoding_repairs
 from .request import Request
-from .result import cut_repairs, encoding_repairs
 from .types import Repair
 
-MethodName = Literal["iranker", "dranker"]
-METHODS: tuple[MethodName, ...] = ("iranker", "dranker")
+Groups = tuple[tuple[int, ...], ...]
+"""The input indices at each place of the prompt: candidates with the same text are one to the model, and share one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Settings:
     dialect: Dialect
     identifiers: Identifiers
     limits: Limits
-    relayout: Literal["given", "best_first"]
+    order: Literal["given", "best_first"]
     truncate: Truncate
     seed: int
 
@@ -35,28 +35,36 @@ class Settings:
 class Prepared:
     """One request, laid out.
 
-    `groups[place]`: the input indices of the candidates at that place of the layout. Candidates with the same text are
-    one to the model, and share a place. `engine_request` is None when there is nothing to decide.
+    `method` is None when there are no candidates, `engine_request` when there is nothing to decide.
     """
 
     request: Request
-    groups: tuple[tuple[int, ...], ...]
-    method: IRanker | DRanker | None
+    method_name: str
+    groups: Groups
+    method: Greedy | None
     engine_request: EngineRequest | None
     repairs: tuple[Repair, ...]
 
 
-def prepare(request: Request, method_name: MethodName, settings: Settings) -> Prepared:
-    """Lays a request out. Raises ValueError when its texts do not fit; see `prompts.assemble`."""
+def prepare(request: Request, method_name: str, settings: Settings) -> Prepared:
+    """Lays a request out. Raises ValueError for an unknown method, or texts that do not fit (`prompts.assemble`)."""
+    rules = method_class(method_name)
     groups = distinct([candidate.text for candidate in request.candidates])
     texts = [request.candidates[group[0]].text for group in groups]
     block = settings.limits.attention == "block"
     if block:
         layout = canonical_order(texts, settings.seed)
         groups, texts = [groups[i] for i in layout], [texts[i] for i in layout]
-    method = _method(method_name, len(texts), request.top_k, block, settings.relayout) if texts else None
+    method = None
+    if texts:
+        best_first = not block and settings.order == "best_first"
+        method = Greedy(
+            rules(len(texts), top_k=request.top_k),
+            relayout="best_first" if best_first else "keep",
+            nested=not block,
+        )
     if method is None or not method.remaining:
-        return Prepared(request, tuple(groups), method, None, ())
+        return Prepared(request, method_name, tuple(groups), method, None, ())
     segments, cuts = assemble(
         settings.dialect,
         settings.identifiers,
@@ -70,23 +78,7 @@ def prepare(request: Request, method_name: MethodName, settings: Settings) -> Pr
         settings.truncate,
     )
     repairs = (*encoding_repairs(request), *cut_repairs(cuts, groups))
-    return Prepared(request, tuple(groups), method, EngineRequest(segments, method), repairs)
-
-
-def _method(
-    name: MethodName, n: int, top_k: int | None, block: bool, relayout: Literal["given", "best_first"]
-) -> IRanker | DRanker:
-    if name == "dranker":
-        return DRanker(n)
-    best_first = not block and relayout == "best_first"
-    return IRanker(n, top_k=top_k, order="best_first" if best_first else "fixed", nested=not block)
-
-
-def check_method(name: str) -> MethodName:
-    """Returns `name` when it is a known method. Raises ValueError otherwise."""
-    if name not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, not {name!r}")
-    return name
+    return Prepared(request, method_name, tuple(groups), method, EngineRequest(segments, method), repairs)
 
 
 def named(error: Exception, place: int, request: Request) -> Exception:

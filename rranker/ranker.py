@@ -16,7 +16,8 @@ from .engine.engine import Engine
 from .engine.model import LoadedModel
 from .engine.requests import Handle
 from .engine.settings import AttentionMode
-from .prepare import MethodName, Prepared, Settings, check_method, named, prepare
+from .methods import method_class
+from .prepare import Prepared, Settings, named, prepare
 from .processes import building, check_process
 from .prompts.assemble import Limits
 from .prompts.compact import CompactDialect
@@ -45,7 +46,8 @@ class Ranker:
         attention: `causal` (what pretrained checkpoints expect) or `block` (each candidate sees the query and
             itself only: each is encoded once, and the ranking does not depend on the input order); None is what
             the checkpoint was trained for.
-        method: `iranker` eliminates round after round; `dranker` ranks in one shot.
+        method: `iranker` eliminates the worst round after round; `selection` takes the best round after round;
+            `dranker` ranks in one shot. Or the name of one that was registered (`rranker.methods.register`).
         order: in causal attention, how a round's prompt follows from the last: `given` keeps the survivors in
             their input order, `best_first` re-sorts those behind a gap, so that later rounds reuse more.
         speculate: guess several rounds ahead in one pass. Lossless; switch it off only to compare.
@@ -70,7 +72,7 @@ class Ranker:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         attention: AttentionMode | None = None,
-        method: MethodName = "iranker",
+        method: str = "iranker",
         order: Literal["given", "best_first"] = "best_first",
         speculate: bool = True,
         truncate: Truncate = "end",
@@ -80,7 +82,7 @@ class Ranker:
         seed: int = 0,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}
-        self._method = check_method(method)
+        self._method = method_class(method).name
         _one_of("order", order, ("given", "best_first"))
         _one_of("attention", attention, (None, "causal", "block"))
         check_truncate(truncate)
@@ -126,7 +128,7 @@ class Ranker:
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
-        method: MethodName | None = None,
+        method: str | None = None,
     ) -> Ranking:
         """Ranks the candidates for one query, best first; always all of them.
 
@@ -138,7 +140,7 @@ class Ranker:
                 and `generic` for a string.
             instruction: replaces the task's own.
             top_k: only the best k matter: `iranker` then excludes several a round while more are left, and the
-                places behind k are coarser. `dranker` has nothing to save.
+                places behind k are coarser; `selection` plays k rounds. `dranker` has nothing to save.
             method: for this call; None is the Ranker's own.
 
         Raises:
@@ -160,7 +162,7 @@ class Ranker:
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
-        method: MethodName | None = None,
+        method: str | None = None,
         on_error: Literal["raise"] = "raise",
         progress: bool = True,
     ) -> list[Ranking]: ...
@@ -172,7 +174,7 @@ class Ranker:
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
-        method: MethodName | None = None,
+        method: str | None = None,
         on_error: OnError,
         progress: bool = True,
     ) -> list[Ranking] | list[Ranking | Exception]: ...
@@ -183,7 +185,7 @@ class Ranker:
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
-        method: MethodName | None = None,
+        method: str | None = None,
         on_error: OnError = "raise",
         progress: bool = True,
     ) -> list[Ranking] | list[Ranking | Exception]:
@@ -222,7 +224,7 @@ class Ranker:
     def _run(
         self,
         requests: Sequence[Request | Exception],
-        method: MethodName | None,
+        method: str | None,
         on_error: OnError,
         progress: bool,
         *,
@@ -230,7 +232,7 @@ class Ranker:
     ) -> list[Ranking | Exception]:
         from tqdm.auto import tqdm
 
-        name = self._method if method is None else check_method(method)
+        name = self._method if method is None else method_class(method).name
         check_process()
         if self._engine.closed:
             raise RuntimeError(_CLOSED)
@@ -245,11 +247,7 @@ class Ranker:
             found[place] = said
 
         def finished(place: int, work: Prepared, handle: Handle | None) -> None:
-            outcome = None if work.method is None else work.method.outcome()
-            seconds = time.perf_counter() - began
-            found[place] = build_ranking(
-                work.request, work.groups, outcome, handle, seconds, work.repairs, name
-            )
+            found[place] = build_ranking(work, handle, time.perf_counter() - began)
 
         works: dict[int, tuple[int, Prepared]] = {}
         with tqdm(total=len(requests), disable=not progress, unit="query") as bar:
@@ -277,7 +275,7 @@ class Ranker:
                     bar.update()
         return [found[place] for place in range(len(requests))]
 
-    def _prepare(self, request: Request, method: MethodName) -> Prepared:
+    def _prepare(self, request: Request, method: str) -> Prepared:
         """Everything that can be found out about a request before any work."""
         work = prepare(request, method, self._settings)
         if work.engine_request is not None:

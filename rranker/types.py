@@ -46,13 +46,15 @@ class Round:
 
     `alive` and `probabilities` run in parallel: `probabilities[k]` is the model's probability of naming
     `alive[k]` (input indices) in this round: as the least fitting, whereupon `excluded` went (one, or with
-    `top_k` several, worst first). DRanker's single round names the most fitting and excludes nobody.
+    `top_k` several, worst first); or, for methods that ask for the most fitting, as that: `selected` took the next
+    places (best first; DRanker's single round decides all of them).
     """
 
     alive: tuple[int, ...]
     excluded: tuple[int, ...]
     probabilities: tuple[float, ...]
     thought: str | None = None
+    selected: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,8 @@ class Ranking(Sequence[RankedCandidate]):
 
     Scores lie in [0, 1] and fall with rank; only identical texts share a score. A score is `(n - rank + q) / n`,
     where `q` (strictly between 0 and 1) is the probability with which the model would have kept the candidate in
-    the round that decided its place. `n - rank` counts those it beats; `q` says how surely; both count candidates
-    with the same text as one. Scores compare within one ranking, not across. `query_id` is the id under which a batch brought the query.
+    the round that decided its place. `n - rank` counts those it beats; both count equal texts as one.
+    Scores compare within one ranking, not across. `query_id` is the id under which a batch brought the query.
     """
 
     items: tuple[RankedCandidate, ...]

@@ -88,8 +88,8 @@ def test_a_method_can_be_chosen_per_call(ranker: Ranker) -> None:
     assert (one_shot.method, len(one_shot.rounds)) == ("dranker", 1)
     batch = ranker.rank_batch([(QUERY, TEXTS)], method="dranker", progress=False)
     assert batch[0].order == one_shot.order
-    with pytest.raises(ValueError, match="method must be one of 'iranker', 'dranker'"):
-        ranker.rank(QUERY, TEXTS, method="oracle")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="method must be one of 'iranker', "):
+        ranker.rank(QUERY, TEXTS, method="oracle")
 
 
 def test_a_batch_keeps_ids_and_errors_name_them(ranker: Ranker) -> None:

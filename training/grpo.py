@@ -13,6 +13,7 @@ import torch
 from trl import TrlParser
 
 from rranker.data import Case
+from rranker.methods import method_class
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
 from rranker.training.grpo_callbacks import Patience, StopOnNaN
 from rranker.training.grpo_checkpoints import CheckpointError, drop_partial, last_good
@@ -21,7 +22,7 @@ from rranker.training.grpo_estimate import estimate
 from rranker.training.grpo_trainer import RankingGRPOTrainer
 from rranker.training.policy import HEAD, Policy, load_policy, save_policy
 from rranker.training.report import write_report
-from rranker.training.rollouts import KINDS, RolloutEngine
+from rranker.training.rollouts import RolloutEngine
 
 
 def parse(words: Sequence[str] | None = None) -> tuple[GrpoArguments, GrpoConfig]:
@@ -43,7 +44,7 @@ def fitting(
     kept, lengths = {}, []
     for key, case in cases.items():
         try:
-            segments = engine.segments(case, KINDS[arguments.method])  # type: ignore[index]
+            segments = engine.segments(case, method_class(arguments.method).kind)
         except ValueError:
             continue
         kept[key] = case

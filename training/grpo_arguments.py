@@ -7,6 +7,8 @@ from typing import Any
 
 from trl import GRPOConfig
 
+from rranker.methods import method_names
+
 
 def _choice(default: str, known: tuple[str, ...], help: str) -> Any:
     return field(default=default, metadata={"help": help, "choices": list(known)})
@@ -28,7 +30,9 @@ class GrpoArguments:
         "`logits`: decisions by the engine; `text`: a generated thought and answer",
     )
     method: str = _choice(
-        "iranker", ("iranker", "dranker"), "eliminate round after round, or rank in one shot"
+        "iranker",
+        method_names(),
+        "eliminate the worst or select the best round after round, or rank in one shot",
     )
     episodes: str = _choice(
         "full",

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from rranker.data import Case
 from rranker.engine.settings import ModelSettings
+from rranker.methods import method_class
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
 
 
@@ -60,7 +61,9 @@ def estimate(
     else:
         sizes = [len(case.candidates) for case in cases.values()]
         rounds = (
-            1.0 if arguments.episodes == "single" or arguments.method == "dranker" else np.mean(sizes) - 1
+            1.0
+            if arguments.episodes == "single" or method_class(arguments.method).one_question
+            else np.mean(sizes) - 1
         )
         prompt, question = lengths or (float(arguments.max_prompt_tokens or 1024), 1.0)
         copies = config.num_generations * rounds * question

@@ -9,15 +9,10 @@ from typing import Literal
 import numpy as np
 
 from rranker import rewards
+from rranker.methods import method_class, order_of
 from rranker.training.measures import gains
 
 Reward = Literal["stepwise", "graded", "outcome"]
-
-
-def full_order(candidates: Sequence[object], decisions: Sequence[int], method: str) -> list[int]:
-    """The ranking an episode stands for. Those it did not get to are equally good, so their order is free."""
-    left = [i for i in range(len(candidates)) if i not in set(decisions)]
-    return [*decisions, *left] if method == "dranker" else [*left, *reversed(decisions)]
 
 
 def decision_rewards(
@@ -30,15 +25,15 @@ def decision_rewards(
     """One number a decision of each episode (`outcome`: NDCG@k on the last, 0 before).
 
     IRanker, `stepwise`: 1 when a worse one goes, 0 when a best one goes (arXiv 2506.21638), -0.5 when nobody
-    alive was named. `graded`: the change in the best NDCG@k still reachable. DRanker names the best first, so
-    a decision's share is what its candidate adds to NDCG@k, in both.
+    alive was named. `graded`: the change in the best NDCG@k still reachable. Methods that name the
+    best first (DRanker, selection): a decision's share is what its candidate adds to NDCG@k, in both.
     """
-    values = [gains(g) for g in grades]
+    rules, values = method_class(method), [gains(g) for g in grades]
     if reward == "outcome":
-        orders = [full_order(g, d, method) for g, d in zip(grades, decisions, strict=True)]
+        orders = [order_of(rules(len(g)), d) for g, d in zip(grades, decisions, strict=True)]
         final = rewards.listing_rewards(*rewards.ragged(values), *_whole(orders), k=k)
         return [[0.0] * (len(d) - 1) + [float(f)] for d, f in zip(decisions, final, strict=True)]
-    if method == "dranker":
+    if rules.kind == "select":
         return [_shares(v, d, k) for v, d in zip(values, decisions, strict=True)]
     flat, offsets = _whole(decisions)
     if reward == "stepwise":

@@ -19,15 +19,16 @@ from trl.models import unwrap_model_for_generation
 
 from rranker.data import Case
 from rranker.engine.readout import HEAD_FILE
+from rranker.methods import method_class, order_of
 from rranker.prompts.segments import Segments
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
 from rranker.training.grpo_data import prompt_rows
-from rranker.training.grpo_rewards import advantages, decision_rewards, full_order
+from rranker.training.grpo_rewards import advantages, decision_rewards
 from rranker.training.grpo_safety import SafeGRPOTrainer
 from rranker.training.measures import best_level, by_query, ndcg, reciprocal_rank
 from rranker.training.policy import HEAD, Policy, load_policy, save_head, split_head
 from rranker.training.policy_score import Row, from_ids, score, to_ids
-from rranker.training.rollouts import KINDS, RolloutEngine
+from rranker.training.rollouts import RolloutEngine
 
 Cases = Mapping[str, Case]
 BILINEAR_RATE = 0.05
@@ -64,6 +65,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
     ) -> None:
         self.arguments, self.cases, self.held_out = arguments, cases, held_out
         self.policy = policy
+        self.method = method_class(arguments.method)
         self.engine = RolloutEngine(
             policy,
             max_prompt=arguments.max_prompt_tokens,
@@ -99,7 +101,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
     # ---- rollouts
 
     def _make_segments(self, key: str) -> Segments:
-        return self.engine.segments(self.cases[key], KINDS[self.arguments.method])
+        return self.engine.segments(self.cases[key], self.method.kind)
 
     def _grades(self, key: str) -> list[float]:
         """What rewards see of a case's grades."""
@@ -136,7 +138,9 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         steps = decision_rewards(
             list(map(self._grades, prompts)), decisions, a.method, a.reward, a.ndcg_cutoff
         )
-        orders = [full_order(c.candidates, d, a.method) for c, d in zip(cases, decisions, strict=True)]
+        orders = [
+            list(order_of(self.method(len(c.candidates)), d)) for c, d in zip(cases, decisions, strict=True)
+        ]
         return {
             "prompt_ids": [to_ids(self._segments(key)) for key in prompts],
             "completion_ids": decisions,
@@ -185,7 +189,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
                 model,
                 [from_ids(prompt) for prompt in prompts],
                 rows,
-                KINDS[self.arguments.method],
+                self.method,
                 self.policy.settings.attention,
                 self.temperature,
                 input_ids.device,

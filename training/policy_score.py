@@ -9,8 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rranker.prompts.segments import Kind, Segments
-from rranker.training.policy_pack import Ask, Question, pack
+from rranker.methods import Episode, Subset, replay
+from rranker.prompts.segments import Segments
+from rranker.training.policy_pack import Question, pack
 
 SEPARATOR = -1
 """Ends a segment in a row of ids. No token has this id, so the row can be taken apart again."""
@@ -35,18 +36,6 @@ def from_ids(ids: Sequence[int]) -> Segments:
     return Segments(parts[0], tuple(parts[1:-1]), parts[-1], tuple(ids[begin:]))
 
 
-def asks_of(n: int, decisions: Sequence[int], kind: Kind) -> list[Ask]:
-    """What was asked before each decision: the survivors round after round, or everything at once."""
-    if kind == "select":
-        return [tuple(range(n))] * len(decisions)
-    gone: set[int] = set()
-    asks = []
-    for decision in decisions:
-        asks.append(tuple(i for i in range(n) if i not in gone))
-        gone.add(decision)
-    return asks
-
-
 @dataclass(frozen=True)
 class Row:
     """One episode of a batch: whose prompt it is, and whom it named, one after another."""
@@ -59,7 +48,7 @@ def score(
     lm: Any,
     prompts: Sequence[Segments],
     rows: Sequence[Row],
-    kind: Kind,
+    method: type[Episode],
     mode: Literal["block", "causal"],
     temperature: float,
     device: torch.device,
@@ -69,42 +58,41 @@ def score(
     Each prompt is encoded once, however many rows share it; equal asks are asked once. `lm` is called with
     `packed=`, so it may be wrapped (DDP, FSDP).
     """
-    wanted = [asks_of(len(prompts[r.prompt].candidates), r.decisions, kind) for r in rows]
-    distinct: list[dict[Ask, int]] = [{} for _ in prompts]
-    for row, asks in zip(rows, wanted, strict=True):
-        for ask in asks:
+    wanted = [list(replay(method(len(prompts[r.prompt].candidates)), r.decisions)) for r in rows]
+    distinct: list[dict[Subset, int]] = [{} for _ in prompts]
+    for row, steps in zip(rows, wanted, strict=True):
+        for ask, _ in steps:
             distinct[row.prompt].setdefault(ask, len(distinct[row.prompt]))
     logits: list[Tensor | None] = [None] * len(prompts)
     for bucket in buckets(prompts, distinct, mode):
         questions = [Question(prompts[p], tuple(distinct[p])) for p in bucket]
-        for p, found in zip(bucket, lm(packed=pack(questions, kind, mode, device)), strict=True):
+        for p, found in zip(bucket, lm(packed=pack(questions, method.kind, mode, device)), strict=True):
             logits[p] = found / temperature
     width = max(len(row.decisions) for row in rows)
     logps, entropies = [], []
-    for row, asks in zip(rows, wanted, strict=True):
+    for row, steps in zip(rows, wanted, strict=True):
         table = logits[row.prompt]
         assert table is not None
-        found = table[[distinct[row.prompt][ask] for ask in asks]]
-        chances = found.masked_fill(~_living(row, asks, found), -torch.inf).log_softmax(-1)
-        picked = chances[torch.arange(len(asks), device=device), torch.tensor(row.decisions, device=device)]
+        found = table[[distinct[row.prompt][ask] for ask, _ in steps]]
+        chances = found.masked_fill(~_choices(steps, found), -torch.inf).log_softmax(-1)
+        picked = chances[torch.arange(len(steps), device=device), torch.tensor(row.decisions, device=device)]
         spread = torch.where(chances.isfinite(), chances, 0.0)
-        empty = width - len(asks)
+        empty = width - len(steps)
         logps.append(torch.nn.functional.pad(picked, (0, empty)))
         entropies.append(torch.nn.functional.pad(-(chances.exp() * spread).sum(-1), (0, empty)))
     return torch.stack(logps), torch.stack(entropies)
 
 
-def _living(row: Row, asks: Sequence[Ask], like: Tensor) -> Tensor:
-    """[decisions, n] bool: whom each decision could name. Those named before are no choice any more."""
+def _choices(steps: Sequence[tuple[Subset, Subset]], like: Tensor) -> Tensor:
+    """[decisions, n] bool: whom each decision could name."""
     mask = torch.zeros(like.shape, dtype=torch.bool)
-    for t, ask in enumerate(asks):
-        mask[t, list(ask)] = True
-        mask[t, list(row.decisions[:t])] = False
+    for t, (_, choices) in enumerate(steps):
+        mask[t, list(choices)] = True
     return mask.to(like.device)
 
 
 def buckets(
-    prompts: Sequence[Segments], distinct: Sequence[dict[Ask, int]], mode: Literal["block", "causal"]
+    prompts: Sequence[Segments], distinct: Sequence[dict[Subset, int]], mode: Literal["block", "causal"]
 ) -> Iterator[list[int]]:
     """Prompts of like shape share a forward; trees, whose mask grows with the square, stand alone."""
     used = [p for p, asks in enumerate(distinct) if asks]

@@ -1,7 +1,30 @@
-"""Ranking methods: small state machines that know no tensors."""
+"""Ranking methods: the rules of each, and the players that decide by them. They know no tensors."""
 
-from .dranker import DRanker
-from .iranker import IRanker, Order
-from .outcome import Decision, Outcome
+from .elimination import Elimination
+from .episode import Episode
+from .greedy import Greedy, Relayout
+from .listwise import Listwise
+from .outcome import Decision, Outcome, Subset
+from .registry import method_class, method_names, register
+from .replayed import order_of, replay
+from .sampled import Rollout, Sampled
+from .selection import Selection
 
-__all__ = ["DRanker", "Decision", "IRanker", "Order", "Outcome"]
+__all__ = [
+    "Decision",
+    "Elimination",
+    "Episode",
+    "Greedy",
+    "Listwise",
+    "Outcome",
+    "Relayout",
+    "Rollout",
+    "Sampled",
+    "Selection",
+    "Subset",
+    "method_class",
+    "method_names",
+    "order_of",
+    "register",
+    "replay",
+]

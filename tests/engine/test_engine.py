@@ -13,7 +13,7 @@ from rranker.engine.engine import Engine
 from rranker.engine.errors import CapacityError
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
-from rranker.methods import IRanker
+from rranker.methods import Elimination, Greedy
 from tests.engine.architectures import VOCAB, tiny_model
 from tests.engine.test_exactness import problem
 
@@ -37,7 +37,7 @@ def engine(lm, request):
 
 def request_of(engine, seed, n=6, **settings):
     segments = problem(seed, n=n, **settings)
-    return EngineRequest(segments, IRanker(n, nested=engine.attention_mode == "causal"))
+    return EngineRequest(segments, Greedy(Elimination(n), nested=engine.attention_mode == "causal"))
 
 
 def order(request):
@@ -51,7 +51,7 @@ def alone(engine, seed, n=6):
     return order(request)
 
 
-class Broken(IRanker):
+class Broken(Greedy):
     """A method with a fault of its own, met in its second round."""
 
     def observe(self, asks, logits):
@@ -70,7 +70,7 @@ def test_an_error_belongs_to_its_request(engine):
     expected = [alone(engine, seed) for seed in range(6)]
     requests = [request_of(engine, seed) for seed in range(6)]
     bad = poisoned(engine)
-    faulty = EngineRequest(problem(50), Broken(6, nested=engine.attention_mode == "causal"))
+    faulty = EngineRequest(problem(50), Broken(Elimination(6), nested=engine.attention_mode == "causal"))
     handles = {
         id(h.request): h for h in engine.run([*requests[:2], bad, *requests[2:4], faulty, *requests[4:]])
     }
@@ -218,7 +218,7 @@ def test_closing_wakes_and_refuses(engine):
     engine.step()
     engine.close()
     assert handle.status == "cancelled"
-    late = EngineRequest(problem(1), IRanker(6))
+    late = EngineRequest(problem(1), Greedy(Elimination(6)))
     for call in (engine.step, lambda: engine.submit(late), lambda: list(engine.run([late]))):
         with pytest.raises(RuntimeError, match="closed"):
             call()
@@ -229,7 +229,7 @@ def test_guesses_are_priced_by_the_queries_in_flight(lm):
 
     def questions(queries):
         engine = Engine(lm, IdentifierReadout(lm), attention_mode="block", kv_cache_tokens=8000)
-        requests = [EngineRequest(problem(s, n=12), IRanker(12)) for s in range(queries)]
+        requests = [EngineRequest(problem(s, n=12), Greedy(Elimination(12))) for s in range(queries)]
         handles = list(engine.run(requests))
         asked = sum(h.tokens_encoded - h.session.slots for h in handles) / 3  # tokens of a question
         return asked / queries / 11

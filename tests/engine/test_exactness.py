@@ -15,7 +15,7 @@ from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
 from rranker.engine.sessions import BlockSession, CausalSession
-from rranker.methods import IRanker
+from rranker.methods import Elimination, Greedy
 from rranker.prompts import Segments
 from tests.engine.architectures import CONFIGS, VOCAB, tiny_model
 
@@ -134,7 +134,7 @@ def test_sliding_windows_follow_positions(name, attention):
 def naive(lm, segments, attention, order):
     """The plain loop: a whole forward a round. Also the smallest gap between a loser and the runner-up."""
     n, gap = len(segments.candidates), np.inf
-    episode = IRanker(n, order=order, nested=attention == "causal")
+    episode = Greedy(Elimination(n), relayout=order, nested=attention == "causal")
     while episode.remaining:
         ask = episode.asks(1)[0]
         logits = dense_logits(lm, segments, ask, attention)
@@ -153,7 +153,9 @@ def through(lm, many, attention, order, speculate):
         max_batch_tokens=256,
         speculate=speculate,
     )
-    methods = [IRanker(len(s.candidates), order=order, nested=attention == "causal") for s in many]
+    methods = [
+        Greedy(Elimination(len(s.candidates)), relayout=order, nested=attention == "causal") for s in many
+    ]
     handles = list(engine.run(EngineRequest(*pair) for pair in zip(many, methods, strict=True)))
     assert [handle.status for handle in handles] == ["finished"] * len(many)
     assert engine.runner.store.extents.free == 2048
@@ -161,7 +163,7 @@ def through(lm, many, attention, order, speculate):
 
 
 @pytest.mark.parametrize(
-    ("attention", "order"), [("block", "fixed"), ("causal", "fixed"), ("causal", "best_first")]
+    ("attention", "order"), [("block", "keep"), ("causal", "keep"), ("causal", "best_first")]
 )
 def test_speculative_equals_sequential_equals_naive_and_batched_equals_alone(attention, order):
     lm = tiny_model("qwen3")

@@ -17,7 +17,7 @@ from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
 from rranker.kernels import score as scoring
 from rranker.kernels.score import score
-from rranker.methods import IRanker
+from rranker.methods import Elimination, Greedy
 from tests.engine.architectures import tiny_model
 from tests.engine.test_exactness import SESSIONS, close, dense_logits, one_step, opened, problem
 
@@ -46,14 +46,14 @@ def outcomes(lm, backend, attention, order):
         kv_cache_tokens=2048,
         max_batch_tokens=256,
     )
-    methods = [IRanker(n, order=order, nested=attention == "causal") for n in (2, 5, 7, 4)]
+    methods = [Greedy(Elimination(n), relayout=order, nested=attention == "causal") for n in (2, 5, 7, 4)]
     requests = [EngineRequest(problem(seed, n=n), methods[seed]) for seed, n in enumerate((2, 5, 7, 4))]
     assert [handle.error for handle in engine.run(requests)] == [None] * 4
     return [method.outcome() for method in methods]
 
 
 @pytest.mark.parametrize(
-    ("attention", "order"), [("block", "fixed"), ("causal", "fixed"), ("causal", "best_first")]
+    ("attention", "order"), [("block", "keep"), ("causal", "keep"), ("causal", "best_first")]
 )
 def test_rankings_equal_the_reference(attention, order):
     lm = tiny_model("qwen3").to(DEVICE)
@@ -68,12 +68,12 @@ def test_rankings_equal_the_reference(attention, order):
 def test_every_step_reads_all_queries_in_one_launch_scaled_and_capped(monkeypatch, attention):
     lm = tiny_model("granite").to(DEVICE)  # divides its logits by 3
     lm.config.final_logit_softcapping = 2.0
-    expected = outcomes(lm, "reference", attention, "fixed")
+    expected = outcomes(lm, "reference", attention, "keep")
     launches, steps = [], []
     hidden = ModelRunner.hidden
     monkeypatch.setattr(ModelRunner, "hidden", lambda *args: steps.append(1) or hidden(*args))
     monkeypatch.setattr(scoring, "score", lambda *args: launches.append(args) or score(*args))
-    found = outcomes(lm, "triton", attention, "fixed")
+    found = outcomes(lm, "triton", attention, "keep")
     assert len(launches) == len(steps)
     assert len(launches[0][3]) - 1 == 4  # the first launch decides for all four queries
     for given in launches:  # else Triton would compile anew, not run what is compiled ahead of time
@@ -82,7 +82,7 @@ def test_every_step_reads_all_queries_in_one_launch_scaled_and_capped(monkeypatc
         assert one.order == other.order
         close(np.array(one.kept), np.array(other.kept))
     lm.config.final_logit_softcapping = None
-    uncapped = outcomes(lm, "reference", attention, "fixed")
+    uncapped = outcomes(lm, "reference", attention, "keep")
     assert (
         max(
             abs(a - b)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from rranker.data import Case
+from rranker.methods import Elimination, Sampled, order_of
 from rranker.permutations import parse, parse_choice
 from rranker.rewards import format_scores, listing_rewards, ragged
 from rranker.training.grpo_arguments import GrpoArguments
 from rranker.training.grpo_data import held_back
-from rranker.training.grpo_rewards import advantages, decision_rewards, full_order
+from rranker.training.grpo_rewards import advantages, decision_rewards
 from rranker.training.measures import ndcg, random_reciprocal_rank, reciprocal_rank, summary
-from rranker.training.rollouts import Sampling
+from rranker.training.rollouts import equally_good
 
 GOLD = [0.0, 1.0, 0.0, 0.0]
 
@@ -65,9 +66,10 @@ def test_groups_do_not_mix_and_equal_returns_teach_nothing() -> None:
     assert found[2, 0] == pytest.approx(-found[3, 0]) == pytest.approx(1.0, abs=1e-3)
 
 
-def play(grades: list[float], decisions: list[int], kind: str = "exclude") -> list[int]:
+def play(grades: list[float], decisions: list[int]) -> list[int]:
     """Episodes whose logits force `decisions`; what was really decided."""
-    sampling = Sampling(grades, kind, [np.random.default_rng(0)], 1.0)  # type: ignore[arg-type]
+    rngs = [np.random.default_rng(0)]
+    sampling = Sampled(Elimination, len(grades), rngs, temperature=1.0, settled=equally_good(grades))
     while sampling.remaining:
         step = len(sampling.rollouts[0].decisions)
         (ask,) = sampling.asks(1)
@@ -80,9 +82,9 @@ def test_an_episode_ends_when_no_decision_matters_any_more() -> None:
     assert play(GOLD, [0, 1, 2]) == [0, 1]  # the gold is gone: two equals are left
     assert play(GOLD, [0, 2, 3]) == [0, 2, 3]
     assert play([1.0, 1.0, 0.0], [2, 0]) == [2]  # only golds are left
-    order = full_order(GOLD, [0, 1], "iranker")
+    order = order_of(Elimination(len(GOLD)), [0, 1])
     assert sorted(order) == [0, 1, 2, 3]
-    assert order[2:] == [1, 0]
+    assert order[2:] == (1, 0)
 
 
 # The published code's defects (design, section 7), each held off by a test of its own.

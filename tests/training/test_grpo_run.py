@@ -99,6 +99,8 @@ def test_every_loss_of_trl_takes_step_wise_advantages(pointer: Path, tmp_path: P
     "changes",
     [
         {"method": "dranker", "reward": "stepwise"},
+        {"method": "selection", "reward": "graded"},
+        {"method": "selection", "reward": "outcome"},
         {"episodes": "single", "reward": "stepwise"},
         {"reward": "outcome", "beta": 0.1},
         {"gamma": 0, "scale_rewards": "batch"},

@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from rranker.methods import method_class
 from rranker.prompts.segments import Kind, Segments
 from rranker.training.config import ModelConfig
 from rranker.training.policy import Policy, load_policy, readout_of, save_policy
-from rranker.training.policy_score import Row, asks_of, from_ids, score, to_ids
-from rranker.training.rollouts import KINDS, Method, RolloutEngine
+from rranker.training.policy_score import Row, from_ids, score, to_ids
+from rranker.training.rollouts import RolloutEngine
 from tests.training.grpo_toys import save_causal_policy, save_pointer_policy, toy_cases
 
 CPU = torch.device("cpu")
@@ -77,22 +78,25 @@ def dense_logits(policy: Policy, s: Segments, ask: tuple[int, ...], kind: Kind) 
 
 
 def dense_score(
-    policy: Policy, s: Segments, decisions: tuple[int, ...], kind: Kind, temperature: float
+    policy: Policy, s: Segments, decisions: tuple[int, ...], method: str, temperature: float
 ) -> Tensor:
-    logps = []
-    for t, ask in enumerate(asks_of(len(s.candidates), decisions, kind)):
+    logps, everybody = [], tuple(range(len(s.candidates)))
+    for t in range(len(decisions)):
+        left = tuple(i for i in everybody if i not in decisions[:t])
+        ask = everybody if method == "dranker" else left
+        kind: Kind = "exclude" if method == "iranker" else "select"
         row = dense_logits(policy, s, ask, kind) / temperature
         open_ = torch.tensor([i not in decisions[:t] for i in ask])
         logps.append(row.masked_fill(~open_, -torch.inf).log_softmax(-1)[ask.index(decisions[t])])
     return torch.stack(logps)
 
 
-@pytest.mark.parametrize("method", ["iranker", "dranker"])
-def test_packed_log_probabilities_and_gradients_equal_dense_forwards(policy: Policy, method: Method) -> None:
+@pytest.mark.parametrize("method", ["iranker", "dranker", "selection"])
+def test_packed_log_probabilities_and_gradients_equal_dense_forwards(policy: Policy, method: str) -> None:
     engine = RolloutEngine(policy, slots=4096)
-    kind = KINDS[method]
+    rules = method_class(method)
     cases = list(toy_cases(3, seed=4, n=6).values())
-    prompts = [engine.segments(case, kind) for case in cases]
+    prompts = [engine.segments(case, rules.kind) for case in cases]
     rng = np.random.default_rng(0)
     rows = []
     for place in (0, 1, 2, 1, 0, 1):
@@ -100,13 +104,13 @@ def test_packed_log_probabilities_and_gradients_equal_dense_forwards(policy: Pol
         rows.append(Row(place, tuple(int(i) for i in rng.permutation(n)[: max(1, n - 1)])))
     weights = torch.randn(len(rows), 8, generator=torch.Generator().manual_seed(0))
 
-    logps, entropies = score(policy.lm, prompts, rows, kind, policy.settings.attention, 0.7, CPU)
+    logps, entropies = score(policy.lm, prompts, rows, rules, policy.settings.attention, 0.7, CPU)
     (logps * weights[:, : logps.shape[1]]).sum().backward()
     packed = {name: p.grad for name, p in policy.lm.named_parameters()}
     policy.lm.zero_grad(set_to_none=True)
     total = torch.zeros(())
     for row, got, weight in zip(rows, logps, weights, strict=True):
-        wanted = dense_score(policy, prompts[row.prompt], row.decisions, kind, 0.7)
+        wanted = dense_score(policy, prompts[row.prompt], row.decisions, method, 0.7)
         torch.testing.assert_close(got[: len(wanted)], wanted, atol=1e-5, rtol=0)
         assert not got[len(wanted) :].any()
         total = total + (wanted * weight[: len(wanted)]).sum()
@@ -121,18 +125,18 @@ def test_packed_log_probabilities_and_gradients_equal_dense_forwards(policy: Pol
     assert bool((entropies >= 0).all())
 
 
-@pytest.mark.parametrize("method", ["iranker", "dranker"])
-def test_rollouts_report_the_log_probabilities_that_re_scoring_finds(policy: Policy, method: Method) -> None:
+@pytest.mark.parametrize("method", ["iranker", "dranker", "selection"])
+def test_rollouts_report_the_log_probabilities_that_re_scoring_finds(policy: Policy, method: str) -> None:
     engine = RolloutEngine(policy, slots=4096)
-    kind = KINDS[method]
+    rules = method_class(method)
     cases = list(toy_cases(4, seed=5, n=6).values())
     groups = [
-        (engine.segments(c, kind), c.grades, [np.random.default_rng([i, g]) for g in range(3)])
+        (engine.segments(c, rules.kind), c.grades, [np.random.default_rng([i, g]) for g in range(3)])
         for i, c in enumerate(cases)
     ]
     sampled = engine.sample(groups, method, 1.3)
     rows = [Row(i, tuple(r.decisions)) for i, group in enumerate(sampled) for r in group]
-    logps, _ = score(policy.lm, [g[0] for g in groups], rows, kind, policy.settings.attention, 1.3, CPU)
+    logps, _ = score(policy.lm, [g[0] for g in groups], rows, rules, policy.settings.attention, 1.3, CPU)
     for got, rollout in zip(logps, [r for group in sampled for r in group], strict=True):
         np.testing.assert_allclose(got[: len(rollout.logps)].detach().numpy(), rollout.logps, atol=2e-5)
 

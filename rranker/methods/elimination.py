@@ -1,0 +1,48 @@
+"""IRanker (arXiv 2506.21638): round after round, the model names the worst candidate of those left, and it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .episode import Episode
+from .outcome import Decision, Outcome, Subset
+from .registry import register
+
+
+@register
+class Elimination(Episode):
+    """Worst out. With `top_k`, a verdict excludes half of what stands above k (at least one) until k are left.
+
+    That makes about log2(n / k) rounds in place of n - k; the places behind k are coarser for it.
+    """
+
+    name = "iranker"
+    kind = "exclude"
+
+    @property
+    def remaining(self) -> int:
+        rounds, alive = 0, len(self.left)
+        while alive > 1:
+            alive -= self._leaving(alive)
+            rounds += 1
+        return rounds
+
+    @property
+    def leaving(self) -> int:
+        return self._leaving(len(self.left))
+
+    def order(self) -> Subset:
+        return (*self.left, *reversed(self.named))
+
+    def outcome(self, decisions: Sequence[Decision]) -> Outcome:
+        kept = {
+            place: 1.0 - decision.probabilities[decision.asked.index(place)]
+            for decision in decisions
+            for place in (*decision.named, *(self.left if decision is decisions[-1] else ()))
+        }
+        order = self.order()
+        return Outcome(order, tuple(kept.get(place, 1.0) for place in order), tuple(decisions))
+
+    def _leaving(self, alive: int) -> int:
+        surplus = alive - self.top_k if self.top_k is not None else 0
+        return max(1, surplus // 2)

@@ -1,0 +1,95 @@
+"""The player that ranks: it takes the most probable candidate each time, and guesses what later rounds will ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..prompts.segments import Kind
+from .episode import Episode
+from .outcome import Decision, Outcome, Subset, by_logit, probabilities
+
+Relayout = Literal["keep", "best_first"]
+"""`keep`: survivors stay in their order. `best_first`: those behind a gap are re-sorted by the latest verdict, so that
+whoever is likely to leave next stands last, and the prompt before it can be reused."""
+
+
+class Greedy:
+    """One query's ranking by a method; see `rranker.engine.method.Method`. Works on logits alone.
+
+    `relayout` says how a round's prompt follows from the last one; `nested` whether guesses must be prefixes of
+    the present prompt (causal attention) or may be any subset (block attention).
+    """
+
+    def __init__(self, episode: Episode, *, relayout: Relayout = "keep", nested: bool = False) -> None:
+        self._episode, self._relayout, self._nested = episode, relayout, nested
+        self._layout: Subset = tuple(range(episode.n))
+        self._latest = np.zeros(episode.n)  # each candidate's logit in the last verdict about it
+        self._decisions: list[Decision] = []
+
+    @property
+    def kind(self) -> Kind:
+        return self._episode.kind
+
+    @property
+    def remaining(self) -> int:
+        return self._episode.remaining
+
+    def asks(self, depth: int) -> list[Subset]:
+        """The next question, then those of later rounds if the latest verdict stays as it is."""
+        asks = [self._laid(self._episode)]
+        if not self._decisions or depth < 2:
+            return asks
+        future = self._episode.copy()
+        while len(asks) < depth and future.remaining > 1:
+            choices = future.choices
+            future.play(self._first(choices, self._latest[list(choices)], future.leaving))
+            ask = self._laid(future)
+            if self._nested and ask != asks[-1][: len(ask)]:
+                break  # the survivors would have to be encoded anew: not a guess worth paying for
+            asks.append(ask)
+        return asks
+
+    def observe(self, asks: Sequence[Subset], logits: Sequence[NDArray[np.floating]]) -> int:
+        """Plays rounds while they were asked about exactly what the rules now ask; returns how many."""
+        used = 0
+        for asked, row in zip(asks, logits, strict=True):
+            if not self.remaining or asked != self._laid(self._episode):
+                break
+            self._play(asked, np.asarray(row, dtype=np.float64))
+            used += 1
+        return used
+
+    def outcome(self) -> Outcome:
+        """The ranking. Raises ValueError while there are rounds to play."""
+        if self.remaining:
+            raise ValueError(f"{self.remaining} rounds are still to be played")
+        return self._episode.outcome(self._decisions)
+
+    def _play(self, asked: Subset, logits: NDArray[np.float64]) -> None:
+        self._latest[list(asked)] = logits
+        episode = self._episode
+        choices = episode.choices if len(episode.choices) < len(asked) else asked
+        named = self._first(choices, self._latest[list(choices)], episode.leaving)
+        self._decisions.append(Decision(asked, named, probabilities(logits)))
+        episode.play(named)
+        if self._relayout == "best_first":
+            gap = min(self._layout.index(place) for place in named)
+            behind = [place for place in self._layout[gap:] if place not in named]
+            behind.sort(key=lambda place: self._latest[place])
+            self._layout = (*self._layout[:gap], *behind)
+
+    def _laid(self, episode: Episode) -> Subset:
+        """Whom the episode asks about, as the prompt shows them."""
+        asked = episode.asked
+        if self._relayout == "keep":
+            return asked
+        shown = set(asked)
+        return tuple([place for place in self._layout if place in shown])
+
+    def _first(self, choices: Subset, logits: NDArray[np.float64], count: int) -> Subset:
+        """The most probable. Of equals the later is excluded and the earlier selected, so both rank as they came."""
+        return by_logit(choices, logits, later_first=self.kind == "exclude")[:count]

@@ -1,0 +1,37 @@
+"""What was done to a request's texts so that they could be ranked, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .prompts.assemble import Cut
+from .request import Request
+from .types import Repair
+
+
+def cut_repairs(cuts: Sequence[Cut], groups: Sequence[tuple[int, ...]]) -> list[Repair]:
+    """What truncation did, in words; a text that several candidates share was cut for each of them."""
+    group = {indices[0]: indices for indices in groups}
+    repairs = []
+    for cut in cuts:
+        for index in [None] if cut.index is None else group[cut.index]:
+            what = "the history" if index is None else f"candidate {index}"
+            repairs.append(
+                Repair("truncated", f"{what} was cut from {cut.before} to {cut.after} tokens", index)
+            )
+    return repairs
+
+
+def encoding_repairs(request: Request) -> list[Repair]:
+    """Texts that no encoding can hold (lone surrogates): the model reads a question mark in their place."""
+    found = []
+    query = request.query if isinstance(request.query, str) else "\n".join(request.query)
+    for index, text in [(None, query), *((i, c.text) for i, c in enumerate(request.candidates))]:
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            what = "the query" if index is None else f"candidate {index}"
+            found.append(
+                Repair("encoding", f"{what} has characters that are not valid Unicode; read as '?'", index)
+            )
+    return found
