@@ -14,19 +14,14 @@ import torch
 from .engine.arguments import as_device, as_dtype, as_source
 from .engine.engine import Engine
 from .engine.model import LoadedModel
-from .engine.requests import Handle
 from .engine.settings import AttentionMode
 from .methods import method_class
-from .prepare import Prepared, Settings, named, prepare
 from .processes import building, check_process
-from .prompts.assemble import Limits
-from .prompts.compact import CompactDialect
-from .prompts.encoding import TextEncoder
-from .prompts.identifiers import Identifiers
-from .prompts.text import TextDialect
 from .prompts.truncation import Truncate, check_truncate
 from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
 from .result import build_ranking
+from .scorers import Job, Scorer
+from .scorers.engine_logits import EngineScorer
 from .types import Ranking
 
 OnError = Literal["raise", "return"]
@@ -57,6 +52,7 @@ class Ranker:
         step_tokens: about how many tokens of new queries share one forward pass.
         backend: attention backend, `reference`, `cpu`, `triton` or `flash`; None chooses by device.
         seed: of the layout order of candidates in block attention.
+        scorer: answers the method's questions in place of a model; the settings of the model are then of no account.
 
     Raises:
         FileNotFoundError: no such model, here or on the hub.
@@ -80,16 +76,23 @@ class Ranker:
         step_tokens: int = 4096,
         backend: str | None = None,
         seed: int = 0,
+        scorer: Scorer | None = None,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name != "self"}
         self._method = method_class(method).name
         _one_of("order", order, ("given", "best_first"))
         _one_of("attention", attention, (None, "causal", "block"))
         check_truncate(truncate)
+        self.load_seconds: dict[str, float] = {}
+        """Where the time to get ready went: `weights` (reading the checkpoint) and `probe` (checking it)."""
+        self._scorer: Scorer
+        if scorer is not None:
+            self._scorer = scorer
+            return
         source, on, wanted = as_source(model), as_device(device), as_dtype(dtype)
         check_process()
         with building():
-            self._engine = Engine.load(
+            engine = Engine.load(
                 source,
                 device=on,
                 dtype=wanted,
@@ -99,26 +102,17 @@ class Ranker:
                 max_batch_tokens=step_tokens,
                 speculate=speculate,
             )
-        self.load_seconds: dict[str, float] = self._engine.load_seconds
-        """Where the time to get ready went: `weights` (reading the checkpoint) and `probe` (checking it)."""
-        loaded = self.model
-        encoder = TextEncoder(loaded.tokenizer)
-        self._settings = Settings(
-            (CompactDialect if loaded.settings.dialect == "compact" else TextDialect)(encoder),
-            Identifiers(encoder),
-            Limits(self._engine.attention_mode, loaded.context, loaded.settings.max_candidate_tokens),
-            order,
-            truncate,
-            seed,
-        )
+        self.load_seconds = engine.load_seconds
+        self._scorer = EngineScorer(engine, order=order, truncate=truncate, seed=seed)
 
     @property
     def model(self) -> LoadedModel:
-        """The checkpoint it ranks with."""
-        loaded = None if self._engine.closed else self._engine.model
-        if loaded is None:
+        """The checkpoint it ranks with. Raises AttributeError where a scorer of the caller's own answers."""
+        if not isinstance(self._scorer, EngineScorer):
+            raise AttributeError("this Ranker was given a scorer, not a model")
+        if self._scorer.closed:
             raise RuntimeError(_CLOSED)
-        return loaded
+        return self._scorer.model
 
     def rank(
         self,
@@ -208,7 +202,7 @@ class Ranker:
 
     def close(self) -> None:
         """Frees the model and the KV cache. Ranking afterwards raises RuntimeError."""
-        self._engine.close()
+        self._scorer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -232,9 +226,9 @@ class Ranker:
     ) -> list[Ranking | Exception]:
         from tqdm.auto import tqdm
 
-        name = self._method if method is None else method_class(method).name
+        chosen = method_class(self._method if method is None else method)
         check_process()
-        if self._engine.closed:
+        if self._scorer.closed:
             raise RuntimeError(_CLOSED)
         began = time.perf_counter()
         found: dict[int, Ranking | Exception] = {}
@@ -246,41 +240,37 @@ class Ranker:
                 raise said
             found[place] = said
 
-        def finished(place: int, work: Prepared, handle: Handle | None) -> None:
-            found[place] = build_ranking(work, handle, time.perf_counter() - began)
-
-        works: dict[int, tuple[int, Prepared]] = {}
+        places: dict[int, int] = {}
+        jobs = list[Job]()
         with tqdm(total=len(requests), disable=not progress, unit="query") as bar:
             for place, request in enumerate(requests):
                 try:
                     if isinstance(request, Exception):
                         raise request
-                    work = self._prepare(request, name)
+                    jobs.append(self._scorer.prepare(request, chosen))
+                    places[id(jobs[-1])] = place
                 except Exception as error:
                     failed(place, error)
-                    continue
-                if work.engine_request is None:
-                    finished(place, work, None)
-                else:
-                    works[id(work.engine_request)] = place, work
             bar.update(len(found))
-            waiting = [work.engine_request for _, work in works.values() if work.engine_request is not None]
-            with closing(self._engine.run(waiting)) as handles:
-                for handle in handles:
-                    place, work = works[id(handle.request)]
-                    if handle.error is not None:
-                        failed(place, handle.error)
+            with closing(self._scorer.play(jobs)) as played:
+                for job in played:
+                    if job.error is not None:
+                        failed(places[id(job)], job.error)
                     else:
-                        finished(place, work, handle)
+                        found[places[id(job)]] = build_ranking(job, time.perf_counter() - began)
                     bar.update()
         return [found[place] for place in range(len(requests))]
 
-    def _prepare(self, request: Request, method: str) -> Prepared:
-        """Everything that can be found out about a request before any work."""
-        work = prepare(request, method, self._settings)
-        if work.engine_request is not None:
-            self._engine.check(work.engine_request)
-        return work
+
+def named(error: Exception, place: int, request: Request) -> Exception:
+    """The same error, saying which query of a batch it is about."""
+    where = f"queries[{place}]" + (f" (id {request.query_id!r})" if request.query_id is not None else "")
+    if isinstance(error, (ValueError, TypeError)) and len(error.args) == 1:
+        said = type(error)(f"{where}: {error}")
+        said.__cause__ = error
+        return said
+    error.add_note(f"raised while ranking {where}")
+    return error
 
 
 def _load_again(kind: type[Ranker], arguments: dict[str, Any]) -> Ranker:

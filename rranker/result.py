@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from .engine.requests import Handle
+from dataclasses import replace
+
 from .methods import Decision
-from .prepare import Groups, Prepared
-from .types import RankedCandidate, Ranking, Round, Stats
+from .scorers import Job
+from .scorers.protocol import Groups
+from .types import RankedCandidate, Ranking, Round
 
 # q = 0 or 1 exactly would let neighbours share a score.
 _EDGE = 1e-9
 
 
-def build_ranking(work: Prepared, handle: Handle | None, seconds: float) -> Ranking:
-    """The whole ranking. `handle` None: the engine was not needed."""
-    request, items, rounds = work.request, list[RankedCandidate](), list[Round]()
-    if work.method is not None:
-        outcome = work.method.outcome()
+def build_ranking(job: Job, seconds: float) -> Ranking:
+    """The whole ranking of a job that is done; `seconds` of wall time went into its batch."""
+    request, items, rounds = job.request, list[RankedCandidate](), list[Round]()
+    if job.player is not None:
+        outcome = job.player.outcome()
         places = len(outcome.order)
         for above, (place, kept) in enumerate(zip(outcome.order, outcome.kept, strict=True), start=1):
             score = (places - above + min(max(kept, _EDGE), 1 - _EDGE)) / places if places > 1 else 1.0
-            for index in work.groups[place]:
+            for index in job.groups[place]:
                 candidate = request.candidates[index]
                 rank = len(items) + 1
                 items.append(
                     RankedCandidate(rank, index, candidate.id, candidate.text, score, candidate.metadata)
                 )
-        excludes = work.method.kind == "exclude"
-        rounds = [_round(decision, work.groups, excludes) for decision in outcome.decisions]
-    stats = _stats(handle, seconds)
-    return Ranking(tuple(items), tuple(rounds), stats, work.repairs, work.method_name, request.query_id)
+        excludes = job.player.kind == "exclude"
+        rounds = [_round(decision, job.groups, excludes) for decision in outcome.decisions]
+    stats = replace(job.stats, seconds=seconds) if rounds else job.stats
+    repairs = tuple(job.repairs)
+    return Ranking(tuple(items), tuple(rounds), stats, repairs, job.method.name, request.query_id)
 
 
 def _round(decision: Decision, groups: Groups, excludes: bool) -> Round:
@@ -42,16 +45,3 @@ def _round(decision: Decision, groups: Groups, excludes: bool) -> Round:
         return Round(tuple(alive), gone, tuple(probabilities))
     best = tuple(index for place in decision.named for index in groups[place])
     return Round(tuple(alive), (), tuple(probabilities), selected=best)
-
-
-def _stats(handle: Handle | None, seconds: float) -> Stats:
-    if handle is None or handle.speculation is None:
-        return Stats()
-    return Stats(
-        tokens_naive=handle.tokens_naive,
-        tokens_encoded=handle.tokens_encoded,
-        forward_passes=handle.passes,
-        speculation_hits=handle.speculation.hits,
-        speculation_misses=handle.speculation.misses,
-        seconds=seconds,
-    )

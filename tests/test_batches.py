@@ -39,7 +39,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_one_bad_query_is_named_before_any_work(ranker: Ranker, name: str, monkeypatch: Any) -> None:
     bad, kind, message = BAD[name]
-    monkeypatch.setattr(ranker._engine.runner, "hidden", lambda plan: pytest.fail("work was done"))
+    monkeypatch.setattr(ranker._scorer.engine.runner, "hidden", lambda plan: pytest.fail("work was done"))
     with pytest.raises(kind, match=rf"queries\[2\]: .*{message}"):
         ranker.rank_batch([(QUERY, TEXTS), (QUERY, TEXTS), bad, (QUERY, TEXTS)], progress=False)
 
@@ -69,7 +69,7 @@ def test_a_failure_during_the_work_belongs_to_its_query(ranker: Ranker, monkeypa
     def gives_up(plan: Any) -> Any:
         raise RuntimeError("gave up")
 
-    monkeypatch.setattr(ranker._engine.runner, "hidden", gives_up)
+    monkeypatch.setattr(ranker._scorer.engine.runner, "hidden", gives_up)
     found = ranker.rank_batch([(QUERY, TEXTS), (QUERY, TEXTS[:1])], progress=False, on_error="return")
     assert isinstance(found[0], RuntimeError)
     assert "queries[0]" in "".join(found[0].__notes__)
@@ -79,7 +79,7 @@ def test_a_failure_during_the_work_belongs_to_its_query(ranker: Ranker, monkeypa
     assert any("queries[0]" in note for note in caught.value.__notes__)
     monkeypatch.undo()
     assert isinstance(ranker.rank(QUERY, TEXTS), Ranking)
-    assert ranker._engine.runner.store.extents.free == 4096
+    assert ranker._scorer.engine.runner.store.extents.free == 4096
 
 
 def test_a_method_can_be_chosen_per_call(ranker: Ranker) -> None:
@@ -114,7 +114,7 @@ def test_a_short_query_is_not_held_up_by_a_long_batch(ranker: Ranker) -> None:
     """While one thread ranks a long batch, another's single query comes through."""
     batch = [(f"{QUERY} {i}", [f"{text} {i} {k}" for k in range(4) for text in TEXTS]) for i in range(150)]
     started, ends = threading.Event(), {}
-    original = ranker._engine.runner.hidden
+    original = ranker._scorer.engine.runner.hidden
 
     def noticed(plan: Any) -> Any:
         started.set()
@@ -124,7 +124,7 @@ def test_a_short_query_is_not_held_up_by_a_long_batch(ranker: Ranker) -> None:
         ranker.rank_batch(batch, progress=False)
         ends["long"] = time.monotonic()
 
-    ranker._engine.runner.hidden = noticed  # type: ignore[method-assign]
+    ranker._scorer.engine.runner.hidden = noticed  # type: ignore[method-assign]
     try:
         thread = threading.Thread(target=long)
         thread.start()
@@ -133,5 +133,5 @@ def test_a_short_query_is_not_held_up_by_a_long_batch(ranker: Ranker) -> None:
         ends["short"] = time.monotonic()
         thread.join()
     finally:
-        ranker._engine.runner.hidden = original  # type: ignore[method-assign]
+        ranker._scorer.engine.runner.hidden = original  # type: ignore[method-assign]
     assert ends["short"] < ends["long"]

@@ -166,7 +166,8 @@ class Engine:
                 if not handle.done:
                     handle.status = "cancelled"
             self._queue.retire()
-            for name in ("runner", "readout", "model"):
+            self.model = None
+            for name in ("runner", "readout"):
                 self.__dict__.pop(name, None)
             self._changed.notify_all()
 

@@ -1,0 +1,58 @@
+"""The player for verdicts in words: somebody names a candidate, or gives an order, and no logits are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..prompts.segments import Kind
+from .episode import Episode
+from .outcome import Decision, Outcome, Subset
+
+
+class Answered:
+    """One query's play by the answers of somebody who names candidates.
+
+    A verdict is certain, as far as anybody can see: whoever was named had probability 1 (in an order: each before all
+    that follow).
+    """
+
+    def __init__(self, episode: Episode) -> None:
+        self._episode, self._decisions = episode, list[Decision]()
+
+    @property
+    def kind(self) -> Kind:
+        return self._episode.kind
+
+    @property
+    def remaining(self) -> int:
+        return self._episode.remaining
+
+    @property
+    def asked(self) -> Subset:
+        """Whom the next question shows."""
+        return self._episode.asked
+
+    @property
+    def wants_order(self) -> bool:
+        """Whether one answer decides everything, so that an order of all is asked for and not one name."""
+        return self._episode.one_question
+
+    def observe(self, named: Sequence[int]) -> None:
+        """The answer: places of `asked`, the first named first; only as many as the rules take count.
+
+        Raises ValueError when somebody was named who could not be, or nobody.
+        """
+        asked, choices = self._episode.asked, set(self._episode.choices)
+        taken = tuple(named[: self._episode.leaving])
+        if not taken or not choices.issuperset(taken):
+            raise ValueError(f"an answer must name some of {sorted(choices)}, not {list(named)}")
+        chances = dict.fromkeys(asked, 0.0)
+        chances[taken[0]] = 1.0
+        self._decisions.append(Decision(asked, taken, tuple(chances.values())))
+        self._episode.play(taken)
+
+    def outcome(self) -> Outcome:
+        """The ranking. Raises ValueError while there are questions to ask."""
+        if self.remaining:
+            raise ValueError(f"{self.remaining} rounds are still to be played")
+        return self._episode.outcome(self._decisions)

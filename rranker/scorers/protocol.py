@@ -1,0 +1,77 @@
+"""The boundary between a request and whoever answers its method's questions."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..methods import Episode, Outcome
+from ..prompts.segments import Kind
+from ..request import Request
+from ..types import Repair, Stats
+
+Groups = tuple[tuple[int, ...], ...]
+"""The input indices at each place of the prompt: candidates with the same text are one to the model, and share one."""
+
+
+class Player(Protocol):
+    """What decides a method's episode by a scorer's verdicts; see `rranker.methods`."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def remaining(self) -> int: ...
+    def outcome(self) -> Outcome: ...
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One request on its way through a scorer. `player` is None when there are no candidates.
+
+    It is done when nothing remains to be asked, or when `error` is set.
+    """
+
+    request: Request
+    method: type[Episode]
+    groups: Groups
+    player: Player | None
+    repairs: list[Repair] = field(default_factory=list)
+    stats: Stats = field(default_factory=Stats)
+    error: Exception | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is nothing left to ask."""
+        return self.player is None or not self.player.remaining
+
+
+class Scorer(Protocol):
+    """Answers methods' questions: by logits over the candidates, by naming one, or by an order.
+
+    To add one (a remote model, a program), implement this, or `text.TextScorer` if it answers in text, and pass it as
+    `Ranker(scorer=...)`. Must be safe to call from several threads.
+    """
+
+    def prepare(self, request: Request, method: type[Episode]) -> Job:
+        """Lays a request out and checks all that can be checked before any work.
+
+        Raises TypeError or ValueError for what can never be ranked.
+        """
+        ...
+
+    def play(self, jobs: Sequence[Job]) -> Generator[Job]:
+        """Plays the jobs' episodes, together, and yields each job when it is done, in any order.
+
+        An error that comes up belongs to its job. Closing the generator early gives everything back.
+        """
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        ...
+
+    def close(self) -> None:
+        """Frees what it holds."""
+        ...
