@@ -51,7 +51,7 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
         lm,
         IdentifierReadout(lm),
         attention_mode="block",
-        backend=attention_backend("triton"),
+        attention_backend=attention_backend("triton"),
         kv_cache_tokens=slots,
         max_batch_tokens=STEP_ROWS,
     )

@@ -170,7 +170,7 @@ def load(models: Sequence[str], methods: Sequence[str]) -> dict[str, Ranker]:
         path = folder if separator else entry
         for method in methods:
             name = f"{label if separator else Path(entry).name} {method}"
-            found[name] = Ranker(path, method=method, max_tokens_in_flight=32768)
+            found[name] = Ranker(path, method=method, kv_cache_tokens=32768)
     return found
 
 

@@ -95,7 +95,7 @@ class Elimination:
             lm,
             subject.readout,
             attention_mode=attention,
-            backend=attention_backend("cpu"),
+            attention_backend=attention_backend("cpu"),
             kv_cache_tokens=slots,
             speculate=speculate,
         )

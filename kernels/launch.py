@@ -118,7 +118,7 @@ def pick_attention(kernel: AttentionKernel, size: int, dtype: torch.dtype, kind:
     """Raises ValueError for heads of more than 256 columns, which no configuration covers."""
     if size > LARGEST_HEAD:
         raise ValueError(
-            f"the Triton kernels cover head sizes up to {LARGEST_HEAD}, not {size}: use backend='reference'"
+            f"the Triton kernels cover head sizes up to {LARGEST_HEAD}, not {size}: use attention_backend='reference'"
         )
     table = _FULL[kind] if dtype == torch.float32 else _HALF[kernel, kind]
     block_d = max(16, ceil_pow2(size))

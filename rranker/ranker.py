@@ -11,11 +11,12 @@ from typing import Any, Literal, Self, overload
 
 import torch
 
+from .deprecated import renamed
 from .engine.arguments import as_device, as_dtype, as_source
 from .engine.engine import Engine
 from .engine.model import LoadedModel
 from .engine.settings import AttentionMode
-from .methods import method_class
+from .methods import Relayout, method_class
 from .processes import building, check_process
 from .prompts.truncation import Truncate, check_truncate
 from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
@@ -38,19 +39,19 @@ class Ranker:
         model: a checkpoint folder or hub name; None is the bundled model.
         device: where it runs; None is the first GPU when there is one, else the CPU.
         dtype: of its weights; None is bfloat16 where the hardware multiplies it, else float32.
-        attention: `causal` (what pretrained checkpoints expect) or `block` (each candidate sees the query and
-            itself only: each is encoded once, and the ranking does not depend on the input order); None is what
-            the checkpoint was trained for.
         method: `iranker` eliminates the worst round after round; `selection` takes the best round after round;
             `dranker` ranks in one shot. Or the name of one that was registered (`rranker.methods.register`).
-        order: in causal attention, how a round's prompt follows from the last: `given` keeps the survivors in
+        attention_mode: `causal` (what pretrained checkpoints expect) or `block` (each candidate sees the query and
+            itself only: each is encoded once, and the ranking does not depend on the input order); None is what
+            the checkpoint was trained for.
+        attention_backend: `reference`, `cpu`, `triton` or `flash`; None chooses by device.
+        relayout: in causal attention, how a round's prompt follows from the last: `keep` keeps the survivors in
             their input order, `best_first` re-sorts those behind a gap, so that later rounds reuse more.
         speculate: guess several rounds ahead in one pass. Lossless; switch it off only to compare.
         truncate: for text that does not fit the model: `end` and `middle` shorten it (reported in
             `Ranking.repairs`), `error` refuses.
-        max_tokens_in_flight: tokens whose keys and values are held at once, over all queries; reserved at once.
-        step_tokens: about how many tokens of new queries share one forward pass.
-        backend: attention backend, `reference`, `cpu`, `triton` or `flash`; None chooses by device.
+        kv_cache_tokens: tokens whose keys and values are held at once, over all queries; reserved at once.
+        max_batch_tokens: about how many tokens of new queries share one forward pass.
         seed: of the layout order of candidates in block attention.
         scorer: answers the method's questions in place of a model; the settings of the model are then of no account.
 
@@ -67,21 +68,27 @@ class Ranker:
         *,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
-        attention: AttentionMode | None = None,
         method: str = "iranker",
-        order: Literal["given", "best_first"] = "best_first",
+        attention_mode: AttentionMode | None = None,
+        attention_backend: str | None = None,
+        relayout: Relayout | None = None,
         speculate: bool = True,
         truncate: Truncate = "end",
-        max_tokens_in_flight: int = 65536,
-        step_tokens: int = 4096,
-        backend: str | None = None,
+        kv_cache_tokens: int | None = None,
+        max_batch_tokens: int | None = None,
         seed: int = 0,
         scorer: Scorer | None = None,
+        **old: Any,
     ) -> None:
-        self._arguments = {name: value for name, value in locals().items() if name != "self"}
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "old")}
+        if old:
+            arguments |= renamed(old, Ranker.__init__, arguments)
+            self.__init__(**arguments)  # type: ignore[misc]
+            return
+        self._arguments = arguments
         self._method = method_class(method).name
-        _one_of("order", order, ("given", "best_first"))
-        _one_of("attention", attention, (None, "causal", "block"))
+        _one_of("relayout", relayout, (None, "keep", "best_first"))
+        _one_of("attention_mode", attention_mode, (None, "causal", "block"))
         check_truncate(truncate)
         self.load_seconds: dict[str, float] = {}
         """Where the time to get ready went: `weights` (reading the checkpoint) and `probe` (checking it)."""
@@ -96,14 +103,14 @@ class Ranker:
                 source,
                 device=on,
                 dtype=wanted,
-                attention_mode=attention,
-                backend=backend,
-                kv_cache_tokens=max_tokens_in_flight,
-                max_batch_tokens=step_tokens,
+                attention_mode=attention_mode,
+                attention_backend=attention_backend,
+                kv_cache_tokens=65536 if kv_cache_tokens is None else kv_cache_tokens,
+                max_batch_tokens=4096 if max_batch_tokens is None else max_batch_tokens,
                 speculate=speculate,
             )
         self.load_seconds = engine.load_seconds
-        self._scorer = EngineScorer(engine, order=order, truncate=truncate, seed=seed)
+        self._scorer = EngineScorer(engine, relayout=relayout or "best_first", truncate=truncate, seed=seed)
 
     @property
     def model(self) -> LoadedModel:
@@ -139,7 +146,7 @@ class Ranker:
 
         Raises:
             TypeError, ValueError: wrong input; the message says what to pass.
-            CapacityError: the query alone needs more than `max_tokens_in_flight`.
+            CapacityError: the query alone needs more than `kv_cache_tokens`.
             FloatingPointError: the model's logits are not finite.
             RuntimeError: the Ranker is closed, or was loaded before this process was forked.
         """

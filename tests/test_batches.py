@@ -22,7 +22,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def ranker() -> Any:
-    with Ranker(max_tokens_in_flight=4096) as made:
+    with Ranker(kv_cache_tokens=4096) as made:
         yield made
 
 

@@ -48,7 +48,7 @@ print(len(results), len(set(map(str, results))), results[0])
     "call",
     [
         "rranker.rank('bees', ['a hive', 'a bank', 'a jar'])",
-        "rranker.Ranker(max_tokens_in_flight=512).rank('bees', ['a hive', 'a bank', 'a jar'])",
+        "rranker.Ranker(kv_cache_tokens=512).rank('bees', ['a hive', 'a bank', 'a jar'])",
     ],
 )
 def test_the_first_calls_of_many_threads_at_once(call: str) -> None:
@@ -114,7 +114,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))])
 def test_a_copy_ranks_as_the_original(again) -> None:
-    with Ranker(method="dranker", max_tokens_in_flight=2048, seed=3) as ranker:
+    with Ranker(method="dranker", kv_cache_tokens=2048, seed=3) as ranker:
         with again(ranker) as other:
             assert other is not ranker
             assert other.rank(QUERY, TEXTS).order == ranker.rank(QUERY, TEXTS).order
@@ -123,5 +123,5 @@ def test_a_copy_ranks_as_the_original(again) -> None:
 
 
 def test_what_pickle_writes_is_small() -> None:
-    with Ranker(max_tokens_in_flight=2048) as ranker:
+    with Ranker(kv_cache_tokens=2048) as ranker:
         assert len(pickle.dumps(ranker)) < 2000

@@ -185,15 +185,15 @@ def test_a_wrong_item_of_a_batch_is_named_before_any_work(ranker: Ranker) -> Non
 
 
 def test_a_store_that_is_too_small_says_what_to_raise() -> None:
-    with Ranker(max_tokens_in_flight=64) as ranker:
-        with pytest.raises(CapacityError, match="max_tokens_in_flight"):
+    with Ranker(kv_cache_tokens=64) as ranker:
+        with pytest.raises(CapacityError, match="kv_cache_tokens"):
             ranker.rank(QUERY, TEXTS * 3)
         assert_whole(ranker.rank(QUERY, TEXTS[:2]), 2)  # and nothing was left taken
 
 
 def test_a_small_store_serves_a_large_batch_in_turns(ranker: Ranker) -> None:
     queries = [(f"{QUERY} {i}", TEXTS) for i in range(12)]
-    with Ranker(max_tokens_in_flight=160) as small:
+    with Ranker(kv_cache_tokens=160) as small:
         turns = small.rank_batch(queries, progress=False)
     assert [r.order for r in turns] == [r.order for r in ranker.rank_batch(queries, progress=False)]
 
@@ -224,11 +224,11 @@ def test_a_closed_ranker_says_so() -> None:
     ("setting", "message"),
     [
         ({"method": "franker"}, "method must be one of 'iranker', "),
-        ({"order": "worst"}, "order must be one of"),
-        ({"attention": "diagonal"}, "attention must be one of"),
-        ({"backend": "abacus"}, "unknown attention backend 'abacus'"),
+        ({"relayout": "worst"}, "relayout must be one of"),
+        ({"attention_mode": "diagonal"}, "attention_mode must be one of"),
+        ({"attention_backend": "abacus"}, "unknown attention backend 'abacus'"),
         ({"dtype": "int8"}, "dtype must be"),
-        ({"max_tokens_in_flight": 0}, "token budget must be at least 1"),
+        ({"kv_cache_tokens": 0}, "token budget must be at least 1"),
     ],
 )
 def test_wrong_settings_say_what_to_pass(setting: dict[str, Any], message: str) -> None:

@@ -57,11 +57,11 @@ def assert_equal_out(ranking: Ranking, texts: list[str]) -> None:
     [
         {},
         {"speculate": False},
-        {"backend": "reference"},
+        {"attention_backend": "reference"},
         {"dtype": "float32"},
-        {"dtype": "float16", "backend": "reference"},
-        {"attention": "causal"},
-        {"attention": "causal", "order": "given", "dtype": "float32"},
+        {"dtype": "float16", "attention_backend": "reference"},
+        {"attention_mode": "causal"},
+        {"attention_mode": "causal", "relayout": "keep", "dtype": "float32"},
     ],
 )
 def test_equal_texts_share_a_score_and_keep_their_order(settings: dict[str, Any], method: Any) -> None:

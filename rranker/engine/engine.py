@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import torch
 
-from .attention import AttentionBackend, attention_backend, default_backend
+from .attention import AttentionBackend, default_backend
+from .attention import attention_backend as backend_of
 from .errors import CapacityError
 from .hardware import best_device
 from .model import LoadedModel, load_model
@@ -36,7 +37,7 @@ class Engine:
         lm: a transformers causal language model, on its device.
         readout: how its verdicts are read.
         attention_mode: `causal` or `block`.
-        backend: attention backend; None chooses by device.
+        attention_backend: None chooses by device.
         kv_cache_tokens: tokens whose keys and values are held at once, over all requests; reserved at once.
         max_batch_tokens: about how many tokens of new requests share one forward pass.
         speculate: guess rounds ahead where the request allows it.
@@ -50,14 +51,14 @@ class Engine:
         readout: Readout,
         *,
         attention_mode: AttentionMode,
-        backend: AttentionBackend | None = None,
+        attention_backend: AttentionBackend | None = None,
         kv_cache_tokens: int = 65536,
         max_batch_tokens: int = 4096,
         speculate: bool = True,
     ) -> None:
         self.readout = readout
         self.attention_mode: AttentionMode = attention_mode
-        self.runner = ModelRunner(lm, backend or default_backend(lm.device), kv_cache_tokens)
+        self.runner = ModelRunner(lm, attention_backend or default_backend(lm.device), kv_cache_tokens)
         self.model: LoadedModel | None = None
         self.load_seconds: dict[str, float] = {}
         """Where the time of `load` went: `weights` (reading the checkpoint) and `probe` (checking it)."""
@@ -74,7 +75,7 @@ class Engine:
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
         attention_mode: AttentionMode | None = None,
-        backend: str | None = None,
+        attention_backend: str | None = None,
         kv_cache_tokens: int = 65536,
         max_batch_tokens: int = 4096,
         speculate: bool = True,
@@ -84,14 +85,14 @@ class Engine:
         Raises what `load_model` and `probe` raise.
         """
         on = best_device() if device is None else device
-        chosen = default_backend(on) if backend is None else attention_backend(backend)
+        chosen = default_backend(on) if attention_backend is None else backend_of(attention_backend)
         began = time.perf_counter()
         loaded = load_model(model, on, dtype)
         engine = cls(
             loaded.lm,
             loaded.readout,
             attention_mode=attention_mode or loaded.settings.attention,
-            backend=chosen,
+            attention_backend=chosen,
             kv_cache_tokens=kv_cache_tokens,
             max_batch_tokens=max_batch_tokens,
             speculate=speculate,
@@ -110,7 +111,7 @@ class Engine:
         if request.stored_tokens > total:
             raise CapacityError(
                 f"this query needs {request.stored_tokens} KV tokens and the engine has {total}: "
-                "raise max_tokens_in_flight, rank fewer candidates at once, or shorten them"
+                "raise kv_cache_tokens, rank fewer candidates at once, or shorten them"
             )
 
     def submit(self, request: EngineRequest, flow: int = 0) -> Handle:

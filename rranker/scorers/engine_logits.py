@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal
 
 from ..engine.engine import Engine
 from ..engine.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle
-from ..methods import Episode, Greedy
+from ..methods import Episode, Greedy, Relayout
 from ..ordering import canonical_order, distinct
 from ..prompts.assemble import Dialect, Limits, assemble
 from ..prompts.compact import CompactDialect
@@ -34,7 +33,7 @@ class EngineJob(Job):
 class EngineScorer:
     """See `Scorer`. `engine` must have been loaded (`Engine.load`), so that its tokenizer is known.
 
-    `order`, `truncate` and `seed` are those of `Ranker`: how a prompt follows from the last one in causal attention,
+    `relayout`, `truncate` and `seed` are those of `Ranker`: how a prompt follows from the last one in causal attention,
     what becomes of text that does not fit, and how candidates are laid out in block attention.
     """
 
@@ -42,7 +41,7 @@ class EngineScorer:
         self,
         engine: Engine,
         *,
-        order: Literal["given", "best_first"] = "best_first",
+        relayout: Relayout = "best_first",
         truncate: Truncate = "end",
         seed: int = 0,
     ) -> None:
@@ -50,9 +49,7 @@ class EngineScorer:
         model = self.model
         self._truncate: Truncate = truncate
         self._block, self._seed = engine.attention_mode == "block", seed
-        self._relayout: Literal["keep", "best_first"] = (
-            "keep" if self._block or order == "given" else "best_first"
-        )
+        self._relayout: Relayout = "keep" if self._block else relayout
         encoder, settings = TextEncoder(model.tokenizer), model.settings
         self._dialect: Dialect = (CompactDialect if settings.dialect == "compact" else TextDialect)(encoder)
         self._identifiers = Identifiers(encoder)

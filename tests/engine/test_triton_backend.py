@@ -42,7 +42,7 @@ def outcomes(lm, backend, attention, order):
         lm,
         IdentifierReadout(lm),
         attention_mode=attention,
-        backend=attention_backend(backend),
+        attention_backend=attention_backend(backend),
         kv_cache_tokens=2048,
         max_batch_tokens=256,
     )

@@ -69,9 +69,7 @@ def test_commands_are_ones_the_trainers_take(tmp_path: Path) -> None:
 def test_a_ranker_is_measured_and_compared(tmp_path: Path, tokenizer: Any, tiny: ModelConfig) -> None:
     folder = save_pointer_policy(tokenizer, tiny, tmp_path / "model")
     cases = list(toy_cases(6, seed=9).values())
-    both = [
-        Ranker(folder, dtype="float32", max_tokens_in_flight=2048, method=m) for m in ("iranker", "dranker")
-    ]
+    both = [Ranker(folder, dtype="float32", kv_cache_tokens=2048, method=m) for m in ("iranker", "dranker")]
     first, second = (measure(ranker, cases) for ranker in both)
     assert 0 < first.mean <= 1
     assert first.passes >= second.passes == 1

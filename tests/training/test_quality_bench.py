@@ -53,7 +53,7 @@ def test_our_row_has_prices_and_does_not_follow_the_input_order(
     tmp_path: Path, tokenizer: Any, tiny: ModelConfig
 ) -> None:
     folder = save_pointer_policy(tokenizer, tiny, tmp_path / "model")
-    ranker = Ranker(folder, dtype="float32", max_tokens_in_flight=2048)
+    ranker = Ranker(folder, dtype="float32", kv_cache_tokens=2048)
     cases = list(toy_cases(6, seed=9).values())
     row = ours(ranker, cases, 6)
     assert row["tau"] == 1.0

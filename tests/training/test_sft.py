@@ -98,7 +98,7 @@ def test_the_engine_ranks_as_the_training_forward_does_round_by_round(
     config = settings(tiny, attention=attention)
     train(config, tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect, attention))
     model = load_model(tmp_path / "final")
-    ranker = Ranker(tmp_path / "final", dtype="float32", max_tokens_in_flight=2048, order="given")
+    ranker = Ranker(tmp_path / "final", dtype="float32", kv_cache_tokens=2048, relayout="keep")
     rng = np.random.default_rng(1)
     for n in (1, 2, 7):
         case = make_case(rng, n)

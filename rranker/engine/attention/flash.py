@@ -94,7 +94,7 @@ class _Step:
             return dense(layer, query, key, value, scaling=scaling, window=window)
         if query.dtype not in (torch.float16, torch.bfloat16):
             raise ValueError(
-                f"flash-attn computes in float16 and bfloat16, not {query.dtype}: use backend='triton'"
+                f"flash-attn computes in float16 and bfloat16, not {query.dtype}: use attention_backend='triton'"
             )
         self._writes(layer, key, value)
         rows, own_keys, own_values = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, heads, D]

@@ -48,7 +48,7 @@ def attention_work(
     if groups > prefill_rows:
         raise ValueError(
             f"{groups} query heads share a KV head, and the Triton kernels pack at most {prefill_rows}: "
-            "use backend='reference'"
+            "use attention_backend='reference'"
         )
     prefill, decode = list[_Span](), list[_Span]()
     for span in _spans(plan):
