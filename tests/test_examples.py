@@ -1,0 +1,111 @@
+"""Every example runs as its first line says, and prints what it is there to show."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def run(name: str, *arguments: str | Path) -> str:
+    """What it prints, started from the root with no data folder in sight."""
+    hidden = {key: value for key, value in os.environ.items() if key != "RRANKER_DATA"}
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name, *arguments],
+        cwd=ROOT,
+        env=hidden,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+def test_every_example_has_a_test_here_and_says_how_it_is_run() -> None:
+    names = sorted(path.name for path in EXAMPLES.glob("*.py"))
+    tests = Path(__file__).read_text(encoding="utf-8")
+    assert len(names) == 8
+    for name in names:
+        opening = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()[0]
+        assert f"python examples/{name}" in opening
+        assert f'run("{name}"' in tests
+
+
+def test_search_prints_a_whole_ranking_and_its_rounds() -> None:
+    said = run("01_search.py")
+    assert sorted(re.findall(r"-> +place (\d)", said)) == ["1", "2", "3", "4", "5"]
+    gone = re.findall(r"round \d: ([\w-]+) goes", said)
+    assert len(set(gone)) == 4
+    assert re.search(r"With top_k=1 3 rounds are played, not 4", said)
+
+
+def test_recommendation_ranks_three_users_and_names_the_fault_of_the_fourth() -> None:
+    lines = dict(line.split(": ", 1) for line in run("02_recommendation.py").splitlines())
+    assert list(lines) == ["ada", "ben", "eve", "max"]
+    assert {lines[user].count("(1") for user in ("ada", "ben", "eve")} == {3}
+    assert "Predator" in lines["ada"]
+    assert lines["max"].startswith("TypeError: queries[3] (id 'max'): query[0] must be a string")
+
+
+def test_routing_follows_the_instruction() -> None:
+    said = run("03_routing.py")
+    orders = [line.split() for line in said.splitlines() if " > " in line]
+    assert [len(order) for order in orders] == [9, 9, 9]
+    best, _, cheapest = (order[0] for order in orders)
+    assert best == "gpt-4-turbo"
+    assert cheapest == "mistral-7b"
+
+
+def test_own_model_says_that_it_made_one_up_and_takes_a_folder() -> None:
+    said = run("04_own_model.py")
+    assert said.startswith("no model was named, so this is a tiny one with random weights")
+    encoded, naive = map(int, re.findall(r"(\d+) tokens encoded, where .* takes (\d+)", said)[0])
+    assert encoded < naive
+    named = run("04_own_model.py", ROOT / "configs" / "tiny-start")
+    assert "random weights" not in named
+    assert "Ranking of 4 by iranker" in named
+
+
+def test_evaluation_prints_both_stages_and_reads_files(tmp_path: Path) -> None:
+    table = [line.split() for line in run("05_evaluate_a_run.py").splitlines()]
+    assert table[0] == ["nDCG@10", "RR", "AP", "P@1"]
+    assert table[1] == ["first", "stage", "0.7072", "0.6667", "0.6667", "0.3333"]
+    assert float(table[2][2]) > 0.6667
+    (tmp_path / "qrels").write_text("q1 0 a 1\nq1 0 b 0\n")
+    (tmp_path / "run").write_text("q1 Q0 b 1 2.0 mine\nq1 Q0 a 2 1.0 mine\n")
+    figures = run("05_evaluate_a_run.py", tmp_path / "qrels", tmp_path / "run").split()
+    assert figures[-4:] == ["0.6309", "0.5000", "0.5000", "0.0000"]
+
+
+@pytest.mark.skipif(find_spec("trl") is None, reason="trl is not installed: pip install 'rranker[train]'")
+def test_training_on_own_data_learns_it_and_leaves_a_model(tmp_path: Path) -> None:
+    said = run("06_train_on_own_data.py", tmp_path)
+    before, after = map(float, re.findall(r"([\d.]+) before, ([\d.]+) after", said)[0])
+    assert before < 0.457 < 0.9 < after
+    assert re.search(r"^ +1 .*second-hand$", said, re.M)
+    assert (tmp_path / "final" / "config.json").is_file()
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_a_method_of_ones_own_plays_its_duels() -> None:
+    said = run("07_own_method.py")
+    duels = re.findall(r"^(.+\)) beats (.+\))$", said, re.M)
+    assert len({loser for _, loser in duels}) == 4
+    assert "Ranking of 5 by champion" in said
+    champion = re.findall(r"^ +1 .*\] (.+)$", said, re.M)
+    assert champion == [duels[-1][0]]
+
+
+def test_a_scorer_of_ones_own_ranks_and_its_gaps_are_reported() -> None:
+    said = run("08_own_scorer.py")
+    assert re.search(r"^ +1 .*Rings circle several outer planets", said, re.M)
+    assert said.count("repaired (missing)") == 2
