@@ -4,13 +4,16 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*.cpp csrc/*.hpp)
 
-.PHONY: demo test lint bench kernels-report asan clean
+.PHONY: demo test coverage lint bench kernels-report constraints asan clean
 
 demo: .venv/.base
 	$(BIN)/python -m rranker.demo
 
 test: .venv/.dev
 	$(BIN)/python -m pytest
+
+coverage: .venv/.dev
+	$(BIN)/python -m pytest --cov
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -24,6 +27,11 @@ bench: .venv/.dev
 # Compiles every Triton kernel configuration ahead of time (no GPU needed) and writes the table in docs/kernels.md.
 kernels-report: .venv/.dev
 	$(BIN)/python -W ignore -m rranker.kernels.report docs/kernels.md
+
+# The versions of .venv as CI's: after a change of pyproject.toml's packages, or to move to newer ones.
+constraints:
+	$(BIN)/python .ci/constraints.py > constraints.new
+	mv constraints.new constraints.txt
 
 # The extension's tests under AddressSanitizer and UndefinedBehaviorSanitizer, from a build of its own. Left out: the
 # tests that run pytrec_eval (it frees with free() what it allocated with new[]).

@@ -10,13 +10,11 @@ import pytest
 from rranker import Ranker, data
 from rranker.metrics import evaluate, read_qrels
 
+pytestmark = pytest.mark.data
+
 
 @pytest.fixture(scope="module")
 def ranker() -> Any:
-    try:
-        data.data_folder()
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
     with Ranker() as made:
         yield made
 

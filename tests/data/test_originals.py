@@ -18,6 +18,8 @@ from rranker.data import (
     to_dataset,
 )
 
+pytestmark = pytest.mark.data
+
 pytest.importorskip("datasets", reason="needs the train extra")
 
 

@@ -23,6 +23,8 @@ from rranker.data import (
     wikipedia,
 )
 
+pytestmark = pytest.mark.data
+
 
 @pytest.mark.parametrize(("year", "queries"), [(19, 43), (20, 54), (21, 53)])
 def test_lists_hold_a_hundred_hits_in_rank_order(year: int, queries: int) -> None:

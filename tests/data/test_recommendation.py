@@ -8,6 +8,8 @@ import pytest
 
 from rranker.data import Interactions, games, lastfm, movielens, recommendation_cases
 
+pytestmark = pytest.mark.data
+
 READERS = {"movies": (movielens, 610, 596), "music": (lastfm, 1891, 595), "games": (games, 50_546, 2_400)}
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from rranker.data import DESCRIPTIONS, RouterRow, max_cost, routerbench, routing_cases
 
+pytestmark = pytest.mark.data
+
 Split = tuple[list[RouterRow], list[RouterRow]]
 
 

@@ -11,6 +11,8 @@ import pytest
 from rranker.data import NINE, OUT_OF_DOMAIN, Case, iterative_cases, read_parquet, routeprofile, task_cases
 from rranker.data.__main__ import leaks, main, tie_rate
 
+pytestmark = pytest.mark.data
+
 SIZES = {"rec-movie": 20, "router-cost": 11, "passage-5": 5, "passage-7": 7, "passage-9": 9}
 SIZES |= {"ood-cds": 20, "ood-router-balance": 8}
 

@@ -11,6 +11,8 @@ from rranker.engine.readout import IdentifierReadout, PointerReadout
 from rranker.kernels import score as scoring
 from tests.engine.architectures import tiny_model
 
+pytestmark = pytest.mark.gpu
+
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 WIDTH = 48
 

@@ -21,6 +21,8 @@ from rranker.methods import Elimination, Greedy
 from tests.engine.architectures import tiny_model
 from tests.engine.test_exactness import SESSIONS, close, dense_logits, one_step, opened, problem
 
+pytestmark = pytest.mark.gpu
+
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 

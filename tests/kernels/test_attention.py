@@ -13,6 +13,8 @@ from rranker.kernels.launch import pick_attention
 from rranker.kernels.prefill import prefill, prefill_twin
 from tests.kernels.problems import DEVICE, TOLERANCE, Problem, problem, relative_error
 
+pytestmark = pytest.mark.gpu
+
 HEADS = [(1, 1), (6, 3), (6, 2), (8, 2), (8, 1)]
 
 

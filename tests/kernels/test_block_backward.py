@@ -17,6 +17,8 @@ from rranker.training.layout import Layout, build_layout
 from tests.kernels.problems import DEVICE, relative_error
 from tests.training.test_attention import dense_mask
 
+pytestmark = pytest.mark.gpu
+
 
 def layout() -> Layout:
     """Two queries: ragged candidates, three suffix copies, one of which has a single candidate left."""

@@ -10,6 +10,8 @@ from rranker.kernels import logprob, logprob_triton
 from rranker.kernels.logprob import backward_twin, forward_twin, selected_logprobs
 from tests.kernels.problems import DEVICE, relative_error
 
+pytestmark = pytest.mark.gpu
+
 
 def case(rows, width, vocabulary, seed=0):
     """hidden, weight, targets: float64 with every value exact in fp16; the last row's target is the last token."""

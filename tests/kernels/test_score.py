@@ -9,6 +9,8 @@ import torch
 from rranker.kernels.score import score, score_twin
 from tests.kernels.problems import DEVICE, TOLERANCE, relative_error
 
+pytestmark = pytest.mark.gpu
+
 
 def decisions(counts, width, vocabulary=97, seed=0):
     """hidden, weight (float64, every value exact in fp16), labels and offsets of decisions of these sizes."""

@@ -8,9 +8,12 @@ import pytest
 from rranker.metrics import evaluate
 
 FOLDER = Path(os.environ.get("RRANKER_DATA", "../shared/data")) / "trec_eval" / "test"
-pytestmark = pytest.mark.skipif(
-    not FOLDER.is_dir(), reason=f"trec_eval's test files are not in {FOLDER}; set RRANKER_DATA"
-)
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif(
+        not FOLDER.is_dir(), reason=f"trec_eval's test files are not in {FOLDER}; set RRANKER_DATA"
+    ),
+]
 CUTOFFS = (5, 10, 15, 20, 30, 100, 200, 500, 1000)
 MEASURES = [
     *("num_q", "num_ret", "num_rel", "num_rel_ret", "map", "bpref", "recip_rank", "ndcg", "set_recall"),

@@ -6,18 +6,16 @@ import numpy as np
 import pytest
 
 from rranker import data
-from rranker.data import Case, data_folder
+from rranker.data import Case
 from rranker.data.passage import TEST_YEARS
 from rranker.training.config import SftConfig
 from rranker.training.sources import Sources
 
+pytestmark = pytest.mark.data
+
 
 @pytest.fixture(scope="module")
 def sources() -> Sources:
-    try:
-        data_folder()
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
     return Sources()
 
 

@@ -1,0 +1,37 @@
+"""Without a GPU, Triton's kernels run as Python functions. Triton reads this once, when it is first imported."""
+
+import os
+from collections import Counter
+
+# Before NumPy is imported. The interpreter's matrices are small: threads only get in each other's way.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# A plugin of its own (`make asan`): importing it is what it does.
+collect_ignore = ["tests/asan_plugin.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `data` skip, with the reason, where there is no data folder."""
+    from rranker.data import data_folder
+
+    try:
+        data_folder()
+    except FileNotFoundError as error:
+        for item in items:
+            if item.get_closest_marker("data"):
+                item.add_marker(pytest.mark.skip(reason=str(error)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for all skips: how many for which reason."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        counts = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
+        terminalreporter.write_line(f"Skipped: {counts}")

@@ -1,0 +1,83 @@
+"""What packages and visitors see: one version, pins for all that CI installs, links that lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import rranker
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("rranker/assets/**/*.md")]
+READ_VERSION = """
+import sys
+from setuptools import Distribution
+from setuptools.config.pyprojecttoml import apply_configuration
+print(apply_configuration(Distribution(), "pyproject.toml").metadata.version)
+assert not {"torch", "rranker"} & set(sys.modules)
+"""
+
+
+def test_the_version_of_packages_is_read_from_the_source_without_importing_it(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    source = (ROOT / "rranker/__init__.py").read_text(encoding="utf-8")
+    (tmp_path / "rranker").mkdir()
+    changed = source.replace(f'"{rranker.__version__}"', '"9.8.7"') + "\nraise ImportError('was imported')\n"
+    (tmp_path / "rranker/__init__.py").write_text(changed, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-c", READ_VERSION], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.stdout.strip() == "9.8.7", run.stderr
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+@pytest.mark.parametrize("extra", [None, "dev", "bench", "train"])
+def test_constraints_pin_a_supported_version_of_all_that_ci_installs(extra: str | None) -> None:
+    """After a change of pyproject.toml: install it, then `make constraints`."""
+    needs = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    pinned = pins()
+    for need in map(Requirement, needs):
+        name = canonicalize_name(need.name)
+        # torch's wheels name the triton that they work with.
+        assert name in pinned or name == "triton", f"{name} is missing"
+        assert name == "triton" or need.specifier.contains(pinned[name]), f"{name} {pinned[name]}"
+
+
+def links(page: Path) -> list[str]:
+    """Links of a page to files of this repository, without code blocks."""
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"", text)
+    return [link for pair in found for link in pair if link and "://" not in link]
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+def test_every_link_of_the_documentation_leads_to_a_file_and_a_heading() -> None:
+    broken, followed = [], 0
+    for page in PAGES:
+        for link in links(page):
+            path, _, anchor = link.partition("#")
+            target = page.parent / path if path else page
+            followed += 1
+            if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+                broken.append(f"{page.relative_to(ROOT)}: {link}")
+    assert followed > 20
+    assert broken == []
