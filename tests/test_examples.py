@@ -86,6 +86,7 @@ def test_evaluation_prints_both_stages_and_reads_files(tmp_path: Path) -> None:
     assert figures[-4:] == ["0.6309", "0.5000", "0.5000", "0.0000"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("trl") is None, reason="trl is not installed: pip install 'rranker[train]'")
 def test_training_on_own_data_learns_it_and_leaves_a_model(tmp_path: Path) -> None:
     said = run("06_train_on_own_data.py", tmp_path)

@@ -1,0 +1,75 @@
+"""What the documentation says about this repository is so: paths, commands, its first example, where to find what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("rranker/assets/**/*.md")]
+FOLDERS = ("bench", "configs", "csrc", "docs", "examples", "kernels", "rranker", "tests", "training")
+SOURCE = (".py", ".cpp", ".hpp", ".pyi")
+
+
+def named_paths(page: Path) -> Iterator[str]:
+    """Words in backticks that name a file or folder of this repository."""
+    for word in re.findall(r"`([\w./-]+)`", page.read_text(encoding="utf-8")):
+        if ("/" in word and word.split("/")[0] in FOLDERS) or word.endswith(SOURCE):
+            yield word
+
+
+def test_every_path_in_the_documentation_exists() -> None:
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in SOURCE]
+    known = [path.as_posix() for path in [*files, *ROOT.glob("*.py")]]
+    missing, seen = [], 0
+    for page in PAGES:
+        for word in named_paths(page):
+            seen += 1
+            # A page may leave the folder out that it is about.
+            if not (ROOT / word).exists() and not any(path.endswith(f"/{word}") for path in known):
+                missing.append(f"{page.relative_to(ROOT)}: {word}")
+    assert seen > 20
+    assert missing == []
+
+
+def test_every_module_that_a_command_starts_exists() -> None:
+    missing, seen = [], 0
+    for page in PAGES:
+        for name in re.findall(r"python -m (\w+(?:\.\w+)*)", page.read_text(encoding="utf-8")):
+            seen += 1
+            if find_spec(name) is None:
+                missing.append(f"{page.relative_to(ROOT)}: {name}")
+    assert seen > 20
+    assert missing == []
+
+
+def test_the_first_example_prints_what_the_readme_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    code = next(place for place, (language, _) in enumerate(blocks) if language == "python")
+    exec(compile(blocks[code][1], "README.md", "exec"), {})
+    said, shown = capsys.readouterr().out.splitlines(), blocks[code + 1][1].splitlines()
+    # Scores may differ in their last digit by the processor, and seconds by the day.
+    unsteady = re.compile(r"0\.\d+|seconds=.*")
+    assert [unsteady.sub("", line) for line in said] == [unsteady.sub("", line) for line in shown]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Where would I add a Cohere-shaped prompt?", "class TextDialect"),
+        ("What decides how many rounds are guessed?", "def depth"),
+        ("Where is a candidate's text made safe?", "def _without_reserved"),
+        ("What does `top_k` skip?", "surplus"),
+        ("How does a step-wise reward reach the loss?", "From a reward to the loss"),
+    ],
+)
+def test_a_reader_finds_the_answer_in_two_hops(question: str, answer: str) -> None:
+    page = ROOT / "docs/architecture.md"
+    assert "](docs/architecture.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.read_text(encoding="utf-8").splitlines() if f"| {question} |" in line]
+    linked = [page.parent / link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", row)]
+    assert any(answer in target.read_text(encoding="utf-8") for target in linked if target.is_file())
