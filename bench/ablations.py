@@ -146,7 +146,7 @@ def figures(entrants: Sequence[Entrant], out: Path, limit: int) -> dict[Entrant,
     }
     found = {}
     for entrant in entrants:
-        ranker = Ranker(out / entrant.run / "final", method=entrant.method)  # type: ignore[arg-type]
+        ranker = Ranker(out / entrant.run / "final", method=entrant.method)
         found[entrant] = {family: measure(ranker, cases) for family, cases in families.items()}
         print(f"{entrant}: measured", file=sys.stderr, flush=True)
     return found

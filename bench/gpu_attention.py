@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -34,18 +35,21 @@ class Problem:
 
     @property
     def scaling(self) -> float:
-        return self.query.shape[-1] ** -0.5
+        return float(self.query.shape[-1] ** -0.5)
 
     def work(self) -> AttentionWork:
-        rows = [attention_tile(kernel, self.query).block_m for kernel in ("prefill", "decode")]
+        prefill_rows, decode_rows = (
+            attention_tile(kernel, self.query).block_m for kernel in ("prefill", "decode")
+        )
         groups = self.query.shape[0] // self.own[0].shape[0]
-        return attention_work(self.plan, groups, *rows, self.query.device)
+        return attention_work(self.plan, groups, prefill_rows, decode_rows, self.query.device)
 
     def run(self, work: AttentionWork, out: Tensor, *, twins: bool = False) -> Tensor:
-        steps = ((prefill, prefill_twin, work.prefill), (decode, decode_twin, work.decode))
-        for kernel, twin, part in steps:
-            if part is not None:
-                (twin if twins else kernel)(self.query, *self.own, *self.stored, part, out, self.scaling)
+        tensors = self.query, *self.own, *self.stored
+        if work.prefill is not None:
+            (prefill_twin if twins else prefill)(*tensors, work.prefill, out, self.scaling)
+        if work.decode is not None:
+            (decode_twin if twins else decode)(*tensors, work.decode, out, self.scaling)
         return out
 
     def new_out(self) -> Tensor:
@@ -195,7 +199,7 @@ def decode_lines(sizes: Sizes, on: torch.device, copy: float) -> Iterator[Line]:
     for name, shared in (("decode, a prompt each", False), ("decode, one prompt shared", True)):
         case = problem(*rollouts_plan(sizes, shared), sizes, on)
         work, out = case.work(), case.new_out()
-        took = seconds(lambda case=case, work=work, out=out: case.run(work, out), on)
+        took = seconds(partial(case.run, work, out), on)
         read = token * (length * (1 if shared else rollouts) + 64 * rollouts)
         yield Line(
             f"{name}: bandwidth (GB/s), share of a copy's",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,11 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
     _ours(engine, sizes, sizes.end_to_end[0][0], 1)  # compiles the kernels
     for n, queries in sizes.end_to_end:
         use_engine_attention(lm)
-        ours = wall_seconds(lambda n=n, queries=queries: _ours(engine, sizes, n, queries), on)
+        ours = wall_seconds(partial(_ours, engine, sizes, n, queries), on)
         lm.set_attn_implementation("sdpa")
         length = sizes.prefix + n * sizes.candidate + sizes.suffix
         _plain(lm, length, min(queries, BATCH))  # lets the libraries choose their algorithms
-        forward = wall_seconds(lambda length=length, queries=queries: _plain(lm, length, queries), on)
+        forward = wall_seconds(partial(_plain, lm, length, queries), on)
         naive = queries * _naive(lm, sizes, n, on)
         goal = 1.25 if (n, queries) == (50, 16) else None
         name = f"end to end, n = {n}, {queries} together"
@@ -113,5 +114,5 @@ def _naive(lm: Any, sizes: Sizes, n: int, on: torch.device) -> float:
     measured = np.unique(np.linspace(2, n, 4).round().astype(int))
     lengths = [sizes.prefix + int(alive) * sizes.candidate + sizes.suffix for alive in measured]
     _plain(lm, lengths[0], 1)
-    times = [wall_seconds(lambda length=length: _plain(lm, length, 1), on) for length in lengths]
+    times = [wall_seconds(partial(_plain, lm, length, 1), on) for length in lengths]
     return float(np.interp(rounds, measured, times).sum())

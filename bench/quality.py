@@ -43,7 +43,10 @@ def chance(cases: Sequence[Case], draws: int = 50) -> Figures:
     rng = np.random.default_rng(0)
     drawn = by_query(
         cases,
-        [np.mean([ndcg(case, rng.permutation(len(case.grades))) for _ in range(draws)]) for case in cases],
+        [
+            float(np.mean([ndcg(case, rng.permutation(len(case.grades)).tolist()) for _ in range(draws)]))
+            for case in cases
+        ],
     )
     return {
         "mrr": float(exact.mean()),

@@ -66,11 +66,15 @@ def recommenders(task: str, cases: Sequence[Case]) -> dict[str, Scores]:
         if name == "item-kNN":
             similarity = model.similarity
             history = [np.array(found.histories[user][:HISTORY]) for user in users]
-            pairs = zip(history, lists, strict=True)
-            rows[name] = [np.asarray(similarity[h][:, items].sum(0)).ravel() for h, items in pairs]
+            rows[name] = [
+                np.asarray(similarity[seen][:, items].sum(0)).ravel()
+                for seen, items in zip(history, lists, strict=True)
+            ]
         else:
-            pairs = zip(users, lists, strict=True)
-            rows[name] = [model.item_factors[items] @ model.user_factors[user] for user, items in pairs]
+            rows[name] = [
+                model.item_factors[items] @ model.user_factors[user]
+                for user, items in zip(users, lists, strict=True)
+            ]
     return rows
 
 

@@ -10,21 +10,24 @@ import gc
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from rranker import metrics
-from rranker.metrics import Columns, evaluate
+from rranker.metrics import Columns, Evaluation, evaluate
 
 MEASURES = ["nDCG@10", "AP", "RR"]
 QUERIES, DOCS, JUDGED, POOL = 10_000, 100, 30, 400
 
 
 @cache
-def data():
+def data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Ids drawn from a pool of 400 a query, 30 of them judged 0-3; distinct scores in single precision."""
     rng = np.random.default_rng(0)
     pool = np.arange(QUERIES)[:, None] * POOL + rng.permuted(np.tile(np.arange(POOL), (QUERIES, 1)), axis=1)
@@ -36,19 +39,20 @@ def data():
 
 
 @cache
-def dicts():
+def dicts() -> tuple[dict[str, dict[str, int]], dict[str, dict[str, float]]]:
     judged, levels, ids, scores = data()
-    return tuple(
-        {
-            f"q{q}": {f"d{d:07d}": v for d, v in zip(row, values, strict=True)}
-            for q, (row, values) in enumerate(zip(a.tolist(), b.tolist(), strict=True))
-        }
-        for a, b in ((judged, levels), (ids, scores))
-    )
+    return _by_name(judged, levels), _by_name(ids, scores)
+
+
+def _by_name(ids: np.ndarray, values: np.ndarray) -> dict[str, dict[str, Any]]:
+    return {
+        f"q{q}": {f"d{d:07d}": v for d, v in zip(*row, strict=True)}
+        for q, row in enumerate(zip(ids.tolist(), values.tolist(), strict=True))
+    }
 
 
 @cache
-def files():
+def files() -> tuple[Path, Path]:
     folder = Path(tempfile.mkdtemp())
     qrels, run = dicts()
     metrics.write_qrels(folder / "qrels.txt", qrels)
@@ -57,25 +61,28 @@ def files():
 
 
 @cache
-def columns():
+def columns() -> tuple[Columns, Columns]:
     judged, levels, ids, scores = data()
     names = [f"q{i}" for i in range(QUERIES)]
     return Columns(judged, levels, queries=names), Columns(ids, scores, queries=names)
 
 
-def ours_arrays():
-    return evaluate(*columns(), MEASURES)
+def ours_arrays() -> Evaluation:
+    qrels, run = columns()
+    return evaluate(qrels, run, MEASURES)
 
 
-def ours_dicts():
-    return evaluate(*dicts(), MEASURES)
+def ours_dicts() -> Evaluation:
+    qrels, run = dicts()
+    return evaluate(qrels, run, MEASURES)
 
 
-def ours_files():
-    return evaluate(*files(), MEASURES)
+def ours_files() -> Evaluation:
+    qrels, run = files()
+    return evaluate(qrels, run, MEASURES)
 
 
-def pytrec_dicts():
+def pytrec_dicts() -> Any:
     import pytrec_eval
 
     qrels, run = dicts()
@@ -83,28 +90,29 @@ def pytrec_dicts():
 
 
 @cache
-def ranx_objects():
+def ranx_objects() -> tuple[Any, Any]:
     import ranx
 
     return ranx.Qrels(dicts()[0]), ranx.Run(dicts()[1])
 
 
-def ranx_arrays():
+def ranx_arrays() -> Any:
     import ranx
 
     qrels, run = ranx_objects()
     return ranx.evaluate(qrels, run, ["ndcg@10", "map", "mrr"], return_mean=False)
 
 
-def ranx_files():
+def ranx_files() -> Any:
     import ranx
 
-    qrels, run = files()
-    qrels, run = ranx.Qrels.from_file(str(qrels), kind="trec"), ranx.Run.from_file(str(run), kind="trec")
+    paths = files()
+    qrels = ranx.Qrels.from_file(str(paths[0]), kind="trec")
+    run = ranx.Run.from_file(str(paths[1]), kind="trec")
     return ranx.evaluate(qrels, run, ["ndcg@10", "map", "mrr"], return_mean=False)
 
 
-WAYS = {
+WAYS: dict[str, Callable[[], Any]] = {
     "arrays: ours": ours_arrays,
     "arrays: ranx (objects built, numba warm)": ranx_arrays,
     "dicts: ours": ours_dicts,
@@ -114,7 +122,7 @@ WAYS = {
 }
 
 
-def check(name, result):
+def check(name: str, result: Any) -> None:
     """Per-query equality with our figures from arrays."""
     reference = ours_arrays()
     if "ours" in name:
@@ -131,7 +139,7 @@ def check(name, result):
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_evaluate(benchmark, name):
+def test_evaluate(benchmark: BenchmarkFixture, name: str) -> None:
     if "pytrec" in name:
         pytest.importorskip("pytrec_eval")
     if "ranx" in name:

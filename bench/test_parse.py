@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from rranker import permutations
 from tests.csrc.hostile import HOSTILE_TEXTS, HOSTILE_UNITS
@@ -20,7 +21,7 @@ def text_of(unit: str, length: int) -> str:
 
 
 @pytest.mark.parametrize("unit", HOSTILE_UNITS)
-def test_parse(benchmark, unit):
+def test_parse(benchmark: BenchmarkFixture, unit: str) -> None:
     benchmark(permutations.parse, text_of(unit, SHORT), 20, candidates=HOSTILE_TEXTS)
 
 

@@ -46,7 +46,9 @@ def selected_logprobs(
         )
     if hidden.dtype != weight.dtype:
         raise ValueError(f"hidden is {hidden.dtype} and weight is {weight.dtype}: they must be of one dtype")
-    result: tuple[Tensor, Tensor] = _SelectedLogprobs.apply(hidden, weight, targets, scale)
+    result: tuple[Tensor, Tensor] = _SelectedLogprobs.apply(  # type: ignore[no-untyped-call]  # torch's own
+        hidden, weight, targets, scale
+    )
     return result
 
 

@@ -28,8 +28,7 @@ def packed_attention(
     Prefix rows are causal; candidate rows see their prefix and, causally, themselves; suffix rows see the
     prefix, the candidates alive for them, and themselves (a suffix is one token).
     """
-    _, heads, _, dim = query.shape
-    kv = key.shape[1]
+    heads, dim, kv = query.shape[1], query.shape[3], key.shape[1]
     q, k, v = (x[0].transpose(0, 1) for x in (query * scaling, key, value))  # [T, H, D]
     kp, vp = (_pick(x, layout.prefix).transpose(1, 2) for x in (k, v))  # [B, Hk, P, D]
     pieces = [_on_prompt(_by_group(_pick(q, layout.prefix), kv), kp, vp)]

@@ -30,7 +30,8 @@ def parse(words: Sequence[str] | None = None) -> tuple[GrpoArguments, GrpoConfig
     given = list(sys.argv[1:] if words is None else words)
     if "--dry_run" in given and not torch.cuda.is_available():
         given += ["--use_cpu", "true"]  # an estimate may be asked for where the run itself could not be
-    arguments, config = TrlParser((GrpoArguments, GrpoConfig)).parse_args_and_config(given)
+    settings: Any = (GrpoArguments, GrpoConfig)  # a union of classes by TRL's hint, any by its documentation
+    arguments, config = TrlParser(settings).parse_args_and_config(given)
     return arguments, config
 
 

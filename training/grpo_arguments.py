@@ -114,11 +114,12 @@ class GrpoConfig(GRPOConfig):
 
     def __post_init__(self) -> None:
         self.per_device_eval_batch_size = self.num_generations  # TRL checks it; evaluation here is our own
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]
         if self.save_total_limit is not None and self.save_total_limit < 2:
             raise ValueError(
                 "save_total_limit must be at least 2: a kill while one is written must leave another"
             )
+        assert self.steps_per_generation is not None  # TRL has set it
         every = self.steps_per_generation * self.num_iterations / self.gradient_accumulation_steps
         if self.save_strategy != "no" and every > 1 and self.save_steps % every:
             raise ValueError(

@@ -28,7 +28,9 @@ def checkpoints(output: str | Path) -> list[Path]:
 
 
 def last_good(output: str | Path) -> Path | None:
-    return (checkpoints(output) or [None])[-1]
+    """The newest complete checkpoint of a run, if it has one."""
+    found = checkpoints(output)
+    return found[-1] if found else None
 
 
 def drop_partial(output: str | Path) -> None:

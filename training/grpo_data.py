@@ -110,6 +110,8 @@ def held_out(arguments: GrpoArguments, seed: int) -> dict[str, list[Case]]:
 def prompt_rows(keys: Iterable[str], config: GrpoConfig) -> Any:
     """A `datasets.Dataset` of prompt keys for the whole run, in the order they are used: pass after pass, each
     in an order of its own. One epoch is the run, so that a resumed run has no sampler's state to restore."""
+    assert config.generation_batch_size is not None  # TRL has set both
+    assert config.steps_per_generation is not None
     chunk = config.generation_batch_size // config.num_generations
     micro_steps = config.max_steps * config.gradient_accumulation_steps
     passes, every = list(keys), config.steps_per_generation * config.num_iterations
@@ -118,7 +120,7 @@ def prompt_rows(keys: Iterable[str], config: GrpoConfig) -> Any:
     else:
         count = int(config.num_train_epochs * len(passes)) // chunk * chunk
         config.num_train_epochs = 1
-    rng, rows = np.random.default_rng(config.seed), []
+    rng, rows = np.random.default_rng(config.seed), list[str]()
     while len(rows) < count:
         rows += [passes[i] for i in rng.permutation(len(passes))]
     config.shuffle_dataset = False

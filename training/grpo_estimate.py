@@ -63,7 +63,7 @@ def estimate(
         rounds = (
             1.0
             if arguments.episodes == "single" or method_class(arguments.method).one_question
-            else np.mean(sizes) - 1
+            else float(np.mean(sizes)) - 1
         )
         prompt, question = lengths or (float(arguments.max_prompt_tokens or 1024), 1.0)
         copies = config.num_generations * rounds * question

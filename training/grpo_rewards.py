@@ -13,6 +13,7 @@ from rranker.methods import method_class, order_of
 from rranker.training.measures import gains
 
 Reward = Literal["stepwise", "graded", "outcome"]
+Scale = Literal["group", "batch", "none"]
 
 
 def decision_rewards(
@@ -58,7 +59,7 @@ def advantages(
     found: Sequence[Sequence[float]],
     group: int,
     gamma: float,
-    scale: Literal["group", "batch", "none"],
+    scale: Scale,
 ) -> np.ndarray:
     """[episodes, longest]: returns relative to the group's returns at the same step, 0 past an episode's end.
 

@@ -21,7 +21,7 @@ class SafeGRPOTrainer(GRPOTrainer):
     """What both policies share."""
 
     def training_step(self, *inputs: Any, **keywords: Any) -> Tensor:
-        loss: Tensor = super().training_step(*inputs, **keywords)
+        loss: Tensor = super().training_step(*inputs, **keywords)  # type: ignore[no-untyped-call]
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"step {self.state.global_step}: the loss is {loss.item()}; lower the learning rate"
@@ -36,7 +36,7 @@ class SafeGRPOTrainer(GRPOTrainer):
             )
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
-            super()._save_checkpoint(model, trial)
+            super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 mark_complete(folder)

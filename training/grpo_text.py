@@ -152,7 +152,7 @@ class TextGRPOTrainer(SafeGRPOTrainer):
             return found
         logps, entropies = [], []
         for ids, mask in zip(
-            *(x.split(batch_size or len(x)) for x in (input_ids, attention_mask)), strict=True
+            *(torch.split(x, batch_size or len(x)) for x in (input_ids, attention_mask)), strict=True
         ):
             with self.accelerator.autocast():
                 scores = model(input_ids=ids, attention_mask=mask, scored=logits_to_keep)
@@ -168,7 +168,8 @@ def _inner(model: Any) -> Any:
 
 def format_reward(completions: list[str], **_: Any) -> list[float]:
     """1 for one thought, then one answer, and nothing else. The prompt has opened the thought."""
-    return rewards.format_scores(completions, prefilled=True).tolist()
+    scores: list[float] = rewards.format_scores(completions, prefilled=True).tolist()
+    return scores
 
 
 def _eval_rows(keys: Mapping[str, Case]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import numpy as np
@@ -23,7 +23,7 @@ from rranker.methods import method_class, order_of
 from rranker.prompts.segments import Segments
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
 from rranker.training.grpo_data import prompt_rows
-from rranker.training.grpo_rewards import advantages, decision_rewards
+from rranker.training.grpo_rewards import Reward, Scale, advantages, decision_rewards
 from rranker.training.grpo_safety import SafeGRPOTrainer
 from rranker.training.measures import best_level, by_query, ndcg, reciprocal_rank
 from rranker.training.policy import HEAD, Policy, load_policy, save_head, split_head
@@ -53,6 +53,9 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
 
     `cases` by their prompt key; `held_out`: task → cases whose MRR evaluation reports.
     """
+
+    args: GrpoConfig
+    control: Any  # transformers' TrainerControl
 
     def __init__(
         self,
@@ -117,7 +120,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         first = self.accelerator.process_index * len(prompts)
         groups: list[tuple[str, list[np.random.Generator]]] = []
         for place, key in enumerate(prompts, start=first):
-            draw = place % self.num_generations
+            draw = place % self.args.num_generations
             seeds = [self.args.seed, self.state.global_step, crc32(key.encode()), draw]
             if not groups or groups[-1][0] != key or draw == 0:
                 groups.append((key, []))
@@ -136,7 +139,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         decisions = [rollout.decisions for rollout in rollouts]
         a = self.arguments
         steps = decision_rewards(
-            list(map(self._grades, prompts)), decisions, a.method, a.reward, a.ndcg_cutoff
+            list(map(self._grades, prompts)), decisions, a.method, cast(Reward, a.reward), a.ndcg_cutoff
         )
         orders = [
             list(order_of(self.method(len(c.candidates)), d)) for c, d in zip(cases, decisions, strict=True)
@@ -155,7 +158,8 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         """TRL's, with one advantage a decision: [B, T] in place of [B]."""
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         found = gather_object([row["steps"] for row in inputs])
-        table = advantages(found, self.num_generations, self.arguments.gamma, self.scale_rewards)
+        scale = cast(Scale, self.scale_rewards)
+        table = advantages(found, self.args.num_generations, self.arguments.gamma, scale)
         first, width = self.accelerator.process_index * len(inputs), output["completion_ids"].shape[1]
         mine = torch.from_numpy(table[first : first + len(inputs), :width])
         output["advantages"] = mine.to(output["completion_ids"].device, torch.float32)
@@ -231,6 +235,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         folder = output_dir or self.args.output_dir
+        assert folder is not None  # the configuration has a default
         if self._is_peft():
             super()._save(folder, state_dict)
             return

@@ -24,7 +24,8 @@ class PointerHead(nn.Module):
     def forward(self, candidates: Tensor, suffix: Tensor) -> Tensor:
         """candidates [B, N, D], suffix [B, S, D] → fitness [B, S, N], fp32."""
         h, s = candidates.float(), suffix.float()
-        return (self.w + s @ self.W.T) @ h.transpose(1, 2) / h.shape[-1] ** 0.5
+        fitness: Tensor = (self.w + s @ self.W.T) @ h.transpose(1, 2) / h.shape[-1] ** 0.5
+        return fitness
 
 
 class RankingModel(nn.Module):
@@ -40,11 +41,12 @@ class RankingModel(nn.Module):
         out = self.lm.model(
             input_ids=layout.ids[None], position_ids=layout.positions[None], use_cache=False, layout=layout
         )
-        return out.last_hidden_state[0]
+        states: Tensor = out.last_hidden_state
+        return states[0]
 
     def fitness(self, hidden: Tensor, layout: Layout) -> Tensor:
         """[T, D] → [B, S, N]; what is not alive is −∞."""
-        scores = self.head(hidden[layout.ends], hidden[layout.suffix])
+        scores: Tensor = self.head(hidden[layout.ends], hidden[layout.suffix])
         return scores.masked_fill(~layout.alive, -torch.inf)
 
 

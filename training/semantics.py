@@ -42,7 +42,8 @@ def latent_semantics(documents: Iterable[Sequence[int]], vocabulary: int, size: 
     vectors = (basis @ turn.T)[:, 1 : size + 1] * strength[1 : size + 1].sqrt()
     vectors = vectors / vectors.norm(dim=-1, keepdim=True).clip(1e-6)
     rotation = torch.linalg.qr(torch.randn(vectors.shape[1], size, generator=generator).T)[0].T
-    return vectors @ rotation
+    result: Tensor = vectors @ rotation
+    return result
 
 
 @torch.no_grad()

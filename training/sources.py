@@ -11,7 +11,7 @@ import numpy as np
 from rranker import data
 from rranker.data import Case, Question, Topic
 from rranker.data.passage import TRAIN_YEARS
-from rranker.data.recommendation import HISTORY
+from rranker.data.recommendation import HISTORY, Sampler
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.cloze import Cloze
 from rranker.training.lesson import Lesson
@@ -99,7 +99,7 @@ class Sources:
         early = self._early > 0 and rng.random() < self._early
         at = int(rng.integers(3, min(len(items), EARLY) if early else len(items)))
         history = items[max(0, at - length) : at]
-        sampler = "uniform" if rng.random() < self._uniform else "popular"
+        sampler: Sampler = "uniform" if rng.random() < self._uniform else "popular"
         pool = [items[at], *found.negatives(items, int(rng.integers(9, 20)), sampler, rng)]
         pool = [pool[i] for i in rng.permutation(len(pool))]
         hints = self.neighbours[name].scores(history, pool, own=items)
