@@ -67,6 +67,7 @@ class Build:
 
     @property
     def name(self) -> str:
+        """Kernel, shape, dtype and GPU in one line, as the table of docs/kernels.md shows it."""
         return f"{self.kernel} {self.shape} {self.dtype} {self.kind}"
 
     def signature(self, arguments: list[str]) -> tuple[dict[str, str], dict[tuple[int], list[list[Any]]]]:
@@ -94,6 +95,7 @@ class Build:
 
 
 def builds() -> Iterator[Build]:
+    """Every configuration that is shipped, for each kind of GPU and each dtype."""
     for kind in KINDS:
         for dtype in _DTYPES:
             yield from _attention(kind, dtype)

@@ -53,6 +53,7 @@ class AttentionTile:
     stages: int
 
     def options(self) -> dict[str, Any]:
+        """Keyword arguments of the attention kernels' launch."""
         return {
             "D": self.size,
             "BLOCK_D": self.block_d,
@@ -72,6 +73,7 @@ class ScoreTile:
     warps: int
 
     def options(self) -> dict[str, Any]:
+        """Keyword arguments of the score kernel's launch."""
         return {"BLOCK_A": self.block_a, "BLOCK_H": self.block_h, "num_warps": self.warps}
 
 
@@ -86,6 +88,7 @@ class LogitTile:
     stages: int
 
     def options(self, width: int) -> dict[str, Any]:
+        """Keyword arguments of a log-probability kernel's launch, for hidden states of `width` columns."""
         return {
             "BLOCK_R": self.block_r,
             "BLOCK_V": self.block_v,
@@ -98,6 +101,8 @@ class LogitTile:
 
 @dataclass(frozen=True, slots=True)
 class ProductTile:
+    """block_m by block_n of a matrix product's output, block_k of the summed dimension at a time."""
+
     block_m: int
     block_n: int
     block_k: int
@@ -105,6 +110,7 @@ class ProductTile:
     stages: int
 
     def options(self) -> dict[str, Any]:
+        """Keyword arguments of the product kernel's launch."""
         return {
             "BLOCK_M": self.block_m,
             "BLOCK_N": self.block_n,
@@ -145,6 +151,7 @@ def pick_logit(dtype: torch.dtype, kind: Kind) -> LogitTile:
 
 
 def pick_product(dtype: torch.dtype, kind: Kind) -> ProductTile:
+    """The product kernel's tile for a dtype on a kind of GPU."""
     if dtype == torch.float32:
         return ProductTile(64, 64, 32, 8, 1)
     return {
@@ -178,18 +185,22 @@ def fitting_tile(kernel: AttentionKernel, query: Tensor, packed: int) -> Attenti
 
 
 def attention_tile(kernel: AttentionKernel, query: Tensor) -> AttentionTile:
+    """`pick_attention` for the head size, dtype and device of `query`."""
     return pick_attention(kernel, query.shape[-1], query.dtype, kind_of(query.device))
 
 
 def logit_tile(hidden: Tensor) -> LogitTile:
+    """`pick_logit` for the dtype and device of `hidden`."""
     return pick_logit(hidden.dtype, kind_of(hidden.device))
 
 
 def product_tile(left: Tensor) -> ProductTile:
+    """`pick_product` for the dtype and device of `left`."""
     return pick_product(left.dtype, kind_of(left.device))
 
 
 def ceil_pow2(n: int) -> int:
+    """The smallest power of 2 that is at least `n`."""
     return 1 << max(n - 1, 0).bit_length()
 
 

@@ -47,12 +47,14 @@ class Compiled:
 
 
 def compile_all(processes: int = 2) -> list[Compiled]:
+    """Compiles every shipped configuration, in processes of their own."""
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         return list(pool.map(compile_one, builds()))
 
 
 def compile_one(build: Build) -> Compiled:
+    """Compiles one configuration ahead of time and reads its registers, shared memory and instructions."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -136,6 +138,7 @@ def table(rows: list[Compiled]) -> str:
 
 
 def main(arguments: list[str]) -> None:
+    """Prints a JSON line a configuration, or writes the table into the file that `arguments` names."""
     if os.environ.get("TRITON_INTERPRET", "0") not in ("", "0"):
         raise SystemExit("unset TRITON_INTERPRET: interpreted kernels cannot be compiled")
     rows = compile_all()

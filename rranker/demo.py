@@ -55,6 +55,7 @@ ROUTING = (
 
 
 def main() -> None:
+    """Ranks examples of three tasks with the bundled model and prints the rankings."""
     began = time.perf_counter()
     import torch
     import transformers

@@ -62,7 +62,7 @@ class Ranker:
         RuntimeError: this process was forked from one that had loaded a Ranker.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (options of a loaded model, all but the first by keyword)
         self,
         model: str | Path | None = None,
         *,

@@ -98,8 +98,10 @@ def _on_prompt(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def _candidates(q: Tensor, kp: Tensor, vp: Tensor, kc: Tensor, vc: Tensor, hide: Tensor) -> Tensor:
-    """q [B, N, C, Hq, D] on the prefix (kp, vp [B, Hk, P, D], hide [B, 1, P]) and, causally, on its own
-    candidate (kc, vc [B, Hk, N, C, D]) → [B, N, C, Hk, G, D]."""
+    """q [B, N, C, Hq, D] on the prefix and, causally, on its own candidate → [B, N, C, Hk, G, D].
+
+    The prefix is kp, vp [B, Hk, P, D] and hide [B, 1, P]; the candidates are kc, vc [B, Hk, N, C, D].
+    """
     b, n, c, heads, dim = q.shape
     kv, p = kp.shape[1:3]
     group = heads // kv

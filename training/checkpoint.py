@@ -40,6 +40,7 @@ def save_model(
 
 
 def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RankingModel:
+    """The model that `save_model` wrote into a folder."""
     lm = LlamaForCausalLM.from_pretrained(folder, dtype=dtype)
     head = PointerHead(lm.config.hidden_size)
     head.load_state_dict(load_file(Path(folder) / "pointer_head.safetensors"))

@@ -91,4 +91,5 @@ class SftConfig:
             raise ValueError(f"weights are shares of {', '.join(SOURCES)}, none negative: {self.weights}")
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they are saved beside a run."""
         return asdict(self)

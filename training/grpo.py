@@ -117,7 +117,10 @@ def export(trainer: RankingGRPOTrainer, arguments: GrpoArguments, out: Path) -> 
     """`final`: the best checkpoint when stopping was by evaluation, else the last weights; adapters merged."""
     best = trainer.state.best_model_checkpoint
     if arguments.patience and best:
-        trainer._load_from_checkpoint(best, trainer.accelerator.unwrap_model(trainer.model))
+        # The Trainer's own way to its best checkpoint, which it takes only at the end of `train`.
+        trainer._load_from_checkpoint(  # noqa: SLF001
+            best, trainer.accelerator.unwrap_model(trainer.model)
+        )
     if arguments.lora_rank:
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
     save_policy(trainer.policy, out / "final", torch.bfloat16)
@@ -135,6 +138,7 @@ def explain(error: Exception, out: Path) -> str | None:
 
 
 def main(words: Sequence[str] | None = None) -> None:
+    """The command line of `python -m training.grpo`."""
     arguments, config = parse(words)
     text = arguments.policy == "text"
     if text and arguments.method == "iranker":

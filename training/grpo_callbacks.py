@@ -12,6 +12,7 @@ class StopOnNaN(TrainerCallback):
     """Stops before the optimiser would write NaN into the weights."""
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """Raises FloatingPointError that names the first parameter whose gradient is not finite."""
         for name, parameter in rest["model"].named_parameters():
             if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
                 raise FloatingPointError(
@@ -26,6 +27,7 @@ class Patience(TrainerCallback):
         self.limit = limit
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+        """Asks the trainer to stop when the best `eval_mrr` is `limit` evaluations old."""
         found = [row["eval_mrr"] for row in state.log_history if "eval_mrr" in row]
         since_best = len(found) - 1 - max(range(len(found)), key=found.__getitem__)
         if since_best >= self.limit:

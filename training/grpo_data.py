@@ -108,8 +108,11 @@ def held_out(arguments: GrpoArguments, seed: int) -> dict[str, list[Case]]:
 
 
 def prompt_rows(keys: Iterable[str], config: GrpoConfig) -> Any:
-    """A `datasets.Dataset` of prompt keys for the whole run, in the order they are used: pass after pass, each
-    in an order of its own. One epoch is the run, so that a resumed run has no sampler's state to restore."""
+    """A `datasets.Dataset` of prompt keys for the whole run, in the order they are used.
+
+    Pass after pass, each in an order of its own. One epoch is the run, so that a resumed run has no sampler's state
+    to restore.
+    """
     assert config.generation_batch_size is not None  # TRL has set both
     assert config.steps_per_generation is not None
     chunk = config.generation_batch_size // config.num_generations

@@ -21,6 +21,7 @@ class SafeGRPOTrainer(GRPOTrainer):
     """What both policies share."""
 
     def training_step(self, *inputs: Any, **keywords: Any) -> Tensor:
+        """TRL's. Raises FloatingPointError when the loss is not finite."""
         loss: Tensor = super().training_step(*inputs, **keywords)  # type: ignore[no-untyped-call]
         if not torch.isfinite(loss):
             raise FloatingPointError(

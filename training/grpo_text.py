@@ -116,6 +116,7 @@ class TextGRPOTrainer(SafeGRPOTrainer):
     def answer_reward(
         self, prompts: list[str], completions: list[str], log_metric: Any, **_: Any
     ) -> list[float]:
+        """One reward a completion; logs the share of answers that could not be read."""
         cases = [self.cases[key] for key in prompts]
         a = self.arguments
         found, invalid = answer_rewards(cases, completions, a.method, a.ndcg_cutoff)

@@ -41,10 +41,12 @@ def episode_reward(completions: Any, reward: list[float], **_: Any) -> list[floa
 
 
 def final_ndcg(completions: Any, ndcg: list[float], **_: Any) -> list[float]:
+    """Passes an episode's nDCG through, so that TRL logs it."""
     return ndcg
 
 
 def final_mrr(completions: Any, mrr: list[float], **_: Any) -> list[float]:
+    """Passes an episode's reciprocal rank through, so that TRL logs it."""
     return mrr
 
 
@@ -205,6 +207,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
     # ---- optimisation, evaluation, checkpoints
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """TRL's, with a group of its own and a slower rate for the pointer's bilinear weights."""
         fresh = self.optimizer is None
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         slow = [p for name, p in self.model.named_parameters() if name.endswith(f"{HEAD}.W")]

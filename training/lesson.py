@@ -11,8 +11,10 @@ from rranker.data import Case
 
 @dataclass(frozen=True)
 class Lesson:
-    """A case, and a teacher's log preferences over its candidates: `trust` is the share of the target that
-    they make, the grades make the rest."""
+    """A case, and a teacher's log preferences over its candidates.
+
+    `trust` is the share of the target that they make, the grades make the rest.
+    """
 
     case: Case
     hints: np.ndarray

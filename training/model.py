@@ -51,6 +51,7 @@ class RankingModel(nn.Module):
 
 
 def build_model(config: ModelConfig, seed: int = 0) -> RankingModel:
+    """A Llama of this shape and a pointer head, with random weights drawn from `seed`."""
     torch.manual_seed(seed)
     fields = asdict(config)
     theta = fields.pop("rope_theta")

@@ -71,9 +71,11 @@ class MasterOptimizer:
         return norm
 
     def state_dict(self) -> dict[str, Any]:
+        """The fp32 masters and both optimisers' states."""
         return {"masters": self.masters, "parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` gave; the live weights become the masters' values."""
         with torch.no_grad():
             for live, master, saved in zip(self.live, self.masters, state["masters"], strict=True):
                 master.copy_(saved)

@@ -126,7 +126,7 @@ def cores() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
-def train(
+def train(  # noqa: PLR0913 (what is trained, and four options of the loop by keyword)
     config: SftConfig,
     out: Path,
     model: RankingModel,
@@ -206,6 +206,7 @@ def start(
 
 
 def main() -> None:
+    """The command line of `python -m training.sft`."""
     options = parse()
     # Cores work on whole micro-batches; threads that wait for each other inside one product would only stall.
     torch.set_num_threads(1)

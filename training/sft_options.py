@@ -12,6 +12,7 @@ from rranker.training.config import ModelConfig, SftConfig
 
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line's options."""
     parser = argparse.ArgumentParser(
         prog="python -m training.sft",
         description="Supervised training of the small ranker: block attention (or causal), a pointer head.",

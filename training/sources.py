@@ -1,5 +1,7 @@
-"""The training mixture: every source draws cases from a random generator, so a step's batch is a function
-of the seed and the step's number, and an interrupted run resumes exactly."""
+"""The training mixture: every source draws cases from a random generator.
+
+So a step's batch is a function of the seed and the step's number, and an interrupted run resumes exactly.
+"""
 
 from __future__ import annotations
 

@@ -30,8 +30,11 @@ class Neighbours:
     def scores(
         self, history: Sequence[int], candidates: Sequence[int], own: Sequence[int] = ()
     ) -> np.ndarray:
-        """[candidates] log preferences. `own` are all items of the asking user when that user is counted
-        in: the user is taken out again, or the teacher would have seen the answer."""
+        """[candidates] log preferences.
+
+        `own` are all items of the asking user when that user is counted in: the user is taken out again, or the
+        teacher would have seen the answer.
+        """
         mine = np.array([item in set(own) for item in candidates], dtype=np.float64)
         counted = float(bool(own))
         share = (np.array([len(self._users[c]) for c in candidates]) - mine).clip(0) + 0.1
@@ -57,6 +60,7 @@ class Lexical:
         self._rare = math.log(1 + len(bags))
 
     def idf(self, word: str) -> float:
+        """A word's inverse document frequency; a word never seen counts as a rare one."""
         return self._idf.get(word, self._rare)
 
     def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:

@@ -17,6 +17,7 @@ from rranker.prompts.compact import PAD, SPECIAL_TOKENS
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of `vocab_size` tokens, the compact prompts' special tokens among them."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.NFKC()]
@@ -45,4 +46,5 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def load_tokenizer(folder: str | Path) -> Any:
+    """The tokenizer that a folder holds, as `train_tokenizer(...).save_pretrained` wrote it."""
     return PreTrainedTokenizerFast.from_pretrained(folder)

@@ -24,6 +24,7 @@ def leaks(train: Sequence[Case], test: Sequence[Case]) -> int:
 
 
 def line(name: str, train: Sequence[Case], test: Sequence[Case]) -> str:
+    """One line of the table: the sizes of a task's splits, its ties, its leaks."""
     sizes = sorted({len(case.candidates) for case in test})
     span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]}"
     queries = len({case.id for case in test})
@@ -34,6 +35,7 @@ def line(name: str, train: Sequence[Case], test: Sequence[Case]) -> str:
 
 
 def main() -> None:
+    """The command line of `python -m rranker.data`."""
     parser = argparse.ArgumentParser(prog="python -m rranker.data", description=__doc__)
     parser.add_argument("--data", type=Path, help="the data folder (default: $RRANKER_DATA, ../shared/data)")
     parser.add_argument("--sampler", choices=("uniform", "popular"), default="uniform")

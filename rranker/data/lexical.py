@@ -12,6 +12,7 @@ _WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> list[str]:
+    """The words of a text, in lower case."""
     return _WORD.findall(text.lower())
 
 

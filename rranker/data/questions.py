@@ -81,6 +81,7 @@ def cranfield(folder: str | Path | None = None, near: int = 30) -> list[Question
 
 
 def cacm(folder: str | Path | None = None, near: int = 30) -> list[Question]:
+    """The CACM collection's queries, each with its relevant abstracts and `near` others that BM25 ranks high."""
     documents = _smart(data_file("ir_classic/cacm/cacm.all", folder))
     queries = _smart(data_file("ir_classic/cacm/query.text", folder))
     relevant: dict[int, set[int]] = {}

@@ -37,6 +37,7 @@ class Interactions:
 
     @cached_property
     def train_users(self) -> tuple[int, ...]:
+        """Users who are not test users, in order."""
         return tuple(u for u in range(len(self.histories)) if u not in self.test_users)
 
     @cached_property
@@ -72,6 +73,7 @@ class Interactions:
 
 
 def movielens(folder: str | Path | None = None, seed: int = 0) -> Interactions:
+    """MovieLens latest-small: every rated film of every user, oldest first."""
     with open(data_file("ml_latest_small/movies.csv", folder), encoding="utf-8", newline="") as file:
         names = {row["movieId"]: row["title"] for row in csv.DictReader(file)}
     with open(data_file("ml_latest_small/ratings.csv", folder), encoding="utf-8", newline="") as file:
@@ -94,6 +96,7 @@ def lastfm(folder: str | Path | None = None, seed: int = 0) -> Interactions:
 
 
 def games(folder: str | Path | None = None, seed: int = 0) -> Interactions:
+    """Amazon Games as LLMRank ships it: histories and targets, oldest first."""
     with open(data_file("amazon_games_llmrank/Games-6k.item", folder), encoding="utf-8") as file:
         rows = [line.rstrip("\n").split("\t") for line in file][1:]
     names = {row[0]: row[1] for row in rows if len(row) > 1}

@@ -105,6 +105,7 @@ def routing_case(row: RouterRow, setting: str, max_train_cost: float, rng: np.ra
 
 
 def routing_cases(rows: list[RouterRow], setting: str, max_train_cost: float, seed: int = 0) -> list[Case]:
+    """A case a row, each shuffled by a seed of its own."""
     return [
         routing_case(row, setting, max_train_cost, np.random.default_rng([seed, i]))
         for i, row in enumerate(rows)
@@ -112,4 +113,5 @@ def routing_cases(rows: list[RouterRow], setting: str, max_train_cost: float, se
 
 
 def max_cost(train: list[RouterRow]) -> float:
+    """The dearest answer of the training rows, by which costs are scaled."""
     return max(cost for row in train for cost in row.costs)

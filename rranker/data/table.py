@@ -52,10 +52,12 @@ def from_dataset(dataset: Iterable[dict[str, Any]]) -> list[Case]:
 
 
 def write_parquet(cases: Iterable[Case], path: str | Path) -> None:
+    """Writes cases into one Parquet file; `read_parquet` reads them back."""
     to_dataset(cases).to_parquet(str(path))
 
 
 def read_parquet(path: str | Path) -> list[Case]:
+    """The cases of a Parquet file that `write_parquet` wrote."""
     return from_dataset(library().Dataset.from_parquet(str(path)))
 
 

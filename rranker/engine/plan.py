@@ -56,10 +56,12 @@ class Plan:
 
     @property
     def rows(self) -> int:
+        """New tokens that this step computes."""
         return len(self.token_ids)
 
     @property
     def chunks(self) -> int:
+        """Runs of rows that see the same stored segments."""
         return len(self.row_offsets) - 1
 
 
@@ -71,6 +73,7 @@ class PlanBuilder:
 
     @property
     def rows(self) -> int:
+        """New tokens collected so far."""
         return self._arrays.rows
 
     def segment(self, segment: Segment) -> int:
@@ -112,4 +115,5 @@ class PlanBuilder:
         return self._arrays.read(row)
 
     def build(self) -> Plan:
+        """The plan of everything collected so far."""
         return Plan(*self._arrays.arrays())

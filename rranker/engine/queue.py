@@ -18,6 +18,7 @@ class RequestQueue:
     _waiting: dict[int, deque[Handle]] = field(default_factory=dict)
 
     def push(self, handle: Handle) -> None:
+        """Appends a request to its flow, which takes its place in turn if it was empty."""
         if handle.flow not in self._waiting:
             self._waiting[handle.flow] = deque()
             self._turns.append(handle.flow)

@@ -58,10 +58,12 @@ class IdentifierReadout:
         self.cap: float | None = getattr(lm.config, "final_logit_softcapping", None)
 
     def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
+        """[labels, D] rows of the language-model head, fp32."""
         index = torch.as_tensor(labels, dtype=torch.long, device=self.weight.device)
         return self.weight.index_select(0, index).float()
 
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
+        """suffixes [S, D] by candidates [N, D] → logits [S, N], scaled and capped as the model's own are."""
         found = suffixes.float() @ candidates.T * self.scale
         return found if self.cap is None else torch.tanh(found / self.cap) * self.cap
 
@@ -101,9 +103,11 @@ class PointerReadout:
         return cls(saved["w"], saved["W"])
 
     def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
+        """Raises TypeError: there is nothing to look up by label."""
         raise TypeError("a pointer reads candidates' hidden states, not labels")
 
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
+        """suffixes [S, D] by candidates [N, D] → [S, N]: fitness, negated for a question that asks for the worst."""
         questions = self._w + suffixes.float() @ self._bilinear.T
         fitness: Tensor = questions @ candidates.T / candidates.shape[-1] ** 0.5
         return fitness if kind == "select" else -fitness

@@ -61,8 +61,10 @@ class Sequential:
     misses = 0
 
     def depth(self, limit: int, overhead: float) -> int:
+        """One question: nothing is guessed."""
         return 1
 
     def settle(self, asked: int, used: int, overhead: float) -> None:
+        """Raises ValueError unless every question counted."""
         if asked != used:
             raise ValueError(f"{used} of {asked} questions counted, though none of them was a guess")

@@ -21,6 +21,7 @@ class Extents:
 
     @property
     def free(self) -> int:
+        """Slots that nobody holds, in all runs together."""
         return sum(length for _, length in self._free)
 
     def allocate(self, length: int) -> int | None:
@@ -32,6 +33,7 @@ class Extents:
         return None
 
     def release(self, start: int, length: int) -> None:
+        """Gives a run of slots back. Raises ValueError for slots that are free already."""
         runs = sorted([*self._free, (start, length)])
         merged: list[tuple[int, int]] = []
         for begin, size in runs:

@@ -21,10 +21,12 @@ class Answered:
 
     @property
     def kind(self) -> Kind:
+        """What the next question asks for."""
         return self._episode.kind
 
     @property
     def remaining(self) -> int:
+        """Questions still to come, if every answer is usable."""
         return self._episode.remaining
 
     @property

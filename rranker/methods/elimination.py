@@ -21,6 +21,7 @@ class Elimination(Episode):
 
     @property
     def remaining(self) -> int:
+        """Rounds still to come."""
         rounds, alive = 0, len(self.left)
         while alive > 1:
             alive -= self._leaving(alive)
@@ -29,12 +30,15 @@ class Elimination(Episode):
 
     @property
     def leaving(self) -> int:
+        """How many the next verdict eliminates."""
         return self._leaving(len(self.left))
 
     def order(self) -> Subset:
+        """Best first: those left, then the eliminated from the last to the first."""
         return (*self.left, *reversed(self.named))
 
     def outcome(self, decisions: Sequence[Decision]) -> Outcome:
+        """Scores are the probability of staying in the round that eliminated a candidate, or in the last one."""
         kept = {
             place: 1.0 - decision.probabilities[decision.asked.index(place)]
             for decision in decisions

@@ -32,10 +32,12 @@ class Greedy:
 
     @property
     def kind(self) -> Kind:
+        """What the next question asks for."""
         return self._episode.kind
 
     @property
     def remaining(self) -> int:
+        """Questions still to come."""
         return self._episode.remaining
 
     def asks(self, depth: int) -> list[Subset]:

@@ -20,18 +20,23 @@ class Listwise(Episode):
 
     @property
     def asked(self) -> Subset:
+        """All candidates: there is one question."""
         return tuple(range(self.n))
 
     @property
     def remaining(self) -> int:
+        """1 until the question is answered."""
         return 1 if len(self.left) > 1 else 0
 
     @property
     def leaving(self) -> int:
+        """All of those left: one answer orders them."""
         return len(self.left)
 
     def order(self) -> Subset:
+        """Best first, as the answer named them."""
         return (*self.named, *self.left)
 
     def outcome(self, decisions: Sequence[Decision]) -> Outcome:
+        """The order and scores that the one answer's logits give."""
         return select_outcome(self.n, decisions)

@@ -46,10 +46,12 @@ class Sampled:
 
     @property
     def kind(self) -> Kind:
+        """What every question asks for."""
         return self._kind
 
     @property
     def remaining(self) -> int:
+        """Questions that the longest rollout has still to come."""
         return max((self._limit - len(r.decisions) for r in self.rollouts if self._going(r)), default=0)
 
     def asks(self, depth: int) -> list[Subset]:

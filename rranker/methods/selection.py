@@ -18,13 +18,16 @@ class Selection(Episode):
 
     @property
     def remaining(self) -> int:
+        """Rounds still to come: `top_k` in all, or until one is left."""
         wanted = self.n - 1 if self.top_k is None else min(self.top_k, self.n - 1)
         return max(wanted - len(self.named), 0)
 
     def order(self) -> Subset:
+        """Best first: the selected in turn, then those left."""
         return (*self.named, *self.left)
 
     def outcome(self, decisions: Sequence[Decision]) -> Outcome:
+        """See `select_outcome`."""
         return select_outcome(self.n, decisions)
 
 

@@ -16,9 +16,14 @@ class Dialect(Protocol):
 
     uses_labels: bool
 
-    def prefix(self, template: Template, instruction: str | None, query: Query) -> Piece: ...
-    def candidates(self, texts: list[str], labels: list[int]) -> list[Piece]: ...
-    def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]: ...
+    def prefix(self, template: Template, instruction: str | None, query: Query) -> Piece:
+        """What stands before the candidates: instruction and query."""
+
+    def candidates(self, texts: list[str], labels: list[int]) -> list[Piece]:
+        """One piece a text, under its label."""
+
+    def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
+        """Token ids of the question for one kind of answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Cut:
     after: int
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 (all that a prompt is made of)
     dialect: Dialect,
     identifiers: Identifiers,
     template: Template,

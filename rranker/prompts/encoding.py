@@ -90,6 +90,7 @@ class TextEncoder:
         return ids[0] if len(ids) == 1 and ids[0] not in self._reserved_ids else None
 
     def decode(self, ids: tuple[int, ...]) -> str:
+        """The text of token ids."""
         return str(self.tokenizer.decode(list(ids)))
 
     def _encode(self, text: str) -> list[int]:

@@ -29,6 +29,7 @@ class Piece:
 
     @property
     def ids(self) -> tuple[int, ...]:
+        """All three parts' token ids, in order."""
         return self.head + self.body + self.tail
 
 

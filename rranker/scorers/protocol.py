@@ -19,10 +19,15 @@ class Player(Protocol):
     """What decides a method's episode by a scorer's verdicts; see `rranker.methods`."""
 
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> Kind:
+        """What the next question asks for."""
+
     @property
-    def remaining(self) -> int: ...
-    def outcome(self) -> Outcome: ...
+    def remaining(self) -> int:
+        """Questions still to come."""
+
+    def outcome(self) -> Outcome:
+        """The order and scores so far."""
 
 
 @dataclass(slots=True, eq=False)
