@@ -135,8 +135,9 @@ class Ranker:
 
         Args:
             query: a question, or a history as a list of titles, oldest first.
-            candidates: strings, dicts (`text`, optional `id`, the rest is kept as metadata) or Candidates. Those with
-                the same text are one to the model: they share a score, and keep their input order.
+            candidates: strings, dicts (`text`, optional `id`, the rest is kept as metadata) or Candidates, or a
+                table (pandas, polars, Arrow) with a column `text`; see `as_candidates`. Those with the same text
+                are one to the model: they share a score, and keep their input order.
             task: `passage`, `recommendation`, `routing` or `generic`; None is `recommendation` for a history
                 and `generic` for a string.
             instruction: replaces the task's own.
@@ -193,7 +194,8 @@ class Ranker:
         """Ranks many queries, of any sizes, together; the rankings come in the queries' order.
 
         `queries` holds `(query, candidates)` pairs, or dicts with `query`, `candidates` and optionally `task`,
-        `instruction` and `top_k`, which go before the arguments of the same name. `progress` shows a bar.
+        `instruction` and `top_k`, which go before the arguments of the same name, and `id` (or `qid`, `query_id`),
+        which is kept as `Ranking.query_id`. `progress` shows a bar.
 
         With `on_error="return"` a query that cannot be ranked has its error in its place, and all others their
         rankings. With `"raise"` the first error is raised, naming its query: whatever can be checked is checked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .candidates import CandidateLike as CandidateLike
@@ -22,9 +22,9 @@ QUERY_ID_NAMES = ("id", "qid", "query_id")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One query, ready to rank."""
+    """One query, ready to rank. The hash leaves out the query, which may be a list."""
 
-    query: Query
+    query: Query = field(hash=False)
     candidates: tuple[Candidate, ...]
     template: Template
     instruction: str | None

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rranker import _C
+from rranker.containers import members
 
 Floats = NDArray[np.float64]
 
@@ -127,7 +128,11 @@ def format_scores(responses: Sequence[str], *, prefilled: bool = False) -> Float
     """
     if isinstance(responses, str):
         raise TypeError("format_scores takes a list of responses; wrap a single one in a list")
-    return _C.format_scores([r.encode("utf-8", "replace").decode() for r in responses], prefilled)
+    texts = list(members(responses, "responses", "a list of strings"))
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"responses[{place}] must be a string, not {type(text).__name__}")
+    return _C.format_scores([text.encode("utf-8", "replace").decode() for text in texts], prefilled)
 
 
 def returns(rewards: ArrayLike, offsets: ArrayLike, *, gamma: float = 1.0) -> Floats:

@@ -95,8 +95,9 @@ class Ranking(Sequence[RankedCandidate]):
 
     Scores lie in [0, 1] and fall with rank; only identical texts share a score. A score is `(n - rank + q) / n`,
     where `q` (strictly between 0 and 1) is the probability with which the model would have kept the candidate in
-    the round that decided its place. `n - rank` counts those it beats; both count equal texts as one.
-    Scores compare within one ranking, not across. `query_id` is the id under which a batch brought the query.
+    the round that decided its place. `n - rank` counts those it beats, `q` says how surely; n and rank count equal
+    texts as one. Scores compare within one ranking, not across. `query_id` is the id under which a batch brought
+    the query.
     """
 
     items: tuple[RankedCandidate, ...]

@@ -114,3 +114,7 @@ def test_wrong_input_says_what_to_do():
         rewards.step_rewards([1.0], [0, 1], [0], [0, 0, 1])
     with pytest.raises(TypeError, match="wrap a single one"):
         rewards.format_scores("text")
+    with pytest.raises(TypeError, match=r"responses\[1\] must be a string, not NoneType"):
+        rewards.format_scores(["text", None])
+    with pytest.raises(TypeError, match="responses must be a list of strings, not set"):
+        rewards.format_scores({"a", "b"})

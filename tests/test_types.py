@@ -12,7 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rranker.data import Case
 from rranker.ordering import canonical_order
+from rranker.request import make_request
 from rranker.types import Candidate, RankedCandidate, Ranking, Repair, Round, Stats
 
 
@@ -78,7 +80,9 @@ def test_to_dict_is_json():
             },
             {"rank": 2, "index": 0, "id": 3, "text": "ünï", "score": 0.25, "metadata": {}},
         ],
-        "rounds": [{"alive": [0, 1], "excluded": [0], "probabilities": [0.8, 0.2], "thought": "hm"}],
+        "rounds": [
+            {"alive": [0, 1], "excluded": [0], "probabilities": [0.8, 0.2], "thought": "hm", "selected": []}
+        ],
         "stats": {
             "tokens_naive": 100,
             "tokens_encoded": 40,
@@ -133,7 +137,9 @@ def test_frozen_things_can_be_hashed():
     item = RankedCandidate(1, 0, None, "a", 0.5, {"tags": ["sf"]})
     played = Round((0,), (), (1.0,))
     got = Ranking((item,), (played,), Stats(), (Repair("missing", "m", 0),))
-    for thing in (item, played, got, got.repairs[0], got.stats):
+    request = make_request(["Heat"], [candidate])
+    case = Case("passage", ["Heat"], None, ["a"], [1.0], "q1")
+    for thing in (item, played, got, got.repairs[0], got.stats, request, case):
         assert {thing: 1}[copy.deepcopy(thing)] == 1
 
 

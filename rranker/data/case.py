@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Case:
-    """`grades[i]` says how well `candidates[i]` fits; equal ones are ties. `task` names a prompt template."""
+    """`grades[i]` says how well `candidates[i]` fits; equal ones are ties. `task` names a prompt template.
+
+    The hash leaves out what may be a list.
+    """
 
     task: str
-    query: str | list[str]
+    query: str | list[str] = field(hash=False)
     instruction: str | None
-    candidates: list[str]
-    grades: list[float]
+    candidates: list[str] = field(hash=False)
+    grades: list[float] = field(hash=False)
     id: str
 
     def __post_init__(self) -> None:
