@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -55,6 +56,20 @@ def test_constraints_pin_a_supported_version_of_all_that_ci_installs(extra: str 
         # torch's wheels name the triton that they work with.
         assert name in pinned or name == "triton", f"{name} is missing"
         assert name == "triton" or need.specifier.contains(pinned[name]), f"{name} {pinned[name]}"
+
+
+def test_workflows_call_targets_of_the_makefile_and_workflows_that_exist() -> None:
+    targets = set(
+        re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    )
+    called = set()
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
+            if used := job.get("uses"):
+                assert (ROOT / used).is_file(), used
+            steps = "\n".join(step.get("run", "") for step in job.get("steps", []))
+            called |= set(re.findall(r"^make ([\w./-]+)", steps, flags=re.MULTILINE))
+    assert {"test", "lint", "asan"} <= called <= targets
 
 
 def links(page: Path) -> list[str]:
