@@ -1,0 +1,111 @@
+"""`Ranker.rank` and `rank_batch` on random objects, with the bundled model."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from functools import cache
+from typing import Any
+
+from hypothesis import strategies as st
+
+from rranker import Candidate, Ranker, Ranking
+from tests.fuzz.objects import anything, hashable, short_text, tables
+from tests.fuzz.runner import Target
+
+ids = hashable | st.integers(0, 5).map(float)
+metadata = st.dictionaries(short_text | hashable, anything, max_size=3)
+
+
+def _record(text: Any, key: Any, name: str, more: dict[Any, Any]) -> dict[Any, Any]:
+    return {**more, "text": text, name: key}
+
+
+candidate = st.one_of(
+    short_text,
+    st.builds(Candidate, short_text, ids, metadata),
+    st.builds(_record, short_text, ids, st.sampled_from(["id", "docno", "_id", "x"]), metadata),
+)
+candidate_lists = st.lists(candidate, max_size=6) | st.lists(short_text, max_size=6)
+candidates = st.one_of(
+    candidate_lists,
+    candidate_lists.map(tuple),
+    candidate_lists.map(iter),
+    st.lists(candidate | anything, max_size=4),
+    tables(),
+    anything,
+)
+queries = short_text | st.lists(short_text, max_size=4) | tables() | anything
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "task": st.sampled_from([None, "passage", "recommendation", "routing", "generic"]) | anything,
+        "instruction": short_text | st.none() | anything,
+        "top_k": st.integers(-1, 4) | anything,
+    },
+)
+calls = st.tuples(queries, candidates, options)
+
+
+def _item(call: tuple[Any, Any, dict[str, Any]], name: str, key: Any) -> Any:
+    query, given, more = call
+    return {"query": query, "candidates": given, **({name: key} if name else {}), **more}
+
+
+items = st.one_of(
+    st.builds(_item, calls, st.sampled_from(["", "id", "qid", "query_id", "k"]), ids),
+    st.tuples(short_text, candidate_lists),
+    anything,
+)
+batches = (
+    st.lists(items, max_size=3) | st.lists(st.tuples(short_text, candidate_lists), max_size=3) | anything
+)
+
+# What an error must name: an argument, or the place of what is wrong.
+_NAMED = re.compile(r"\b(candidates?|quer(y|ies)|history|task|instruction|top_k)\b")
+
+
+@cache
+def _ranker() -> Ranker:
+    return Ranker()
+
+
+def _check_ranking(ranking: Ranking) -> None:
+    assert sorted(ranking.order) == list(range(len(ranking)))
+    scores = [item.score for item in ranking]
+    assert scores == sorted(scores, reverse=True)
+    made = ranking.to_dict()
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    assert len(repr(ranking).split("\n")) == len(ranking) + 1 + bool(ranking.repairs)
+    hash(ranking)
+
+
+def _check_message(message: str) -> None:
+    assert _NAMED.search(message), f"names neither argument nor place: {message}"
+
+
+def check(call: tuple[str, Any]) -> None:
+    method, given = call
+    ranker = _ranker()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="ids that are whole floats")
+        try:
+            if method == "rank":
+                query, choices, more = given
+                rankings = [ranker.rank(query, choices, **more)]
+            else:
+                rankings = ranker.rank_batch(given, progress=False)
+        except (TypeError, ValueError) as error:
+            _check_message(str(error))
+            return
+    for ranking in rankings:
+        _check_ranking(ranking)
+
+
+TARGET = Target(
+    "rank",
+    st.tuples(st.just("rank"), calls) | st.tuples(st.just("rank_batch"), batches),
+    check,
+    chunk=60,
+)
