@@ -6,6 +6,7 @@ import json
 import re
 import warnings
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
@@ -36,7 +37,9 @@ candidates = st.one_of(
     tables(),
     anything,
 )
-queries = short_text | st.lists(short_text, max_size=4) | tables() | anything
+queries = (
+    short_text | st.lists(short_text, max_size=4) | st.lists(short_text, max_size=4).map(tuple) | anything
+)
 options = st.fixed_dictionaries(
     {},
     optional={
@@ -73,8 +76,10 @@ def _ranker() -> Ranker:
 
 def _check_ranking(ranking: Ranking) -> None:
     assert sorted(ranking.order) == list(range(len(ranking)))
-    scores = [item.score for item in ranking]
-    assert scores == sorted(scores, reverse=True)
+    for above, below in pairwise(ranking):
+        same = above.text == below.text
+        assert above.score == below.score if same else above.score > below.score
+        assert not same or above.index < below.index
     made = ranking.to_dict()
     assert json.loads(json.dumps(made, allow_nan=False)) == made
     assert len(repr(ranking).split("\n")) == len(ranking) + 1 + bool(ranking.repairs)
@@ -85,27 +90,34 @@ def _check_message(message: str) -> None:
     assert _NAMED.search(message), f"names neither argument nor place: {message}"
 
 
+def _call(method: str, given: Any) -> list[Ranking | Exception]:
+    if method == "rank":
+        query, choices, more = given
+        return [_ranker().rank(query, choices, **more)]
+    return _ranker().rank_batch(
+        given, on_error="raise" if method == "rank_batch" else "return", progress=False
+    )
+
+
 def check(call: tuple[str, Any]) -> None:
-    method, given = call
-    ranker = _ranker()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="ids that are whole floats")
         try:
-            if method == "rank":
-                query, choices, more = given
-                rankings = [ranker.rank(query, choices, **more)]
-            else:
-                rankings = ranker.rank_batch(given, progress=False)
+            results = _call(*call)
         except (TypeError, ValueError) as error:
             _check_message(str(error))
             return
-    for ranking in rankings:
-        _check_ranking(ranking)
+    for place, result in enumerate(results):
+        if isinstance(result, Ranking):
+            _check_ranking(result)
+        else:
+            assert isinstance(result, (TypeError, ValueError))
+            assert str(result).startswith(f"queries[{place}]")
 
 
 TARGET = Target(
     "rank",
-    st.tuples(st.just("rank"), calls) | st.tuples(st.just("rank_batch"), batches),
+    st.tuples(st.just("rank"), calls) | st.tuples(st.sampled_from(["rank_batch", "on_error"]), batches),
     check,
     chunk=60,
 )
