@@ -23,6 +23,7 @@ def _spoiled(values: list[Any]) -> st.SearchStrategy[Any]:
         st.integers(0, max(0, len(values) - 1)).flatmap(
             lambda place: numbers.map(lambda odd: [*values[:place], odd, *values[place + 1 :]])
         ),
+        st.lists(st.sampled_from([0, 1, 2, np.nan]), min_size=len(values), max_size=len(values)),
         st.just(values[:-1]),
         st.just([*values, 3]),
         st.just([values]),
@@ -71,6 +72,13 @@ formats = st.tuples(
 )
 
 
+def _has_nan(values: Any) -> bool:
+    try:
+        return bool(np.isnan(np.asarray(values, dtype=np.float64)).any())
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
 def check(call: tuple[str, tuple[Any, ...], dict[str, Any], bool]) -> None:
     name, arguments, more, whole = call
     try:
@@ -80,6 +88,7 @@ def check(call: tuple[str, tuple[Any, ...], dict[str, Any], bool]) -> None:
             raise
         return
     assert found.dtype == np.float64
+    assert not (name.endswith("_rewards") and _has_nan(arguments[0])), "NaN is no relevance"
     if whole:
         assert np.isfinite(found).all()
     if whole and name in ("step_rewards", "graded_rewards", "returns"):
