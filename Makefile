@@ -41,7 +41,7 @@ asan: .venv/.dev
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=tests \
 	$(BIN)/python -m pytest -p asan_plugin -p no:cacheprovider -k "not pytrec_eval and not ir_measures and not [rank]" tests/csrc tests/metrics \
-		tests/test_rewards.py tests/test_permutations.py tests/test_parse_battery.py tests/fuzz
+		tests/test_rewards.py tests/test_permutations.py tests/test_parse_battery.py tests/test_parse_sentences.py tests/fuzz
 
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 1; }

@@ -1,16 +1,16 @@
-// Finds the candidates' own texts in an answer: whole lines, then substrings, then the closest line.
+// Finds the candidates' own texts in an answer: whole lines, then parts of lines, then the closest of a line.
 #include <algorithm>
-#include <cstring>
+#include <cstddef>
+#include <string>
 #include <unordered_map>
 
+#include "closest.hpp"
 #include "parse.hpp"
 
 namespace rranker {
 namespace {
 
-constexpr size_t kCompared = 512;    // bytes of a text that the closest match looks at
-constexpr size_t kRetries = 1000;    // occurrences inside longer words that are passed over
-constexpr double kClosest = 0.5;     // least bigram overlap (Dice) of a closest match
+constexpr size_t kRetries = 1000;  // places of its rarest word where a candidate is looked for
 
 bool alnum(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80;
@@ -47,29 +47,15 @@ std::string_view bare(std::string_view line) {
   return line;
 }
 
-std::vector<uint16_t> bigrams(std::string_view text) {
-  text = text.substr(0, kCompared);
-  std::vector<uint16_t> out;
-  for (size_t i = 0; i + 1 < text.size(); ++i) {
-    out.push_back(static_cast<uint16_t>((static_cast<unsigned char>(text[i]) << 8) |
-                                        static_cast<unsigned char>(text[i + 1])));
+// A word of a text: a longest run of letters, digits and bytes of multi-byte characters.
+template <typename Use>
+void each_word(std::string_view text, Use use) {
+  for (size_t at = 0; at < text.size();) {
+    size_t end = at;
+    while (end < text.size() && alnum(text[end])) ++end;
+    if (end > at) use(at, text.substr(at, end - at));
+    at = std::max(end, at + 1);
   }
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
-double dice(const std::vector<uint16_t>& a, const std::vector<uint16_t>& b) {
-  size_t i = 0, j = 0, both = 0;
-  while (i < a.size() && j < b.size()) {
-    if (a[i] == b[j]) {
-      ++both, ++i, ++j;
-    } else if (a[i] < b[j]) {
-      ++i;
-    } else {
-      ++j;
-    }
-  }
-  return a.empty() || b.empty() ? 0.0 : 2.0 * static_cast<double>(both) / static_cast<double>(a.size() + b.size());
 }
 
 struct Found {
@@ -127,45 +113,45 @@ Listing find_texts(std::string_view answer, const std::vector<std::string_view>&
   std::stable_sort(by_length.begin(), by_length.end(), [&](int64_t a, int64_t b) {
     return wanted[static_cast<size_t>(a)].size() > wanted[static_cast<size_t>(b)].size();
   });
+  // A candidate can only stand where its rarest word does; with a word that the text lacks it stands nowhere.
+  std::unordered_map<std::string, std::vector<size_t>> places;
+  if (!by_length.empty()) {
+    each_word(text, [&](size_t at, std::string_view word) { places[std::string(word)].push_back(at); });
+  }
   for (int64_t id : by_length) {
     const std::string& want = wanted[static_cast<size_t>(id)];
-    size_t from = 0;
-    for (size_t tries = 0; tries < kRetries && from < text.size(); ++tries) {
-      const void* hit = memmem(text.data() + from, text.size() - from, want.data(), want.size());
-      if (hit == nullptr) break;
-      const size_t at = static_cast<size_t>(static_cast<const char*>(hit) - text.data()), end = at + want.size();
+    static const std::vector<size_t> nowhere;
+    const std::vector<size_t>* rarest = nullptr;
+    size_t offset = 0;
+    each_word(want, [&](size_t at, std::string_view word) {
+      const auto hit = places.find(std::string(word));
+      const auto* here = hit == places.end() ? &nowhere : &hit->second;
+      if (rarest == nullptr || here->size() < rarest->size()) rarest = here, offset = at;
+    });
+    if (rarest == nullptr) continue;  // of signs alone: whole lines only
+    for (size_t tries = 0; tries < std::min(kRetries, rarest->size()); ++tries) {
+      if ((*rarest)[tries] < offset) continue;
+      const size_t at = (*rarest)[tries] - offset, end = at + want.size();
+      if (text.compare(at, want.size(), want) != 0) continue;
       const bool inside = (at > 0 && alnum(text[at - 1]) && alnum(want.front())) ||
                           (end < text.size() && alnum(text[end]) && alnum(want.back()));
-      if (!inside) {
-        take(at, id, "substring");
-        std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(at), want.size(), '\x01');
-        for (Line& line : lines) line.used |= at >= line.begin && at < line.begin + line.size;
-        break;
-      }
-      from = at + 1;
+      if (inside) continue;
+      take(at, id, "substring");
+      std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(at), want.size(), '\x01');
+      const auto next = std::upper_bound(lines.begin(), lines.end(), at,
+                                         [](size_t place, const Line& line) { return place < line.begin; });
+      if (next != lines.begin() && at < (next - 1)->begin + (next - 1)->size) (next - 1)->used = true;
+      break;
     }
   }
-  // 3. The closest candidate of each line that is still unread: it contains the line, or shares its bigrams.
-  std::vector<std::vector<uint16_t>> grams(static_cast<size_t>(n));
+  // 3. The closest candidate of each line that is still unread.
+  Closest closest(wanted);
   size_t budget = static_cast<size_t>(2 * n + 16);
   for (const Line& line : lines) {
-    if (line.used || line.size < 3 || found.size() == static_cast<size_t>(n) || budget-- == 0) continue;
-    const std::string_view body = std::string_view(text).substr(line.begin, std::min(line.size, kCompared));
-    const auto mine = bigrams(body);
-    double best = kClosest;
-    int64_t id = -1;
-    for (int64_t i = 0; i < n; ++i) {
-      if (taken[static_cast<size_t>(i)]) continue;
-      const std::string& want = wanted[static_cast<size_t>(i)];
-      const bool within = want.size() >= body.size() &&
-                          memmem(want.data(), want.size(), body.data(), body.size()) != nullptr;
-      auto& theirs = grams[static_cast<size_t>(i)];
-      if (theirs.empty()) theirs = bigrams(want);
-      const double score = within ? 1.0 : dice(mine, theirs);
-      if (score > best) best = score, id = i;
-    }
-    if (id >= 0) take(line.begin, id, best == 1.0 ? "substring" : "closest");
-    if (budget == 0) break;
+    if (line.used || line.size < 3 || found.size() == static_cast<size_t>(n)) continue;
+    if (budget-- == 0) break;
+    const auto match = closest.find(std::string_view(text).substr(line.begin, line.size), taken);
+    if (match.id >= 0) take(line.begin, match.id, match.whole ? "substring" : "closest");
   }
   std::stable_sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.place < b.place; });
   Listing listing;

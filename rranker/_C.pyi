@@ -23,6 +23,9 @@ def rbo(a: _I64, b: _I64, offsets: _I64, p: float) -> _F64: ...
 def parse_permutation(
     text: bytes, n: int, base: int, candidates: Sequence[bytes] | None, fallback: _I64 | None
 ) -> tuple[_I64, int, list[tuple[str, int]]]: ...
+def parse_choice(
+    text: bytes, n: int, base: int, candidates: Sequence[bytes] | None
+) -> tuple[int, list[tuple[str, int]]]: ...
 
 # plan.cpp
 class PlanBuilder:

@@ -7,6 +7,7 @@ row.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -24,6 +25,8 @@ _MESSAGES = {
     "unclosed_think": "the thought was never closed; what it says was read as the answer",
     "unclosed_answer": "the answer was never closed; it was read to the end",
     "full_width": "full-width characters were read as their plain forms",
+    "digits": "digits of another script were read as 0 to 9",
+    "reversed": "the list runs from worst to best and was turned round",
     "zero_based": "the ids count from 0; each was moved up by one",
     "prose": "other text stands before the list and was passed over",
     "unparsed": "no id of any candidate was found; the fallback order stands",
@@ -58,23 +61,31 @@ def parse(
     candidates: Sequence[str] | None = None,
     fallback: ArrayLike | None = None,
 ) -> Parsed:
-    """Reads a ranking of `n` candidates from a model's text; always a full permutation, never an error.
+    """Reads a ranking of `n` candidates from a model's text; always a full permutation.
 
-    Understood: `[3] > [1] > [2]`, one id a line, numbering (`1. [3]`), JSON lists, letters, full-width
-    digits, prose around the list, thoughts (`<think>…</think>`, also unclosed) and `<answer>…</answer>`. With
-    `candidates` their own texts count too: whole lines, then substrings, then the closest by shared bigrams.
-    Where several lists stand in the text, the one with most distinct ids is taken, and of equals the last.
-    Numbers count from `base`. What is missing follows in the order of `fallback` (default: input order). Each
-    repair is reported; its `index` is the candidate it concerns. The time is linear in the text's length.
+    Understood: `[3] > [1] > [2]`, `[2] < [1] < [3]` (turned round), one id a line, numbering (`1. [3]`), ranges
+    (`[1-3]`), letters, named candidates (`passage 3`), digits of every script, JSON (lists; objects with an id, by
+    their `rank`, else by falling `score` or `relevance`; candidates as keys), prose around the list, thoughts
+    (`<think>…</think>`, also unclosed) and `<answer>…</answer>`. With `candidates` their own texts count too: whole
+    lines, then parts of lines, then the closest by shared bigrams.
+
+    Where several lists stand in the text, one that is ordered (`>`, numbering), labelled (`Ranking:`) or on lines of
+    its own goes before ids within sentences and notes; then the one with most distinct ids; of equals the last. Where
+    there are sentences alone, candidates stand in the order of their first mention, those called worst at the end.
+    Numbers count from `base`. What is missing follows in the order of `fallback` (default: input order). Each repair
+    is reported; its `index` is the candidate it concerns. The time is linear in the text's length.
+
+    Raises `TypeError` for a text that is neither str nor bytes, `ValueError` for a `fallback` that is no permutation,
+    or `candidates` that are not `n` texts.
 
     >>> parse("I prefer [3] > [1] > [3]", 3).order
     (2, 0, 1)
     """
     order, listed, notes = _C.parse_permutation(
-        _encode(text),
-        n,
-        base,
-        None if candidates is None else [_encode(c) for c in candidates],
+        _encode(text, "text"),
+        _count(n, "n"),
+        _count(base, "base"),
+        _encode_all(candidates),
         None if fallback is None else _ints(fallback, "fallback"),
     )
     return Parsed(tuple(order.tolist()), listed, tuple(_repair(kind, value) for kind, value in notes))
@@ -83,19 +94,51 @@ def parse(
 def parse_choice(
     text: str | bytes, n: int, *, base: int = 1, candidates: Sequence[str] | None = None
 ) -> tuple[int | None, tuple[Repair, ...]]:
-    """The one candidate a text names (the first, when it names several), or None; with the repairs it
-    took."""
-    parsed = parse(text, n, base=base, candidates=candidates)
-    repairs = tuple(repair for repair in parsed.repairs if repair.kind != "missing")
-    return (parsed.order[0] if parsed.listed else None), repairs
+    """The one candidate (from 0) that a text chooses or excludes, or None; with the repairs it took.
+
+    The first one of the strongest evidence: a JSON key that names a choice (`exclude`, `answer`, `best`, then `id`,
+    `passage`; never `confidence` or `score`); a candidate that is said to be the choice (`exclude [2]`, `answer: 2`),
+    stands on a line of its own, or is called the best or the least; one that is bracketed or named (`[2]`,
+    `passage 2`, `candidate B`, by its own text); a bare number; a number that counts something (`1 flaw`). Where that
+    names none of the `n` candidates (`exclude [9]`), the answer is None. Raises as `parse` does.
+
+    >>> parse_choice("Exclude [2]. It has 1 flaw.", 4)[0]
+    1
+    """
+    found, notes = _C.parse_choice(
+        _encode(text, "text"), _count(n, "n"), _count(base, "base"), _encode_all(candidates)
+    )
+    return (None if found < 0 else found), tuple(_repair(kind, value) for kind, value in notes)
 
 
 def _repair(kind: str, value: int) -> Repair:
     return Repair(kind, _MESSAGES[kind].format(value=value), value if kind in _OF_CANDIDATE else None)
 
 
-def _encode(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+def _encode(text: object, name: str) -> bytes:
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogatepass")
+    if isinstance(text, bytes):
+        return text
+    raise TypeError(
+        f"{name} must be str or bytes, not {type(text).__name__}: pass the words themselves, "
+        f'and "" where the model gave no answer'
+    )
+
+
+def _encode_all(candidates: Sequence[str] | None) -> list[bytes] | None:
+    if candidates is None:
+        return None
+    if isinstance(candidates, str | bytes):
+        raise TypeError("candidates must be a list of texts, not one text; wrap a single one in a list")
+    return [_encode(text, f"candidate {index}") for index, text in enumerate(candidates)]
+
+
+def _count(value: int, name: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}") from error
 
 
 def _ints(values: ArrayLike, name: str) -> Ints:
