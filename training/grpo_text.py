@@ -21,7 +21,7 @@ from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
 from rranker.training.grpo_callbacks import StopOnNaN
 from rranker.training.grpo_checkpoints import drop_partial, last_good
 from rranker.training.grpo_data import prompt_rows
-from rranker.training.grpo_rewards import decision_rewards
+from rranker.training.grpo_rewards import answer_of, decision_rewards
 from rranker.training.grpo_safety import SafeGRPOTrainer
 from rranker.training.measures import gains
 from rranker.training.report import write_report
@@ -57,20 +57,21 @@ def answer_rewards(
 ) -> tuple[list[float], list[bool]]:
     """What each response earned, and whether it named nobody at all.
 
-    IRanker: 1 a worse one excluded, 0 a best one, -0.5 nobody. DRanker: NDCG@k of the list that was really
-    parsed, less half of the share it leaves out.
+    Only the text of the answer tag is read (`answer_of`); a response without one names nobody. IRanker: 1 a worse
+    one excluded, 0 a best one, -0.5 nobody. DRanker: NDCG@k of the list that was really parsed, less half of the
+    share it leaves out.
     """
-    opened = ["<think>" + response for response in responses]
+    answers = [answer_of(response) or "" for response in responses]
     if method == "iranker":
         found = [
             parse_choice(text, len(case.candidates), candidates=case.candidates)[0]
-            for case, text in zip(cases, opened, strict=True)
+            for case, text in zip(cases, answers, strict=True)
         ]
         decisions = [[-1 if choice is None else choice] for choice in found]
         steps = decision_rewards([c.grades for c in cases], decisions, method, "stepwise", k)
         return [row[0] for row in steps], [choice is None for choice in found]
     lists = []
-    for case, text in zip(cases, opened, strict=True):
+    for case, text in zip(cases, answers, strict=True):
         parsed = parse(text, len(case.candidates), candidates=case.candidates)
         lists.append([float(i) for i in parsed.order[: parsed.listed]])
     flat, offsets = rewards.ragged(lists)

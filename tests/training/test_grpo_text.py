@@ -36,6 +36,33 @@ def test_lists_earn_ndcg_less_what_they_leave_out() -> None:
     assert invalid == [False, False]
 
 
+WITHOUT_ANSWER = [
+    " a thought about [1] that was cut",
+    " so the answer is [1]. Exclude [1]",
+    " thinking <answer>[1]</answer>",
+    " thinking <answer>[1]",
+    " done</think> [1]",
+    " done</think>Exclude [1].",
+    " done</think><answer></answer>",
+    " done</think><answer>[1]</answer><think>or [3]",
+    "",
+]
+
+
+@pytest.mark.parametrize("response", WITHOUT_ANSWER)
+def test_what_stands_outside_the_answer_earns_nothing(response: str) -> None:
+    assert answer_rewards([CASE], [response], "iranker", 10) == ([-0.5], [True])
+    assert answer_rewards([CASE], [response], "dranker", 10) == ([-0.5], [True])
+
+
+def test_the_answer_is_read_to_its_end_and_a_reason_in_it_names_nobody_else() -> None:
+    texts = answers("[1], because [2] is right", "[3] is worse than [2]", "Exclude [1]. It has 2 flaws.")
+    texts += [" [2]</think> Then: <answer>[1]", " [2]</think><answer>[2]</answer><answer>[1]</answer>"]
+    assert answer_rewards([CASE] * 5, texts, "iranker", 10) == ([1.0] * 5, [False] * 5)
+    cut = " [3] > [1]</think><answer>[2] > [1]"
+    assert answer_rewards([CASE], [cut], "dranker", 10)[0] == pytest.approx([1.0 - 0.5 / 3])
+
+
 def test_format_is_of_the_response() -> None:
     good = answers("[1]")[0]
     assert format_reward([good, "[1]", good + good]) == [1.0, 0.0, 0.0]
