@@ -69,6 +69,24 @@ bool Scanner::id_follows(size_t i) const {
   return false;
 }
 
+// The end of `1/10`, `1 out of 10` or `1 of 4`, whose first number ends at `end`; `end` where there is none.
+size_t Scanner::fraction_end(size_t start, size_t end) const {
+  size_t i = skip_blanks(end);
+  if (peek(end) == '/') {
+    i = end + 1;
+  } else if (s_.substr(i, 7) == "out of ") {
+    i += 7;
+  } else if (s_.substr(i, 3) == "of ") {
+    i += 3;
+  } else {
+    return end;
+  }
+  if (!is_digit(peek(i))) return end;
+  digits(i);
+  const bool chain = peek(end) == '/' && (peek(i) == '/' || (start > 0 && s_[start - 1] == '/'));  // 3/1/2
+  return chain ? end : i;
+}
+
 // `1 flaw`, `top 3`, `5-star`, `4 out of 5`: by the words around it the number is no id.
 bool Scanner::counts_something(size_t start, size_t end) const {
   const std::string_view before = touches(start) ? s_.substr(0, word_end_) : std::string_view();
@@ -107,14 +125,9 @@ void Scanner::number() {
     return interrupt(start);
   }
   const char next = peek(at_);
-  const bool fraction = next == '/' && is_digit(peek(at_ + 1));
-  if (fraction && (start == 0 || s_[start - 1] != '/')) {  // 1/10, but not 3/1/2
-    size_t end = at_ + 1;
-    digits(end);
-    if (peek(end) != '/') {
-      at_ = end;
-      return;
-    }
+  if (const size_t end = fraction_end(start, at_); end > at_ && !named(start)) {
+    at_ = end;
+    return;
   }
   const bool hash = start > 0 && s_[start - 1] == '#';
   const bool counts = value == 1 || value == counter_ + 1;

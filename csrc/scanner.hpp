@@ -39,6 +39,7 @@ class Scanner {
   bool named(size_t place) const;   // a noun stands before `place`
   bool touches(size_t place) const; // the last word stands right before `place`
   bool listed_on(size_t i) const;   // another id follows after `,` or `>`
+  size_t fraction_end(size_t start, size_t end) const;
   bool id_follows(size_t i) const;  // so a number before it is a line's numbering
   bool inherits() const;            // `passages 3, 1`: the noun holds for the next one too
   bool counts_something(size_t start, size_t end) const;

@@ -6,8 +6,12 @@ import unicodedata
 import pytest
 
 from rranker import permutations
+from tests.parse_keys import KEY_CHOICES
 from tests.parse_rankings import RANKINGS
-from tests.parse_sentences import CHOICES, TITLE_CHOICES, TITLES
+from tests.parse_sentences import CHOICES as SENTENCES
+from tests.parse_sentences import TITLE_CHOICES, TITLES
+
+CHOICES = SENTENCES + KEY_CHOICES
 
 
 def choice(text, candidates=None):
