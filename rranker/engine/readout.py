@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..prompts.segments import Kind
 from .errors import UnsupportedModelError
@@ -48,11 +48,8 @@ class IdentifierReadout:
             raise UnsupportedModelError(
                 f"{type(lm).__name__} has no language-model head to read identifiers from"
             )
+        _check_plain(head, lm)
         self.weight: Tensor = head.weight
-        if getattr(head, "bias", None) is not None:
-            raise UnsupportedModelError(
-                f"{type(lm).__name__}'s language-model head has a bias; only plain heads are read"
-            )
         self.scale = logit_scale(lm.config)
         # The Gemmas cap: the same word as in their config.json.
         self.cap: float | None = getattr(lm.config, "final_logit_softcapping", None)
@@ -66,6 +63,28 @@ class IdentifierReadout:
         """suffixes [S, D] by candidates [N, D] → logits [S, N], scaled and capped as the model's own are."""
         found = suffixes.float() @ candidates.T * self.scale
         return found if self.cap is None else torch.tanh(found / self.cap) * self.cap
+
+
+def _check_plain(head: Any, lm: Any) -> None:
+    """Raises UnsupportedModelError unless `head` computes a product with its weight [vocabulary, hidden], no more.
+
+    By its type, exactly: a subclass (adapters, quantised or parametrised weights) may do anything with the weight.
+    """
+    name = type(lm).__name__
+    if type(head) is not nn.Linear or head._forward_hooks or head._forward_pre_hooks:
+        kind = f"a {type(head).__name__}" + (" with hooks" if type(head) is nn.Linear else "")
+        raise UnsupportedModelError(
+            f"{name}'s language-model head is {kind}, and identifiers are read through a plain nn.Linear: merge "
+            "adapters, load unquantised weights, or train a pointer head"
+        )
+    if head.bias is not None:
+        raise UnsupportedModelError(f"{name}'s language-model head has a bias; only plain heads are read")
+    expected = (int(lm.config.vocab_size), int(lm.config.hidden_size))
+    if tuple(head.weight.shape) != expected or not head.weight.is_floating_point():
+        raise UnsupportedModelError(
+            f"{name}'s language-model head has weights of shape {tuple(head.weight.shape)} and type "
+            f"{head.weight.dtype}, not one row of {expected[1]} numbers for each of {expected[0]} tokens"
+        )
 
 
 def logit_scale(config: Any) -> float:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from .attention import AttentionBackend
-from .attention.hook import use_engine_attention
+from .attention.hook import ForwardPass, use_engine_attention
+from .attention.limits import layer_windows
 from .packing import weight_count
 from .plan import Plan
 from .store import KVStore
@@ -17,26 +18,28 @@ from .store import KVStore
 class ModelRunner:
     """A transformers causal LM, driven without cache objects, masks or vocabulary logits.
 
-    `lm`: any AutoModelForCausalLM whose attention goes through transformers' attention interface.
+    `lm`: any AutoModelForCausalLM whose attention goes through transformers' attention interface. Raises
+    UnsupportedModelError when its masks are neither causal nor sliding windows.
     """
 
     def __init__(self, lm: Any, backend: AttentionBackend, slots: int) -> None:
-        self._lm, self._inner, self._backend = lm, lm.base_model, backend
+        self._inner, self.backend = lm.base_model, backend
         self.device: torch.device = lm.device
         self.kernels = backend.kernels
         """Whether the Triton kernels run here."""
         self.store = KVStore(lm.config.num_hidden_layers, slots)
+        self.windows = layer_windows(lm)
         use_engine_attention(lm)
 
     def hidden(self, plan: Plan) -> Tensor:
         """Hidden states after the final norm of the plan's read rows: [len(read_rows), D]."""
         with torch.inference_mode():
-            step = self._backend.prepare(plan, self.store, self.device)
+            step = self.backend.prepare(plan, self.store, self.device)
             output = self._inner(
                 input_ids=torch.from_numpy(plan.token_ids)[None].to(self.device),
                 position_ids=torch.from_numpy(plan.positions)[None].to(self.device),
                 use_cache=False,
-                rranker_step=step,
+                rranker_step=ForwardPass(step, self.windows),
             )
             states: Tensor = output.last_hidden_state[0]
             return states.index_select(0, torch.from_numpy(plan.read_rows).to(self.device))

@@ -8,7 +8,7 @@ import torch
 import transformers as t
 
 VOCAB = 320
-_SIZE = {
+SIZE = {
     "vocab_size": VOCAB,
     "hidden_size": 48,
     "intermediate_size": 64,
@@ -23,31 +23,31 @@ _SIZE = {
 }
 
 CONFIGS = {
-    "llama": lambda: t.LlamaConfig(**_SIZE),
-    "qwen2": lambda: t.Qwen2Config(**_SIZE),
-    "qwen3": lambda: t.Qwen3Config(**_SIZE, head_dim=16),
-    "mistral": lambda: t.MistralConfig(**_SIZE, head_dim=12, sliding_window=None),
-    "phi3": lambda: t.Phi3Config(**_SIZE),
-    "olmo2": lambda: t.Olmo2Config(**_SIZE),
+    "llama": lambda: t.LlamaConfig(**SIZE),
+    "qwen2": lambda: t.Qwen2Config(**SIZE),
+    "qwen3": lambda: t.Qwen3Config(**SIZE, head_dim=16),
+    "mistral": lambda: t.MistralConfig(**SIZE, head_dim=12, sliding_window=None),
+    "phi3": lambda: t.Phi3Config(**SIZE),
+    "olmo2": lambda: t.Olmo2Config(**SIZE),
     "granite": lambda: t.GraniteConfig(
-        **_SIZE,
+        **SIZE,
         logits_scaling=3.0,
         attention_multiplier=0.2,
         residual_multiplier=0.5,
         embedding_multiplier=6.0,
     ),
-    "smollm3": lambda: t.SmolLM3Config(**_SIZE, no_rope_layers=[1, 0, 1]),
+    "smollm3": lambda: t.SmolLM3Config(**SIZE, no_rope_layers=[1, 0, 1]),
     "gemma3": lambda: t.Gemma3TextConfig(
-        **_SIZE,
+        **SIZE,
         head_dim=16,
         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
         sliding_window=512,
     ),
     "mixtral": lambda: t.MixtralConfig(
-        **_SIZE, head_dim=12, num_local_experts=4, num_experts_per_tok=2, sliding_window=None
+        **SIZE, head_dim=12, num_local_experts=4, num_experts_per_tok=2, sliding_window=None
     ),
     "qwen3-moe": lambda: t.Qwen3MoeConfig(
-        **_SIZE,
+        **SIZE,
         head_dim=16,
         num_experts=4,
         num_experts_per_tok=2,
@@ -59,10 +59,15 @@ CONFIGS = {
 
 def tiny_model(name: str, seed: int = 0, **changes: Any) -> Any:
     """Random weights, fp32. The spread is wide enough that attention and verdicts differ from case to case."""
-    torch.manual_seed(seed)
     config = CONFIGS[name]()
     for key, value in changes.items():
         setattr(config, key, value)
+    return randomized(config, seed)
+
+
+def randomized(config: Any, seed: int = 0) -> Any:
+    """See `tiny_model`; of any config."""
+    torch.manual_seed(seed)
     model = t.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():

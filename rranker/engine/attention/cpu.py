@@ -18,8 +18,8 @@ from rranker import _C
 
 from ..plan import Ints, Plan
 from ..store import KVStore
-from .reference import ReferenceAttention
-from .writes import Index, StoreWrites, as_index
+from .step import Step
+from .writes import Index, as_index
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 # A visible set with this many rows is worth a call of its own; fewer rows share one masked call.
@@ -47,23 +47,16 @@ class _SharedPart:
     hidden: Tensor | None
 
 
-class _Step:
+class _Attend:
+    """See `step.Attend`."""
+
     def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
-        self._plan, self._store, self._on = plan, store, on
-        self._writes = StoreWrites(plan, store, on)
+        self._store = store
         self._self_parts = _self_parts(plan, on)
         self._shared_parts = _shared_parts(plan, on)
-        self._span = int(plan.positions.max()) + 1
         self._bias: dict[int, Tensor] = {}
 
-    def __call__(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
-    ) -> Tensor:
-        if window is not None and window < self._span:
-            # Rare (a prompt longer than the model's sliding window): positions decide, the oracle knows how.
-            dense = ReferenceAttention().prepare(self._plan, self._store, self._on)
-            return dense(layer, query, key, value, scaling=scaling, window=window)
-        self._writes(layer, key, value)
+    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
         heads, rows, size = query.shape[1:]
         out = query.new_empty(rows, heads, size)
         lse = torch.empty(rows, heads, dtype=torch.float32)
@@ -149,7 +142,7 @@ def _shared_parts(plan: Plan, on: torch.device) -> list[_SharedPart]:
     sets: dict[tuple[int, bytes], list[int]] = {}
     for chunk in range(plan.chunks):
         seen = plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]
-        if len(seen):
+        if plan.segment_lengths[seen].any():
             sets.setdefault((int(plan.owners[chunk]), seen.tobytes()), []).append(chunk)
     parts: list[_SharedPart] = []
     small: dict[int, list[int]] = {}
@@ -202,5 +195,5 @@ class CpuAttention:
 
     kernels = False
 
-    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
-        return _Step(plan, store, on)
+    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
+        return Step(plan, store, on, lambda part: _Attend(part, store, on))

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..plan import Ints, Plan
 from ..store import KVStore
-from .reference import ReferenceAttention
-from .writes import Index, StoreWrites, as_index
+from .step import Step
+from .writes import Index, as_index
 
 Varlen = Callable[..., Any]
 """flash_attn.flash_attn_varlen_func."""
@@ -76,27 +76,20 @@ def shared_part(plan: Plan, on: torch.device) -> Shared | None:
     )
 
 
-class _Step:
+class _Attend:
+    """See `step.Attend`."""
+
     def __init__(self, plan: Plan, store: KVStore, on: torch.device, varlen: Varlen) -> None:
-        self._plan, self._store, self._on, self._varlen = plan, store, on, varlen
-        self._writes = StoreWrites(plan, store, on)
-        self._span = int(plan.positions.max()) + 1
+        self._store, self._varlen = store, varlen
         lengths = np.diff(plan.row_offsets)
         self._own = Ragged.of(lengths, lengths, on)
         self._shared = shared_part(plan, on)
 
-    def __call__(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
-    ) -> Tensor:
-        if window is not None and window < self._span:
-            # Rare (a prompt longer than the model's sliding window): positions decide, the oracle knows how.
-            dense = ReferenceAttention().prepare(self._plan, self._store, self._on)
-            return dense(layer, query, key, value, scaling=scaling, window=window)
+    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
         if query.dtype not in (torch.float16, torch.bfloat16):
             raise ValueError(
                 f"flash-attn computes in float16 and bfloat16, not {query.dtype}: use attention_backend='triton'"
             )
-        self._writes(layer, key, value)
         rows, own_keys, own_values = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, heads, D]
         out, lse = self._attend(rows, own_keys, own_values, self._own, scaling, causal=True)
         if self._shared is not None:
@@ -138,8 +131,8 @@ class FlashAttention:
         """`varlen` is flash_attn_varlen_func; None imports it."""
         self._varlen: Varlen = _package() if varlen is None else varlen
 
-    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
-        return _Step(plan, store, on, self._varlen)
+    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
+        return Step(plan, store, on, lambda part: _Attend(part, store, on, self._varlen))
 
 
 def _package() -> Varlen:

@@ -7,10 +7,39 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import UnsupportedModelError
+from .limits import Windows
 from .protocol import StepAttention
 
 NAME = "rranker"
 _registered = False
+
+
+class ForwardPass:
+    """What one forward pass carries to its layers: the prepared step, and the window of each layer."""
+
+    def __init__(self, step: StepAttention, windows: Windows) -> None:
+        self._step, self._windows = step, windows
+        self._served = set[int]()
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, handed: int | None
+    ) -> Tensor:
+        """`handed` is the window that the model itself gave: masks decide, so it may be missing, not unannounced.
+
+        Raises UnsupportedModelError for that, and for a layer that attends twice.
+        """
+        if layer in self._served:
+            raise UnsupportedModelError(
+                f"this model applies layer {layer} more than once a pass, and the engine stores one set of keys a layer"
+            )
+        self._served.add(layer)
+        window = self._windows[layer]
+        if handed is not None and window is None:
+            raise UnsupportedModelError(
+                f"layer {layer} is handed a sliding window of {handed} that the model's own masks do not show, so the "
+                "engine cannot tell what it sees"
+            )
+        return self._step(layer, query, key, value, scaling=scaling, window=window)
 
 
 def attend(
@@ -22,27 +51,31 @@ def attend(
     *,
     scaling: float | None = None,
     sliding_window: int | None = None,
-    rranker_step: StepAttention | None = None,
+    rranker_step: ForwardPass | None = None,
     softcap: float | None = None,
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' attention function: hands a layer's queries, keys and values to the prepared step.
+    """transformers' attention function: hands a layer's queries, keys and values to the pass.
 
-    The step travels as a keyword of the model call. No mask function is registered under this name, so
-    `attention_mask` stays None and no T×T mask is ever built.
+    The pass travels as a keyword of the model call. No mask function is registered under this name, so no T×T mask
+    is ever built; an `attention_mask` is one that the model makes by other means.
     """
     if rranker_step is None:
         raise UnsupportedModelError(
             "this architecture does not pass keywords of the model call on to its attention layers, so the engine "
             "cannot drive it"
         )
+    if attention_mask is not None:
+        raise UnsupportedModelError(
+            "this model adds a mask or bias of its own to its attention scores, which the engine does not reproduce"
+        )
     if softcap is not None or s_aux is not None:
         what = "soft-capped attention logits" if softcap is not None else "attention sinks"
         raise UnsupportedModelError(f"this model uses {what}, which the engine does not reproduce")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     layer: int = module.layer_idx  # type: ignore[assignment]
-    return rranker_step(layer, query, key, value, scaling=scale, window=sliding_window), None
+    return rranker_step(layer, query, key, value, scaling=scale, handed=sliding_window), None
 
 
 def use_engine_attention(model: Any) -> None:

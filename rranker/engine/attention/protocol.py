@@ -19,7 +19,8 @@ class StepAttention(Protocol):
         """Stores the rows' keys and values, then attends.
 
         query: [1, q_heads, T, head_dim]; key, value: [1, kv_heads, T, head_dim], after RoPE. With `window`,
-        a row sees only keys fewer than `window` positions before it. Returns [1, T, q_heads, head_dim].
+        a row sees only keys fewer than `window` positions before it. Returns [1, T, q_heads, head_dim], contiguous
+        (some models take a view of it).
         """
         ...
 

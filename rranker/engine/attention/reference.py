@@ -64,7 +64,7 @@ class _Step:
         key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
         scores = (query @ key.transpose(2, 3)).float() * scaling
         scores = scores.masked_fill(~self._mask(window), float("-inf"))
-        return (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2)
+        return (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).contiguous()
 
 
 class ReferenceAttention:

@@ -7,30 +7,22 @@ from torch import Tensor
 
 from ..plan import Plan
 from ..store import KVStore
-from .reference import ReferenceAttention
+from .step import Step
 from .triton_work import AttentionWork, attention_work
-from .writes import StoreWrites
 
 
-class _Step:
+class _Attend:
+    """See `step.Attend`."""
+
     def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
         self._plan, self._store, self._on = plan, store, on
-        self._writes = StoreWrites(plan, store, on)
-        self._span = int(plan.positions.max()) + 1
         # By (query heads per KV head, rows of each kernel's tiles): models rarely have more than one kind of layer.
         self._work: dict[tuple[int, int, int], AttentionWork] = {}
 
-    def __call__(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
-    ) -> Tensor:
-        if window is not None and window < self._span:
-            # Rare (a prompt longer than the model's sliding window): positions decide, the oracle knows how.
-            dense = ReferenceAttention().prepare(self._plan, self._store, self._on)
-            return dense(layer, query, key, value, scaling=scaling, window=window)
+    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
         from rranker.kernels.decode import decode
         from rranker.kernels.prefill import prefill
 
-        self._writes(layer, key, value)
         heads, rows, size = query.shape[1:]
         own_key, own_value = key[0], value[0]
         stored_key, stored_value = own_key, own_value  # nobody reads them when no segment is stored
@@ -68,7 +60,7 @@ class TritonAttention:
             ) from error
         self._interpreted = bool(triton.knobs.runtime.interpret)
 
-    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
+    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
         if on.type != "cuda" and not self._interpreted:
             raise ValueError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on.type}")
-        return _Step(plan, store, on)
+        return Step(plan, store, on, lambda part: _Attend(part, store, on))

@@ -1,0 +1,98 @@
+"""What a sliding window costs as queries are added, in time and memory: `python -m bench.windows`.
+
+One round of queries of about 900 tokens each, in causal attention, through a random model whose layers all have the
+window; each number of queries in a process of its own, so that its peak of memory is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from rranker.engine.attention import attention_backend
+from rranker.engine.plan import PlanBuilder
+from rranker.engine.readout import IdentifierReadout
+from rranker.engine.runner import ModelRunner
+from rranker.engine.sessions import CausalSession
+from rranker.prompts import Segments
+
+WINDOW, CANDIDATES = 512, 10
+_PREFIX, _CANDIDATE, _SUFFIX = 200, 68, 20  # 900 tokens
+
+
+def model(window: int | None) -> Any:
+    """8 layers, 8 query heads over 2 KV heads of 64 columns, fp32."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=1000,
+        hidden_size=512,
+        intermediate_size=1024,
+        num_hidden_layers=8,
+        num_attention_heads=8,
+        num_key_value_heads=2,
+        head_dim=64,
+        sliding_window=window,
+    )
+    return MistralForCausalLM(config).eval().requires_grad_(False)
+
+
+def one_round(runner: ModelRunner, readout: IdentifierReadout, queries: int) -> None:
+    """Encodes the queries and asks each one question, all in one pass."""
+    rng, builder = np.random.default_rng(0), PlanBuilder()
+
+    def ids(count: int) -> tuple[int, ...]:
+        return tuple(rng.integers(16, 1000, size=count).tolist())
+
+    sessions = []
+    for owner in range(queries):
+        candidates = tuple(ids(_CANDIDATE) for _ in range(CANDIDATES))
+        segments = Segments(ids(_PREFIX), candidates, ids(_SUFFIX), tuple(range(16, 16 + CANDIDATES)))
+        session = CausalSession(segments, "exclude", runner.store, readout)
+        assert session.open()
+        session.plan(builder, owner, [tuple(range(CANDIDATES))])
+        sessions.append(session)
+    runner.hidden(builder.build())
+    for session in sessions:
+        session.close()
+
+
+def measure(queries: int, window: int | None) -> dict[str, float]:
+    """Seconds of a round (median of 3), and by how many MB its first run raised the process's peak of memory."""
+    lm = model(window)
+    runner, readout = ModelRunner(lm, attention_backend("cpu"), slots=900 * queries), IdentifierReadout(lm)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        one_round(runner, readout, queries)
+        seconds.append(time.perf_counter() - began)
+        if len(seconds) == 1:
+            raised = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"seconds": median(seconds), "mb": raised / 1024}
+
+
+def main() -> None:
+    if len(sys.argv) == 3:  # a child
+        print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]) or None)))
+        return
+    print(f"{'queries':>8}  {'window':>7}  {'seconds':>8}  {'peak MB':>8}")
+    for window in (0, WINDOW):
+        for queries in (1, 2, 4, 8):
+            command = [sys.executable, "-m", "bench.windows", str(queries), str(window)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            print(f"{queries:8}  {window or '':>7}  {found['seconds']:8.2f}  {found['mb']:+8.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

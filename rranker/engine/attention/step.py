@@ -1,0 +1,121 @@
+"""A step of any backend but the reference: keys are stored, then each row attends, within its layer's window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from ..plan import Plan
+from ..store import KVStore
+from .windows import blocks, cut_chunks, some_chunks
+from .writes import Index, StoreWrites, as_index
+
+
+class Attend(Protocol):
+    """A backend's own work: all rows of one plan over all that they see, as long as no window cuts it."""
+
+    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
+        """As `protocol.StepAttention`; the keys that the plan stores are in the store already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """The rows no window cuts, and the backend's work for them. All rows of the step: a full slice."""
+
+    rows: Index
+    attend: Attend
+
+
+@dataclass(frozen=True, slots=True)
+class _Masked:
+    """A `windows.Block` on the device: its mask is [rows, keys]."""
+
+    rows: slice
+    own: slice
+    slots: Index
+    mask: Tensor
+
+
+class Step:
+    """See `protocol.StepAttention`. Each window is planned once, for all layers that have it.
+
+    Chunks that a window does not cut go the backend's own way, `prepare`d for them alone; so what is beside them in
+    the step changes nothing for them. The others are masked block by block, whose number and size grow with the
+    rows of the step and never with its square.
+    """
+
+    def __init__(
+        self, plan: Plan, store: KVStore, on: torch.device, prepare: Callable[[Plan], Attend]
+    ) -> None:
+        self._plan, self._store, self._on, self._prepare = plan, store, on, prepare
+        self._writes = StoreWrites(plan, store, on)
+        self._span = int(plan.positions.max()) + 1
+        self._work: dict[int | None, tuple[_Whole | None, list[_Masked]]] = {}
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
+    ) -> Tensor:
+        self._writes(layer, key, value)
+        whole, masked = self._for(window)
+        if whole is not None and not masked:
+            return whole.attend(layer, query, key, value, scaling=scaling)
+        out = query.new_empty(1, query.shape[2], query.shape[1], value.shape[3])
+        if whole is not None:
+            some = (x[:, :, whole.rows] for x in (query, key, value))
+            out[:, whole.rows] = whole.attend(layer, *some, scaling=scaling)
+        for block in masked:
+            self._attend(block, layer, query[0], key[0], value[0], scaling, out[0])
+        return out
+
+    def _for(self, window: int | None) -> tuple[_Whole | None, list[_Masked]]:
+        reaching = None if window is None or window >= self._span else window
+        if reaching not in self._work:
+            self._work[reaching] = self._planned(reaching)
+        return self._work[reaching]
+
+    def _planned(self, window: int | None) -> tuple[_Whole | None, list[_Masked]]:
+        cut = np.zeros(self._plan.chunks, dtype=bool) if window is None else cut_chunks(self._plan, window)
+        if window is None or not cut.any():
+            return _Whole(slice(None), self._prepare(self._plan)), []
+        whole = None
+        if not cut.all():
+            part, rows = some_chunks(self._plan, np.flatnonzero(~cut))
+            whole = _Whole(as_index(rows, self._on), self._prepare(part))
+        masked = [
+            _Masked(
+                slice(block.first, block.last),
+                slice(block.own, block.last),
+                as_index(block.slots, self._on),
+                torch.from_numpy(block.visible).to(self._on),
+            )
+            for block in blocks(self._plan, window, np.flatnonzero(cut))
+        ]
+        return whole, masked
+
+    def _attend(
+        self,
+        block: _Masked,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scaling: float,
+        out: Tensor,
+    ) -> None:
+        keys, values = key[:, block.own], value[:, block.own]
+        if block.mask.shape[1] > keys.shape[1]:
+            stored_keys, stored_values = self._store.read(layer, block.slots)
+            keys, values = torch.cat([stored_keys, keys], 1), torch.cat([stored_values, values], 1)
+        # The query heads of a KV head are the heads of one batch entry, so that no key is copied for them.
+        groups, rows = query.shape[0] // keys.shape[0], query[:, block.rows]
+        grouped = rows.reshape(-1, groups, *rows.shape[1:])  # [kv_heads, groups, rows, D]
+        keys, values = (x[:, None].expand(-1, groups, -1, -1) for x in (keys, values))
+        mixed = scaled_dot_product_attention(grouped, keys, values, attn_mask=block.mask, scale=scaling)
+        out[block.rows] = mixed.flatten(0, 1).transpose(0, 1)

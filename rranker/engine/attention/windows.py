@@ -1,0 +1,135 @@
+"""A sliding window as work: which chunks it cuts, and what is left to see for blocks of their rows.
+
+A row at position p sees a key at position k when p - k < window. Positions decide, never slots: in block attention
+all candidates of a query start at the same position. Earlier rows of a chunk see further back than later ones, so a
+block keeps, of each stored segment, the suffix that its first row still sees, and a mask for the ragged edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..plan import Ints, Plan
+
+# Rows of a block: a block's mask has at most so many times (window + rows) entries for each segment that starts at
+# the same position, whatever else is in the step.
+ROWS = 128
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows `first` … `last - 1` of the step, all of one owner, and the keys that any of them sees.
+
+    The keys are the stored `slots`, then those of the step's own rows `own` … `last - 1`.
+    visible: [last - first, len(slots) + last - own]; every row sees at least itself.
+    """
+
+    first: int
+    last: int
+    own: int
+    slots: Ints
+    visible: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows `first` … `last - 1` of one chunk."""
+
+    chunk: int
+    first: int
+    last: int
+
+
+def cut_chunks(plan: Plan, window: int) -> Bools:
+    """[C]: whether the window hides from a row of the chunk anything that it would see without one."""
+    lowest = plan.positions[plan.row_offsets[:-1]]
+    chunk = np.repeat(np.arange(plan.chunks), np.diff(plan.visible_offsets))
+    filled = plan.segment_lengths[plan.visible] > 0
+    np.minimum.at(lowest, chunk[filled], plan.segment_positions[plan.visible[filled]])
+    return plan.positions[plan.row_offsets[1:] - 1] - lowest >= window
+
+
+def some_chunks(plan: Plan, chunks: Ints) -> tuple[Plan, Ints]:
+    """The plan of those chunks alone, with the numbers of its rows in `plan`. It reads nothing, and writes nothing."""
+    rows = _ranges(plan.row_offsets[chunks], plan.row_offsets[chunks + 1])
+    seen = _ranges(plan.visible_offsets[chunks], plan.visible_offsets[chunks + 1])
+    part = replace(
+        plan,
+        token_ids=plan.token_ids[rows],
+        positions=plan.positions[rows],
+        write_slots=np.full(len(rows), -1),
+        row_offsets=_offsets(np.diff(plan.row_offsets)[chunks]),
+        owners=plan.owners[chunks],
+        visible=plan.visible[seen],
+        visible_offsets=_offsets(np.diff(plan.visible_offsets)[chunks]),
+        read_rows=np.zeros(0, dtype=np.int64),
+    )
+    return part, rows
+
+
+def blocks(plan: Plan, window: int, chunks: Ints) -> Iterator[Block]:
+    """The rows of `chunks` once each, in blocks that depend on nothing but their owner's chunks."""
+    group = list[_Piece]()
+    for chunk in chunks.tolist():
+        begin, end = int(plan.row_offsets[chunk]), int(plan.row_offsets[chunk + 1])
+        for first in range(begin, end, ROWS):
+            piece = _Piece(chunk, first, min(first + ROWS, end))
+            joins = (
+                group
+                and group[-1].last == piece.first
+                and plan.owners[group[-1].chunk] == plan.owners[chunk]
+                and piece.last - group[0].first <= ROWS
+            )
+            if group and not joins:
+                yield _block(plan, window, group)
+                group = []
+            group.append(piece)
+    if group:
+        yield _block(plan, window, group)
+
+
+def _block(plan: Plan, window: int, pieces: Sequence[_Piece]) -> Block:
+    first, last = pieces[0].first, pieces[-1].last
+    counts = [piece.last - piece.first for piece in pieces]
+    positions = plan.positions[first:last]
+    segments, sees = _segments(plan, pieces)
+    # What the block's earliest row no longer sees is cut off each segment.
+    starts, ends = plan.segment_positions[segments], plan.segment_lengths[segments]
+    hidden = np.clip(int(positions.min()) - window + 1 - starts, 0, ends)
+    segment = np.repeat(np.arange(len(segments)), ends - hidden)
+    token = _ranges(hidden, ends)
+    visible = np.repeat(sees, counts, axis=0)[:, segment]
+    visible &= positions[:, None] - (starts[segment] + token)[None, :] < window
+    seen = visible.any(axis=0)
+    # Rows of a chunk stand at consecutive positions: in its own chunk a row sees the last `window` rows.
+    chunk_first = int(plan.row_offsets[pieces[0].chunk])
+    own = max(chunk_first, first - window + 1)
+    begins = np.repeat([plan.row_offsets[piece.chunk] for piece in pieces], counts)
+    rows, keys = np.arange(first, last)[:, None], np.arange(own, last)[None, :]
+    self_visible = (keys <= rows) & (keys > rows - window) & (keys >= begins[:, None])
+    slots = (plan.segment_starts[segments][segment] + token)[seen]
+    return Block(first, last, own, slots, np.concatenate([visible[:, seen], self_visible], axis=1))
+
+
+def _segments(plan: Plan, pieces: Sequence[_Piece]) -> tuple[Ints, Bools]:
+    """The segments that any piece sees, in the order of their slots; bool [pieces, segments], which sees which."""
+    lists = [plan.visible[plan.visible_offsets[p.chunk] : plan.visible_offsets[p.chunk + 1]] for p in pieces]
+    segments = np.unique(np.concatenate(lists))
+    segments = segments[np.argsort(plan.segment_starts[segments], kind="stable")]
+    return segments, np.stack([np.isin(segments, seen) for seen in lists])
+
+
+def _ranges(begins: Ints, ends: Ints) -> Ints:
+    """begins[0] … ends[0] - 1, then begins[1] … ends[1] - 1, and so on."""
+    lengths = ends - begins
+    ranges: Ints = np.arange(lengths.sum()) + np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
+    return ranges
+
+
+def _offsets(lengths: Ints) -> Ints:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
