@@ -12,29 +12,29 @@ import torch
 from rranker import Ranker, Ranking
 
 QUERIES, BATCH = 300, 32
-_WORDS = (
+_TEXT = (
     "river home quick old museum guide paper film war love space robot history garden music winter engine doctor "
     "market bread island teacher train storm detective bridge summer letter dragon school"
-).split()
+)
 
 
-def items() -> list[tuple[str, list[str]]]:
+def items(queries: int) -> list[tuple[str, list[str]]]:
     """Questions of 4 to 10 words, over 5 to 25 candidates of 3 to 24."""
-    rng = np.random.default_rng(0)
+    rng, words = np.random.default_rng(0), _TEXT.split()
 
     def text(fewest: int, most: int) -> str:
-        return " ".join(rng.choice(_WORDS, size=int(rng.integers(fewest, most + 1))))
+        return " ".join(rng.choice(words, size=int(rng.integers(fewest, most + 1))))
 
-    return [(text(4, 10), [text(3, 24) for _ in range(int(rng.integers(5, 26)))]) for _ in range(QUERIES)]
+    return [(text(4, 10), [text(3, 24) for _ in range(int(rng.integers(5, 26)))]) for _ in range(queries)]
 
 
-def rankings(dtype: str, *, speculate: bool, batch: int) -> list[Ranking]:
-    queries = items()
+def rankings(dtype: str, *, speculate: bool, batch: int, queries: int = QUERIES) -> list[Ranking]:
+    asked = items(queries)
     with Ranker(dtype=dtype, speculate=speculate) as ranker:
         return [
             ranking
-            for begin in range(0, QUERIES, batch)
-            for ranking in ranker.rank_batch(queries[begin : begin + batch], progress=False)
+            for begin in range(0, queries, batch)
+            for ranking in ranker.rank_batch(asked[begin : begin + batch], progress=False)
         ]
 
 

@@ -47,7 +47,8 @@ class Ranker:
         attention_backend: `reference`, `cpu`, `triton` or `flash`; None chooses by device.
         relayout: in causal attention, how a round's prompt follows from the last: `keep` keeps the survivors in
             their input order, `best_first` re-sorts those behind a gap, so that later rounds reuse more.
-        speculate: guess several rounds ahead in one pass. Lossless; switch it off only to compare.
+        speculate: guess several rounds ahead in one pass. Lossless up to the dtype's rounding, in float32
+            exactly; switch it off only to compare.
         truncate: for text that does not fit the model: `end` and `middle` shorten it (reported in
             `Ranking.repairs`), `error` refuses.
         kv_cache_tokens: tokens whose keys and values are held at once, over all queries; reserved at once.

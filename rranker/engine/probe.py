@@ -23,7 +23,8 @@ from .settings import AttentionMode
 _TOLERANCE = 1e-3
 # In half precision rounding decides, by how much depends on the model: two ways of its own attention (eager, and SDPA,
 # which rounds elsewhere) say how much. Of eleven architectures the engine was off by at most 1.9 times that.
-_NOISE, _PROBLEMS = 3.0, 3
+_NOISE = 3.0
+_HALVES = (torch.float16, torch.bfloat16)
 _SECOND = "rranker-second"
 _SLOTS = 64  # more than the prompt's 18 tokens, of which a whole model's worth is stored for a moment
 _LENGTHS = (3, 1, 4, 2)
@@ -62,24 +63,34 @@ def probe(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
 
 
 def _check(lm: Any, runner: ModelRunner, attention: AttentionMode, where: str, *, own_masks: bool) -> float:
-    half = lm.dtype in (torch.float16, torch.bfloat16)
-    # In half precision a router of experts that is nearly undecided may choose otherwise, and all logits move; a
-    # model that computes something else does so on every problem.
-    for problem in range(_PROBLEMS if half else 1):
-        segments = _problem(int(lm.config.vocab_size), problem)
-        use_engine_attention(lm)
-        found = _through_engine(lm, runner, segments, attention)
-        expected = _through_model(lm, segments, attention, "eager", own_masks)
-        deviation, tolerance = _deviation(found, expected), _TOLERANCE
-        if half:
-            second = _through_model(lm, segments, attention, _second(), own_masks)
-            tolerance = max(torch.finfo(lm.dtype).eps, _NOISE * _deviation(second, expected))
-        if deviation <= tolerance:
-            return deviation
-    raise UnsupportedModelError(
-        f"{type(lm).__name__} does not compute in the engine what it computes alone (error {deviation:.2g}, "
-        f"allowed {tolerance:.2g} {where}): it does something the engine does not reproduce"
-    )
+    deviation, tolerance = _compared(lm, runner, attention, 0, own_masks)
+    # In half precision a router of experts that is nearly undecided may choose otherwise, and all logits move. That
+    # is a matter of the prompt; a model that computes something else does so on most: two others decide.
+    if not deviation <= tolerance and lm.dtype in _HALVES:
+        others = [_compared(lm, runner, attention, number, own_masks) for number in (1, 2)]
+        if all(other <= allowed for other, allowed in others):
+            return max(other for other, _ in others)
+    if not deviation <= tolerance:
+        raise UnsupportedModelError(
+            f"{type(lm).__name__} does not compute in the engine what it computes alone (error {deviation:.2g}, "
+            f"allowed {tolerance:.2g} {where}): it does something the engine does not reproduce"
+        )
+    return deviation
+
+
+def _compared(
+    lm: Any, runner: ModelRunner, attention: AttentionMode, number: int, own_masks: bool
+) -> tuple[float, float]:
+    """The deviation on one problem, and how much of it is allowed."""
+    segments = _problem(int(lm.config.vocab_size), number)
+    use_engine_attention(lm)
+    found = _through_engine(lm, runner, segments, attention)
+    expected = _through_model(lm, segments, attention, "eager", own_masks)
+    tolerance = _TOLERANCE
+    if lm.dtype in _HALVES:
+        second = _through_model(lm, segments, attention, _second(), own_masks)
+        tolerance = max(torch.finfo(lm.dtype).eps, _NOISE * _deviation(second, expected))
+    return _deviation(found, expected), tolerance
 
 
 def _deviation(found: Tensor, expected: Tensor) -> float:
