@@ -1,5 +1,6 @@
-"""The parser on hostile text: time a byte at two lengths, which stay alike because it is linear; and on misspelt
-titles: time a candidate at two numbers of candidates.
+"""The parser on hostile text, time a byte at two lengths; and on misspelt titles, time a candidate at two numbers.
+
+Both stay alike, because it is linear.
 
 `python -m bench.test_parse` prints the tables; under pytest each unit is one benchmark.
 """

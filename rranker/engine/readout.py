@@ -71,7 +71,8 @@ def _check_plain(head: Any, lm: Any) -> None:
     By its type, exactly: a subclass (adapters, quantised or parametrised weights) may do anything with the weight.
     """
     name = type(lm).__name__
-    if type(head) is not nn.Linear or head._forward_hooks or head._forward_pre_hooks:
+    hooked = bool(head._forward_hooks or head._forward_pre_hooks)  # noqa: SLF001 (torch has no public way to ask)
+    if type(head) is not nn.Linear or hooked:
         kind = f"a {type(head).__name__}" + (" with hooks" if type(head) is nn.Linear else "")
         raise UnsupportedModelError(
             f"{name}'s language-model head is {kind}, and identifiers are read through a plain nn.Linear: merge "
