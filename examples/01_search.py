@@ -35,7 +35,7 @@ PASSAGES = [
 
 def main() -> None:
     """Prints the ranking, what each place was before, and what the rounds said."""
-    ranking = rranker.rank(QUERY, PASSAGES, task="passage")
+    ranking = rranker.rank(QUERY, PASSAGES, template="passage")
     print(ranking)
 
     print("\nFrom the first stage to here:")
@@ -50,7 +50,7 @@ def main() -> None:
         chance = played.probabilities[played.alive.index(gone)]
         print(f"  round {number}: {PASSAGES[gone]['docid']} goes (named with probability {chance:.2f})")
 
-    best = rranker.rank(QUERY, PASSAGES, task="passage", top_k=1)
+    best = rranker.rank(QUERY, PASSAGES, template="passage", top_k=1)
     print(
         f"\nWith top_k=1 {len(best.rounds)} rounds are played, not {len(ranking.rounds)}; first is {best[0].id}."
     )

@@ -23,7 +23,7 @@ def main() -> None:
     candidates = [{"id": name, "text": text} for name, text in MODELS.items()]
     with rranker.Ranker() as ranker:
         for trade_off, instruction in ROUTING_INSTRUCTIONS.items():
-            ranking = ranker.rank(QUESTION, candidates, task="routing", instruction=instruction)
+            ranking = ranker.rank(QUESTION, candidates, template="routing", instruction=instruction)
             print(f"{trade_off:12} {instruction}")
             print(f"{'':12} {' > '.join(str(item.id) for item in ranking)}")
 

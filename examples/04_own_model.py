@@ -57,7 +57,7 @@ def main(model: str | None = None) -> None:
             model = str(random_model(Path(folder)))
         # In causal attention, what pretrained models expect, rounds share the prompt up to the first difference.
         with rranker.Ranker(model, attention_mode="causal", relayout="best_first") as ranker:
-            ranking = ranker.rank(QUERY, TEXTS, task="passage")
+            ranking = ranker.rank(QUERY, TEXTS, template="passage")
         print(ranking)
         stats = ranking.stats
         print(

@@ -38,7 +38,7 @@ def rerank() -> dict[str, dict[str, float]]:
         for qid, documents in FIRST_STAGE.items()
     ]
     with rranker.Ranker() as ranker:
-        rankings = ranker.rank_batch(queries, task="passage", progress=False)
+        rankings = ranker.rank_batch(queries, template="passage", progress=False)
     return {str(r.query_id): {str(item.id): item.score for item in r} for r in rankings}
 
 

@@ -89,7 +89,7 @@ def main(out: Path) -> None:
     before, after = (mean_reciprocal_rank(model, held_back) for model in (BUNDLED, out / "final"))
     print(f"MRR on {len(held_back)} searches that were held back: {before:.3f} before, {after:.3f} after")
     with rranker.Ranker(out / "final", dtype="float32") as ranker:
-        print(ranker.rank(held_back[0].query, held_back[0].candidates, task="passage"))
+        print(ranker.rank(held_back[0].query, held_back[0].candidates, template="passage"))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def rank(
     *,
     model: str | Path | None = None,
     method: str = "iranker",
+    template: str | None = None,
     task: str | None = None,
     instruction: str | None = None,
     top_k: int | None = None,
@@ -36,7 +37,15 @@ def rank(
     threads: the first ones wait for one load. Raises what `Ranker` and `Ranker.rank` raise.
     """
     ranker = _ranker(None if model is None else str(model), settings)
-    return ranker.rank(query, candidates, task=task, instruction=instruction, top_k=top_k, method=method)
+    return ranker.rank(
+        query,
+        candidates,
+        template=template,
+        task=task,
+        instruction=instruction,
+        top_k=top_k,
+        method=method,
+    )
 
 
 def _ranker(model: str | None, settings: dict[str, Any]) -> Ranker:

@@ -66,9 +66,9 @@ def main() -> None:
     with Ranker() as ranker:
         times = {"import torch and transformers": imported - began, **ranker.load_seconds}
         rankings = [
-            ranker.rank(*PASSAGES, task="passage"),
+            ranker.rank(*PASSAGES, template="passage"),
             ranker.rank(*FILMS),
-            ranker.rank(*ROUTING, task="routing", instruction="Low cost first; quality second."),
+            ranker.rank(*ROUTING, template="routing", instruction="Low cost first; quality second."),
         ]
     print(f"rranker demo, torch {torch.__version__}, transformers {transformers.__version__}")
     parts = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in times.items())

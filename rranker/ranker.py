@@ -127,6 +127,7 @@ class Ranker:
         query: QueryLike,
         candidates: Iterable[CandidateLike],
         *,
+        template: str | None = None,
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
@@ -139,9 +140,10 @@ class Ranker:
             candidates: strings, dicts (`text`, optional `id`, the rest is kept as metadata) or Candidates, or a
                 table (pandas, polars, Arrow) with a column `text`; see `as_candidates`. Those with the same text
                 are one to the model: they share a score, and keep their input order.
-            task: `passage`, `recommendation`, `routing` or `generic`; None is `recommendation` for a history
+            template: `passage`, `recommendation`, `routing` or `generic`; None is `recommendation` for a history
                 and `generic` for a string.
-            instruction: replaces the task's own.
+            task: another name for `template`.
+            instruction: replaces the template's own.
             top_k: only the best k matter: `iranker` then excludes several a round while more are left, and the
                 places behind k are coarser; `selection` plays k rounds. `dranker` has nothing to save.
             method: for this call; None is the Ranker's own.
@@ -152,7 +154,9 @@ class Ranker:
             FloatingPointError: the model's logits are not finite.
             RuntimeError: the Ranker is closed, or was loaded before this process was forked.
         """
-        request = make_request(query, candidates, task=task, instruction=instruction, top_k=top_k)
+        request = make_request(
+            query, candidates, template=template, task=task, instruction=instruction, top_k=top_k
+        )
         (ranking,) = self._run([request], method, "raise", progress=False, batch=False)
         assert isinstance(ranking, Ranking)
         return ranking
@@ -162,6 +166,7 @@ class Ranker:
         self,
         queries: Iterable[Any],
         *,
+        template: str | None = None,
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
@@ -174,6 +179,7 @@ class Ranker:
         self,
         queries: Iterable[Any],
         *,
+        template: str | None = None,
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
@@ -185,6 +191,7 @@ class Ranker:
         self,
         queries: Iterable[Any],
         *,
+        template: str | None = None,
         task: str | None = None,
         instruction: str | None = None,
         top_k: int | None = None,
@@ -194,7 +201,7 @@ class Ranker:
     ) -> list[Ranking] | list[Ranking | Exception]:
         """Ranks many queries, of any sizes, together; the rankings come in the queries' order.
 
-        `queries` holds `(query, candidates)` pairs, or dicts with `query`, `candidates` and optionally `task`,
+        `queries` holds `(query, candidates)` pairs, or dicts with `query`, `candidates` and optionally `template`,
         `instruction` and `top_k`, which go before the arguments of the same name, and `id` (or `qid`, `query_id`),
         which is kept as `Ranking.query_id`. `progress` shows a bar.
 
@@ -205,7 +212,7 @@ class Ranker:
         Raises what `rank` raises.
         """
         _one_of("on_error", on_error, ("raise", "return"))
-        requests = batch_requests(queries, task=task, instruction=instruction, top_k=top_k)
+        requests = batch_requests(queries, template=template, task=task, instruction=instruction, top_k=top_k)
         if on_error == "raise" and (wrong := first_wrong(requests)) is not None:
             raise wrong
         return self._run(requests, method, on_error, progress, batch=True)

@@ -36,21 +36,30 @@ def make_request(
     query: QueryLike,
     candidates: Iterable[CandidateLike],
     *,
+    template: str | None = None,
     task: str | None = None,
     instruction: str | None = None,
     top_k: int | None = None,
     query_id: Id | None = None,
 ) -> Request:
-    """Checks everything. Raises TypeError for wrong types and ValueError for wrong values, saying what to pass."""
+    """Checks everything; `task` is another name for `template`.
+
+    Raises TypeError for wrong types and ValueError for wrong values, saying what to pass.
+    """
     checked = as_query(query)
-    if task is None:
-        task = "generic" if isinstance(checked, str) else "recommendation"
-    if not isinstance(task, str) or task not in TEMPLATES:
-        raise ValueError(f"unknown task {task!r}: use one of {', '.join(TEMPLATES)}, or None")
+    if template is not None and task is not None:
+        raise ValueError(
+            f"template={template!r} and task={task!r} are two names for one setting: pass one of them"
+        )
+    wanted = task if template is None else template
+    if wanted is None:
+        wanted = "generic" if isinstance(checked, str) else "recommendation"
+    if not isinstance(wanted, str) or wanted not in TEMPLATES:
+        raise ValueError(f"unknown template {wanted!r}: use one of {', '.join(TEMPLATES)}, or None")
     if instruction is not None and not isinstance(instruction, str):
         raise TypeError(f"instruction must be a string, not {type(instruction).__name__}")
     key = None if query_id is None else as_id(query_id, "the id of the query")
-    return Request(checked, as_candidates(candidates), TEMPLATES[task], instruction, _as_top_k(top_k), key)
+    return Request(checked, as_candidates(candidates), TEMPLATES[wanted], instruction, _as_top_k(top_k), key)
 
 
 def _as_top_k(top_k: Any) -> int | None:
@@ -80,17 +89,22 @@ def as_query(query: QueryLike) -> Query:
 
 
 def batch_requests(
-    queries: Iterable[Any], *, task: str | None, instruction: str | None, top_k: int | None
+    queries: Iterable[Any],
+    *,
+    template: str | None = None,
+    task: str | None = None,
+    instruction: str | None = None,
+    top_k: int | None = None,
 ) -> list[Request | Exception]:
     """One request per item: a `(query, candidates)` pair, or a dict (or row of a table) with these.
 
-    A dict may also have `task`, `instruction` and `top_k`, which go before the arguments, and the query's id under
-    one of `QUERY_ID_NAMES`. An item that is wrong has the error that `make_request` raises in its place, which
-    names it by its place and its id. Raises TypeError when `queries` holds no items at all.
+    A dict may also have `template` (or `task`), `instruction` and `top_k`, which go before the arguments, and the
+    query's id under one of `QUERY_ID_NAMES`. An item that is wrong has the error that `make_request` raises in its
+    place, which names it by its place and its id. Raises TypeError when `queries` holds no items at all.
     """
     rows = is_table(queries)
     items = members(queries, "queries", _EXPECTED, columns=["query", "candidates"])
-    defaults = {"task": task, "instruction": instruction, "top_k": top_k}
+    defaults = {"template": template, "task": task, "instruction": instruction, "top_k": top_k}
     requests = list[Request | Exception]()
     for place, item in enumerate(items):
         name = f"queries[{place}]"
@@ -144,7 +158,9 @@ def _batch_item(item: Any, defaults: dict[str, Any], is_row: bool) -> tuple[Id |
                 *(f"unknown key {k!r}" for k in sorted(map(str, unknown))),
                 *(f"no {k!r}" for k in sorted(missing)),
             ]
-            raise ValueError(f"{'; '.join(wrong)}: use query, candidates, task, instruction, top_k, id")
+            raise ValueError(f"{'; '.join(wrong)}: use query, candidates, template, instruction, top_k, id")
+        if "template" in given or "task" in given:
+            defaults = {**defaults, "template": None, "task": None}
         return key, {**defaults, **given}
     if isinstance(item, (tuple, list)) and len(item) == 2:
         return None, {"query": item[0], "candidates": item[1], **defaults}

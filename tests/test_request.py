@@ -60,6 +60,14 @@ def test_a_history_is_copied():
 )
 def test_the_template(query, task, template):
     assert make_request(query, ["a"], task=task).template is TEMPLATES[template]
+    assert make_request(query, ["a"], template=task).template is TEMPLATES[template]
+
+
+def test_template_and_task_are_one_setting():
+    with pytest.raises(ValueError, match="two names for one setting"):
+        make_request("q", ["a"], template="passage", task="routing")
+    (item,) = batch([{"query": "q", "candidates": ["a"], "task": "routing"}], template="passage")
+    assert item.template is TEMPLATES["routing"]
 
 
 def test_nothing_to_rank_is_a_request_too():
@@ -112,8 +120,8 @@ def test_wrong_types(query, candidates, message):
         ({"query_id": 0.5}, ValueError, "the id of the query is 0.5, which is not whole"),
         ({"top_k": "3"}, TypeError, "top_k must be a whole number or None, not str"),
         ({"instruction": 3}, TypeError, "instruction must be a string, not int"),
-        ({"task": "films"}, ValueError, "unknown task 'films': use one of passage, .*, or None"),
-        ({"task": ["passage"]}, ValueError, "unknown task"),
+        ({"task": "films"}, ValueError, "unknown template 'films': use one of passage, .*, or None"),
+        ({"task": ["passage"]}, ValueError, "unknown template"),
     ],
 )
 def test_wrong_options(options, error, message):
@@ -167,7 +175,7 @@ def test_a_batch_of_pairs_and_dicts():
         (["q"], TypeError, r"queries\[0\]: must be a \(query, candidates\) pair or a dict, not str"),
         ([("q", ["a"]), ("q",)], TypeError, r"queries\[1\]: must be a \(query, candidates\) pair"),
         ([("q", ["a", 3])], TypeError, r"queries\[0\]: candidates\[1\] must be a string"),
-        ([{"query": "q"}], ValueError, r"queries\[0\]: no 'candidates': use query, candidates, task"),
+        ([{"query": "q"}], ValueError, r"queries\[0\]: no 'candidates': use query, candidates, template"),
         ([{"query": "q", "candidates": [], "k": 3}], ValueError, r"queries\[0\]: unknown key 'k'"),
         (
             [{"query": "q", "candidates": [], "top_k": 0}],

@@ -66,7 +66,7 @@ batches = (
 )
 
 # What an error must name: an argument, or the place of what is wrong.
-_NAMED = re.compile(r"\b(candidates?|quer(y|ies)|history|task|instruction|top_k)\b")
+_NAMED = re.compile(r"\b(candidates?|quer(y|ies)|history|task|template|instruction|top_k)\b")
 
 
 @cache
