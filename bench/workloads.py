@@ -46,7 +46,7 @@ def default_subject() -> Subject:
         .eval()
         .requires_grad_(False)
     )
-    return Subject("default", lm, PointerReadout.load(DEFAULT_MODEL, cpu), 1)
+    return Subject("default", lm, PointerReadout.load(DEFAULT_MODEL, lm.config.hidden_size, cpu), 1)
 
 
 def qwen2_05b() -> Subject:

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from .engine.arguments import as_source
 from .processes import check_process
 from .ranker import Ranker
 from .request import CandidateLike, QueryLike
@@ -36,7 +37,8 @@ def rank(
     loaded; make a `Ranker` of your own to rank batches or to decide when memory is freed. Safe to call from many
     threads: the first ones wait for one load. Raises what `Ranker` and `Ranker.rank` raise.
     """
-    ranker = _ranker(None if model is None else str(model), settings)
+    source = as_source(model)
+    ranker = _ranker(None if source is None else str(source), settings)
     return ranker.rank(
         query,
         candidates,

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from rranker import Ranker, UnsupportedModelError
 from rranker.engine.model import DEFAULT_MODEL
 from rranker.prompts import PASSAGE
-from tests.checkpoints import save_checkpoint
+from tests.checkpoints import save_checkpoint, small_tokenizer
 from tests.engine.architectures import CONFIGS
 from tests.prompts.conftest import CHAT_TEMPLATE, train
 
@@ -40,11 +40,7 @@ def bytewise() -> Any:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    wrapped = t.PreTrainedTokenizerFast(
-        tokenizer_object=train(), eos_token="<|im_end|>", pad_token="<|endoftext|>"
-    )
-    wrapped.chat_template = CHAT_TEMPLATE
-    return wrapped
+    return small_tokenizer()
 
 
 def by_hand(folder: Path, alive: list[int]) -> list[float]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import LlamaForCausalLM
+from safetensors.torch import save_file
 
+from rranker.engine.checkpoint import read_checkpoint
+from rranker.engine.readout import HEAD_FILE, load_head
 from rranker.engine.settings import FORMAT, AttentionMode
 from rranker.training.model import PointerHead, RankingModel
 
@@ -36,15 +37,15 @@ def save_model(
     lm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     head = {name: p.detach().float().contiguous() for name, p in model.head.named_parameters()}
-    save_file(head, folder / "pointer_head.safetensors")
+    save_file(head, folder / HEAD_FILE)
 
 
 def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RankingModel:
-    """The model that `save_model` wrote into a folder."""
-    lm = LlamaForCausalLM.from_pretrained(folder, dtype=dtype)
-    head = PointerHead(lm.config.hidden_size)
-    head.load_state_dict(load_file(Path(folder) / "pointer_head.safetensors"))
-    return RankingModel(lm, head)
+    """The model that `save_model` wrote into a folder. Raises what `read_checkpoint` and `load_head` raise."""
+    checkpoint = read_checkpoint(folder, dtype)
+    head = PointerHead(checkpoint.lm.config.hidden_size)
+    head.load_state_dict(load_head(checkpoint.folder, checkpoint.lm.config.hidden_size))
+    return RankingModel(checkpoint.lm, head)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rranker.data import Case
+from rranker.engine.checkpoint import read_config
 from rranker.engine.settings import ModelSettings
 from rranker.methods import method_class
 from rranker.training.grpo_arguments import GrpoArguments, GrpoConfig
@@ -46,9 +47,15 @@ def estimate(
     moments (fp32), the reference, and kept activations of one micro-batch (34 D bytes a token and layer in
     bf16, arXiv 2205.05198, without the quadratic part; one layer's worth under checkpointing).
     """
-    source = arguments.shape if arguments.shape and not Path(arguments.model).is_dir() else arguments.model
-    shape = AutoConfig.from_pretrained(source)
-    settings = ModelSettings.read(getattr(shape, "rranker", None))
+    if arguments.shape and not Path(arguments.model).is_dir():
+        source = Path(arguments.shape)
+        if not source.is_file():
+            raise FileNotFoundError(f"the shape {source} is not there: give the config.json of a model")
+        shape = AutoConfig.from_pretrained(source)
+    else:
+        source = Path(arguments.model)
+        shape = read_config(arguments.model)
+    settings = ModelSettings.read(getattr(shape, "rranker", None), source)
     weights = parameters(shape)
     checkpointed = bool(config.activation_checkpointing)
     prompts = config.per_device_train_batch_size // config.num_generations

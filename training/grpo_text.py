@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rranker import rewards
 from rranker.data import Case
+from rranker.engine.checkpoint import read_checkpoint
 from rranker.permutations import parse, parse_choice
 from rranker.prompts import TEMPLATES
 from rranker.prompts.chat import chat_frame
@@ -195,9 +195,9 @@ def train_text(
 ) -> TextGRPOTrainer:
     """Trains, and leaves checkpoints, `final` and the report in the output folder."""
     out = Path(str(config.output_dir))
-    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     dtype = torch.bfloat16 if config.bf16 and arguments.lora_rank else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype)
+    checkpoint = read_checkpoint(arguments.model, dtype)
+    model, tokenizer = checkpoint.lm, checkpoint.tokenizer
     resume = last_good(out) if arguments.resume else None
     config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and resume is None
     adapters = None

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from rranker.engine.attention.hook import attend as engine_attention
-from rranker.engine.readout import HEAD_FILE, IdentifierReadout, PointerReadout, Readout
+from rranker.engine.checkpoint import read_checkpoint
+from rranker.engine.readout import HEAD_FILE, IdentifierReadout, PointerReadout, Readout, load_head
 from rranker.engine.settings import ModelSettings
-from rranker.engine.support import check_supported
 from rranker.training.attention import packed_attention
 from rranker.training.model import PointerHead
 from rranker.training.policy_pack import Packed
@@ -41,28 +41,24 @@ class Policy:
         return readout_of(self.lm)
 
 
-def load_policy(folder: str | Path, dtype: torch.dtype = torch.float32) -> Policy:
-    """From a checkpoint folder, as the engine reads it, with weights that can be trained.
+def load_policy(model: str | Path, dtype: torch.dtype = torch.float32) -> Policy:
+    """From a checkpoint, read and checked as the engine does, with weights that can be trained.
 
-    Raises FileNotFoundError when the folder is no complete checkpoint.
+    Raises what `read_checkpoint` raises, ValueError for a pointer head that cannot be trained by reward.
     """
-    if not (Path(folder) / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} is no checkpoint folder: it has no config.json")
-    config = AutoConfig.from_pretrained(folder)
-    check_supported(config)
-    settings = ModelSettings.read(getattr(config, "rranker", None))
-    lm = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype, use_safetensors=True)
+    checkpoint = read_checkpoint(model, dtype)
+    lm, settings = checkpoint.lm, checkpoint.settings
     if settings.readout == "pointer":
         if settings.attention != "block":
             raise ValueError(
                 "a pointer head is trained by reward in block attention only: give a checkpoint of that mode"
             )
-        head = PointerHead(config.hidden_size)
-        head.load_state_dict(load_file(Path(folder) / HEAD_FILE))
+        head = PointerHead(lm.config.hidden_size)
+        head.load_state_dict(load_head(checkpoint.folder, lm.config.hidden_size))
         lm.add_module(HEAD, head)
     answer_packed(lm)
-    context = getattr(config, "max_position_embeddings", None)
-    return Policy(lm, AutoTokenizer.from_pretrained(folder), settings, context)
+    context = getattr(checkpoint.config, "max_position_embeddings", None)
+    return Policy(lm, checkpoint.tokenizer, settings, context)
 
 
 def attend(

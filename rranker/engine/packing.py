@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .hardware import packs
+
 
 class PackedLinear(nn.Module):
     """A `nn.Linear` for inference on the CPU. Same sums, same rounding; the original weight is let go."""
@@ -35,14 +37,8 @@ def weight_count(model: Any) -> int:
 
 
 def packable(lm: Any) -> bool:
-    """Whether `lm` is a bfloat16 model on a CPU whose torch has the operators."""
-    return (
-        lm.device.type == "cpu"
-        and lm.dtype == torch.bfloat16
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
+    """Whether `lm` is a bfloat16 model on a CPU on which oneDNN packs bfloat16."""
+    return lm.device.type == "cpu" and lm.dtype == torch.bfloat16 and packs(torch.bfloat16)
 
 
 def pack_linears(lm: Any) -> None:

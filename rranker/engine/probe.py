@@ -11,7 +11,7 @@ from torch import Tensor
 from ..prompts.segments import Segments
 from .attention.hook import use_engine_attention
 from .attention.limits import SHORT, limited
-from .errors import UnsupportedModelError
+from .errors import SettingError, UnsupportedModelError, out_of_memory
 from .plan import PlanBuilder
 from .reading import Ask
 from .readout import IdentifierReadout
@@ -52,9 +52,11 @@ def probe(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
             narrow = ModelRunner(lm, runner.backend, slots)
             beyond = _check(lm, narrow, "causal", "beyond its sliding windows", own_masks=True)
         return max(deviation, beyond)
-    except UnsupportedModelError:
+    except (UnsupportedModelError, SettingError):
         raise
-    except Exception as error:
+    except Exception as error:  # model code raises what it likes when it is driven in a way it does not know
+        if out_of_memory(error):
+            raise
         raise UnsupportedModelError(
             f"{type(lm).__name__} cannot be driven by the engine: {type(error).__name__}: {error}"
         ) from error
@@ -86,6 +88,7 @@ def _compared(
     use_engine_attention(lm)
     found = _through_engine(lm, runner, segments, attention)
     expected = _through_model(lm, segments, attention, "eager", own_masks)
+    _check_logits(lm, found, expected)
     tolerance = _TOLERANCE
     if lm.dtype in _HALVES:
         second = _through_model(lm, segments, attention, _second(), own_masks)
@@ -106,6 +109,20 @@ def _second() -> str:
     return _SECOND
 
 
+def _check_logits(lm: Any, found: Tensor, expected: Tensor) -> None:
+    """Logits that no comparison can judge, named for what they are."""
+    model, dtype = type(lm).__name__, str(lm.dtype).removeprefix("torch.")
+    half = lm.dtype != torch.float32
+    if not expected.isfinite().all() or (half and not found.isfinite().all()):
+        cure = {
+            torch.float16: "use dtype='bfloat16' or 'float32'",
+            torch.bfloat16: "use dtype='float32'",
+        }.get(lm.dtype, "its weights are too large to be a trained model's")
+        raise SettingError(f"{model} overflows in {dtype}, its logits are not finite: {cure}")
+    if not expected.std() > 0:
+        raise UnsupportedModelError(f"{model} gives all tokens the same logit: its weights are zeros")
+
+
 def _problem(vocabulary: int, number: int) -> Segments:
     ids = iter(((np.arange(64) * 7919 + 31 + 1009 * number) % vocabulary).tolist())
     prefix, *candidates = ([next(ids) for _ in range(n)] for n in (6, *_LENGTHS))
@@ -124,8 +141,8 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, attention:
     session_type = BlockSession if attention == "block" else CausalSession
     session = session_type(segments, "exclude", runner.store, readout)
     if not session.open():
-        raise UnsupportedModelError(
-            f"the KV store is too small to check the model: it needs {session.slots} tokens"
+        raise SettingError(
+            f"max_tokens_in_flight is too small to check the model: it takes {session.slots} tokens at least"
         )
     vectors, rows = readout.vectors(_labels(int(lm.config.vocab_size))), []
     try:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..prompts.segments import Kind
 from .errors import UnsupportedModelError
+from .files import check_tensors
 from .plan import Ints
 
 HEAD_FILE = "pointer_head.safetensors"
@@ -107,20 +108,10 @@ class PointerReadout:
         self._w, self._bilinear = w.float(), bilinear.float()
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device) -> PointerReadout:
-        """From `pointer_head.safetensors` beside the weights: `w` [D] and `W` [D, D].
-
-        Raises FileNotFoundError when the file is missing.
-        """
-        from safetensors.torch import load_file
-
-        path = folder / HEAD_FILE
-        if not path.exists():
-            raise FileNotFoundError(
-                f"{path} is missing: this checkpoint says it ranks through a pointer head"
-            )
-        saved = load_file(path, device=str(device))
-        return cls(saved["w"], saved["W"])
+    def load(cls, folder: Path, hidden: int, device: torch.device) -> PointerReadout:
+        """From the folder's head file. Raises what `load_head` raises."""
+        head = load_head(folder, hidden)
+        return cls(head["w"].to(device), head["W"].to(device))
 
     def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
         """Raises TypeError: there is nothing to look up by label."""
@@ -131,3 +122,28 @@ class PointerReadout:
         questions = self._w + suffixes.float() @ self._bilinear.T
         fitness: Tensor = questions @ candidates.T / candidates.shape[-1] ** 0.5
         return fitness if kind == "select" else -fitness
+
+
+def load_head(folder: Path, hidden: int) -> dict[str, Tensor]:
+    """`w` [D] and `W` [D, D] of the pointer head beside a checkpoint's weights, D being `hidden`.
+
+    Raises FileNotFoundError when the file is missing, ValueError, naming it, when it is damaged or holds anything
+    else.
+    """
+    from safetensors.torch import load_file
+
+    path = folder / HEAD_FILE
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: this checkpoint says it ranks through a pointer head")
+    check_tensors(path)
+    head: dict[str, Tensor] = load_file(path)
+    found = {name: list(tensor.shape) for name, tensor in head.items()}
+    if found != {"w": [hidden], "W": [hidden, hidden]}:
+        raise ValueError(
+            f"{path} does not fit the model, whose hidden states have {hidden} numbers: it must hold w [{hidden}] and "
+            f"W [{hidden}, {hidden}], not {', '.join(f'{name} {shape}' for name, shape in sorted(found.items()))}"
+        )
+    for name, tensor in head.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{path}: {name} holds numbers that are not finite")
+    return head

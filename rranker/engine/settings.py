@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 AttentionMode = Literal["causal", "block"]
 FORMAT = 1
@@ -32,15 +33,26 @@ class ModelSettings:
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+        longest = self.max_candidate_tokens
+        if longest is not None and (type(longest) is not int or longest < 1):
+            raise ValueError(f"max_candidate_tokens must be a whole number of at least 1, not {longest!r}")
 
     @classmethod
-    def read(cls, saved: Mapping[str, Any] | None) -> ModelSettings:
-        """From config.json's `rranker` value, None when there is none. Raises ValueError on unknown entries."""
+    def read(cls, saved: object, path: Path) -> ModelSettings:
+        """From the `rranker` value of the config.json at `path`, None when there is none.
+
+        Raises ValueError, naming the file and the entry, for what this release does not know.
+        """
+        if saved is not None and not isinstance(saved, Mapping):
+            raise ValueError(f"{path}: `rranker` must be an object, not {saved!r}")
         entries = dict(saved or {})
         version = entries.pop("format", FORMAT)
         if version != FORMAT:
-            raise ValueError(f"this checkpoint's rranker format is {version}, this release reads {FORMAT}")
+            raise ValueError(f"{path}: its rranker format is {version!r}, and this release reads {FORMAT}")
         unknown = set(entries) - {f.name for f in fields(cls)}
         if unknown:
-            raise ValueError(f"unknown entries under `rranker` in config.json: {', '.join(sorted(unknown))}")
-        return cls(**entries)
+            raise ValueError(f"{path}: unknown entries under `rranker`: {', '.join(sorted(unknown))}")
+        try:
+            return cls(**entries)
+        except ValueError as error:
+            raise ValueError(f"{path}: under `rranker`, {error}") from error

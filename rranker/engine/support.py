@@ -1,22 +1,96 @@
-"""Architectures the engine refuses by their config, before any weight is read. The probe catches the rest."""
+"""Checkpoints the engine refuses by their config, before any weight is read. The probe catches the rest."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from .errors import UnsupportedModelError
+from .files import read_json
+
+# By the ending of a transformers class: what its checkpoints are.
+_KINDS = {
+    "ForSequenceClassification": "a classifier",
+    "ForTokenClassification": "a classifier of tokens",
+    "ForQuestionAnswering": "a reader that marks answers in a text",
+    "ForMultipleChoice": "a classifier of choices",
+    "ForMaskedLM": "a masked language model",
+    "ForPreTraining": "a pretraining model",
+    "RewardModel": "a reward model",
+    "Model": "a bare model without a language-model head",
+}
 
 # Reads of config attributes that mean state flows from token to token outside attention.
 _RECURRENT = ("mamba", "linear_attention", "recurrent", "conv", "rwkv")
 
 
+def check_adapter(folder: Path) -> None:
+    """Raises UnsupportedModelError when a folder holds an adapter (peft) in place of a model."""
+    path = folder / "adapter_config.json"
+    if path.is_file():
+        base = read_json(path).get("base_model_name_or_path")
+        raise UnsupportedModelError(
+            f"{folder} holds an adapter of {base}, not a model: load both with peft, `merge_and_unload`, and save the "
+            "result and its tokenizer with `save_pretrained`"
+        )
+
+
+def check_model_type(entries: Mapping[str, Any], path: Path) -> None:
+    """Raises UnsupportedModelError when transformers has no code of its own for this config.json's model type."""
+    from transformers import CONFIG_MAPPING, __version__
+
+    name = entries.get("model_type")
+    if name is None:
+        raise UnsupportedModelError(
+            f"{path} has no `model_type`: it is not the config of a transformers model (as `save_pretrained` writes it)"
+        )
+    if name in CONFIG_MAPPING:
+        return
+    if "auto_map" in entries:
+        raise UnsupportedModelError(
+            f"{path}: the model type {name!r} comes with code of its own (`auto_map`), and rranker runs no code from "
+            f"checkpoints. Only model types that transformers itself has can be ranked with (installed: {__version__})"
+        )
+    raise UnsupportedModelError(
+        f"{path}: the installed transformers {__version__} does not know the model type {name!r}: a newer release may "
+        "(`pip install -U transformers`)"
+    )
+
+
+def is_multimodal(config: Any) -> bool:
+    """Whether a config describes a language model among other parts."""
+    return getattr(config, "text_config", None) is not None
+
+
+def check_kind(config: Any, folder: Path) -> None:
+    """Raises UnsupportedModelError when a checkpoint is not a causal language model, nor has one as its text model."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    if getattr(config, "is_encoder_decoder", False):
+        raise UnsupportedModelError(
+            f"{config.model_type} is an encoder-decoder; rranker drives decoder-only language models"
+        )
+    text = config.text_config if is_multimodal(config) else config
+    if type(text) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise UnsupportedModelError(
+            f"{folder} holds a model of the type {text.model_type!r}, of which transformers has no causal language "
+            "model; rranker needs one"
+        )
+    known = {kind.__name__ for kind in _as_tuple(MODEL_FOR_CAUSAL_LM_MAPPING[type(text)])}
+    for name in getattr(config, "architectures", None) or ():
+        causal = name in known or name.endswith(("ForCausalLM", "LMHeadModel"))
+        if causal or (is_multimodal(config) and name.endswith("ForConditionalGeneration")):
+            continue
+        what = next((kind for ending, kind in _KINDS.items() if name.endswith(ending)), "something else")
+        raise UnsupportedModelError(
+            f"{folder} was saved by {name}: {what}; rranker needs a causal language model (…ForCausalLM)"
+        )
+
+
 def check_supported(config: Any) -> None:
     """Raises UnsupportedModelError when `config` (a transformers PretrainedConfig) promises what we cannot do."""
     name = config.model_type
-    if getattr(config, "is_encoder_decoder", False):
-        raise UnsupportedModelError(
-            f"{name} is an encoder-decoder; rranker drives decoder-only language models"
-        )
     kinds = {
         str(kind)
         for kind in getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or ()
@@ -50,3 +124,7 @@ def check_supported(config: Any) -> None:
                 "so stored keys would grow stale. Set rope_parameters to the default type in config.json to run it "
                 "within its original context"
             )
+
+
+def _as_tuple(classes: Any) -> tuple[type, ...]:
+    return classes if isinstance(classes, tuple) else (classes,)

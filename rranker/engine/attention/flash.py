@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import SettingError
 from ..plan import Ints, Plan
 from ..store import KVStore
 from .step import Step
@@ -87,7 +88,7 @@ class _Attend:
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
         if query.dtype not in (torch.float16, torch.bfloat16):
-            raise ValueError(
+            raise SettingError(
                 f"flash-attn computes in float16 and bfloat16, not {query.dtype}: use attention_backend='triton'"
             )
         rows, own_keys, own_values = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, heads, D]

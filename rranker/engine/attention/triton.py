@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..errors import SettingError
 from ..plan import Plan
 from ..store import KVStore
 from .step import Step
@@ -62,5 +63,5 @@ class TritonAttention:
 
     def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
         if on.type != "cuda" and not self._interpreted:
-            raise ValueError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on.type}")
+            raise SettingError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on.type}")
         return Step(plan, store, on, lambda part: _Attend(part, store, on))

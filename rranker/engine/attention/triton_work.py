@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rranker.kernels.work import DecodeWork, PrefillWork
 
+from ..errors import SettingError
 from ..plan import Ints, Plan
 
 # Keys per split of decode, for a query of up to _TILES tiles; a query of more fills a GPU with longer splits. Nothing
@@ -46,7 +47,7 @@ def attention_work(
     small to fill a tile, which share one there. Raises ValueError when one row's grouped heads do not fit a tile.
     """
     if groups > prefill_rows:
-        raise ValueError(
+        raise SettingError(
             f"{groups} query heads share a KV head, and the Triton kernels pack at most {prefill_rows}: "
             "use attention_backend='reference'"
         )
