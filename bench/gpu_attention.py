@@ -183,6 +183,8 @@ def _tried(
     with backend:
         try:
             return seconds(attend, on)
+        except (torch.OutOfMemoryError, torch.AcceleratorError):  # RuntimeErrors, but not of the inputs
+            raise
         except RuntimeError:
             return None
 

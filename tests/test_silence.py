@@ -14,13 +14,14 @@ import pytest
 from transformers.utils import logging as transformers_logging
 
 import rranker
+from rranker.engine.model import DEFAULT_MODEL
 from rranker.engine.quiet import logger, quiet
 
 SAYS = """
 import logging, sys
 {before}
 import rranker
-with rranker.Ranker(max_tokens_in_flight=512) as ranker:
+with rranker.Ranker(kv_cache_tokens=512) as ranker:
     ranker.rank("bees", ["a hive", "a bank", "a jar"])
 {after}
 """
@@ -50,7 +51,7 @@ def test_bars_are_shown_to_whoever_asks() -> None:
 
 def test_other_loads_of_the_process_show_their_bars_afterwards() -> None:
     code = "import transformers; transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1])"
-    code = code.replace("sys.argv[1]", repr(str(rranker.engine.model.DEFAULT_MODEL)))  # type: ignore[attr-defined]
+    code = code.replace("sys.argv[1]", repr(str(DEFAULT_MODEL)))
     assert "Loading weights" in said(after=code)[1]
 
 

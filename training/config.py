@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
+import torch
+
+from rranker.engine.hardware import best_dtype, warn_if_emulated
 from rranker.engine.settings import AttentionMode
 
 SOURCES = ("movies", "music", "games", "routing", "cloze", "squad", "trecdl", "classic")
+
+
+CPU = torch.device("cpu")
+
+
+def best_precision() -> str:
+    """`bf16` where this CPU multiplies bfloat16, else `fp32`."""
+    return "bf16" if best_dtype(CPU) == torch.bfloat16 else "fp32"
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,8 @@ class SftConfig:
     """`weights` is how often a micro-batch comes from each source; tokens are what it holds at most.
 
     `uniform` is the share of recommendation lists whose negatives are drawn uniformly over the catalogue; the
-    others' are drawn by popularity. `early` is the share of histories that end within a user's first 40 items, as
+    others' are drawn by popularity. `precision` is that of the layers, chosen by the hardware: `bf16` or `fp32`
+    (updates are fp32 either way). `early` is the share of histories that end within a user's first 40 items, as
     the tasks' do; the others end anywhere.
     """
 
@@ -75,7 +87,7 @@ class SftConfig:
     lm_weight: float = 0.1
     lm_share: float = 0.1
     attention: AttentionMode = "block"
-    precision: str = "bf16"
+    precision: str = field(default_factory=best_precision)
     optimizer: str = "muon"
     seed: int = 0
 
@@ -84,6 +96,8 @@ class SftConfig:
             raise ValueError(f"attention is 'block' or 'causal', not {self.attention!r}")
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision is 'bf16' or 'fp32', not {self.precision!r}")
+        if self.precision == "bf16":
+            warn_if_emulated(CPU, torch.bfloat16, "precision")
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer is 'adamw' or 'muon', not {self.optimizer!r}")
         unknown = set(self.weights) - set(SOURCES)

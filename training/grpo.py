@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -38,20 +39,28 @@ def parse(words: Sequence[str] | None = None) -> tuple[GrpoArguments, GrpoConfig
 def fitting(
     policy: Policy, arguments: GrpoArguments, cases: dict[str, Case]
 ) -> tuple[dict[str, Case], list[int]]:
-    """The cases whose prompt fits the training limits, and the prompts' lengths in tokens."""
+    """The cases whose prompt fits the training limits, and the prompts' lengths in tokens.
+
+    Raises ValueError when none does, from what the first one was refused for.
+    """
     engine = RolloutEngine(
         policy, max_prompt=arguments.max_prompt_tokens, max_candidate=arguments.max_candidate_tokens, slots=1
     )
     kept, lengths = {}, []
+    refusal: ValueError | None = None
     for key, case in cases.items():
         try:
             segments = engine.segments(case, method_class(arguments.method).kind)
-        except ValueError:
+        except ValueError as error:
+            refusal = refusal or error
             continue
         kept[key] = case
         lengths.append(len(segments.prefix) + sum(map(len, segments.candidates)))
     if not kept:
-        raise ValueError(f"no case fits {arguments.max_prompt_tokens} tokens: raise max_prompt_tokens")
+        raise ValueError(
+            f"none of {len(cases)} cases fits the limits (max_prompt_tokens {arguments.max_prompt_tokens}, "
+            f"max_candidate_tokens {arguments.max_candidate_tokens}). The first one: {refusal}"
+        ) from refusal
     return kept, lengths
 
 
@@ -133,7 +142,10 @@ def explain(error: Exception, out: Path) -> str | None:
     if isinstance(error, FloatingPointError):
         return f"Stopped: {error}. {rest}"
     if isinstance(error, CheckpointError):
-        return f"Stopped: {error}. Is the disk full? {rest} Free some space and go on with --resume true."
+        number = getattr(error.__cause__, "errno", None)
+        if number in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return f"Stopped: {error}. Is the disk full? {rest} Free some space and go on with --resume true."
+        return f"Stopped: {error}. {rest} Go on with --resume true once it can be written."
     return None
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from trl import GRPOConfig
 
+from rranker.engine.hardware import best_device, best_dtype, warn_if_emulated
 from rranker.methods import method_names
 
 
@@ -109,11 +111,16 @@ class GrpoConfig(GRPOConfig):
     eval_steps: float | None = _text(25, "steps between evaluations")
     eval_on_start: bool = _text(True, "evaluate the start too, so that the curve has its origin")
     report_to: list[str] = field(default_factory=lambda: ["tensorboard"], metadata={"help": "log writers"})
-    bf16: bool | None = _text(False, "autocast to bfloat16")
+    use_cpu: bool = _text(False, "train on the CPU, even where there is a GPU")
+    bf16: bool | None = _text(
+        None,
+        "autocast to bfloat16; left out: where the hardware multiplies it, on a CPU when there is no GPU",
+    )
     remove_unused_columns: bool | None = _text(False, "drop columns the model does not take")
 
     def __post_init__(self) -> None:
         self.per_device_eval_batch_size = self.num_generations  # TRL checks it; evaluation here is our own
+        self._choose_precision()
         super().__post_init__()  # type: ignore[no-untyped-call]
         if self.save_total_limit is not None and self.save_total_limit < 2:
             raise ValueError(
@@ -126,3 +133,13 @@ class GrpoConfig(GRPOConfig):
                 f"save_steps must be a multiple of {every:g}, the steps that share their rollouts: a run can resume "
                 "only where new rollouts begin"
             )
+
+    def _choose_precision(self) -> None:
+        """Left out, `bf16` follows the hardware. TRL's own default is to ask for it everywhere."""
+        on_cpu = self.use_cpu or not torch.accelerator.is_available()
+        device = torch.device("cpu") if on_cpu else best_device()
+        if self.bf16 is None:
+            self.use_cpu = on_cpu  # where it would run anyway; asked for by name, bf16 is taken on a CPU
+            self.bf16 = not self.fp16 and best_dtype(device) == torch.bfloat16
+        elif self.bf16:
+            warn_if_emulated(device, torch.bfloat16, "bf16")

@@ -41,8 +41,9 @@ class SafeGRPOTrainer(GRPOTrainer):
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 mark_complete(folder)
-        # The writers below are in Python, C++ and Rust, and report a full disk in ways of their own.
         except (OSError, RuntimeError, SafetensorError) as error:
+            if not writing_failed(error):
+                raise
             raise CheckpointError(f"{folder} could not be written: {error}") from error
 
     def seed_step(self) -> None:
@@ -53,3 +54,13 @@ class SafeGRPOTrainer(GRPOTrainer):
 
     def create_model_card(self, *inputs: Any, **keywords: Any) -> None:
         """No card a checkpoint: the report says what was trained, and cards are written by people."""
+
+
+def writing_failed(error: Exception) -> bool:
+    """Whether an error came from writing a file. The writers are in Python, Rust and C++, each with errors of its own.
+
+    torch's writer raises plain RuntimeErrors, as do a GPU that fails and a CPU that runs out of memory.
+    """
+    return isinstance(error, OSError | SafetensorError) or any(
+        word in str(error) for word in ("PytorchStreamWriter", "inline_container")
+    )

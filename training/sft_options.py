@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rranker.engine.files import read_json
 from rranker.training.config import ModelConfig, SftConfig
 
 
@@ -38,7 +38,11 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--accumulate", type=int, default=SftConfig.accumulate)
     parser.add_argument("--optimizer", choices=("adamw", "muon"), default=SftConfig.optimizer)
     parser.add_argument("--attention", choices=("block", "causal"), default=SftConfig.attention)
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default=SftConfig.precision)
+    parser.add_argument(
+        "--precision",
+        choices=("bf16", "fp32"),
+        help="of the layers (default: bf16 where the CPU multiplies it)",
+    )
     parser.add_argument("--save-every", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer folder, instead of training one")
@@ -72,10 +76,10 @@ def configured(options: argparse.Namespace, saved: dict[str, Any] | None = None)
         shape = {"model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
         return SftConfig(**{**saved, **shape, **given})
     names = ("lr", "tokens", "accumulate", "optimizer", "attention", "precision", "seed")
-    return SftConfig(**given, **{name: getattr(options, name) for name in names})
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return SftConfig(**given, **chosen)
 
 
 def saved_settings(out: Path) -> dict[str, Any]:
-    """`config.json` of a run's folder."""
-    found: dict[str, Any] = json.loads((out / "config.json").read_text())
-    return found
+    """`config.json` of a run's folder. Raises ValueError, naming it, when it is broken."""
+    return read_json(out / "config.json")

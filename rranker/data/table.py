@@ -13,7 +13,9 @@ def library() -> Any:
     """The `datasets` package, an optional dependency."""
     try:
         import datasets
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "datasets":  # installed, but something it needs is not
+            raise
         raise ImportError("this needs the datasets package: pip install 'rranker[train]'") from error
     return datasets
 

@@ -7,6 +7,7 @@ same machine must choose the same type every time, because the type decides the 
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 
 import torch
@@ -35,6 +36,17 @@ def runs_well(device: torch.device, dtype: torch.dtype) -> bool:
         multiplies = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         return multiplies and packs(dtype)
     return dtype == torch.float16 and packs(dtype)
+
+
+def warn_if_emulated(device: torch.device, dtype: torch.dtype, setting: str) -> None:
+    """Logs a warning when whoever chose `dtype`, by the `setting` of that name, would be better off without."""
+    if not runs_well(device, dtype):
+        logging.getLogger("rranker").warning(
+            "%s is emulated on this %s, several times slower than float32: leave `%s` out to have the type chosen",
+            str(dtype).removeprefix("torch."),
+            device.type,
+            setting,
+        )
 
 
 @cache

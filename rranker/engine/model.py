@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 from .checkpoint import read_checkpoint
-from .hardware import best_dtype, runs_well
+from .hardware import best_dtype, warn_if_emulated
 from .packing import pack_linears, packable
-from .quiet import logger
 from .readout import IdentifierReadout, PointerReadout, Readout
 from .settings import ModelSettings
 
@@ -37,12 +36,7 @@ def load_model(name: str | Path | None, device: torch.device, dtype: torch.dtype
     and `load_head` raise.
     """
     wanted = best_dtype(device) if dtype is None else dtype
-    if not runs_well(device, wanted):
-        logger.warning(
-            "%s is emulated on this %s, several times slower than float32: leave `dtype` out to have one chosen",
-            str(wanted).removeprefix("torch."),
-            device.type,
-        )
+    warn_if_emulated(device, wanted, "dtype")
     checkpoint = read_checkpoint(DEFAULT_MODEL if name is None else name, wanted)
     lm = checkpoint.lm.to(device).eval().requires_grad_(False)
     if packable(lm):

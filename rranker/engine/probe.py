@@ -142,7 +142,7 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, attention:
     session = session_type(segments, "exclude", runner.store, readout)
     if not session.open():
         raise SettingError(
-            f"max_tokens_in_flight is too small to check the model: it takes {session.slots} tokens at least"
+            f"kv_cache_tokens is too small to check the model: it takes {session.slots} tokens at least"
         )
     vectors, rows = readout.vectors(_labels(int(lm.config.vocab_size))), []
     try:

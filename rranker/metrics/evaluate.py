@@ -122,7 +122,7 @@ def evaluate(
             ranked = _rank_columns(judged, retrieved, run_rows, qrel_rows, options)
         except ValueError as error:
             files = ", ".join(str(x) for x in (qrels, run) if isinstance(x, str | os.PathLike))
-            raise ValueError(f"{error} ({files})" if files else str(error)) from None
+            raise ValueError(f"{error} ({files})" if files else str(error)) from error
     return _figures(queries, ranked, parsed, relevance_level, not_retrieved, not_judged)
 
 

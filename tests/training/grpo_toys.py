@@ -77,6 +77,7 @@ def options(model: Path, out: Path, **changes: Any) -> list[str]:
         "eval_steps": 3,
         "learning_rate": 0.003,
         "use_cpu": True,
+        "bf16": False,
         "report_to": "none",
         "disable_tqdm": True,
         **changes,

@@ -139,7 +139,9 @@ class FlashAttention:
 def _package() -> Varlen:
     try:
         from flash_attn import flash_attn_varlen_func
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "flash_attn":  # installed, but something it needs is not
+            raise
         raise ImportError(
             "the 'flash' attention backend needs flash-attn: pip install 'rranker[flash]'"
         ) from error

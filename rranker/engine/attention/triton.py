@@ -55,7 +55,9 @@ class TritonAttention:
     def __init__(self) -> None:
         try:
             import triton
-        except ImportError as error:
+        except ModuleNotFoundError as error:
+            if error.name != "triton":  # installed, but something it needs is not
+                raise
             raise ImportError(
                 "the 'triton' attention backend needs Triton: pip install 'rranker[triton]'"
             ) from error

@@ -1,0 +1,144 @@
+"""Hub names, against a small server that answers as the hub does: downloads, and refusals that come at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checkpoints import save_checkpoint, small_tokenizer
+
+COMMIT = "a" * 40
+RANK = """
+import sys, time
+from rranker import Ranker
+began = time.perf_counter()
+try:
+    with Ranker(sys.argv[1]) as ranker:
+        print("ranked", len(ranker.rank("which?", ["the fox", "the dog"])))
+except Exception as error:
+    print(type(error).__name__, error)
+print(time.perf_counter() - began)
+"""
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves one folder as the model `owner/model`; `owner/gated` is for others; everything else is not there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        self.downloaded: list[str] = []
+
+
+class Answers(BaseHTTPRequestHandler):
+    server: Hub
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def reply(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0].strip("/").split("/")
+        if "owner/gated" in self.path:
+            return self.reply(403, b"{}", X_Error_Code="GatedRepo", X_Error_Message="restricted")
+        if "owner/model" not in self.path:
+            return self.reply(404, b"{}", X_Error_Code="RepoNotFound", X_Error_Message="not found")
+        if path[0] == "api":
+            files = [{"rfilename": name} for name in self.server.files]
+            tree = [
+                {"type": "file", "path": n, "size": len(b), "oid": "0"} for n, b in self.server.files.items()
+            ]
+            about = {"id": "owner/model", "sha": COMMIT, "siblings": files}
+            return self.reply(200, json.dumps(tree if "tree" in path else about).encode())
+        name = path[-1]
+        if name not in self.server.files:
+            return self.reply(404, b"", X_Error_Code="EntryNotFound")
+        body = self.server.files[name]
+        if self.command == "GET":
+            self.server.downloaded.append(name)
+        self.reply(200, body, ETag=f'"{sha256(body).hexdigest()}"', X_Repo_Commit=COMMIT)
+
+    do_HEAD = do_GET
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    folder = save_checkpoint(tmp_path_factory.mktemp("model"), "qwen3", small_tokenizer())
+    # What repositories also hold, and nobody here needs.
+    for name in ("pytorch_model.bin", "consolidated.safetensors", "README.md"):
+        (folder / name).write_bytes(b"large")
+    server = Hub(folder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+def ask(name: str, endpoint: str, cache: Path) -> tuple[str, float]:
+    """What a fresh process says of a hub name, and the seconds it took from the call on."""
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "NO_PROXY": "127.0.0.1"}
+    environment.pop("HF_HUB_OFFLINE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", RANK, name], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stderr == ""
+    said, seconds = done.stdout.rsplit("\n", 2)[:2]
+    return said, float(seconds)
+
+
+def test_a_model_is_downloaded_once_and_then_served_without_the_hub(hub: Hub, tmp_path: Path) -> None:
+    hub.downloaded.clear()
+    assert ask("owner/model", f"http://127.0.0.1:{hub.server_port}", tmp_path)[0] == "ranked 2"
+    assert sorted(set(hub.downloaded)) == sorted(
+        {
+            "config.json",
+            "generation_config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json",
+        }
+        | {"chat_template.jinja"}
+    )
+    downloads = len(hub.downloaded)
+    assert ask("owner/model", f"http://127.0.0.1:{hub.server_port}", tmp_path)[0] == "ranked 2"
+    assert ask("owner/model", "http://127.0.0.1:9", tmp_path)[0] == "ranked 2"  # nobody listens there
+    assert len(hub.downloaded) == downloads
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("owner/modle", "FileNotFoundError no model 'owner/modle': .* has none of that name"),
+        ("modle", "FileNotFoundError no model 'modle': .* has none of that name"),
+        ("owner/gated", "PermissionError .* accept its terms at https://huggingface.co/owner/gated"),
+        ("not a name", "FileNotFoundError .* no name on the Hugging Face hub looks like that"),
+    ],
+)
+def test_what_the_hub_does_not_give_is_said_at_once(hub: Hub, tmp_path: Path, name: str, says: str) -> None:
+    said, _ = ask(name, f"http://127.0.0.1:{hub.server_port}", tmp_path)
+    assert re.search(says, said), said
+
+
+def test_a_hub_out_of_reach_costs_no_retries(tmp_path: Path) -> None:
+    said, seconds = ask("owner/model", "http://127.0.0.1:9", tmp_path)
+    assert said.startswith("FileNotFoundError no model 'owner/model'")
+    assert "could not be reached" in said
+    assert "hf download owner/model" in said
+    assert seconds < 10  # imports included; five retries wait for 23 s
