@@ -1,7 +1,8 @@
 """What a sliding window costs as queries are added, in time and memory: `python -m bench.windows`.
 
 One round of queries of about 900 tokens each, in causal attention, through a random model whose layers all have the
-window; each number of queries in a process of its own, so that its peak of memory is its own.
+window; beside it no window, and the reference's dense mask over the whole step. Each line is measured in a process of
+its own, so that its peak of memory is its own.
 """
 
 from __future__ import annotations
@@ -66,10 +67,10 @@ def one_round(runner: ModelRunner, readout: IdentifierReadout, queries: int) -> 
         session.close()
 
 
-def measure(queries: int, window: int | None) -> dict[str, float]:
+def measure(queries: int, window: int | None, backend: str) -> dict[str, float]:
     """Seconds of a round (median of 3), and by how many MB its first run raised the process's peak of memory."""
     lm = model(window)
-    runner, readout = ModelRunner(lm, attention_backend("cpu"), slots=900 * queries), IdentifierReadout(lm)
+    runner, readout = ModelRunner(lm, attention_backend(backend), slots=900 * queries), IdentifierReadout(lm)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for _ in range(3):
@@ -82,16 +83,19 @@ def measure(queries: int, window: int | None) -> dict[str, float]:
 
 
 def main() -> None:
-    if len(sys.argv) == 3:  # a child
-        print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]) or None)))
+    if len(sys.argv) == 4:  # a child
+        print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]) or None, sys.argv[3])))
         return
-    print(f"{'queries':>8}  {'window':>7}  {'seconds':>8}  {'peak MB':>8}")
-    for window in (0, WINDOW):
-        for queries in (1, 2, 4, 8):
-            command = [sys.executable, "-m", "bench.windows", str(queries), str(window)]
+    print(f"{'backend':9}  {'window':>6}  {'queries':>7}  {'seconds':>7}  {'peak MB':>7}")
+    for backend, window, most in (("cpu", 0, 8), ("cpu", WINDOW, 8), ("reference", WINDOW, 4)):
+        for queries in (q for q in (1, 2, 4, 8) if q <= most):
+            command = [sys.executable, "-m", "bench.windows", str(queries), str(window), backend]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found = json.loads(done.stdout.splitlines()[-1])
-            print(f"{queries:8}  {window or '':>7}  {found['seconds']:8.2f}  {found['mb']:+8.0f}", flush=True)
+            line = (
+                f"{backend:9}  {window or '':>6}  {queries:7}  {found['seconds']:7.2f}  {found['mb']:+7.0f}"
+            )
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
