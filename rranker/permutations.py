@@ -41,8 +41,7 @@ _OF_CANDIDATE = ("repeated", "missing", "substring", "closest")
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A full permutation read from text. The first `listed` places were named by the model, the rest
-    appended."""
+    """A full permutation read from text: the model named the first `listed` places, the rest were appended."""
 
     order: tuple[int, ...]
     listed: int
@@ -193,8 +192,7 @@ def spearman(a: ArrayLike, b: ArrayLike, offsets: None = None) -> float: ...
 @overload
 def spearman(a: ArrayLike, b: ArrayLike, offsets: ArrayLike) -> Floats: ...
 def spearman(a: ArrayLike, b: ArrayLike, offsets: ArrayLike | None = None) -> float | Floats:
-    """Spearman's rho of two orders: 1 - 6 sum(d^2) / (n (n^2 - 1)), d the difference of ranks (Spearman
-    1904).
+    """Spearman's rho of two orders (Spearman 1904): 1 - 6 sum(d^2) / (n (n^2 - 1)), d the difference of ranks.
 
     1 for fewer than two items.
     """
@@ -208,8 +206,7 @@ def rbo(a: ArrayLike, b: ArrayLike, offsets: None = None, *, p: float = 0.9) -> 
 @overload
 def rbo(a: ArrayLike, b: ArrayLike, offsets: ArrayLike, *, p: float = 0.9) -> Floats: ...
 def rbo(a: ArrayLike, b: ArrayLike, offsets: ArrayLike | None = None, *, p: float = 0.9) -> float | Floats:
-    """Rank-biased overlap, extrapolated (Webber, Moffat and Zobel 2010, eq. 23), of two orders of the same
-    items.
+    """Rank-biased overlap, extrapolated, of two orders of the same items (Webber, Moffat and Zobel 2010, eq. 23).
 
     (1 - p) sum over d of p^(d-1) A_d, plus p^n A_n, where A_d is the share of the top d that both orders
     hold.

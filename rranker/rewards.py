@@ -103,8 +103,7 @@ def listing_rewards(
     exponential: bool = False,
     coverage_weight: float = 0.5,
 ) -> Floats:
-    """DRanker's reward, one number an episode: NDCG@k of the list, less `coverage_weight` x the share not
-    listed.
+    """DRanker's reward, one number an episode: NDCG@k of the list, less `coverage_weight` x the share not listed.
 
     `listed` holds the ids as the model gave them (see `permutations.parse`); repeated and out-of-range ids
     take no rank. NDCG's ideal is that of the whole list, so leaving a relevant candidate out costs twice.

@@ -73,6 +73,7 @@ def attend(
 
 
 def use_policy_attention(lm: Any) -> None:
+    """Lets every layer of `lm` attend as the packed batch says."""
     AttentionInterface.register(NAME, attend)
     lm.set_attn_implementation(NAME)
 
@@ -107,6 +108,7 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
 
 
 def readout_of(lm: Any) -> Readout:
+    """The readout of a policy: its pointer head where it has one, else the language model's head."""
     head = getattr(lm, HEAD, None)
     return IdentifierReadout(lm) if head is None else PointerReadout(head.w, head.W)
 
@@ -119,6 +121,7 @@ def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, T
 
 
 def save_head(head: dict[str, Tensor], folder: str | Path) -> None:
+    """Writes a pointer head beside the weights, in fp32."""
     save_file(
         {name: t.detach().float().cpu().contiguous() for name, t in head.items()}, Path(folder) / HEAD_FILE
     )

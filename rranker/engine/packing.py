@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from .hardware import packs
 
+_onednn = torch.ops.mkldnn  # torch has no public name for its packed product
+
 
 class PackedLinear(nn.Module):
     """A `nn.Linear` for inference on the CPU. Same sums, same rounding; the original weight is let go."""
@@ -19,12 +21,12 @@ class PackedLinear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        self._packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
+        self._packed: Tensor = _onednn._reorder_linear_weight(linear.weight.detach())  # noqa: SLF001
         self._bias = None if linear.bias is None else linear.bias.detach()
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] → [..., out]."""
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
+        out: Tensor = _onednn._linear_pointwise(x, self._packed, self._bias, "none", [], "")  # noqa: SLF001
         return out
 
 

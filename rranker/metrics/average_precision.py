@@ -19,4 +19,5 @@ class AP(Measure):
     label: ClassVar[str] = "AP"
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: the mean of the precision at each relevant document, 0 for those not retrieved."""
         return _C.average_precision(*ranked.arrays, self.cutoff, level)

@@ -25,4 +25,5 @@ class Bpref(Measure):
             raise ValueError("Bpref takes no cutoff; use evaluate(..., max_docs=k)")
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: how rarely judged non-relevant documents come before relevant ones."""
         return _C.bpref(*ranked.arrays, 0, level)

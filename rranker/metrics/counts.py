@@ -19,6 +19,7 @@ class NumQ(Measure):
     label: ClassVar[str] = "NumQ"
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: 1."""
         return np.ones(ranked.ranked_offsets.size - 1)
 
 
@@ -30,6 +31,7 @@ class NumRet(Measure):
     label: ClassVar[str] = "NumRet"
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: documents retrieved."""
         return np.diff(ranked.ranked_offsets).astype(np.float64)
 
 
@@ -41,6 +43,7 @@ class NumRel(Measure):
     label: ClassVar[str] = "NumRel"
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: relevant documents in the qrels."""
         return _C.relevant_count(*ranked.arrays, level)
 
 
@@ -52,4 +55,5 @@ class NumRelRet(Measure):
     label: ClassVar[str] = "NumRelRet"
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: relevant documents retrieved, within `k`."""
         return _C.found_within(*ranked.arrays, self.cutoff, level)

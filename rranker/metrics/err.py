@@ -26,4 +26,5 @@ class ERR(Measure):
             raise ValueError(f"ERR's max_level lies between 1 and 30, not {self.max_level}")
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: the expected reciprocal of the rank at which a user stops."""
         return _C.err(*ranked.arrays, self.cutoff, self.max_level)

@@ -13,8 +13,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Relevance levels of many queries in ranked order, and of all their judged documents, highest first
-    (CSR).
+    """Relevance levels of many queries (CSR): in ranked order, and of all judged documents, highest first.
 
     In `ranked`, -1 stands for a document that is not in the qrels, -2 for one judged with a negative level.
     """
@@ -26,13 +25,16 @@ class Ranked:
 
     @property
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
+        """All four, in the order in which the extension takes them."""
         return self.ranked_offsets, self.ranked, self.judged_offsets, self.judged
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A ranking measure. `k` cuts the ranking off (None: all of it); `rel` is the least level that counts as
-    relevant (None: the `relevance_level` given to `evaluate`, 1 by default).
+    """A ranking measure.
+
+    `k` cuts the ranking off (None: all of it); `rel` is the least level that counts as relevant (None: the
+    `relevance_level` given to `evaluate`, 1 by default).
     """
 
     k: int | None = None
@@ -49,6 +51,7 @@ class Measure:
         raise NotImplementedError
 
     def __call__(self, ranked: Ranked, relevance_level: int = 1) -> Floats:
+        """`compute`, under the measure's own relevance level where it has one."""
         return self.compute(ranked, relevance_level if self.rel is None else self.rel)
 
     @property

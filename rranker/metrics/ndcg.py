@@ -42,6 +42,7 @@ class nDCG(Measure):
         return tuple(self.gains.items()) if isinstance(self.gains, Mapping) else self.gains
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: discounted gain within `k`, over that of the best order."""
         pairs = self._pairs()
         table = np.arange(max((at for at, _ in pairs), default=-1) + 1, dtype=np.float64)
         for at, gain in pairs:

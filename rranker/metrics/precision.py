@@ -21,4 +21,5 @@ class P(Measure):
             raise ValueError("P needs a cutoff, such as P@10")
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: relevant documents within `k`, over `k`."""
         return _C.found_within(*ranked.arrays, self.cutoff, level) / float(self.cutoff)

@@ -27,4 +27,5 @@ class RBP(Measure):
             raise ValueError(f"RBP's persistence p lies between 0 and 1, not {self.p}")
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: relevance discounted by `p` a rank."""
         return _C.rbp(*ranked.arrays, self.cutoff, level, self.p, self.max_level)

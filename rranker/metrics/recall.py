@@ -21,6 +21,7 @@ class R(Measure):
     label: ClassVar[str] = "R"
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: the share of relevant documents found within `k`; 0 where there are none."""
         relevant = _C.relevant_count(*ranked.arrays, level)
         found = _C.found_within(*ranked.arrays, self.cutoff, level)
         return np.divide(found, relevant, out=np.zeros_like(found), where=relevant > 0)

@@ -19,4 +19,5 @@ class RR(Measure):
     label: ClassVar[str] = "RR"
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: 1 over the rank of the first relevant document within `k`, else 0."""
         return _C.reciprocal_rank(*ranked.arrays, self.cutoff, level)

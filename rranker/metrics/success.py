@@ -18,4 +18,5 @@ class Success(Measure):
     label: ClassVar[str] = "Success"
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
+        """One value a query: 1 where a relevant document stands within `k`, else 0."""
         return (_C.found_within(*ranked.arrays, self.cutoff, level) > 0).astype(np.float64)

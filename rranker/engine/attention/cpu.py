@@ -21,7 +21,8 @@ from ..store import KVStore
 from .step import Step
 from .writes import Index, as_index
 
-_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+# SDPA's public function does not return the log-sum-exp.
+_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
 # A visible set with this many rows is worth a call of its own; fewer rows share one masked call.
 _OWN_CALL_ROWS = 64
 # Chunks share a padded batch while the shortest is at least this share of the longest.
@@ -196,4 +197,5 @@ class CpuAttention:
     kernels = False
 
     def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
+        """See `AttentionBackend`."""
         return Step(plan, store, on, lambda part: _Attend(part, store, on))

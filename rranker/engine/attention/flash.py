@@ -133,6 +133,7 @@ class FlashAttention:
         self._varlen: Varlen = _package() if varlen is None else varlen
 
     def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
+        """See `AttentionBackend`."""
         return Step(plan, store, on, lambda part: _Attend(part, store, on, self._varlen))
 
 

@@ -42,7 +42,7 @@ class ForwardPass:
         return self._step(layer, query, key, value, scaling=scaling, window=window)
 
 
-def attend(
+def attend(  # noqa: PLR0913 (transformers' signature)
     module: nn.Module,
     query: Tensor,
     key: Tensor,

@@ -26,7 +26,10 @@ class StepAttention(Protocol):
 
 
 class AttentionBackend(Protocol):
+    """Computes attention over a step's own rows and the stored segments they see."""
+
     kernels: bool
     """Whether it runs on the Triton kernels, so that the step's logits may be read through them too."""
 
-    def prepare(self, plan: Plan, store: KVStore, on: device) -> StepAttention: ...
+    def prepare(self, plan: Plan, store: KVStore, on: device) -> StepAttention:
+        """Works out once, on the device, what every layer of this plan's forward pass needs."""

@@ -73,4 +73,5 @@ class ReferenceAttention:
     kernels = False
 
     def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
+        """See `AttentionBackend`."""
         return _Step(plan, store, on)

@@ -62,6 +62,7 @@ class Step:
     def __call__(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
     ) -> Tensor:
+        """As `protocol.StepAttention`."""
         self._writes(layer, key, value)
         whole, masked = self._for(window)
         if whole is not None and not masked:

@@ -64,6 +64,7 @@ class TritonAttention:
         self._interpreted = bool(triton.knobs.runtime.interpret)
 
     def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
+        """See `AttentionBackend`. Raises ValueError on a device that Triton's kernels do not run on."""
         if on.type != "cuda" and not self._interpreted:
             raise SettingError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on.type}")
         return Step(plan, store, on, lambda part: _Attend(part, store, on))

@@ -21,6 +21,8 @@ def as_index(values: Ints, on: torch.device) -> Index:
 
 
 class StoreWrites:
+    """Writes a step's new keys and values into the store, for the rows that have a slot."""
+
     def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
         rows = np.flatnonzero(plan.write_slots >= 0)
         self._store = store

@@ -33,20 +33,25 @@ class SessionBase:
 
     @property
     def slots(self) -> int:
+        """Slots of the store that the session holds while it is open."""
         return len(self._prefix) + int(self._lengths.sum())
 
     @property
     def suffix_tokens(self) -> int:
+        """Tokens that one more question costs."""
         return len(self._suffix)
 
     def naive_tokens(self, ask: Ask) -> int:
+        """Tokens of a question's whole prompt."""
         return len(self._prefix) + int(self._lengths[list(ask)].sum()) + len(self._suffix)
 
     def open(self) -> bool:
+        """Reserves the slots; False when the store has no run that long."""
         self._start = self._store.extents.allocate(self.slots)
         return self._start is not None
 
     def close(self) -> None:
+        """Gives the slots back. Nothing happens to a session that is not open."""
         if self._start is not None:
             self._store.extents.release(self._start, self.slots)
             self._start = self._states = None
@@ -77,6 +82,7 @@ class SessionBase:
 
     @torch.inference_mode()
     def reading(self, hidden: Tensor) -> Reading:
+        """What is to be read from this step's hidden states [T, D], and on whose behalf."""
         self._commit()
         if self._fresh:
             fresh = hidden[self._fresh_reads.start : self._fresh_reads.stop].float()

@@ -20,6 +20,7 @@ class BlockSession(SessionBase):
     _encoded = False
 
     def plan(self, builder: PlanBuilder, owner: int, asks: Sequence[Ask]) -> None:
+        """Adds a step to `builder`: the prefix and candidates the first time, then one suffix a question."""
         start, position = self._begin(asks), len(self._prefix)
         prefix = builder.segment(Segment(start, position, 0))
         places = builder.segments(start + position, self._lengths, position)

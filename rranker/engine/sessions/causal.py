@@ -24,6 +24,10 @@ class CausalSession(SessionBase):
     _planned: Ask = ()
 
     def plan(self, builder: PlanBuilder, owner: int, asks: Sequence[Ask]) -> None:
+        """Adds a step to `builder`: what differs from the stack, then one suffix a question.
+
+        Raises ValueError when the questions are not prefixes of the first.
+        """
         start, whole = self._begin(asks), asks[0]
         if any(ask != whole[: len(ask)] for ask in asks):
             raise ValueError("asks of one causal step must be prefixes of the first")
