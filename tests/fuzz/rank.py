@@ -43,7 +43,8 @@ queries = (
 options = st.fixed_dictionaries(
     {},
     optional={
-        "task": st.sampled_from([None, "passage", "recommendation", "routing", "generic"]) | anything,
+        "template": st.sampled_from([None, "passage", "recommendation", "routing", "generic"]) | anything,
+        "task": st.sampled_from([None, "passage"]) | anything,
         "instruction": short_text | st.none() | anything,
         "top_k": st.integers(-1, 4) | anything,
     },
@@ -120,4 +121,5 @@ TARGET = Target(
     st.tuples(st.just("rank"), calls) | st.tuples(st.sampled_from(["rank_batch", "on_error"]), batches),
     check,
     chunk=60,
+    prepare=_ranker,
 )

@@ -15,13 +15,15 @@ from hypothesis.strategies import SearchStrategy
 class Target:
     """A door of the library. `check` takes one of `inputs` and raises for what must not happen.
 
-    `chunk` inputs are drawn from each seed: about as many as take a second or two.
+    `chunk` inputs are drawn from each seed: about as many as take a second or two. `prepare` is called first, and
+    its time does not count.
     """
 
     name: str
     inputs: SearchStrategy[Any]
     check: Callable[[Any], None]
     chunk: int = 200
+    prepare: Callable[[], object] = lambda: None
 
 
 def fuzz(
@@ -32,6 +34,7 @@ def fuzz(
     Returns how many inputs were tried. What `check` raises goes through, shrunk, with a note that says how to
     repeat it. `report` is told each seed before it runs, so that even a crash of the process leaves it behind.
     """
+    target.prepare()
     end = time.monotonic() + seconds
     tried, number = 0, first_seed
     while number == first_seed or time.monotonic() < end:
