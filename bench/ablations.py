@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from bench.paired import FAMILIES, Measured, difference, measure
 from bench.quality import some
 from rranker import Ranker, data
-from rranker.training.config import SftConfig
+from rranker.training.sft.config import SftConfig
 
 CONFIG = "configs/tiny.yaml"
 SMALL = ("--hidden", "128", "--layers", "2", "--steps", "1200", "--uniform", "0.75")

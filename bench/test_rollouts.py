@@ -18,8 +18,8 @@ import torch
 from rranker.engine.model import DEFAULT_MODEL
 from rranker.methods import Elimination, Rollout, Sampled
 from rranker.prompts.segments import Segments
-from rranker.training.policy import Policy, load_policy, readout_of
-from rranker.training.rollouts import RolloutEngine, equally_good
+from rranker.training.policy.network import Policy, load_policy, readout_of
+from rranker.training.policy.rollouts import RolloutEngine, equally_good
 
 QUERIES, GROUP, CANDIDATES, TOKENS, PREFIX = 4, 8, 20, 8, 160
 GRADES = [1.0] + [0.0] * (CANDIDATES - 1)

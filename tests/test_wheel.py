@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "setup.py", "LICENSE", "README.md", "csrc", "rranker", "kernels", "training")
 WHEEL = (sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--quiet", "-w")
 FILES = (
-    *("rranker/py.typed", "rranker/_C.pyi", "rranker/metrics/evaluate.py", "rranker/training/sft.py"),
+    *("rranker/py.typed", "rranker/_C.pyi", "rranker/metrics/evaluate.py", "rranker/training/sft/run.py"),
     *(
         "rranker/kernels/decode.py",
         "rranker/assets/default/config.json",

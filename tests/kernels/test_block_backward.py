@@ -1,4 +1,4 @@
-"""Block attention for training: the pieces of `rranker.training.attention` run, and are differentiated, on a GPU.
+"""Block attention for training: the pieces of `training/packing/attention.py` run, and are differentiated, on a GPU.
 
 tests/training holds them to dense masks inside a model on the CPU. Here: the same pieces alone, on the GPU when there
 is one, against dense attention in float64; and, with or without one, that no tensor is left on another device.
@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from rranker.prompts import Segments
-from rranker.training.attention import packed_attention
-from rranker.training.layout import Layout, build_layout
+from rranker.training.packing.attention import packed_attention
+from rranker.training.packing.layout import Layout, build_layout
 from tests.kernels.problems import DEVICE, relative_error
-from tests.training.test_attention import dense_mask
+from tests.training.packing.test_attention import dense_mask
 
 pytestmark = pytest.mark.gpu
 

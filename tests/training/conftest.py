@@ -10,9 +10,9 @@ import pytest
 from rranker.data import Case
 from rranker.prompts.compact import CompactDialect
 from rranker.prompts.encoding import TextEncoder
-from rranker.training.config import ModelConfig
-from rranker.training.lesson import Lesson
-from rranker.training.tokenizer import train_tokenizer
+from rranker.training.examples.example import Lesson
+from rranker.training.policy.model_config import ModelConfig
+from rranker.training.sft.tokenizer import train_tokenizer
 
 _TEXT = "red green blue fox dog cat river stone quick slow tall bright 1995 (II) l'été naïve über straße"
 WORDS = _TEXT.split()

@@ -13,9 +13,10 @@ from bench.ablations import COMPARISONS, RUNS, SOURCES_OF, Entrant, command, tab
 from bench.paired import FAMILIES, Measured, by_query_of, difference, measure
 from rranker import Ranker
 from rranker.data import NINE, Case
-from rranker.training.config import SOURCES, ModelConfig
 from rranker.training.grpo import parse as parse_grpo
-from tests.training.grpo_toys import save_pointer_policy, toy_cases
+from rranker.training.policy.model_config import ModelConfig
+from rranker.training.sft.config import SOURCES
+from tests.training.toys import save_pointer_policy, toy_cases
 
 
 def test_a_paired_interval_is_narrower_than_the_spread_of_the_queries() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rranker.training.grpo import parse
-from rranker.training.policy import load_policy
+from rranker.training.policy.network import load_policy
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").glob("*.yaml"))

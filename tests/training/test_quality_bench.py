@@ -12,8 +12,8 @@ from bench import quality_peers
 from bench.quality import chance, figures, ours, some, table
 from rranker import Ranker
 from rranker.data import Case, Interactions
-from rranker.training.config import ModelConfig
-from tests.training.grpo_toys import save_pointer_policy, toy_cases
+from rranker.training.policy.model_config import ModelConfig
+from tests.training.toys import save_pointer_policy, toy_cases
 
 
 def test_perfect_and_worst_orders() -> None:

@@ -1,0 +1,158 @@
+"""Rewards and advantages of episodes, against what can be worked out by hand; and the published code's defects."""
+
+from __future__ import annotations
+
+import math
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from rranker.data import Case
+from rranker.methods import Elimination, Sampled, order_of
+from rranker.permutations import parse, parse_choice
+from rranker.rewards import format_scores, listing_rewards, ragged
+from rranker.training.grpo.arguments import GrpoArguments
+from rranker.training.grpo.data import held_back
+from rranker.training.grpo.rewards import advantages, decision_rewards
+from rranker.training.measures import ndcg, random_reciprocal_rank, reciprocal_rank, summary
+from rranker.training.policy.rollouts import equally_good
+
+GOLD = [0.0, 1.0, 0.0, 0.0]
+
+
+def discount(place: int) -> float:
+    return 1 / math.log2(place + 2)
+
+
+def test_stepwise_rewards_a_worse_one_and_not_the_gold() -> None:
+    assert decision_rewards([GOLD], [[0, 1]], "iranker", "stepwise", 10) == [[1.0, 0.0]]
+
+
+def test_graded_rewards_what_the_best_reachable_ranking_lost() -> None:
+    (found,) = decision_rewards([GOLD], [[0, 1]], "iranker", "graded", 10)
+    assert found == pytest.approx([0.0, discount(2) - 1])
+    negative = [-3.0, -2.0, -3.0, -3.0]  # utilities of routing may be below zero
+    assert decision_rewards([negative], [[0, 1]], "iranker", "graded", 10)[0] == pytest.approx(found)
+
+
+def test_outcome_is_the_final_ndcg_on_the_last_decision() -> None:
+    for method, decisions in (("iranker", [0, 2, 3]), ("dranker", [1, 0, 2])):
+        assert decision_rewards([GOLD], [decisions], method, "outcome", 10) == [[0.0, 0.0, 1.0]]
+    (late,) = decision_rewards([GOLD], [[0, 2, 1]], "dranker", "outcome", 10)
+    assert late == pytest.approx([0.0, 0.0, discount(2)])
+
+
+def test_dranker_steps_add_up_to_ndcg() -> None:
+    grades = [3.0, 1.0, 0.0, 2.0]
+    case = Case("passage", "q", None, list("abcd"), grades, "q")
+    for order in permutations(range(4)):
+        (steps,) = decision_rewards([grades], [list(order)], "dranker", "stepwise", 10)
+        assert sum(steps) == pytest.approx(ndcg(case, order))
+
+
+def test_advantages_compare_returns_at_the_same_step() -> None:
+    found = advantages([[1.0, 0.0], [1.0, 1.0], [0.0]], 3, 1.0, "none")
+    np.testing.assert_allclose(found[:, 0], np.array([1.0, 2.0, 0.0]) - 1.0)
+    np.testing.assert_allclose(found[:2, 1], [-0.5, 0.5])
+    assert found[2, 1] == 0.0
+    only_now = advantages([[1.0, 0.0], [1.0, 1.0], [0.0]], 3, 0.0, "none")
+    np.testing.assert_allclose(only_now[:, 0], np.array([1.0, 1.0, 0.0]) - 2 / 3)
+
+
+def test_groups_do_not_mix_and_equal_returns_teach_nothing() -> None:
+    found = advantages([[5.0], [5.0], [1.0], [0.0]], 2, 1.0, "group")
+    assert found[:2].tolist() == [[0.0], [0.0]]
+    assert found[2, 0] == pytest.approx(-found[3, 0]) == pytest.approx(1.0, abs=1e-3)
+
+
+def play(grades: list[float], decisions: list[int]) -> list[int]:
+    """Episodes whose logits force `decisions`; what was really decided."""
+    rngs = [np.random.default_rng(0)]
+    sampling = Sampled(Elimination, len(grades), rngs, temperature=1.0, settled=equally_good(grades))
+    while sampling.remaining:
+        step = len(sampling.rollouts[0].decisions)
+        (ask,) = sampling.asks(1)
+        logits = np.array([100.0 if i == decisions[step] else 0.0 for i in ask], dtype=np.float32)
+        sampling.observe([ask], [logits])
+    return sampling.rollouts[0].decisions
+
+
+def test_an_episode_ends_when_no_decision_matters_any_more() -> None:
+    assert play(GOLD, [0, 1, 2]) == [0, 1]  # the gold is gone: two equals are left
+    assert play(GOLD, [0, 2, 3]) == [0, 2, 3]
+    assert play([1.0, 1.0, 0.0], [2, 0]) == [2]  # only golds are left
+    order = order_of(Elimination(len(GOLD)), [0, 1])
+    assert sorted(order) == [0, 1, 2, 3]
+    assert order[2:] == (1, 0)
+
+
+# The published code's defects (design, section 7), each held off by a test of its own.
+
+
+def test_defect_format_is_judged_on_the_response_alone() -> None:
+    prompt = "Think in <think> </think> and answer in <answer> </answer> tags.\nassistant: <think>"
+    good, bad = "It is the second.</think><answer>passage 2</answer>", "passage 2"
+    assert format_scores([good, bad], prefilled=True).tolist() == [1.0, 0.0]
+    assert format_scores([prompt + good], prefilled=True).tolist() == [0.0]
+
+
+def test_defect_lists_are_parsed_not_compared_character_by_character() -> None:
+    ideal, other = "[12] > [1] > [2]", "[1] > [2] > [12]"
+    found = [list(parse(text, 12).order[: parse(text, 12).listed]) for text in (ideal, other)]
+    assert found == [[11, 0, 1], [0, 1, 11]]
+    relevance = [0.0] * 11 + [1.0]
+    scored = listing_rewards(*ragged([relevance] * 2), *_ints(found), coverage_weight=0.0)
+    assert scored.tolist() == pytest.approx([1.0, discount(2)])
+
+
+def _ints(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    flat, offsets = ragged([[float(i) for i in row] for row in rows])
+    return flat.astype(np.int64), offsets
+
+
+def test_defect_coverage_costs_on_a_truly_parsed_list() -> None:
+    relevance = [1.0, 0.0, 0.0, 0.0]
+    full, part = listing_rewards(*ragged([relevance] * 2), *_ints([[0, 1, 2, 3], [0]]), coverage_weight=0.5)
+    assert (full, part) == pytest.approx((1.0, 1.0 - 0.5 * 3 / 4))
+
+
+def test_defect_an_answer_outside_the_list_is_worse_than_excluding_the_gold() -> None:
+    choice, _ = parse_choice("<answer>Casablanca</answer>", 3, candidates=["Heat", "Alien", "Up"])
+    assert choice is None
+    assert decision_rewards([[1.0, 0.0, 0.0]], [[-1]], "iranker", "stepwise", 10) == [[-0.5]]
+
+
+def test_defect_no_query_is_in_training_and_validation() -> None:
+    def case(task: str, query: str, id: str) -> Case:
+        return Case(task, query, None, ["a", "b"], [1.0, 0.0], id)
+
+    for number in range(200):
+        # One routed query under three trade-offs, one user at two moments: all on the same side.
+        routed = {held_back(case("routing", f"query {number}", f"{s}-{number}")) for s in ("cost", "balance")}
+        user = {held_back(case("recommendation", "x", f"movies-{number}@{at}")) for at in (3, 9)}
+        assert len(routed) == len(user) == 1
+    share = np.mean([held_back(case("passage", f"query {n}", "q")) for n in range(2000)])
+    assert 0.07 < share < 0.13
+
+
+def test_defect_ties_count_as_equal_and_the_order_of_the_list_says_nothing() -> None:
+    tied = Case("routing", "q", None, list("abcd"), [1.0, 1.0, 0.0, 0.0], "q")
+    assert reciprocal_rank(tied, [1, 2, 3, 0]) == reciprocal_rank(tied, [0, 2, 3, 1]) == 1.0
+    assert decision_rewards([tied.grades] * 2, [[0], [1]], "iranker", "stepwise", 10) == [[0.0], [0.0]]
+
+
+def test_defect_rows_stand_beside_chance_with_intervals_by_query() -> None:
+    tied = Case("routing", "q", None, list("abcd"), [1.0, 1.0, 0.0, 0.0], "q")
+    every = [reciprocal_rank(tied, order) for order in permutations(range(4))]
+    assert random_reciprocal_rank(tied) == pytest.approx(np.mean(every))
+    row = summary([tied] * 3 + [Case("routing", "r", None, ["a"], [1.0], "r")], [1.0, 1.0, 1.0, 0.0])
+    assert row["queries"] == 2
+    assert row["mean"] == pytest.approx(0.5)
+    assert row["low"] <= 0.5 <= row["high"]
+
+
+def test_task_weights_are_shares() -> None:
+    assert GrpoArguments(tasks=["a=3", "b"]).weights() == {"a": 0.75, "b": 0.25}
+    with pytest.raises(ValueError, match="positive"):
+        GrpoArguments(tasks=["a=0"]).weights()

@@ -1,0 +1,195 @@
+"""Whole runs on a toy task: learning, losses, what is left behind, and resuming."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from rranker.training.grpo import explain, parse, train
+from rranker.training.grpo.checkpoints import MARK, checkpoints, drop_partial, last_good
+from rranker.training.policy.model_config import ModelConfig
+from rranker.training.policy.network import load_policy
+from tests.training.toys import (
+    learnable_cases,
+    options,
+    save_causal_policy,
+    save_pointer_policy,
+    toy_cases,
+)
+
+
+@pytest.fixture
+def pointer(tmp_path: Path, tokenizer: Any, tiny: ModelConfig) -> Path:
+    return save_pointer_policy(tokenizer, tiny, tmp_path / "start")
+
+
+class StopAt(TrainerCallback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_training_stop = state.global_step == self.step
+
+
+class Poison(TrainerCallback):
+    """Puts a NaN into the weights before a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
+        if state.global_step == self.step:
+            with torch.no_grad():
+                model.lm_head.weight[7] = float("nan")
+
+
+def run(words: list[str], watchers: Sequence[Any] = ()) -> Any:
+    arguments, config = parse(words)
+    held = {"toy": list(toy_cases(8, seed=1).values())}
+    return train(arguments, config, toy_cases(24), held if config.eval_strategy != "no" else {}, watchers)
+
+
+def test_it_learns_what_is_rewarded_and_leaves_a_model_and_a_report(pointer: Path, tmp_path: Path) -> None:
+    from rranker import Ranker
+
+    words = options(
+        pointer, tmp_path / "out", max_steps=30, per_device_train_batch_size=64, num_generations=8,
+        learning_rate=0.01, eval_steps=30, save_steps=30,
+    )  # fmt: skip
+    arguments, config = parse(words)
+    held = list(learnable_cases(40, seed=1).values())
+    trainer = train(arguments, config, learnable_cases(200), {"red": held})
+    curve = [row["eval_mrr/red"] for row in trainer.state.log_history if "eval_mrr/red" in row]
+    assert curve[-1] > 0.9 > 0.7 > curve[0]
+    out = tmp_path / "out"
+    assert (out / "report.png").stat().st_size > 10_000
+    assert "eval_mrr/red" in (out / "report.html").read_text()
+    assert json.loads((out / "log.json").read_text())[0]["step"] == 0
+    ranker = Ranker(out / "final", dtype="float32", kv_cache_tokens=2048)
+    first = sum(
+        ranker.rank(c.query, c.candidates, task="passage").order[0] == c.grades.index(1) for c in held
+    )
+    assert first > 30
+
+
+@pytest.mark.parametrize("loss", ["grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo"])
+def test_every_loss_of_trl_takes_step_wise_advantages(pointer: Path, tmp_path: Path, loss: str) -> None:
+    words = options(
+        pointer,
+        tmp_path / "out",
+        loss_type=loss,
+        max_steps=1,
+        eval_strategy="no",
+        beta=0.01,
+        save_strategy="no",
+    )
+    trainer = run(words)
+    (row,) = [row for row in trainer.state.log_history if "kl" in row]
+    assert row["grad_norm"] > 0
+    assert row["kl"] == pytest.approx(0, abs=1e-6)  # the first step's policy is the reference
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "dranker", "reward": "stepwise"},
+        {"method": "selection", "reward": "graded"},
+        {"method": "selection", "reward": "outcome"},
+        {"episodes": "single", "reward": "stepwise"},
+        {"reward": "outcome", "beta": 0.1},
+        {"gamma": 0, "scale_rewards": "batch"},
+        {"num_iterations": 2, "gradient_accumulation_steps": 2, "eval_strategy": "no"},
+    ],
+)
+def test_options_run(pointer: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    trainer = run(options(pointer, tmp_path / "out", **{"max_steps": 2, "eval_steps": 2, **changes}))
+    assert trainer.state.global_step == 2
+    if "beta" in changes:
+        assert [row["kl"] for row in trainer.state.log_history if "kl" in row][-1] > 0
+
+
+@pytest.mark.parametrize("episodes", ["full", "single"])
+def test_a_causal_checkpoint_trains_by_its_identifiers(tmp_path: Path, tokenizer: Any, episodes: str) -> None:
+    start = save_causal_policy(tokenizer, tmp_path / "start")
+    words = options(start, tmp_path / "out", max_steps=1, episodes=episodes, eval_steps=1, slots=16384)
+    trainer = run(words)
+    assert next(row for row in trainer.state.log_history if "grad_norm" in row)["grad_norm"] > 0
+
+
+def test_adapters_train_and_are_merged(pointer: Path, tmp_path: Path) -> None:
+    trainer = run(options(pointer, tmp_path / "out", max_steps=2, lora_rank=2, beta=0.1, eval_steps=2))
+    assert sum(p.numel() for p in trainer.model.parameters() if p.requires_grad) < 6000
+    start, end = load_policy(pointer).lm.state_dict(), load_policy(tmp_path / "out" / "final").lm.state_dict()
+    assert start.keys() == end.keys()
+    assert not torch.equal(
+        start["model.layers.0.mlp.up_proj.weight"], end["model.layers.0.mlp.up_proj.weight"]
+    )
+    assert torch.equal(start["model.embed_tokens.weight"], end["model.embed_tokens.weight"])
+
+
+def test_patience_stops_and_keeps_the_best(pointer: Path, tmp_path: Path) -> None:
+    words = options(pointer, tmp_path / "out", max_steps=12, patience=1, eval_steps=1, learning_rate=0)
+    trainer = run(words)
+    assert (
+        trainer.state.global_step == 1
+    )  # nothing moves, so the first evaluation is no better than the start
+
+
+def curve(trainer_or_rows: Any) -> list[tuple[int, str, float]]:
+    rows = getattr(trainer_or_rows, "state", trainer_or_rows)
+    rows = rows.log_history if hasattr(rows, "log_history") else rows
+    names = ("loss", "grad_norm", "reward", "eval_mrr/toy", "entropy", "kl")
+    return [(row["step"], name, row[name]) for row in rows for name in names if name in row]
+
+
+def test_a_resumed_run_goes_on_along_the_same_curve(pointer: Path, tmp_path: Path) -> None:
+    """Past the end of the data's first pass (6 steps of 4 prompts of 24), so that the order counts too."""
+    longer = {"beta": 0.1, "max_steps": 9}
+    whole = run(options(pointer, tmp_path / "whole", **longer))
+    half = tmp_path / "half"
+    run(options(pointer, half, **longer), [StopAt(6)])
+    (half / "checkpoint-8").mkdir()  # cut short: no mark
+    again = run(options(pointer, half, **longer, resume=True))
+    assert curve(again) == curve(whole)
+    assert [p.name for p in checkpoints(half)] == ["checkpoint-8", "checkpoint-9"]
+    one, two = (load_policy(folder / "checkpoint-9").lm.state_dict() for folder in (tmp_path / "whole", half))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_only_complete_checkpoints_count(tmp_path: Path) -> None:
+    for step, whole in ((2, True), (10, True), (12, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if whole:
+            (folder / MARK).touch()
+    assert last_good(tmp_path) == tmp_path / "checkpoint-10"
+    drop_partial(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-2"]
+    assert last_good(tmp_path / "checkpoint-2") is None
+
+
+def test_a_nan_stops_with_the_last_good_checkpoint_intact(pointer: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(FloatingPointError) as stopped:
+        run(options(pointer, out), [Poison(3)])
+    message = explain(stopped.value, out)
+    assert message is not None
+    assert "not finite" in message or "the loss is nan" in message
+    assert str(out / "checkpoint-2") in message
+    good = load_policy(out / "checkpoint-2").lm.state_dict()
+    assert all(bool(t.isfinite().all()) for t in good.values())
+    resumed = run(options(pointer, out, resume=True))
+    assert resumed.state.global_step == 6
+
+
+def test_settings_that_could_lose_a_run_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="save_total_limit"):
+        parse(options(tmp_path, tmp_path, save_total_limit=1))
+    with pytest.raises(ValueError, match="multiple of 4"):
+        parse(options(tmp_path, tmp_path, num_iterations=4, save_steps=6))

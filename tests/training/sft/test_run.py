@@ -1,0 +1,177 @@
+"""The training loop on made-up cases: resuming, stopping on NaN, and the folder it leaves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rranker import Ranker
+from rranker.engine.settings import AttentionMode
+from rranker.prompts.compact import SPECIAL_TOKENS, CompactDialect
+from rranker.training.packing.batch import segments_of, training_batch
+from rranker.training.packing.causal import build_causal_layout
+from rranker.training.packing.layout import build_layout
+from rranker.training.policy.model_config import ModelConfig
+from rranker.training.policy.ranking_model import build_model
+from rranker.training.sft import Maker, train
+from rranker.training.sft.checkpoint import load_model
+from rranker.training.sft.config import SftConfig
+from rranker.training.sft.options import configured, parse, saved_settings, shares
+from tests.training.conftest import make_case, make_lesson
+
+
+def maker(dialect: CompactDialect, attention: AttentionMode = "block") -> Maker:
+    def make(step: int) -> list[tuple[str, Any]]:
+        rng = np.random.default_rng(step)
+        lessons = [make_lesson(rng, 5) for _ in range(4)]
+        batch = training_batch(
+            dialect, lessons, rng, candidate_tokens=8, prefix_tokens=16, budget=4096, attention=attention
+        )
+        return [("made", batch), ("made too", batch)]
+
+    return make
+
+
+def settings(model: ModelConfig, **changes: Any) -> SftConfig:
+    return SftConfig(**{"model": model, "steps": 8, "warmup": 2, "precision": "fp32", **changes})
+
+
+@pytest.mark.parametrize(("optimizer", "precision"), [("adamw", "fp32"), ("muon", "bf16")])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig, optimizer: str, precision: str
+) -> None:
+    config = settings(tiny, optimizer=optimizer, precision=precision)
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    one = build_model(tiny)
+    train(config, whole, one, dialect.encoder.tokenizer, maker(dialect))
+    train(config, halves, build_model(tiny), dialect.encoder.tokenizer, maker(dialect), stop_at=5)
+    two = build_model(tiny, seed=1)
+    train(config, halves, two, dialect.encoder.tokenizer, maker(dialect), resume=True)
+    for (name, a), b in zip(one.named_parameters(), two.parameters(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_the_folder_is_a_hugging_face_one_with_a_mark_and_a_head(
+    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig
+) -> None:
+    train(settings(tiny), tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect))
+    folder = tmp_path / "final"
+    mark = json.loads((folder / "config.json").read_text())["rranker"]
+    assert mark == {
+        "format": 1,
+        "attention": "block",
+        "readout": "pointer",
+        "dialect": "compact",
+        "max_candidate_tokens": 256,
+    }
+    weights = load_file(folder / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
+    head = load_file(folder / "pointer_head.safetensors")
+    assert {name: tuple(t.shape) for name, t in head.items()} == {"w": (32,), "W": (32, 32)}
+    assert all(tensor.dtype == torch.float32 for tensor in head.values())
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert set(SPECIAL_TOKENS) <= set(tokenizer.get_added_vocab())
+    assert AutoModelForCausalLM.from_pretrained(folder).config.tie_word_embeddings
+
+
+def test_a_nan_stops_the_run_with_the_step_and_the_source(
+    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig
+) -> None:
+    model = build_model(tiny)
+    with torch.no_grad():
+        model.head.w[0] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"step 0, source made: the loss is nan"):
+        train(settings(tiny), tmp_path, model, dialect.encoder.tokenizer, maker(dialect))
+
+
+@pytest.mark.parametrize("attention", ["block", "causal"])
+def test_the_engine_ranks_as_the_training_forward_does_round_by_round(
+    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig, attention: AttentionMode
+) -> None:
+    config = settings(tiny, attention=attention)
+    train(config, tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect, attention))
+    model = load_model(tmp_path / "final")
+    ranker = Ranker(tmp_path / "final", dtype="float32", kv_cache_tokens=2048, relayout="keep")
+    rng = np.random.default_rng(1)
+    for n in (1, 2, 7):
+        case = make_case(rng, n)
+        alive, gone = list(range(n)), []
+        while len(alive) > 1:
+            least = _least_block if attention == "block" else _least_causal
+            gone.append(least(model, dialect, case, alive))
+            alive.remove(gone[-1])
+        assert ranker.rank(case.query, case.candidates, task=case.task).order == alive + gone[::-1]
+
+
+@torch.no_grad()
+def _least_block(model: Any, dialect: CompactDialect, case: Any, alive: list[int]) -> int:
+    """One round in a forward of its own."""
+    segments = segments_of(dialect, [case], 254, 1024)
+    mask = torch.zeros(1, len(case.candidates), dtype=torch.bool)
+    mask[0, alive] = True
+    layout = build_layout(segments, [segments[0].suffix], [mask])
+    scores = model.fitness(model.hidden(layout), layout)[0, 0]
+    return min(alive, key=lambda i: float(scores[i]))
+
+
+@torch.no_grad()
+def _least_causal(model: Any, dialect: CompactDialect, case: Any, alive: list[int]) -> int:
+    """One round in a forward of its own, over the survivors alone."""
+    segments = segments_of(dialect, [case], 254, 1024)
+    left = replace(segments[0], candidates=tuple(segments[0].candidates[i] for i in alive))
+    layout = build_causal_layout([left], [left.suffix], [[len(alive)]])
+    scores = model.fitness(model.hidden(layout), layout)[0, 0]
+    return alive[int(scores.argmin())]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attention": "sideways"}, "attention is 'block' or 'causal'"),
+        ({"weights": {"films": 1.0}}, "weights are shares of movies, music"),
+        ({"weights": {"movies": -1.0}}, "none negative"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SftConfig(**change)
+
+
+def test_a_model_of_another_width_keeps_the_proportions() -> None:
+    narrow = ModelConfig.of_width(128, 2, 8192)
+    assert (narrow.num_attention_heads, narrow.num_key_value_heads, narrow.intermediate_size) == (2, 1, 352)
+    assert ModelConfig.of_width(256, 4, 8192) == ModelConfig()
+    with pytest.raises(ValueError, match="multiple of 64, not 100"):
+        ModelConfig.of_width(100, 2, 8192)
+
+
+def test_shares_are_read_from_the_command_line() -> None:
+    assert shares(["movies=0.2", "games=1"]) == {"movies": 0.2, "games": 1.0}
+    with pytest.raises(ValueError):
+        shares(["movies"])
+
+
+def test_a_resumed_run_keeps_its_settings_but_for_those_that_may_change(
+    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig
+) -> None:
+    config = settings(tiny, lr=0.5, uniform=0.25)
+    train(config, tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect), stop_at=1)
+    options = parse(
+        ["--out", str(tmp_path), "--resume", "--steps", "9", "--weights", "movies=1", "--lr", "3"]
+    )
+    resumed = configured(options, saved_settings(tmp_path))
+    assert resumed == replace(config, steps=9, weights={"movies": 1.0})
+
+
+def test_there_must_be_something_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--out", str(tmp_path), "--resume"])
+    assert "nothing to resume" in capsys.readouterr().err

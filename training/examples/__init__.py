@@ -1,0 +1,1 @@
+"""What is learnt from: sources of ranking examples, the public data they draw from, and their teachers."""

@@ -1,0 +1,130 @@
+"""Cases to learn from by reward: windows of histories, routed queries, judged passages, by task name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from rranker import data
+from rranker.data import Case, Interactions
+from rranker.data.passage import TRAIN_YEARS
+from rranker.data.table import library
+from rranker.training.examples.sources import EARLY
+from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
+
+INTERACTIONS: dict[str, Callable[[], Interactions]] = {
+    "rec-movie": data.movielens,
+    "rec-music": data.lastfm,
+    "rec-game": data.games,
+}
+VALIDATION = 10
+"""One user or query in so many is kept from training here."""
+
+
+def held_back(case: Case) -> bool:
+    """Whether the case's user (or query, in all its settings) belongs to the validation tenth: by a hash."""
+    key = case.id.partition("@")[0] if case.task == "recommendation" else str(case.query)
+    return crc32(key.encode("utf-8", "replace")) % VALIDATION == 0
+
+
+def training_cases(name: str, count: int, arguments: GrpoArguments, seed: int) -> list[Case]:
+    """Up to `count` cases of a task's training split, in an order that is already shuffled.
+
+    Names: the nine tasks, and `squad` and `classic` (Cranfield, CACM), lists of seven passages.
+    """
+    rng = np.random.default_rng([seed, crc32(name.encode())])
+    if name in INTERACTIONS:
+        found = INTERACTIONS[name]()
+        return [_window(found, arguments, rng) for _ in range(count)]
+    if name == "squad":
+        return data.question_cases(data.squad()[0], 7, limit=count, seed=seed)
+    if name == "classic":
+        return data.question_cases(data.cranfield() + data.cacm(), 7, limit=count, seed=seed)
+    if name.startswith("passage-"):
+        topics = [topic for year in TRAIN_YEARS for topic in data.judged(year)]
+        draws = -(-count // len(topics))
+        cases = data.passage_cases(topics, int(name.removeprefix("passage-")), draws=draws, seed=seed)
+    else:
+        cases = data.task_cases(name, "train")
+    return [cases[i] for i in rng.permutation(len(cases))[:count]]
+
+
+def _window(found: Interactions, arguments: GrpoArguments, rng: np.random.Generator) -> Case:
+    """A training user's items before a random moment, and the next one among 19 others."""
+    items: tuple[int, ...] = ()
+    while len(items) < 4:
+        user = found.train_users[int(rng.integers(len(found.train_users)))]
+        items = found.histories[user]
+    at = int(rng.integers(3, min(len(items), EARLY) if arguments.early else len(items)))
+    samplers = ("uniform", "popular") if arguments.sampler == "mixed" else (arguments.sampler,)
+    sampler: Any = samplers[int(rng.integers(len(samplers)))]
+    pool = [items[at], *found.negatives(items, 19, sampler, rng)]
+    order = rng.permutation(len(pool))
+    return Case(
+        task="recommendation",
+        query=[found.titles[i] for i in items[max(0, at - arguments.history) : at]],
+        instruction=None,
+        candidates=[found.titles[pool[i]] for i in order],
+        grades=[float(i == 0) for i in order],
+        id=f"{found.name}-{user}@{at}",
+    )
+
+
+def mixture(arguments: GrpoArguments, seed: int) -> dict[str, Case]:
+    """Prompt key → case, for the whole run; lists in which all are equally good teach nothing and are out."""
+    result: dict[str, Case] = {}
+    for name, share in arguments.weights().items():
+        cases = training_cases(name, max(1, round(arguments.cases * share)), arguments, seed)
+        kept = [c for c in cases if len(set(c.grades)) > 1 and not held_back(c)]
+        if arguments.episodes == "single":
+            kept = [_one_of_its_sublists(c, number, seed) for number, c in enumerate(kept)]
+        result.update({f"{name}/{number}": case for number, case in enumerate(kept)})
+    return result
+
+
+def _one_of_its_sublists(case: Case, number: int, seed: int) -> Case:
+    """The paper's single-turn setting: a best one among 1 … n-1 others, every size as often."""
+    sublists = [c for c in data.iterative_cases([case], seed + number) if len(set(c.grades)) > 1]
+    return sublists[int(np.random.default_rng([seed, number]).integers(len(sublists)))]
+
+
+def held_out(arguments: GrpoArguments, seed: int) -> dict[str, list[Case]]:
+    """Task → cases to evaluate on; see `GrpoArguments.eval_split`."""
+    result = {}
+    for name in arguments.eval_tasks or arguments.weights():
+        limit = arguments.eval_cases
+        if arguments.eval_split == "validation":
+            # Other draws than training's: a window of a kept-back user, not one that training left out.
+            cases = training_cases(name, limit * VALIDATION * 2, arguments, seed + 1)
+            result[name] = [c for c in cases if held_back(c) and len(set(c.grades)) > 1][:limit]
+        else:
+            sampler: Any = "popular" if arguments.sampler == "popular" else "uniform"
+            cases = data.task_cases(name, "test", sampler=sampler)
+            result[name] = cases[:: max(1, len(cases) // limit)][:limit]
+    return result
+
+
+def prompt_rows(keys: Iterable[str], config: GrpoConfig) -> Any:
+    """A `datasets.Dataset` of prompt keys for the whole run, in the order they are used.
+
+    Pass after pass, each in an order of its own. One epoch is the run, so that a resumed run has no sampler's state
+    to restore.
+    """
+    assert config.generation_batch_size is not None  # TRL has set both
+    assert config.steps_per_generation is not None
+    chunk = config.generation_batch_size // config.num_generations
+    micro_steps = config.max_steps * config.gradient_accumulation_steps
+    passes, every = list(keys), config.steps_per_generation * config.num_iterations
+    if config.max_steps > 0:
+        count = -(-micro_steps // every) * chunk
+    else:
+        count = int(config.num_train_epochs * len(passes)) // chunk * chunk
+        config.num_train_epochs = 1
+    rng, rows = np.random.default_rng(config.seed), list[str]()
+    while len(rows) < count:
+        rows += [passes[i] for i in rng.permutation(len(passes))]
+    config.shuffle_dataset = False
+    return library().Dataset.from_dict({"prompt": rows[:count]})

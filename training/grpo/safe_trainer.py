@@ -1,0 +1,66 @@
+"""TRL's GRPO trainer, made safe to interrupt: it stops on NaN, and a half-written checkpoint never counts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from trl import GRPOTrainer
+
+from rranker.training.grpo.checkpoints import CheckpointError, mark_complete
+
+# The rollout hook is marked experimental; TRL's version is pinned in pyproject.toml, so the warning says nothing.
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+
+
+class SafeGRPOTrainer(GRPOTrainer):
+    """What both policies share."""
+
+    def training_step(self, *inputs: Any, **keywords: Any) -> Tensor:
+        """TRL's. Raises FloatingPointError when the loss is not finite."""
+        loss: Tensor = super().training_step(*inputs, **keywords)  # type: ignore[no-untyped-call]
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"step {self.state.global_step}: the loss is {loss.item()}; lower the learning rate"
+            )
+        return loss
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        broken = [name for name, p in self.model.named_parameters() if not torch.isfinite(p).all()]
+        if broken:
+            raise FloatingPointError(
+                f"step {self.state.global_step}: {broken[0]} is not finite; lower the learning rate"
+            )
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        try:
+            super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                mark_complete(folder)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            if not writing_failed(error):
+                raise
+            raise CheckpointError(f"{folder} could not be written: {error}") from error
+
+    def seed_step(self) -> None:
+        """Makes what torch draws next a function of the step, so that a resumed run draws the same."""
+        torch.manual_seed(
+            self.args.seed * 1_000_003 + self.state.global_step * 1009 + self.accelerator.process_index
+        )
+
+    def create_model_card(self, *inputs: Any, **keywords: Any) -> None:
+        """No card a checkpoint: the report says what was trained, and cards are written by people."""
+
+
+def writing_failed(error: Exception) -> bool:
+    """Whether an error came from writing a file. The writers are in Python, Rust and C++, each with errors of its own.
+
+    torch's writer raises plain RuntimeErrors, as do a GPU that fails and a CPU that runs out of memory.
+    """
+    return isinstance(error, OSError | SafetensorError) or any(
+        word in str(error) for word in ("PytorchStreamWriter", "inline_container")
+    )

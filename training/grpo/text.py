@@ -1,0 +1,228 @@
+"""The paper's single-turn policy: a generated thought and answer, rewarded on the response alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rranker import rewards
+from rranker.data import Case
+from rranker.engine.checkpoint import read_checkpoint
+from rranker.permutations import parse, parse_choice
+from rranker.prompts import TEMPLATES
+from rranker.prompts.chat import chat_frame
+from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.text import opening
+from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
+from rranker.training.grpo.callbacks import StopOnNaN
+from rranker.training.grpo.checkpoints import drop_partial, last_good
+from rranker.training.grpo.data import prompt_rows
+from rranker.training.grpo.rewards import answer_of, decision_rewards
+from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
+from rranker.training.measures import gains
+from rranker.training.policy.token_logprobs import answer_scored, plain_head
+from rranker.training.report import write_report
+
+SYSTEM = "You rank candidates. First think about them in <think> </think> tags, then answer in <answer> </answer> tags."
+ASK = {
+    "iranker": "Which one fits least? Answer with its number, for example <answer>[2]</answer>.",
+    "dranker": "Rank all of them, the best first, for example <answer>[2] > [1] > [3]</answer>.",
+}
+PREFILL = "Let me solve this step by step.\n<think>"
+"""The assistant's turn begins so, as in the paper: a response starts inside the thought."""
+
+
+def frame(tokenizer: Any) -> tuple[str, str]:
+    """Text before and after the user's words: the chat template's with a system turn, or plain lines."""
+    if not getattr(tokenizer, "chat_template", None):
+        return f"{SYSTEM}\n\n", "\n"
+    return chat_frame(tokenizer, SYSTEM)
+
+
+def prompt_ids(encoder: TextEncoder, case: Case, method: str) -> list[int]:
+    """The whole prompt. Query and candidates can never spell a special token: they are encoded as user text."""
+    before, after = frame(encoder.tokenizer)
+    ids = list(opening(encoder, before, TEMPLATES[case.task], case.instruction or None, case.query).ids)
+    for number, line in enumerate(encoder.framed("] ", case.candidates, "\n", inside=True), start=1):
+        ids += [*encoder.literal(f"[{number}", inside=True), *line.ids]
+    return ids + list(encoder.literal(f"\n{ASK[method]}{after}{PREFILL}", inside=True))
+
+
+def answer_rewards(
+    cases: Sequence[Case], responses: Sequence[str], method: str, k: int
+) -> tuple[list[float], list[bool]]:
+    """What each response earned, and whether it named nobody at all.
+
+    Only the text of the answer tag is read (`answer_of`); a response without one names nobody. IRanker: 1 a worse
+    one excluded, 0 a best one, -0.5 nobody. DRanker: NDCG@k of the list that was really parsed, less half of the
+    share it leaves out.
+    """
+    answers = [answer_of(response) or "" for response in responses]
+    if method == "iranker":
+        found = [
+            parse_choice(text, len(case.candidates), candidates=case.candidates)[0]
+            for case, text in zip(cases, answers, strict=True)
+        ]
+        decisions = [[-1 if choice is None else choice] for choice in found]
+        steps = decision_rewards([c.grades for c in cases], decisions, method, "stepwise", k)
+        return [row[0] for row in steps], [choice is None for choice in found]
+    lists = []
+    for case, text in zip(cases, answers, strict=True):
+        parsed = parse(text, len(case.candidates), candidates=case.candidates)
+        lists.append([float(i) for i in parsed.order[: parsed.listed]])
+    flat, offsets = rewards.ragged(lists)
+    relevance = rewards.ragged([gains(case.grades) for case in cases])
+    scored = rewards.listing_rewards(*relevance, flat.astype("int64"), offsets, k=k)
+    return scored.tolist(), [not row for row in lists]
+
+
+class TextGRPOTrainer(SafeGRPOTrainer):
+    """TRL's own generation (or vLLM's) and loss; prompts and rewards are ours."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        arguments: GrpoArguments,
+        config: GrpoConfig,
+        cases: Mapping[str, Case],
+        held_out: Mapping[str, Case],
+        **rest: Any,
+    ) -> None:
+        self.arguments, self.cases = arguments, {**cases, **held_out}
+        self._encoder = TextEncoder(tokenizer)
+        config.reward_weights = [1.0, arguments.format_weight]
+        super().__init__(
+            model=model,
+            reward_funcs=[self.answer_reward, format_reward],
+            args=config,
+            train_dataset=prompt_rows(cases, config),
+            eval_dataset=_eval_rows(held_out) if held_out else None,
+            processing_class=tokenizer,
+            **rest,
+        )
+        models = [m for m in (self.model, self.ref_model) if m is not None]
+        inner = [_inner(self.accelerator.unwrap_model(m)) for m in models]
+        # A sharded head is gathered by TRL, which also knows every other kind of head.
+        whole = not (self.is_fsdp_enabled or self.is_deepspeed_enabled or config.cast_lm_head_to_fp32)
+        self._scores_tokens = whole and all(map(plain_head, inner))
+        if self._scores_tokens:
+            for lm in inner:
+                answer_scored(lm, self.temperature)
+
+    def answer_reward(
+        self, prompts: list[str], completions: list[str], log_metric: Any, **_: Any
+    ) -> list[float]:
+        """One reward a completion; logs the share of answers that could not be read."""
+        cases = [self.cases[key] for key in prompts]
+        a = self.arguments
+        found, invalid = answer_rewards(cases, completions, a.method, a.ndcg_cutoff)
+        log_metric("invalid", sum(invalid) / len(invalid))
+        return found
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """TRL's hook: prompts are keys of cases."""
+        found = [prompt_ids(self._encoder, self.cases[key], self.arguments.method) for key in prompts]
+        return found, None, {}
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self.seed_step()
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        return output
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **rest: Any,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """TRL's hook, through `selected_logprobs`; TRL's own where the head is not plain, or a router is scored."""
+        if not self._scores_tokens or any(
+            value is not None and value is not False for value in rest.values()
+        ):
+            found: tuple[Tensor, Tensor | None, Tensor | None] = super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **rest
+            )
+            return found
+        logps, entropies = [], []
+        for ids, mask in zip(
+            *(torch.split(x, batch_size or len(x)) for x in (input_ids, attention_mask)), strict=True
+        ):
+            with self.accelerator.autocast():
+                scores = model(input_ids=ids, attention_mask=mask, scored=logits_to_keep)
+            logps.append(scores[0])
+            entropies.append(scores[1])
+        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
+
+
+def _inner(model: Any) -> Any:
+    """The language model itself, its adapters' wrapper taken off."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
+def format_reward(completions: list[str], **_: Any) -> list[float]:
+    """1 for one thought, then one answer, and nothing else. The prompt has opened the thought."""
+    scores: list[float] = rewards.format_scores(completions, prefilled=True).tolist()
+    return scores
+
+
+def _eval_rows(keys: Mapping[str, Case]) -> Any:
+    from rranker.data.table import library
+
+    return library().Dataset.from_dict({"prompt": list(keys)})
+
+
+def fitting(tokenizer: Any, cases: Mapping[str, Case], arguments: GrpoArguments) -> dict[str, Case]:
+    """The cases whose prompt is within `max_prompt_tokens`."""
+    limit, encoder = arguments.max_prompt_tokens, TextEncoder(tokenizer)
+    if limit is None:
+        return dict(cases)
+    return {
+        key: case for key, case in cases.items() if len(prompt_ids(encoder, case, arguments.method)) <= limit
+    }
+
+
+def train_text(
+    arguments: GrpoArguments, config: GrpoConfig, cases: Mapping[str, Case], held_out: Mapping[str, Case]
+) -> TextGRPOTrainer:
+    """Trains, and leaves checkpoints, `final` and the report in the output folder."""
+    out = Path(str(config.output_dir))
+    dtype = torch.bfloat16 if config.bf16 and arguments.lora_rank else torch.float32
+    checkpoint = read_checkpoint(arguments.model, dtype)
+    model, tokenizer = checkpoint.lm, checkpoint.tokenizer
+    resume = last_good(out) if arguments.resume else None
+    config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and resume is None
+    adapters = None
+    if arguments.lora_rank:
+        from peft import LoraConfig
+
+        rank = arguments.lora_rank
+        adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    trainer = TextGRPOTrainer(
+        model,
+        tokenizer,
+        arguments,
+        config,
+        fitting(tokenizer, cases, arguments),
+        held_out,
+        callbacks=[StopOnNaN()],
+        peft_config=adapters,
+    )
+    if arguments.resume and trainer.accelerator.is_main_process:
+        drop_partial(out)
+    trainer.accelerator.wait_for_everyone()
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if trainer.accelerator.is_main_process:
+        whole = trainer.accelerator.unwrap_model(trainer.model)
+        (whole.merge_and_unload() if arguments.lora_rank else whole).save_pretrained(out / "final")
+        tokenizer.save_pretrained(out / "final")
+        write_report(trainer.state.log_history, {**vars(arguments), **config.to_dict()}, out)
+    return trainer

@@ -1,0 +1,1 @@
+"""What is trained: the networks, their rollouts by the engine, and log-probabilities with gradients."""

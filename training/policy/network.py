@@ -1,0 +1,145 @@
+"""A ranking policy to train: a causal language model, its readout, and a forward that answers packed asks."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from rranker.engine.attention.hook import attend as engine_attention
+from rranker.engine.checkpoint import read_checkpoint
+from rranker.engine.readout import HEAD_FILE, IdentifierReadout, PointerReadout, Readout, load_head
+from rranker.engine.settings import ModelSettings
+from rranker.training.packing.attention import packed_attention
+from rranker.training.packing.questions import Packed
+from rranker.training.policy.ranking_model import PointerHead
+
+NAME = "rranker_policy"
+HEAD = "pointer_head"
+"""The attribute of the language model that holds the head, so that one module has all parameters."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`lm` answers `lm(packed=...)` with one [S, n] tensor of naming logits a question."""
+
+    lm: Any
+    tokenizer: Any
+    settings: ModelSettings
+    context: int | None
+
+    @property
+    def readout(self) -> Readout:
+        """Of the present weights."""
+        return readout_of(self.lm)
+
+
+def load_policy(model: str | Path, dtype: torch.dtype = torch.float32) -> Policy:
+    """From a checkpoint, read and checked as the engine does, with weights that can be trained.
+
+    Raises what `read_checkpoint` raises, ValueError for a pointer head that cannot be trained by reward.
+    """
+    checkpoint = read_checkpoint(model, dtype)
+    lm, settings = checkpoint.lm, checkpoint.settings
+    if settings.readout == "pointer":
+        if settings.attention != "block":
+            raise ValueError(
+                "a pointer head is trained by reward in block attention only: give a checkpoint of that mode"
+            )
+        head = PointerHead(lm.config.hidden_size)
+        head.load_state_dict(load_head(checkpoint.folder, lm.config.hidden_size))
+        lm.add_module(HEAD, head)
+    answer_packed(lm)
+    context = getattr(checkpoint.config, "max_position_embeddings", None)
+    return Policy(lm, checkpoint.tokenizer, settings, context)
+
+
+def attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **rest: Any
+) -> Any:
+    """transformers' attention function: the engine's in rollouts, the packed one in re-scoring, else SDPA."""
+    if rest.get("rranker_step") is not None:
+        return engine_attention(module, query, key, value, mask, **rest)
+    if rest.get("layout") is not None:
+        return packed_attention(module, query, key, value, mask, **rest)
+    return sdpa_attention_forward(module, query, key, value, mask, **rest)
+
+
+def use_policy_attention(lm: Any) -> None:
+    """Lets every layer of `lm` attend as the packed batch says."""
+    AttentionInterface.register(NAME, attend)
+    lm.set_attn_implementation(NAME)
+
+
+def answer_packed(lm: Any) -> None:
+    """Gives `lm.forward` the keyword `packed`. It must be the forward: DDP and FSDP hook into nothing else."""
+    original = lm.forward
+
+    def forward(*inputs: Any, packed: Packed | None = None, **keywords: Any) -> Any:
+        return original(*inputs, **keywords) if packed is None else answers(lm, packed)
+
+    lm.forward = forward
+    use_policy_attention(lm)
+
+
+def answers(lm: Any, packed: Packed) -> list[Tensor]:
+    """Naming logits [S, n], fp32, for each question of the pack, with gradients."""
+    hidden = lm.base_model(
+        input_ids=packed.ids[None],
+        position_ids=packed.positions[None],
+        use_cache=False,
+        **packed.attention(),
+    ).last_hidden_state[0]
+    readout = readout_of(lm)
+    found = []
+    # Verdicts are differences of logits: they are taken in fp32 even where the layers run in bfloat16.
+    with torch.autocast(hidden.device.type, enabled=False):
+        for ends, suffixes, labels in zip(packed.ends, packed.suffixes, packed.labels, strict=True):
+            vectors = hidden[ends].float() if readout.needs_states else readout.vectors(labels)
+            found.append(readout.logits(hidden[suffixes], vectors, packed.kind))
+    return found
+
+
+def readout_of(lm: Any) -> Readout:
+    """The readout of a policy: its pointer head where it has one, else the language model's head."""
+    head = getattr(lm, HEAD, None)
+    return IdentifierReadout(lm) if head is None else PointerReadout(head.w, head.W)
+
+
+def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A state dict as (the language model's, the head's): checkpoints keep the head in a file of its own."""
+    mark = HEAD + "."
+    head = {name.removeprefix(mark): t for name, t in state.items() if name.startswith(mark)}
+    return {name: t for name, t in state.items() if not name.startswith(mark)}, head
+
+
+def save_head(head: dict[str, Tensor], folder: str | Path) -> None:
+    """Writes a pointer head beside the weights, in fp32."""
+    save_file(
+        {name: t.detach().float().cpu().contiguous() for name, t in head.items()}, Path(folder) / HEAD_FILE
+    )
+
+
+def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype | None = None) -> None:
+    """A folder that `Ranker` loads; `dtype` (default: the weights' own) is that of the language model.
+
+    Tied weights are saved once. What training set in the config (no cache) is not handed on.
+    """
+    state, head = split_head(policy.lm.state_dict())
+    cast: dict[int, Tensor] = {}  # by address: tied weights are one tensor before and after
+    if dtype is not None:
+        state = {name: cast.setdefault(t.data_ptr(), t.to(dtype)) for name, t in state.items()}
+    policy.lm.save_pretrained(folder, state_dict=state)
+    config = copy.deepcopy(policy.lm.config)
+    config.dtype, config.use_cache = dtype or policy.lm.dtype, True
+    config.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+    if head:
+        save_head(head, folder)

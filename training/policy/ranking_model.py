@@ -1,0 +1,94 @@
+"""The small ranking model: a Llama, and a pointer head that reads a fitness from hidden states."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from rranker.training.packing.attention import use_packed_attention
+from rranker.training.packing.layout import Layout
+from rranker.training.policy.model_config import ModelConfig
+
+
+class PointerHead(nn.Module):
+    """Fitness f_i = (w·h_i + (W h_s)·h_i) / √D: how candidate i fits alone, and among those still alive."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(hidden))
+        self.W = nn.Parameter(torch.randn(hidden, hidden) * 0.1 / hidden**0.5)
+
+    def forward(self, candidates: Tensor, suffix: Tensor) -> Tensor:
+        """candidates [B, N, D], suffix [B, S, D] → fitness [B, S, N], fp32."""
+        h, s = candidates.float(), suffix.float()
+        fitness: Tensor = (self.w + s @ self.W.T) @ h.transpose(1, 2) / h.shape[-1] ** 0.5
+        return fitness
+
+
+class RankingModel(nn.Module):
+    """`lm` and `head` together, driven by a `Layout`."""
+
+    def __init__(self, lm: LlamaForCausalLM, head: PointerHead) -> None:
+        super().__init__()
+        self.lm, self.head = lm, head
+        use_packed_attention(lm)
+
+    def hidden(self, layout: Layout) -> Tensor:
+        """[T, D], after the final norm."""
+        out = self.lm.model(
+            input_ids=layout.ids[None], position_ids=layout.positions[None], use_cache=False, layout=layout
+        )
+        states: Tensor = out.last_hidden_state
+        return states[0]
+
+    def fitness(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """[T, D] → [B, S, N]; what is not alive is −∞."""
+        scores: Tensor = self.head(hidden[layout.ends], hidden[layout.suffix])
+        return scores.masked_fill(~layout.alive, -torch.inf)
+
+
+def build_model(config: ModelConfig, seed: int = 0) -> RankingModel:
+    """A Llama of this shape and a pointer head, with random weights drawn from `seed`."""
+    torch.manual_seed(seed)
+    fields = asdict(config)
+    theta = fields.pop("rope_theta")
+    lm = LlamaForCausalLM(
+        LlamaConfig(
+            **fields,
+            rope_parameters={"rope_type": "default", "rope_theta": theta},
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=None,
+            pad_token_id=0,
+        )
+    )
+    widen(lm)
+    match_at_birth(lm)
+    return RankingModel(lm, PointerHead(config.hidden_size))
+
+
+@torch.no_grad()
+def widen(lm: LlamaForCausalLM) -> None:
+    """Weights by fan-in: the usual 0.02 suits models ten times as wide, and here it starves the residuals."""
+    for name, weight in lm.model.named_parameters():
+        if weight.ndim == 2:
+            nn.init.normal_(weight, std=0.06 if "embed" in name else 0.8 * weight.shape[1] ** -0.5)
+
+
+@torch.no_grad()
+def match_at_birth(lm: LlamaForCausalLM, strength: float = 0.5) -> None:
+    """Starts one group of heads a layer with query weights like its key weights: equals attend at birth.
+
+    Ranking texts from nothing waits for that circuit. Only one group, because a token is also its own equal:
+    with every head matching, `<|end|>` sees itself alone and nothing is learnt. `strength` 0.5 makes a match
+    worth √(head_dim) / 2 = 4 in the softmax, so the other tokens still count.
+    """
+    config = lm.config
+    dim, group = config.head_dim, config.num_attention_heads // config.num_key_value_heads
+    for layer in lm.model.layers:
+        q, k = layer.self_attn.q_proj.weight, layer.self_attn.k_proj.weight
+        nn.init.normal_(k[:dim], std=config.hidden_size**-0.5)
+        q[: group * dim] = strength * k[:dim].repeat(group, 1)

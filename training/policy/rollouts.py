@@ -1,0 +1,136 @@
+"""Episodes and rankings by the engine, on the very weights that are being trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rranker.data import Case
+from rranker.engine.engine import Engine
+from rranker.engine.requests import EngineRequest
+from rranker.methods import Greedy, Rollout, Sampled, Subset, method_class
+from rranker.prompts import TEMPLATES
+from rranker.prompts.assemble import Dialect, Limits, assemble
+from rranker.prompts.compact import CompactDialect
+from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.identifiers import Identifiers
+from rranker.prompts.segments import Kind, Segments
+from rranker.prompts.text import TextDialect
+from rranker.training.policy.network import Policy, use_policy_attention
+
+
+class RolloutEngine:
+    """The engine around a policy's weights. Rollouts and rankings follow the weights as they change.
+
+    `max_prompt` bounds positions and `max_candidate` each candidate, in tokens (None: what the checkpoint says).
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        max_prompt: int | None = None,
+        max_candidate: int | None = None,
+        slots: int = 65536,
+        step_rows: int = 8192,
+    ) -> None:
+        self.policy = policy
+        encoder = TextEncoder(policy.tokenizer)
+        compact = policy.settings.dialect == "compact"
+        self._dialect: Dialect = CompactDialect(encoder) if compact else TextDialect(encoder)
+        self._identifiers = Identifiers(encoder)
+        self._limits = Limits(
+            policy.settings.attention,
+            _least(policy.context, max_prompt),
+            _least(policy.settings.max_candidate_tokens, max_candidate),
+        )
+        self._full = Limits(policy.settings.attention, policy.context, policy.settings.max_candidate_tokens)
+        self._engine = Engine(
+            policy.lm,
+            policy.readout,
+            attention_mode=policy.settings.attention,
+            kv_cache_tokens=slots,
+            max_batch_tokens=step_rows,
+        )
+        use_policy_attention(policy.lm)  # the engine has just put its own in its place
+
+    def segments(self, case: Case, kind: Kind, *, full: bool = False) -> Segments:
+        """The case's prompt, candidates in the case's order; `full` leaves the training limits out.
+
+        Raises ValueError when the query alone does not fit.
+        """
+        texts = case.candidates
+        segments, _ = assemble(
+            self._dialect,
+            self._identifiers,
+            TEMPLATES[case.task],
+            case.instruction,
+            case.query,
+            texts,
+            list(range(len(texts))),
+            kind,
+            self._full if full else self._limits,
+            "end",
+        )
+        return segments
+
+    def sample(
+        self,
+        groups: Sequence[tuple[Segments, Sequence[float], Sequence[np.random.Generator]]],
+        method: str,
+        temperature: float,
+        limit: int | None = None,
+    ) -> list[list[Rollout]]:
+        """Episodes of every group (segments, grades, one random generator a rollout), all in flight together.
+
+        A rollout ends when those left are all equally good. Causal rounds of different rollouts see different prompts,
+        so there each rollout goes alone.
+        """
+        rules = method_class(method)
+        together = self.policy.settings.attention == "block" or rules.one_question or limit == 1
+        requests, found = list[EngineRequest](), []
+        for segments, grades, rngs in groups:
+            parts = [list(rngs)] if together else [[rng] for rng in rngs]
+            episodes = [
+                Sampled(
+                    rules,
+                    len(grades),
+                    part,
+                    temperature=temperature,
+                    settled=equally_good(grades),
+                    limit=limit,
+                )
+                for part in parts
+            ]
+            found.append(episodes)
+            requests += [EngineRequest(segments, e, speculate=False) for e in episodes if e.remaining]
+        self._run(requests)
+        return [[rollout for episode in episodes for rollout in episode.rollouts] for episodes in found]
+
+    def rank(self, cases: Sequence[Case], method: str) -> list[list[int]]:
+        """The policy's own rankings: orders of the candidates' indices, best first."""
+        rules, block = method_class(method), self.policy.settings.attention == "block"
+        requests, players = list[EngineRequest](), list[Greedy]()
+        for case in cases:
+            player = Greedy(rules(len(case.candidates)), nested=not block)
+            players.append(player)
+            if player.remaining:
+                requests.append(EngineRequest(self.segments(case, rules.kind, full=True), player))
+        self._run(requests)
+        return [list(player.outcome().order) for player in players]
+
+    def _run(self, requests: Sequence[EngineRequest]) -> None:
+        self._engine.readout = self.policy.readout  # the weights have changed since
+        for handle in self._engine.run(requests):
+            if handle.error is not None:
+                raise handle.error
+
+
+def equally_good(grades: Sequence[float]) -> Callable[[Subset], bool]:
+    """Whether those left are all worth the same, so that no decision could change what the ranking is worth."""
+    return lambda left: len({grades[place] for place in left}) < 2
+
+
+def _least(*bounds: int | None) -> int | None:
+    return min((b for b in bounds if b is not None), default=None)

@@ -1,0 +1,54 @@
+"""A training state that resumes exactly, and the model folder that the engine loads."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from rranker.engine.checkpoint import read_checkpoint
+from rranker.engine.readout import HEAD_FILE, load_head
+from rranker.engine.settings import FORMAT, AttentionMode
+from rranker.training.policy.ranking_model import PointerHead, RankingModel
+
+
+def mark(attention: AttentionMode) -> dict[str, Any]:
+    """The extra key `rranker` of config.json."""
+    return {
+        "format": FORMAT,
+        "attention": attention,
+        "readout": "pointer",
+        "dialect": "compact",
+        "max_candidate_tokens": 256,
+    }
+
+
+def save_model(
+    model: RankingModel, tokenizer: Any, folder: str | Path, attention: AttentionMode = "block"
+) -> None:
+    """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32 `w` [D] and `W` [D, D])."""
+    folder = Path(folder)
+    lm = copy.deepcopy(model.lm).to(torch.bfloat16)
+    lm.config.rranker = mark(attention)
+    lm.config.dtype = torch.bfloat16
+    lm.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    head = {name: p.detach().float().contiguous() for name, p in model.head.named_parameters()}
+    save_file(head, folder / HEAD_FILE)
+
+
+def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RankingModel:
+    """The model that `save_model` wrote into a folder. Raises what `read_checkpoint` and `load_head` raise."""
+    checkpoint = read_checkpoint(folder, dtype)
+    head = PointerHead(checkpoint.lm.config.hidden_size)
+    head.load_state_dict(load_head(checkpoint.folder, checkpoint.lm.config.hidden_size))
+    return RankingModel(checkpoint.lm, head)
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Written beside and renamed: a kill in the middle leaves the previous state whole."""
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)

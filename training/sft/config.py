@@ -1,0 +1,81 @@
+"""Everything a supervised run depends on, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, get_args
+
+import torch
+
+from rranker.engine.hardware import best_dtype, warn_if_emulated
+from rranker.engine.settings import AttentionMode
+from rranker.training.policy.model_config import ModelConfig
+
+SOURCES = ("movies", "music", "games", "routing", "cloze", "squad", "trecdl", "classic")
+
+
+CPU = torch.device("cpu")
+
+
+def best_precision() -> str:
+    """`bf16` where this CPU multiplies bfloat16, else `fp32`."""
+    return "bf16" if best_dtype(CPU) == torch.bfloat16 else "fp32"
+
+
+@dataclass(frozen=True)
+class SftConfig:
+    """`weights` is how often a micro-batch comes from each source; tokens are what it holds at most.
+
+    `uniform` is the share of recommendation lists whose negatives are drawn uniformly over the catalogue; the
+    others' are drawn by popularity. `precision` is that of the layers, chosen by the hardware: `bf16` or `fp32`
+    (updates are fp32 either way). `early` is the share of histories that end within a user's first 40 items, as
+    the tasks' do; the others end anywhere.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    weights: dict[str, float] = field(
+        default_factory=lambda: {
+            "movies": 0.14,
+            "music": 0.11,
+            "games": 0.17,
+            "routing": 0.08,
+            "cloze": 0.24,
+            "squad": 0.12,
+            "trecdl": 0.10,
+            "classic": 0.04,
+        }
+    )
+    uniform: float = 0.5
+    early: float = 0.0
+    tokens: int = 3072
+    accumulate: int = 2
+    steps: int = 2000
+    warmup: int = 40
+    lr: float = 1e-3
+    final_lr: float = 0.03
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip: float = 1.0
+    lm_weight: float = 0.1
+    lm_share: float = 0.1
+    attention: AttentionMode = "block"
+    precision: str = field(default_factory=best_precision)
+    optimizer: str = "muon"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.attention not in get_args(AttentionMode):
+            raise ValueError(f"attention is 'block' or 'causal', not {self.attention!r}")
+        if self.precision not in ("bf16", "fp32"):
+            raise ValueError(f"precision is 'bf16' or 'fp32', not {self.precision!r}")
+        if self.precision == "bf16":
+            warn_if_emulated(CPU, torch.bfloat16, "precision")
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"optimizer is 'adamw' or 'muon', not {self.optimizer!r}")
+        unknown = set(self.weights) - set(SOURCES)
+        if unknown or min(self.weights.values()) < 0 or not sum(self.weights.values()):
+            raise ValueError(f"weights are shares of {', '.join(SOURCES)}, none negative: {self.weights}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they are saved beside a run."""
+        return asdict(self)

@@ -1,0 +1,51 @@
+"""Listwise loss of every suffix copy, and a little language modelling for dense targets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rranker.training.packing.layout import Layout
+from rranker.training.policy.ranking_model import RankingModel
+
+
+def targets(grades: Tensor, hints: Tensor, trust: Tensor, alive: Tensor) -> Tensor:
+    """grades and hints [B, N], trust [B], alive [B, S, N] → distributions [B, S, N] over the alive.
+
+    The teacher's share is the softmax of its log preferences; the rest goes to the grades in proportion.
+    """
+    share = grades[:, None] * alive
+    share = share / share.sum(-1, keepdim=True).clamp_min(1e-9)
+    taught = hints[:, None].expand_as(share).masked_fill(~alive, -torch.inf).softmax(-1)
+    return torch.lerp(share, taught, trust[:, None, None])
+
+
+def ranking_loss(fitness: Tensor, wanted: Tensor) -> Tensor:
+    """Cross-entropy of softmax(fitness) over the alive, averaged over queries and suffix copies."""
+    logs = fitness.log_softmax(-1).masked_fill(wanted == 0, 0.0)  # −∞ · 0 would be NaN
+    return -(wanted * logs).sum(-1).mean()
+
+
+def entropy(wanted: Tensor) -> Tensor:
+    """What `ranking_loss` cannot go below."""
+    return -torch.xlogy(wanted, wanted).sum(-1).mean()
+
+
+def reciprocal_rank(fitness: Tensor, grades: Tensor) -> float:
+    """fitness [B, N] (−∞ where there is no candidate), grades [B, N] → mean 1 / rank of a best candidate."""
+    present = fitness.isfinite()
+    kept = grades.masked_fill(~present, -torch.inf)
+    best = fitness.masked_fill(kept < kept.amax(-1, keepdim=True), -torch.inf).amax(-1, keepdim=True)
+    return float((1 / (1 + (fitness > best).sum(-1))).float().mean())
+
+
+def language_loss(model: RankingModel, hidden: Tensor, layout: Layout, share: float, seed: int) -> Tensor:
+    """Next token within prefixes and within candidates, on a random `share` of the positions."""
+    following = torch.cat([layout.ids[1:], layout.ids[:1]])
+    # A row's successor is the next row of the same segment: positions run on by one inside a segment.
+    inside = layout.positions.roll(-1) == layout.positions + 1
+    inside[int(layout.suffix.min()) - 1 :] = False
+    generator = torch.Generator().manual_seed(seed)
+    rows = (inside & (torch.rand(inside.shape, generator=generator) < share)).nonzero()[:, 0]
+    return F.cross_entropy(model.lm.lm_head(hidden[rows]).float(), following[rows])

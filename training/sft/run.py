@@ -1,0 +1,236 @@
+"""Supervised training of the small ranker: `python -m training.sft --out runs/sft`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rranker.prompts.compact import CompactDialect
+from rranker.prompts.encoding import TextEncoder
+from rranker.training.examples.sources import Sources
+from rranker.training.packing.batch import Batch, training_batch
+from rranker.training.policy.model_config import ModelConfig
+from rranker.training.policy.ranking_model import RankingModel, build_model
+from rranker.training.sft.checkpoint import save_model, save_state
+from rranker.training.sft.config import SftConfig
+from rranker.training.sft.loss import entropy, language_loss, ranking_loss, reciprocal_rank, targets
+from rranker.training.sft.lsa import latent_semantics, lay_into
+from rranker.training.sft.optimizer import MasterOptimizer
+from rranker.training.sft.options import configured, parse, saved_settings
+from rranker.training.sft.tokenizer import load_tokenizer, train_tokenizer
+
+LATE = ("squad", "trecdl", "classic")
+"""Sources of long passages: they wait until short ones have taught what a match is."""
+
+Maker = Callable[[int], list[tuple[str, Batch]]]
+
+
+def mixture(sources: Sources, dialect: CompactDialect, config: SftConfig) -> Maker:
+    """A function from a step's number to its named micro-batches: nothing else is remembered."""
+    names, weights = list(config.weights), np.array(list(config.weights.values()))
+    late = np.array([name in LATE for name in names])
+
+    def make(step: int) -> list[tuple[str, Batch]]:
+        rng = np.random.default_rng([config.seed, step])
+        ease = max(0.0, 1 - step / max(config.steps * 0.35, 1))
+        now = np.where(late, weights * (1 - ease), weights)
+        batches = []
+        for _ in range(config.accumulate):
+            name = names[rng.choice(len(names), p=now / now.sum())]
+            drawn = sources.draw(name, rng, ease)
+            batches.append(
+                (
+                    name,
+                    training_batch(
+                        dialect,
+                        drawn.lessons,
+                        rng,
+                        candidate_tokens=drawn.candidate_tokens,
+                        prefix_tokens=drawn.prefix_tokens,
+                        budget=config.tokens,
+                        attention=config.attention,
+                    ),
+                )
+            )
+        return batches
+
+    return make
+
+
+def prefetched(make: Maker, start: int, stop: int, ahead: int = 2) -> Iterator[list[tuple[str, Batch]]]:
+    """Batches of steps start…stop-1, made in a thread while the model works."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(make, step) for step in range(start, min(start + ahead, stop))]
+        for step in range(start, stop):
+            batch = waiting.pop(0).result()
+            if step + ahead < stop:
+                waiting.append(pool.submit(make, step + ahead))
+            yield batch
+
+
+def learn(
+    model: RankingModel, batch: Batch, config: SftConfig, seed: int
+) -> tuple[float, float, tuple[torch.Tensor, ...]]:
+    """Of one micro-batch: divergence from its targets in nats, mean reciprocal rank, gradients."""
+    hidden = model.hidden(batch.layout)
+    wanted = targets(batch.grades, batch.hints, batch.trust, batch.layout.alive)
+    fitness = model.fitness(hidden, batch.layout)
+    loss = ranking_loss(fitness, wanted)
+    total = loss
+    if config.lm_weight:
+        words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
+        total = loss + config.lm_weight * words
+    divergence = float(loss.detach() - entropy(wanted))
+    found = reciprocal_rank(fitness[:, 0], batch.grades)
+    return divergence, found, torch.autograd.grad(total, list(model.parameters()))
+
+
+def train_step(
+    model: RankingModel, batches: list[tuple[str, Batch]], config: SftConfig, step: int, pool: Executor
+) -> tuple[list[tuple[float, float]], list[torch.Tensor]]:
+    """Divergence and reciprocal rank of each micro-batch, and their mean gradients in fp32.
+
+    One micro-batch a core: at this size two cores on one product spend a quarter of their time waiting for
+    each other. Gradients are added in the micro-batches' order, so a run can be repeated exactly.
+    """
+    jobs = [
+        pool.submit(learn, model, batch, config, step * 64 + micro)
+        for micro, (_, batch) in enumerate(batches)
+    ]
+    seen = []
+    mean = [torch.zeros(parameter.shape) for parameter in model.parameters()]
+    for (name, _), job in zip(batches, jobs, strict=True):
+        divergence, found, gradients = job.result()
+        if not math.isfinite(divergence):
+            raise FloatingPointError(
+                f"step {step}, source {name}: the loss is {divergence}; lower the learning rate"
+            )
+        seen.append((divergence, found))
+        for total, gradient in zip(mean, gradients, strict=True):
+            total.add_(gradient, alpha=1 / len(batches))
+    return seen, mean
+
+
+def cores() -> ThreadPoolExecutor:
+    """One worker a core, each computing alone."""
+    count = len(os.sched_getaffinity(0))
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+
+def train(  # noqa: PLR0913 (what is trained, and four options of the loop by keyword)
+    config: SftConfig,
+    out: Path,
+    model: RankingModel,
+    tokenizer: Any,
+    make: Maker,
+    *,
+    resume: bool = False,
+    save_every: int = 200,
+    log_every: int = 10,
+    stop_at: int | None = None,
+) -> None:
+    """Runs to `config.steps` (or stops at `stop_at`), leaving `out/state.pt` and `out/final`."""
+    out.mkdir(parents=True, exist_ok=True)
+    if config.precision == "bf16":
+        model.lm.to(torch.bfloat16)
+    optimizer = MasterOptimizer(model, config)
+    start = 0
+    if resume and (out / "state.pt").exists():
+        state = torch.load(out / "state.pt", weights_only=True)
+        optimizer.load_state_dict(state["optimizer"])
+        start = int(state["step"])
+    (out / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
+    stop = min(stop_at or config.steps, config.steps)
+    seen: dict[str, list[tuple[float, float]]] = {}
+    tokens, clock = 0, time.perf_counter()
+    with cores() as pool:
+        for step, batches in enumerate(prefetched(make, start, stop), start=start):
+            found, gradients = train_step(model, batches, config, step, pool)
+            for (name, batch), pair in zip(batches, found, strict=True):
+                seen.setdefault(name, []).append(pair)
+                tokens += len(batch.layout.ids)
+            norm = optimizer.step(gradients, step)
+            if (step + 1) % log_every == 0:
+                seconds = time.perf_counter() - clock
+                means = " ".join(
+                    "{} {:.2f}/{:.3f}".format(name, *np.mean(pairs, axis=0))
+                    for name, pairs in sorted(seen.items())
+                )
+                print(
+                    f"step {step + 1}/{config.steps} norm {norm:.2f} {tokens / seconds:.0f} tok/s | {means}",
+                    flush=True,
+                )
+                seen, tokens, clock = {}, 0, time.perf_counter()
+            if (step + 1) % save_every == 0 or step + 1 == stop:
+                save_state(out / "state.pt", {"step": step + 1, "optimizer": optimizer.state_dict()})
+                save_model(model, tokenizer, out / "latest", config.attention)
+    save_model(model, tokenizer, out / "final", config.attention)
+
+
+def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Maker, trials: int = 6) -> int:
+    """How many steps fit, by timing a few: the schedule then counts steps, so a paused run loses nothing."""
+    with cores() as pool:
+        train_step(model, make(0), config, 0, pool)
+        began = time.perf_counter()
+        for step in range(1, 1 + trials):
+            train_step(model, make(step), config, step, pool)
+    each = (time.perf_counter() - began) / trials
+    return max(config.warmup + 1, int(minutes * 60 / (each * 1.08)))
+
+
+def start(
+    config: SftConfig, minutes: float | None, sources: Sources, tokenizer: Any
+) -> tuple[SftConfig, RankingModel]:
+    """A new run's settings, with as many steps as fit `minutes` when they are given, and its model at birth."""
+    encoder = TextEncoder(tokenizer)
+    if minutes is not None:
+        model = build_model(config.model, config.seed)
+        if config.precision == "bf16":
+            model.lm.to(torch.bfloat16)
+        steps = steps_for(minutes, config, model, mixture(sources, CompactDialect(encoder), config))
+        config = replace(config, steps=steps)
+    model = build_model(config.model, config.seed)
+    documents = sources.documents(encoder)
+    meanings = latent_semantics(documents, config.model.vocab_size, config.model.hidden_size, config.seed)
+    lay_into(model.lm.model.embed_tokens.weight, meanings, seed=config.seed)
+    return config, model
+
+
+def main() -> None:
+    """The command line of `python -m training.sft`."""
+    options = parse()
+    # Cores work on whole micro-batches; threads that wait for each other inside one product would only stall.
+    torch.set_num_threads(1)
+    config = configured(options, saved_settings(options.out) if options.resume else None)
+    sources = Sources(config.uniform, config.early)
+    folder = options.tokenizer or options.out / "tokenizer"
+    if not folder.exists():
+        train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)
+    tokenizer = load_tokenizer(folder)
+    if options.resume:
+        model = build_model(config.model, config.seed)
+    else:
+        config = replace(config, model=ModelConfig.of_width(options.hidden, options.layers, len(tokenizer)))
+        config, model = start(config, None if options.steps else options.minutes, sources, tokenizer)
+    size = sum(p.numel() for p in model.parameters()) / 1e6
+    print(f"{size:.2f} M parameters, {config.steps} steps", flush=True)
+    train(
+        config,
+        options.out,
+        model,
+        tokenizer,
+        mixture(sources, CompactDialect(TextEncoder(tokenizer)), config),
+        resume=options.resume,
+        save_every=options.save_every,
+        stop_at=options.stop_at,
+    )
