@@ -17,6 +17,9 @@ from .case import Case, data_file
 
 Sampler = Literal["uniform", "popular"]
 HISTORY = 20
+EARLY = 2 * HISTORY + 1
+"""Training histories that end here are like the tasks', which ask for a user's 21st item: what long histories end in is
+another, less popular choice."""
 User = TypeVar("User", int, str)
 
 

@@ -13,14 +13,11 @@ import numpy as np
 from rranker import data
 from rranker.data import Case, Question, Topic
 from rranker.data.passage import TRAIN_YEARS
-from rranker.data.recommendation import HISTORY, Sampler
+from rranker.data.recommendation import EARLY, HISTORY, Sampler
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.cloze import Cloze
 from rranker.training.examples.example import Lesson
 from rranker.training.examples.teachers import Neighbours
-
-EARLY = 2 * HISTORY + 1
-"""Tasks ask for a user's 21st item; what long histories end in is another, less popular choice."""
 
 
 @dataclass(frozen=True)

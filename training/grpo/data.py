@@ -11,8 +11,8 @@ import numpy as np
 from rranker import data
 from rranker.data import Case, Interactions
 from rranker.data.passage import TRAIN_YEARS
+from rranker.data.recommendation import EARLY
 from rranker.data.table import library
-from rranker.training.examples.sources import EARLY
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
 
 INTERACTIONS: dict[str, Callable[[], Interactions]] = {
