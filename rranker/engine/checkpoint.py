@@ -32,7 +32,10 @@ _TEXT_WEIGHTS = {
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a folder holds. `config` is that of `lm`: the text model's, where the checkpoint is multimodal."""
+    """What a folder holds. `config` is that of `lm`: the text model's, where the checkpoint is multimodal.
+
+    `lm` is None when it was read without weights.
+    """
 
     folder: Path
     config: Any
@@ -41,8 +44,8 @@ class Checkpoint:
     lm: Any
 
 
-def read_checkpoint(model: str | Path, dtype: torch.dtype) -> Checkpoint:
-    """A folder's, or a hub name's, config, tokenizer and weights (as `dtype`, on the CPU).
+def read_checkpoint(model: str | Path, dtype: torch.dtype | None) -> Checkpoint:
+    """A folder's, or a hub name's, config, tokenizer and weights (as `dtype`, on the CPU; None: without them).
 
     Raises FileNotFoundError when it, or a file of it, is not there; UnsupportedModelError for what is not a causal
     language model or lacks weights of one; ValueError for a damaged file. All name the file or the checkpoint.
@@ -57,6 +60,8 @@ def read_checkpoint(model: str | Path, dtype: torch.dtype) -> Checkpoint:
         tokenizer = _read_tokenizer(folder)
         text = config.text_config if is_multimodal(config) else config
         _check_vocabulary(folder, text, tokenizer)
+        if dtype is None:
+            return Checkpoint(folder, text, settings, tokenizer, None)
         if isinstance(source, str):
             folder = download(source, weights=True)
         lm = _read_weights(folder, text, dtype, _TEXT_WEIGHTS if text is not config else None)

@@ -59,8 +59,8 @@ def test_every_comparison_is_of_runs_that_exist_and_every_start_too() -> None:
 def test_commands_are_ones_the_trainers_take(tmp_path: Path) -> None:
     words = command("rl-stepwise", tmp_path, "tok")
     arguments, config = parse_grpo(words[3:])
-    assert (arguments.reward, arguments.model) == ("stepwise", str(tmp_path / "sft" / "final"))
-    assert (arguments.resume, config.output_dir) == (True, str(tmp_path / "rl-stepwise"))
+    assert (arguments.reward.reward, arguments.policy.model) == ("stepwise", str(tmp_path / "sft" / "final"))
+    assert (arguments.run.resume, config.output_dir) == (True, str(tmp_path / "rl-stepwise"))
     assert "--resume" not in command("sft", tmp_path, "tok")
     (tmp_path / "sft").mkdir()
     (tmp_path / "sft" / "state.pt").touch()

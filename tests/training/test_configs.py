@@ -16,7 +16,7 @@ FILES = sorted((ROOT / "configs").glob("*.yaml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_configuration_is_taken_whole(path: Path) -> None:
     arguments, config = parse(["--config", str(path), "--use_cpu", "true", "--bf16", "false"])
-    assert sum(arguments.weights().values()) == pytest.approx(1)
+    assert sum(arguments.data.weights().values()) == pytest.approx(1)
     assert config.max_steps > 0
     assert config.save_steps <= config.max_steps
 
@@ -27,6 +27,6 @@ def test_there_are_the_three_that_the_docs_name() -> None:
 
 def test_the_tiny_run_starts_from_a_small_model_that_is_here() -> None:
     arguments, _ = parse(["--config", str(ROOT / "configs" / "tiny.yaml")])
-    policy = load_policy(ROOT / arguments.model)
+    policy = load_policy(ROOT / arguments.policy.model)
     assert policy.settings.readout == "pointer"
     assert sum(p.numel() for p in policy.lm.parameters()) < 2e6

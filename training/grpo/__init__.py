@@ -1,5 +1,6 @@
 """Reinforcement learning of a ranking policy: `python -m training.grpo`."""
 
-from rranker.training.grpo.run import explain, parse, train
+from rranker.training.grpo.arguments import parse
+from rranker.training.grpo.run import explain, train
 
 __all__ = ["explain", "parse", "train"]

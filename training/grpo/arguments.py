@@ -1,8 +1,13 @@
-"""What `python -m training.grpo` takes: the ranking side here, everything else from TRL's `GRPOConfig`."""
+"""What `python -m training.grpo` takes: the ranking side here, everything else from TRL's `GRPOConfig`.
+
+Every field is a command-line option and a YAML key.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -10,79 +15,37 @@ from trl import GRPOConfig
 
 from rranker.engine.hardware import best_device, best_dtype, warn_if_emulated
 from rranker.methods import method_names
-
-
-def _choice(default: str, known: tuple[str, ...], help: str) -> Any:
-    return field(default=default, metadata={"help": help, "choices": list(known)})
-
-
-def _text(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+from rranker.training.options import option, parse_options
 
 
 @dataclass
-class GrpoArguments:
-    """Policy, method, rewards and data. Every field is a YAML key and a command-line option."""
+class PolicyArguments:
+    """What is trained, and how much of it."""
 
-    model: str = _text("rranker/assets/default", "checkpoint folder to start from, and the KL's reference")
-    shape: str | None = _text(None, "a config.json for `--dry-run` when the checkpoint is not here")
-    policy: str = _choice(
+    model: str = option("rranker/assets/default", "checkpoint folder to start from, and the KL's reference")
+    shape: str | None = option(None, "a config.json for `--dry-run` when the checkpoint is not here")
+    policy: str = option(
         "logits",
-        ("logits", "text"),
         "`logits`: decisions by the engine; `text`: a generated thought and answer",
+        ("logits", "text"),
     )
-    method: str = _choice(
-        "iranker",
-        method_names(),
-        "eliminate the worst or select the best round after round, or rank in one shot",
+    lora_rank: int = option(0, "train adapters of this rank (peft) in place of all weights; 0: all weights")
+
+
+@dataclass
+class DataArguments:
+    """What is learnt from."""
+
+    tasks: list[str] = option(
+        ["rec-movie", "rec-music", "rec-game"],
+        "the mixture, as name=weight (weight 1 when left out); see training/grpo/data.py",
     )
-    episodes: str = _choice(
-        "full",
-        ("full", "single"),
-        "`full`: to the end; `single`: one decision on a list of any size, gold in it",
-    )
-    reward: str = _choice(
-        "graded",
-        ("stepwise", "graded", "outcome"),
-        "`stepwise`: +1 a worse one excluded, 0 a best one, -0.5 nobody; `graded`: change in reachable NDCG; "
-        "`outcome`: final NDCG",
-    )
-    relevance: str = _choice(
-        "graded", ("graded", "best"), "what rewards see: all grades, or only who is best (as MRR does)"
-    )
-    gamma: float = _text(1.0, "discount of later decisions' rewards; 0 makes each decision answer for itself")
-    format_weight: float = _text(0.5, "weight of the format reward, for `--policy text`")
-    ndcg_cutoff: int = _text(20, "k of the rewards' NDCG@k")
-    tasks: list[str] = field(
-        default_factory=lambda: ["rec-movie", "rec-music", "rec-game"],
-        metadata={"help": "the mixture, as name=weight (weight 1 when left out); see training/grpo/data.py"},
-    )
-    cases: int = _text(20000, "training cases drawn for the whole mixture")
-    sampler: str = _choice("mixed", ("mixed", "uniform", "popular"), "negatives of recommendation lists")
-    early: bool = _text(
+    cases: int = option(20000, "training cases drawn for the whole mixture")
+    sampler: str = option("mixed", "negatives of recommendation lists", ("mixed", "uniform", "popular"))
+    early: bool = option(
         True, "histories end within a user's first 40 items, as the tasks' do; else anywhere in them"
     )
-    history: int = _text(20, "longest history of a training case, in items")
-    max_prompt_tokens: int | None = _text(
-        None, "positions a training prompt may take; longer ones are left out"
-    )
-    max_candidate_tokens: int | None = _text(None, "longest training candidate; longer ones are cut")
-    slots: int = _text(65536, "KV tokens of the rollout engine, over all queries in flight")
-    eval_tasks: list[str] = field(
-        default_factory=list,
-        metadata={"help": "tasks whose held-out MRR evaluation reports (default: `tasks`)"},
-    )
-    eval_split: str = _choice(
-        "validation",
-        ("validation", "test"),
-        "`validation`: a tenth of the training users and queries, never trained on here: choose by it; `test`: "
-        "the tables' cases, to be looked at only",
-    )
-    eval_cases: int = _text(200, "cases per evaluated task, at most")
-    patience: int = _text(0, "stop after this many evaluations without a better MRR; 0: never")
-    lora_rank: int = _text(0, "train adapters of this rank (peft) in place of all weights; 0: all weights")
-    resume: bool = _text(False, "go on from the last complete checkpoint of output_dir, if there is one")
-    dry_run: bool = _text(False, "print steps, tokens, memory and time estimates, and stop")
+    history: int = option(20, "longest history of a training case, in items")
 
     def weights(self) -> dict[str, float]:
         """Task → share of the mixture. Raises ValueError for a malformed entry."""
@@ -96,27 +59,109 @@ class GrpoArguments:
 
 
 @dataclass
+class RolloutArguments:
+    """How episodes are played."""
+
+    method: str = option(
+        "iranker",
+        "eliminate the worst or select the best round after round, or rank in one shot",
+        method_names(),
+    )
+    episodes: str = option(
+        "full",
+        "`full`: to the end; `single`: one decision on a list of any size, gold in it",
+        ("full", "single"),
+    )
+    max_prompt_tokens: int | None = option(
+        None, "positions a training prompt may take; longer ones are left out"
+    )
+    max_candidate_tokens: int | None = option(None, "longest training candidate; longer ones are cut")
+    slots: int = option(65536, "KV tokens of the rollout engine, over all queries in flight")
+
+
+@dataclass
+class RewardArguments:
+    """What decisions earn."""
+
+    reward: str = option(
+        "graded",
+        "`stepwise`: +1 a worse one excluded, 0 a best one, -0.5 nobody; `graded`: change in reachable NDCG; "
+        "`outcome`: final NDCG",
+        ("stepwise", "graded", "outcome"),
+    )
+    relevance: str = option(
+        "graded", "what rewards see: all grades, or only who is best (as MRR does)", ("graded", "best")
+    )
+    gamma: float = option(
+        1.0, "discount of later decisions' rewards; 0 makes each decision answer for itself"
+    )
+    format_weight: float = option(0.5, "weight of the format reward, for `--policy text`")
+    ndcg_cutoff: int = option(20, "k of the rewards' NDCG@k")
+
+
+@dataclass
+class EvaluationArguments:
+    """What is watched, and when it is enough."""
+
+    eval_tasks: list[str] = option([], "tasks whose held-out MRR evaluation reports (default: `tasks`)")
+    eval_split: str = option(
+        "validation",
+        "`validation`: a tenth of the training users and queries, never trained on here: choose by it; `test`: "
+        "the tables' cases, to be looked at only",
+        ("validation", "test"),
+    )
+    eval_cases: int = option(200, "cases per evaluated task, at most")
+    patience: int = option(0, "stop after this many evaluations without a better MRR; 0: never")
+
+
+@dataclass
+class RunArguments:
+    """Which part of a run is wanted."""
+
+    resume: bool = option(False, "go on from the last complete checkpoint of output_dir, if there is one")
+    dry_run: bool = option(False, "print steps, tokens, memory and time estimates, and stop")
+
+
+@dataclass
+class GrpoArguments:
+    """The ranking side of a run, room by room: a function takes the part it needs."""
+
+    policy: PolicyArguments = field(default_factory=PolicyArguments)
+    data: DataArguments = field(default_factory=DataArguments)
+    rollout: RolloutArguments = field(default_factory=RolloutArguments)
+    reward: RewardArguments = field(default_factory=RewardArguments)
+    evaluation: EvaluationArguments = field(default_factory=EvaluationArguments)
+    run: RunArguments = field(default_factory=RunArguments)
+
+    def flat(self) -> dict[str, Any]:
+        """Option → value, as they were given."""
+        return {
+            name: value for part in fields(self) for name, value in vars(getattr(self, part.name)).items()
+        }
+
+
+@dataclass
 class GrpoConfig(GRPOConfig):
     """TRL's settings with defaults for rankings: small models, short episodes, local logs."""
 
-    output_dir: str | None = _text("runs/grpo", "checkpoints, logs, the report and `final`")
-    per_device_train_batch_size: int = _text(128, "rollouts a step and process")
-    num_generations: int = _text(16, "rollouts a prompt (G)")
-    learning_rate: float = _text(1e-4, "peak of AdamW's rate")
-    max_steps: int = _text(200, "optimiser steps")
-    logging_steps: float = _text(1, "steps between log rows")
-    save_steps: float = _text(50, "steps between checkpoints")
-    save_total_limit: int | None = _text(2, "checkpoints kept; at least 2, or a kill could leave none")
-    eval_strategy: str = _text("steps", "when to evaluate: `steps`, `epoch` or `no`")
-    eval_steps: float | None = _text(25, "steps between evaluations")
-    eval_on_start: bool = _text(True, "evaluate the start too, so that the curve has its origin")
-    report_to: list[str] = field(default_factory=lambda: ["tensorboard"], metadata={"help": "log writers"})
-    use_cpu: bool = _text(False, "train on the CPU, even where there is a GPU")
-    bf16: bool | None = _text(
+    output_dir: str | None = option("runs/grpo", "checkpoints, logs, the report and `final`")
+    per_device_train_batch_size: int = option(128, "rollouts a step and process")
+    num_generations: int = option(16, "rollouts a prompt (G)")
+    learning_rate: float = option(1e-4, "peak of AdamW's rate")
+    max_steps: int = option(200, "optimiser steps")
+    logging_steps: float = option(1, "steps between log rows")
+    save_steps: float = option(50, "steps between checkpoints")
+    save_total_limit: int | None = option(2, "checkpoints kept; at least 2, or a kill could leave none")
+    eval_strategy: str = option("steps", "when to evaluate: `steps`, `epoch` or `no`")
+    eval_steps: float | None = option(25, "steps between evaluations")
+    eval_on_start: bool = option(True, "evaluate the start too, so that the curve has its origin")
+    report_to: list[str] = option(["tensorboard"], "log writers")
+    use_cpu: bool = option(False, "train on the CPU, even where there is a GPU")
+    bf16: bool | None = option(
         None,
         "autocast to bfloat16; left out: where the hardware multiplies it, on a CPU when there is no GPU",
     )
-    remove_unused_columns: bool | None = _text(False, "drop columns the model does not take")
+    remove_unused_columns: bool | None = option(False, "drop columns the model does not take")
 
     def __post_init__(self) -> None:
         self.per_device_eval_batch_size = self.num_generations  # TRL checks it; evaluation here is our own
@@ -143,3 +188,25 @@ class GrpoConfig(GRPOConfig):
             self.bf16 = not self.fp16 and best_dtype(device) == torch.bfloat16
         elif self.bf16:
             warn_if_emulated(device, torch.bfloat16, "bf16")
+
+
+def parse(words: Sequence[str] | None = None) -> tuple[GrpoArguments, GrpoConfig]:
+    """Command line over YAML (`--config`) over defaults."""
+    given = list(sys.argv[1:] if words is None else words)
+    if "--dry_run" in given and not torch.cuda.is_available():
+        given += ["--use_cpu", "true"]  # an estimate may be asked for where the run itself could not be
+    *parts, config = parse_options(
+        (
+            PolicyArguments,
+            DataArguments,
+            RolloutArguments,
+            RewardArguments,
+            EvaluationArguments,
+            RunArguments,
+            GrpoConfig,
+        ),
+        given,
+        prog="python -m training.grpo",
+        description="Reinforcement learning of a ranking policy (GRPO), from a checkpoint.",
+    )
+    return GrpoArguments(*parts), config

@@ -13,7 +13,7 @@ from rranker.data import Case, Interactions
 from rranker.data.passage import TRAIN_YEARS
 from rranker.data.recommendation import EARLY
 from rranker.data.table import library
-from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
+from rranker.training.grpo.arguments import DataArguments, EvaluationArguments, GrpoConfig
 
 INTERACTIONS: dict[str, Callable[[], Interactions]] = {
     "rec-movie": data.movielens,
@@ -30,7 +30,7 @@ def held_back(case: Case) -> bool:
     return crc32(key.encode("utf-8", "replace")) % VALIDATION == 0
 
 
-def training_cases(name: str, count: int, arguments: GrpoArguments, seed: int) -> list[Case]:
+def training_cases(name: str, count: int, options: DataArguments, seed: int) -> list[Case]:
     """Up to `count` cases of a task's training split, in an order that is already shuffled.
 
     Names: the nine tasks, and `squad` and `classic` (Cranfield, CACM), lists of seven passages.
@@ -38,7 +38,7 @@ def training_cases(name: str, count: int, arguments: GrpoArguments, seed: int) -
     rng = np.random.default_rng([seed, crc32(name.encode())])
     if name in INTERACTIONS:
         found = INTERACTIONS[name]()
-        return [_window(found, arguments, rng) for _ in range(count)]
+        return [_window(found, options, rng) for _ in range(count)]
     if name == "squad":
         return data.question_cases(data.squad()[0], 7, limit=count, seed=seed)
     if name == "classic":
@@ -52,20 +52,20 @@ def training_cases(name: str, count: int, arguments: GrpoArguments, seed: int) -
     return [cases[i] for i in rng.permutation(len(cases))[:count]]
 
 
-def _window(found: Interactions, arguments: GrpoArguments, rng: np.random.Generator) -> Case:
+def _window(found: Interactions, options: DataArguments, rng: np.random.Generator) -> Case:
     """A training user's items before a random moment, and the next one among 19 others."""
     items: tuple[int, ...] = ()
     while len(items) < 4:
         user = found.train_users[int(rng.integers(len(found.train_users)))]
         items = found.histories[user]
-    at = int(rng.integers(3, min(len(items), EARLY) if arguments.early else len(items)))
-    samplers = ("uniform", "popular") if arguments.sampler == "mixed" else (arguments.sampler,)
+    at = int(rng.integers(3, min(len(items), EARLY) if options.early else len(items)))
+    samplers = ("uniform", "popular") if options.sampler == "mixed" else (options.sampler,)
     sampler: Any = samplers[int(rng.integers(len(samplers)))]
     pool = [items[at], *found.negatives(items, 19, sampler, rng)]
     order = rng.permutation(len(pool))
     return Case(
         task="recommendation",
-        query=[found.titles[i] for i in items[max(0, at - arguments.history) : at]],
+        query=[found.titles[i] for i in items[max(0, at - options.history) : at]],
         instruction=None,
         candidates=[found.titles[pool[i]] for i in order],
         grades=[float(i == 0) for i in order],
@@ -73,13 +73,16 @@ def _window(found: Interactions, arguments: GrpoArguments, rng: np.random.Genera
     )
 
 
-def mixture(arguments: GrpoArguments, seed: int) -> dict[str, Case]:
-    """Prompt key → case, for the whole run; lists in which all are equally good teach nothing and are out."""
+def mixture(options: DataArguments, seed: int, *, single: bool = False) -> dict[str, Case]:
+    """Prompt key → case, for the whole run; lists in which all are equally good teach nothing and are out.
+
+    `single`: each case is one of its sublists, for episodes of one decision.
+    """
     result: dict[str, Case] = {}
-    for name, share in arguments.weights().items():
-        cases = training_cases(name, max(1, round(arguments.cases * share)), arguments, seed)
+    for name, share in options.weights().items():
+        cases = training_cases(name, max(1, round(options.cases * share)), options, seed)
         kept = [c for c in cases if len(set(c.grades)) > 1 and not held_back(c)]
-        if arguments.episodes == "single":
+        if single:
             kept = [_one_of_its_sublists(c, number, seed) for number, c in enumerate(kept)]
         result.update({f"{name}/{number}": case for number, case in enumerate(kept)})
     return result
@@ -91,17 +94,17 @@ def _one_of_its_sublists(case: Case, number: int, seed: int) -> Case:
     return sublists[int(np.random.default_rng([seed, number]).integers(len(sublists)))]
 
 
-def held_out(arguments: GrpoArguments, seed: int) -> dict[str, list[Case]]:
-    """Task → cases to evaluate on; see `GrpoArguments.eval_split`."""
+def held_out(options: DataArguments, evaluation: EvaluationArguments, seed: int) -> dict[str, list[Case]]:
+    """Task → cases to evaluate on; see `EvaluationArguments.eval_split`."""
     result = {}
-    for name in arguments.eval_tasks or arguments.weights():
-        limit = arguments.eval_cases
-        if arguments.eval_split == "validation":
+    for name in evaluation.eval_tasks or options.weights():
+        limit = evaluation.eval_cases
+        if evaluation.eval_split == "validation":
             # Other draws than training's: a window of a kept-back user, not one that training left out.
-            cases = training_cases(name, limit * VALIDATION * 2, arguments, seed + 1)
+            cases = training_cases(name, limit * VALIDATION * 2, options, seed + 1)
             result[name] = [c for c in cases if held_back(c) and len(set(c.grades)) > 1][:limit]
         else:
-            sampler: Any = "popular" if arguments.sampler == "popular" else "uniform"
+            sampler: Any = "popular" if options.sampler == "popular" else "uniform"
             cases = data.task_cases(name, "test", sampler=sampler)
             result[name] = cases[:: max(1, len(cases) // limit)][:limit]
     return result

@@ -15,7 +15,7 @@ from rranker.data import Case
 from rranker.engine.checkpoint import read_config
 from rranker.engine.settings import ModelSettings
 from rranker.methods import method_class
-from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
+from rranker.training.grpo.arguments import GrpoConfig, PolicyArguments, RolloutArguments
 
 
 def parameters(config: Any) -> int:
@@ -36,7 +36,8 @@ def matmul_flops(device: torch.device, dtype: torch.dtype, size: int = 1024, sec
 
 
 def estimate(
-    arguments: GrpoArguments,
+    policy: PolicyArguments,
+    rollout: RolloutArguments,
     config: GrpoConfig,
     cases: Mapping[str, Case],
     lengths: tuple[float, float] | None,
@@ -47,21 +48,21 @@ def estimate(
     moments (fp32), the reference, and kept activations of one micro-batch (34 D bytes a token and layer in
     bf16, arXiv 2205.05198, without the quadratic part; one layer's worth under checkpointing).
     """
-    if arguments.shape and not Path(arguments.model).is_dir():
-        source = Path(arguments.shape)
+    if policy.shape and not Path(policy.model).is_dir():
+        source = Path(policy.shape)
         if not source.is_file():
             raise FileNotFoundError(f"the shape {source} is not there: give the config.json of a model")
         shape = AutoConfig.from_pretrained(source)
     else:
-        source = Path(arguments.model)
-        shape = read_config(arguments.model)
+        source = Path(policy.model)
+        shape = read_config(policy.model)
     settings = ModelSettings.read(getattr(shape, "rranker", None), source)
     weights = parameters(shape)
     checkpointed = bool(config.activation_checkpointing)
     prompts = config.per_device_train_batch_size // config.num_generations
-    if arguments.policy == "text":
+    if policy.policy == "text":
         prompt, response = (
-            float(arguments.max_prompt_tokens or 1400),
+            float(rollout.max_prompt_tokens or 1400),
             float(config.max_completion_length or 0),
         )
         scored = generated = config.per_device_train_batch_size * (prompt + response)
@@ -69,10 +70,10 @@ def estimate(
         sizes = [len(case.candidates) for case in cases.values()]
         rounds = (
             1.0
-            if arguments.episodes == "single" or method_class(arguments.method).one_question
+            if rollout.episodes == "single" or method_class(rollout.method).one_question
             else float(np.mean(sizes)) - 1
         )
-        prompt, question = lengths or (float(arguments.max_prompt_tokens or 1024), 1.0)
+        prompt, question = lengths or (float(rollout.max_prompt_tokens or 1024), 1.0)
         copies = config.num_generations * rounds * question
         if settings.attention == "causal" and rounds > 1:
             copies += config.num_generations * prompt * rounds / 4  # tails encoded anew after a random loser
@@ -84,10 +85,10 @@ def estimate(
     steps = int(config.max_steps)
     layers = 1 if checkpointed else shape.num_hidden_layers
     kept = 34 * (1 if config.bf16 else 2) * shape.hidden_size * layers * scored
-    trained = weights if not arguments.lora_rank else 4 * arguments.lora_rank * shape.hidden_size * 7 * layers
-    each = 2 if config.bf16 and arguments.lora_rank else 4
+    trained = weights if not policy.lora_rank else 4 * policy.lora_rank * shape.hidden_size * 7 * layers
+    each = 2 if config.bf16 and policy.lora_rank else 4
     memory = (
-        weights * each + trained * 12 + (weights * 2 if config.beta and not arguments.lora_rank else 0) + kept
+        weights * each + trained * 12 + (weights * 2 if config.beta and not policy.lora_rank else 0) + kept
     )
     return {
         "parameters": weights,

@@ -17,7 +17,8 @@ from rranker.prompts import TEMPLATES
 from rranker.prompts.chat import chat_frame
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.text import opening
-from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
+from rranker.training.grpo.adapters import adapters
+from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, RolloutArguments
 from rranker.training.grpo.callbacks import StopOnNaN
 from rranker.training.grpo.checkpoints import drop_partial, last_good
 from rranker.training.grpo.data import prompt_rows
@@ -93,9 +94,10 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         held_out: Mapping[str, Case],
         **rest: Any,
     ) -> None:
-        self.arguments, self.cases = arguments, {**cases, **held_out}
+        self.method, self.cutoff = arguments.rollout.method, arguments.reward.ndcg_cutoff
+        self.cases = {**cases, **held_out}
         self._encoder = TextEncoder(tokenizer)
-        config.reward_weights = [1.0, arguments.format_weight]
+        config.reward_weights = [1.0, arguments.reward.format_weight]
         super().__init__(
             model=model,
             reward_funcs=[self.answer_reward, format_reward],
@@ -119,14 +121,13 @@ class TextGRPOTrainer(SafeGRPOTrainer):
     ) -> list[float]:
         """One reward a completion; logs the share of answers that could not be read."""
         cases = [self.cases[key] for key in prompts]
-        a = self.arguments
-        found, invalid = answer_rewards(cases, completions, a.method, a.ndcg_cutoff)
+        found, invalid = answer_rewards(cases, completions, self.method, self.cutoff)
         log_metric("invalid", sum(invalid) / len(invalid))
         return found
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """TRL's hook: prompts are keys of cases."""
-        found = [prompt_ids(self._encoder, self.cases[key], self.arguments.method) for key in prompts]
+        found = [prompt_ids(self._encoder, self.cases[key], self.method) for key in prompts]
         return found, None, {}
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -180,13 +181,13 @@ def _eval_rows(keys: Mapping[str, Case]) -> Any:
     return library().Dataset.from_dict({"prompt": list(keys)})
 
 
-def fitting(tokenizer: Any, cases: Mapping[str, Case], arguments: GrpoArguments) -> dict[str, Case]:
+def fitting(tokenizer: Any, cases: Mapping[str, Case], rollout: RolloutArguments) -> dict[str, Case]:
     """The cases whose prompt is within `max_prompt_tokens`."""
-    limit, encoder = arguments.max_prompt_tokens, TextEncoder(tokenizer)
+    limit, encoder = rollout.max_prompt_tokens, TextEncoder(tokenizer)
     if limit is None:
         return dict(cases)
     return {
-        key: case for key, case in cases.items() if len(prompt_ids(encoder, case, arguments.method)) <= limit
+        key: case for key, case in cases.items() if len(prompt_ids(encoder, case, rollout.method)) <= limit
     }
 
 
@@ -195,34 +196,28 @@ def train_text(
 ) -> TextGRPOTrainer:
     """Trains, and leaves checkpoints, `final` and the report in the output folder."""
     out = Path(str(config.output_dir))
-    dtype = torch.bfloat16 if config.bf16 and arguments.lora_rank else torch.float32
-    checkpoint = read_checkpoint(arguments.model, dtype)
+    dtype = torch.bfloat16 if config.bf16 and arguments.policy.lora_rank else torch.float32
+    checkpoint = read_checkpoint(arguments.policy.model, dtype)
     model, tokenizer = checkpoint.lm, checkpoint.tokenizer
-    resume = last_good(out) if arguments.resume else None
+    resume = last_good(out) if arguments.run.resume else None
     config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and resume is None
-    adapters = None
-    if arguments.lora_rank:
-        from peft import LoraConfig
-
-        rank = arguments.lora_rank
-        adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     trainer = TextGRPOTrainer(
         model,
         tokenizer,
         arguments,
         config,
-        fitting(tokenizer, cases, arguments),
+        fitting(tokenizer, cases, arguments.rollout),
         held_out,
         callbacks=[StopOnNaN()],
-        peft_config=adapters,
+        peft_config=adapters(arguments.policy.lora_rank),
     )
-    if arguments.resume and trainer.accelerator.is_main_process:
+    if arguments.run.resume and trainer.accelerator.is_main_process:
         drop_partial(out)
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if trainer.accelerator.is_main_process:
         whole = trainer.accelerator.unwrap_model(trainer.model)
-        (whole.merge_and_unload() if arguments.lora_rank else whole).save_pretrained(out / "final")
+        (whole.merge_and_unload() if arguments.policy.lora_rank else whole).save_pretrained(out / "final")
         tokenizer.save_pretrained(out / "final")
-        write_report(trainer.state.log_history, {**vars(arguments), **config.to_dict()}, out)
+        write_report(trainer.state.log_history, {**arguments.flat(), **config.to_dict()}, out)
     return trainer

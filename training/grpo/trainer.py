@@ -68,14 +68,15 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         held_out: Mapping[str, Sequence[Case]],
         **rest: Any,
     ) -> None:
-        self.arguments, self.cases, self.held_out = arguments, cases, held_out
+        self.rollout_options, self.reward_options = arguments.rollout, arguments.reward
+        self.cases, self.held_out = cases, held_out
         self.policy = policy
-        self.method = method_class(arguments.method)
+        self.method = method_class(arguments.rollout.method)
         self.engine = RolloutEngine(
             policy,
-            max_prompt=arguments.max_prompt_tokens,
-            max_candidate=arguments.max_candidate_tokens,
-            slots=arguments.slots,
+            max_prompt=arguments.rollout.max_prompt_tokens,
+            max_candidate=arguments.rollout.max_candidate_tokens,
+            slots=arguments.rollout.slots,
         )
         self._segments = lru_cache(maxsize=4096)(self._make_segments)
         rows = prompt_rows(cases, config)
@@ -97,7 +98,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
             config.beta = beta
         self.beta = beta
         if beta and not self._is_peft():
-            reference = load_policy(arguments.model, dtype=policy.lm.dtype).lm.requires_grad_(False)
+            reference = load_policy(arguments.policy.model, dtype=policy.lm.dtype).lm.requires_grad_(False)
             self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
 
     def _is_peft(self) -> bool:
@@ -106,12 +107,12 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
     # ---- rollouts
 
     def _make_segments(self, key: str) -> Segments:
-        return self.engine.segments(self.cases[key], self.method.kind)
+        return self.engine.prompts.segments(self.cases[key], self.method.kind)
 
     def _grades(self, key: str) -> list[float]:
         """What rewards see of a case's grades."""
         grades = self.cases[key].grades
-        return best_level(grades) if self.arguments.relevance == "best" else grades
+        return best_level(grades) if self.reward_options.relevance == "best" else grades
 
     def _rollouts(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
         """TRL's `rollout_func`: one episode a prompt (equal neighbours are one group), by the engine.
@@ -127,21 +128,25 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
             if not groups or groups[-1][0] != key or draw == 0:
                 groups.append((key, []))
             groups[-1][1].append(np.random.default_rng(seeds))
-        limit = 1 if self.arguments.episodes == "single" else None
+        limit = 1 if self.rollout_options.episodes == "single" else None
         sharded = _full_weights(self)
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator), torch.no_grad(), sharded:
             sampled = self.engine.sample(
                 [(self._segments(key), self._grades(key), rngs) for key, rngs in groups],
-                self.arguments.method,
+                self.rollout_options.method,
                 self.temperature,
                 limit,
             )
         rollouts = [rollout for group in sampled for rollout in group]
         cases = [self.cases[key] for key in prompts]
         decisions = [rollout.decisions for rollout in rollouts]
-        a = self.arguments
+        earned = self.reward_options
         steps = decision_rewards(
-            list(map(self._grades, prompts)), decisions, a.method, cast(Reward, a.reward), a.ndcg_cutoff
+            list(map(self._grades, prompts)),
+            decisions,
+            self.rollout_options.method,
+            cast(Reward, earned.reward),
+            earned.ndcg_cutoff,
         )
         orders = [
             list(order_of(self.method(len(c.candidates)), d)) for c, d in zip(cases, decisions, strict=True)
@@ -161,7 +166,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         found = gather_object([row["steps"] for row in inputs])
         scale = cast(Scale, self.scale_rewards)
-        table = advantages(found, self.args.num_generations, self.arguments.gamma, scale)
+        table = advantages(found, self.args.num_generations, self.reward_options.gamma, scale)
         first, width = self.accelerator.process_index * len(inputs), output["completion_ids"].shape[1]
         mine = torch.from_numpy(table[first : first + len(inputs), :width])
         output["advantages"] = mine.to(output["completion_ids"].device, torch.float32)
@@ -225,7 +230,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         """MRR and NDCG@10 of the policy's own rankings, per task and over tasks."""
         metrics: dict[str, float] = {}
         for task, cases in self.held_out.items():
-            orders = self.engine.rank(cases, self.arguments.method)
+            orders = self.engine.rank(cases, self.rollout_options.method)
             for name, measure in (("mrr", reciprocal_rank), ("ndcg", ndcg)):
                 values = [measure(case, order) for case, order in zip(cases, orders, strict=True)]
                 metrics[f"{metric_key_prefix}_{name}/{task}"] = float(by_query(cases, values).mean())

@@ -10,14 +10,9 @@ from rranker.data import Case
 from rranker.engine.engine import Engine
 from rranker.engine.requests import EngineRequest
 from rranker.methods import Greedy, Rollout, Sampled, Subset, method_class
-from rranker.prompts import TEMPLATES
-from rranker.prompts.assemble import Dialect, Limits, assemble
-from rranker.prompts.compact import CompactDialect
-from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.identifiers import Identifiers
-from rranker.prompts.segments import Kind, Segments
-from rranker.prompts.text import TextDialect
+from rranker.prompts.segments import Segments
 from rranker.training.policy.network import Policy, use_policy_attention
+from rranker.training.policy.prompts import Prompts
 
 
 class RolloutEngine:
@@ -36,16 +31,13 @@ class RolloutEngine:
         step_rows: int = 8192,
     ) -> None:
         self.policy = policy
-        encoder = TextEncoder(policy.tokenizer)
-        compact = policy.settings.dialect == "compact"
-        self._dialect: Dialect = CompactDialect(encoder) if compact else TextDialect(encoder)
-        self._identifiers = Identifiers(encoder)
-        self._limits = Limits(
-            policy.settings.attention,
-            _least(policy.context, max_prompt),
-            _least(policy.settings.max_candidate_tokens, max_candidate),
+        self.prompts = Prompts(
+            policy.tokenizer,
+            policy.settings,
+            policy.context,
+            max_prompt=max_prompt,
+            max_candidate=max_candidate,
         )
-        self._full = Limits(policy.settings.attention, policy.context, policy.settings.max_candidate_tokens)
         self._engine = Engine(
             policy.lm,
             policy.readout,
@@ -54,26 +46,6 @@ class RolloutEngine:
             max_batch_tokens=step_rows,
         )
         use_policy_attention(policy.lm)  # the engine has just put its own in its place
-
-    def segments(self, case: Case, kind: Kind, *, full: bool = False) -> Segments:
-        """The case's prompt, candidates in the case's order; `full` leaves the training limits out.
-
-        Raises ValueError when the query alone does not fit.
-        """
-        texts = case.candidates
-        segments, _ = assemble(
-            self._dialect,
-            self._identifiers,
-            TEMPLATES[case.task],
-            case.instruction,
-            case.query,
-            texts,
-            list(range(len(texts))),
-            kind,
-            self._full if full else self._limits,
-            "end",
-        )
-        return segments
 
     def sample(
         self,
@@ -116,7 +88,7 @@ class RolloutEngine:
             player = Greedy(rules(len(case.candidates)), nested=not block)
             players.append(player)
             if player.remaining:
-                requests.append(EngineRequest(self.segments(case, rules.kind, full=True), player))
+                requests.append(EngineRequest(self.prompts.segments(case, rules.kind, full=True), player))
         self._run(requests)
         return [list(player.outcome().order) for player in players]
 
@@ -130,7 +102,3 @@ class RolloutEngine:
 def equally_good(grades: Sequence[float]) -> Callable[[Subset], bool]:
     """Whether those left are all worth the same, so that no decision could change what the ranking is worth."""
     return lambda left: len({grades[place] for place in left}) < 2
-
-
-def _least(*bounds: int | None) -> int | None:
-    return min((b for b in bounds if b is not None), default=None)

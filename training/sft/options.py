@@ -2,59 +2,90 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rranker.engine.files import read_json
+from rranker.training.options import option, parse_options
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig
 
 
-def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line's options."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.sft",
-        description="Supervised training of the small ranker: block attention (or causal), a pointer head.",
+@dataclass
+class RunOptions:
+    """Where a run is kept, and how long it goes on."""
+
+    out: Path = option(Path("runs/sft"), "state, settings, `latest` and `final`")
+    minutes: float = option(40.0, "sets the number of steps by measured speed")
+    steps: int | None = option(None, "the number of steps itself; with --resume, a new end")
+    stop_at: int | None = option(None, "a step to stop at, as if interrupted there")
+    save_every: int = option(200, "steps between states")
+    resume: bool = option(
+        False,
+        "go on from OUT/state.pt with OUT's settings, but for --steps, --weights, --uniform and --early",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/sft"))
-    parser.add_argument(
-        "--minutes", type=float, default=40.0, help="sets the number of steps by measured speed"
+
+
+@dataclass
+class ModelOptions:
+    """The shape of a new model."""
+
+    layers: int = option(ModelConfig.num_hidden_layers, "transformer layers")
+    hidden: int = option(ModelConfig.hidden_size, "a multiple of 64")
+    tokenizer: Path | None = option(None, "a tokenizer folder, instead of training one")
+
+
+@dataclass
+class DataOptions:
+    """What is learnt from. What is left out keeps its default, or what a run to resume was given."""
+
+    weights: list[str] | None = option(
+        None, "the whole mixture, as source=share: sources left out are not drawn"
     )
-    parser.add_argument("--steps", type=int, help="the number of steps itself; with --resume, a new end")
-    parser.add_argument("--stop-at", type=int, help="a step to stop at, as if interrupted there")
-    parser.add_argument("--lr", type=float, default=SftConfig.lr)
-    parser.add_argument("--layers", type=int, default=ModelConfig.num_hidden_layers)
-    parser.add_argument("--hidden", type=int, default=ModelConfig.hidden_size, help="a multiple of 64")
-    parser.add_argument(
-        "--weights",
-        nargs="+",
-        metavar="SOURCE=SHARE",
-        help="the whole mixture: sources left out are not drawn",
+    uniform: float | None = option(None, "share of lists with uniform negatives (default: 0.5)")
+    early: float | None = option(None, "share of histories of at most 40 items (default: 0)")
+
+
+@dataclass
+class StepOptions:
+    """What a step does. A resumed run keeps its own."""
+
+    lr: float = option(SftConfig.lr, "peak of the learning rate")
+    tokens: int = option(SftConfig.tokens, "per micro-batch, at most")
+    accumulate: int = option(SftConfig.accumulate, "micro-batches a step")
+    optimizer: str = option(SftConfig.optimizer, "of the layers' matrices", ("adamw", "muon"))
+    attention: str = option(SftConfig.attention, "what a candidate sees", ("block", "causal"))
+    precision: str | None = option(
+        None, "of the layers (default: bf16 where the CPU multiplies it)", ("bf16", "fp32")
     )
-    parser.add_argument("--uniform", type=float, help="share of lists with uniform negatives (default: 0.5)")
-    parser.add_argument("--early", type=float, help="share of histories of at most 40 items (default: 0)")
-    parser.add_argument("--tokens", type=int, default=SftConfig.tokens, help="per micro-batch, at most")
-    parser.add_argument("--accumulate", type=int, default=SftConfig.accumulate)
-    parser.add_argument("--optimizer", choices=("adamw", "muon"), default=SftConfig.optimizer)
-    parser.add_argument("--attention", choices=("block", "causal"), default=SftConfig.attention)
-    parser.add_argument(
-        "--precision",
-        choices=("bf16", "fp32"),
-        help="of the layers (default: bf16 where the CPU multiplies it)",
+    seed: int = option(SftConfig.seed, "of weights and batches")
+
+
+@dataclass
+class SftOptions:
+    """All of the command line, room by room."""
+
+    run: RunOptions
+    model: ModelOptions
+    data: DataOptions
+    step: StepOptions
+
+
+def parse(words: Sequence[str] | None = None) -> SftOptions:
+    """Command line over YAML (`--config`) over defaults."""
+    options = SftOptions(
+        *parse_options(
+            (RunOptions, ModelOptions, DataOptions, StepOptions),
+            words,
+            prog="python -m training.sft",
+            description="Supervised training of the small ranker: block attention (or causal), a pointer head.",
+        )
     )
-    parser.add_argument("--save-every", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tokenizer", type=Path, help="a tokenizer folder, instead of training one")
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on from OUT/state.pt with OUT's settings, but for --steps, --weights, --uniform and --early",
-    )
-    options = parser.parse_args(words)
-    if options.resume and not (options.out / "state.pt").exists():
-        parser.error(f"there is nothing to resume in {options.out}: it has no state.pt")
+    if options.run.resume and not (options.run.out / "state.pt").exists():
+        sys.exit(f"there is nothing to resume in {options.run.out}: it has no state.pt")
     return options
 
 
@@ -64,20 +95,15 @@ def shares(entries: Sequence[str]) -> dict[str, float]:
     return {name: float(share) for name, _, share in pairs}
 
 
-def configured(options: argparse.Namespace, saved: dict[str, Any] | None = None) -> SftConfig:
+def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftConfig:
     """What the options say, over what a run to resume has `saved`. The model's shape waits for the vocabulary."""
-    given: dict[str, Any] = {
-        "steps": options.steps,
-        "uniform": options.uniform,
-        "early": options.early,
-        "weights": options.weights and shares(options.weights),
-    }
+    given: dict[str, Any] = {"steps": options.run.steps, **asdict(options.data)}
+    given["weights"] = given["weights"] and shares(given["weights"])
     given = {name: value for name, value in given.items() if value is not None}
     if saved is not None:
         shape = {"model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
         return SftConfig(**{**saved, **shape, **given})
-    names = ("lr", "tokens", "accumulate", "optimizer", "attention", "precision", "seed")
-    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    chosen = {name: value for name, value in asdict(options.step).items() if value is not None}
     return SftConfig(**given, **chosen)
 
 

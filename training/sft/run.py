@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -206,31 +206,33 @@ def start(
     return config, model
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft`."""
-    options = parse()
+    options = parse(words)
     # Cores work on whole micro-batches; threads that wait for each other inside one product would only stall.
     torch.set_num_threads(1)
-    config = configured(options, saved_settings(options.out) if options.resume else None)
+    config = configured(options, saved_settings(options.run.out) if options.run.resume else None)
     sources = Sources(config.uniform, config.early)
-    folder = options.tokenizer or options.out / "tokenizer"
+    folder = options.model.tokenizer or options.run.out / "tokenizer"
     if not folder.exists():
         train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)
     tokenizer = load_tokenizer(folder)
-    if options.resume:
+    if options.run.resume:
         model = build_model(config.model, config.seed)
     else:
-        config = replace(config, model=ModelConfig.of_width(options.hidden, options.layers, len(tokenizer)))
-        config, model = start(config, None if options.steps else options.minutes, sources, tokenizer)
+        config = replace(
+            config, model=ModelConfig.of_width(options.model.hidden, options.model.layers, len(tokenizer))
+        )
+        config, model = start(config, None if options.run.steps else options.run.minutes, sources, tokenizer)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     print(f"{size:.2f} M parameters, {config.steps} steps", flush=True)
     train(
         config,
-        options.out,
+        options.run.out,
         model,
         tokenizer,
         mixture(sources, CompactDialect(TextEncoder(tokenizer)), config),
-        resume=options.resume,
-        save_every=options.save_every,
-        stop_at=options.stop_at,
+        resume=options.run.resume,
+        save_every=options.run.save_every,
+        stop_at=options.run.stop_at,
     )

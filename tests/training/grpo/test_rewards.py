@@ -12,7 +12,7 @@ from rranker.data import Case
 from rranker.methods import Elimination, Sampled, order_of
 from rranker.permutations import parse, parse_choice
 from rranker.rewards import format_scores, listing_rewards, ragged
-from rranker.training.grpo.arguments import GrpoArguments
+from rranker.training.grpo.arguments import DataArguments
 from rranker.training.grpo.data import held_back
 from rranker.training.grpo.rewards import advantages, decision_rewards
 from rranker.training.measures import ndcg, random_reciprocal_rank, reciprocal_rank, summary
@@ -153,6 +153,6 @@ def test_defect_rows_stand_beside_chance_with_intervals_by_query() -> None:
 
 
 def test_task_weights_are_shares() -> None:
-    assert GrpoArguments(tasks=["a=3", "b"]).weights() == {"a": 0.75, "b": 0.25}
+    assert DataArguments(tasks=["a=3", "b"]).weights() == {"a": 0.75, "b": 0.25}
     with pytest.raises(ValueError, match="positive"):
-        GrpoArguments(tasks=["a=0"]).weights()
+        DataArguments(tasks=["a=0"]).weights()

@@ -77,7 +77,7 @@ def test_prompts_hold_everything_and_user_text_spells_no_special_token(tokenizer
     for part in ("heat", "[1]", "[2]", "fitsleast", "stepbystep.<think>"):
         assert part in text
     limits, _ = parse(["--max_prompt_tokens", str(len(ids) - 1)])
-    assert fitting(tokenizer, {"long": hostile}, limits) == {}
+    assert fitting(tokenizer, {"long": hostile}, limits.rollout) == {}
 
 
 @pytest.mark.parametrize("method", ["iranker", "dranker"])

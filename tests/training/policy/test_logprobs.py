@@ -96,7 +96,7 @@ def test_packed_log_probabilities_and_gradients_equal_dense_forwards(policy: Pol
     engine = RolloutEngine(policy, slots=4096)
     rules = method_class(method)
     cases = list(toy_cases(3, seed=4, n=6).values())
-    prompts = [engine.segments(case, rules.kind) for case in cases]
+    prompts = [engine.prompts.segments(case, rules.kind) for case in cases]
     rng = np.random.default_rng(0)
     rows = []
     for place in (0, 1, 2, 1, 0, 1):
@@ -131,7 +131,7 @@ def test_rollouts_report_the_log_probabilities_that_re_scoring_finds(policy: Pol
     rules = method_class(method)
     cases = list(toy_cases(4, seed=5, n=6).values())
     groups = [
-        (engine.segments(c, rules.kind), c.grades, [np.random.default_rng([i, g]) for g in range(3)])
+        (engine.prompts.segments(c, rules.kind), c.grades, [np.random.default_rng([i, g]) for g in range(3)])
         for i, c in enumerate(cases)
     ]
     sampled = engine.sample(groups, method, 1.3)
@@ -144,7 +144,7 @@ def test_rollouts_report_the_log_probabilities_that_re_scoring_finds(policy: Pol
 def test_first_decisions_are_drawn_from_the_policy(policy: Policy) -> None:
     engine = RolloutEngine(policy, slots=8192)
     case = next(c for c in toy_cases(20, seed=6, n=4).values() if len(c.candidates) == 4)
-    segments = engine.segments(case, "exclude")
+    segments = engine.prompts.segments(case, "exclude")
     draws = 4000
     rngs = [np.random.default_rng(g) for g in range(draws)]
     (group,) = engine.sample([(segments, case.grades, rngs)], "iranker", 2.0, limit=1)

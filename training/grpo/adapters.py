@@ -1,0 +1,20 @@
+"""Low-rank adapters in place of all weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def adapters(rank: int, whole: str | None = None) -> Any:
+    """peft's configuration of this rank, or None (rank 0) to train all weights; `whole` is trained beside them."""
+    if not rank:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules="all-linear",
+        modules_to_save=None if whole is None else [whole],
+        task_type="CAUSAL_LM",
+    )

@@ -1,0 +1,77 @@
+"""What a policy reads: cases as segments, within the limits of its checkpoint and of a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rranker.data import Case
+from rranker.engine.checkpoint import read_checkpoint
+from rranker.engine.settings import ModelSettings
+from rranker.prompts import TEMPLATES
+from rranker.prompts.assemble import Dialect, Limits, assemble
+from rranker.prompts.compact import CompactDialect
+from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.identifiers import Identifiers
+from rranker.prompts.segments import Kind, Segments
+from rranker.prompts.text import TextDialect
+
+
+class Prompts:
+    """Makes prompts of cases; it needs no weights.
+
+    `context` is the checkpoint's, `max_prompt` bounds positions and `max_candidate` each candidate in training, all in
+    tokens (None: no bound but the checkpoint's).
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        settings: ModelSettings,
+        context: int | None,
+        *,
+        max_prompt: int | None = None,
+        max_candidate: int | None = None,
+    ) -> None:
+        self.max_prompt, self.max_candidate = max_prompt, max_candidate
+        encoder = TextEncoder(tokenizer)
+        compact = settings.dialect == "compact"
+        self._dialect: Dialect = CompactDialect(encoder) if compact else TextDialect(encoder)
+        self._identifiers = Identifiers(encoder)
+        self._limits = Limits(
+            settings.attention,
+            _least(context, max_prompt),
+            _least(settings.max_candidate_tokens, max_candidate),
+        )
+        self._full = Limits(settings.attention, context, settings.max_candidate_tokens)
+
+    @classmethod
+    def load(cls, model: str | Path, **limits: int | None) -> Prompts:
+        """Of a checkpoint, without its weights; `limits` as above. Raises what `read_checkpoint` raises."""
+        checkpoint = read_checkpoint(model, None)
+        context = getattr(checkpoint.config, "max_position_embeddings", None)
+        return cls(checkpoint.tokenizer, checkpoint.settings, context, **limits)
+
+    def segments(self, case: Case, kind: Kind, *, full: bool = False) -> Segments:
+        """The case's prompt, candidates in the case's order; `full` leaves the training limits out.
+
+        Raises ValueError when the query alone does not fit.
+        """
+        texts = case.candidates
+        segments, _ = assemble(
+            self._dialect,
+            self._identifiers,
+            TEMPLATES[case.task],
+            case.instruction,
+            case.query,
+            texts,
+            list(range(len(texts))),
+            kind,
+            self._full if full else self._limits,
+            "end",
+        )
+        return segments
+
+
+def _least(*bounds: int | None) -> int | None:
+    return min((b for b in bounds if b is not None), default=None)
