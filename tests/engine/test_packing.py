@@ -8,10 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from rranker.engine.hardware import packs
 from rranker.engine.packing import PackedLinear, pack_linears, packable, weight_count
 from tests.engine.architectures import tiny_model
 
+PACKS = pytest.mark.skipif(not packs(torch.bfloat16), reason="this CPU packs no bfloat16 (AVX-512 does)")
 
+
+@PACKS
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("rows", [1, 5, 64, 300])
 def test_a_packed_layer_equals_its_original(rows: int, bias: bool) -> None:
@@ -22,6 +26,7 @@ def test_a_packed_layer_equals_its_original(rows: int, bias: bool) -> None:
         torch.testing.assert_close(PackedLinear(linear)(x), linear(x), rtol=0.01, atol=0.01)
 
 
+@PACKS
 def test_a_packed_model_says_the_same_and_keeps_embeddings_and_head() -> None:
     plain = tiny_model("qwen2").bfloat16()
     packed = copy.deepcopy(plain)
@@ -38,5 +43,6 @@ def test_a_packed_model_says_the_same_and_keeps_embeddings_and_head() -> None:
         torch.testing.assert_close(packed(ids).logits, plain(ids).logits, rtol=0.05, atol=0.05)
 
 
-def test_fp32_models_are_left_alone() -> None:
+def test_models_are_packed_where_the_cpu_can_and_only_in_bfloat16() -> None:
     assert not packable(tiny_model("llama"))
+    assert packable(tiny_model("llama").bfloat16()) == packs(torch.bfloat16)
