@@ -4,13 +4,18 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*.cpp csrc/*.hpp)
 
-.PHONY: demo test coverage lint bench kernels-report constraints asan clean
+.PHONY: demo test test-avx2 coverage lint bench kernels-report constraints asan clean
 
 demo: .venv/.base
 	$(BIN)/python -m rranker.demo
 
 test: .venv/.dev
 	$(BIN)/python -m pytest
+
+# As a CPU without AVX-512: whatever chooses, packs or trains in a floating-point type.
+test-avx2: .venv/.dev
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest tests/engine tests/training \
+		tests/test_ranker.py tests/test_invariance.py tests/test_ties.py tests/test_batches.py tests/test_checkpoints.py
 
 coverage: .venv/.dev
 	$(BIN)/python -m pytest --cov
