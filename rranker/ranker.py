@@ -57,9 +57,10 @@ class Ranker:
         scorer: answers the method's questions in place of a model; the settings of the model are then of no account.
 
     Raises:
-        FileNotFoundError: no such model, here or on the hub.
+        FileNotFoundError: no such model, here or on the hub, or a file of it is missing.
+        PermissionError: its owner on the hub has not let you in.
         UnsupportedModelError: the model computes something that the engine cannot reproduce.
-        ValueError, TypeError: a wrong setting; the message says what to pass.
+        ValueError, TypeError: a wrong setting, or a damaged file; the message names it and says what to do.
         RuntimeError: this process was forked from one that had loaded a Ranker.
     """
 

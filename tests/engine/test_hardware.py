@@ -71,9 +71,9 @@ def test_an_explicit_half_precision_is_taken_with_a_warning() -> None:
 
 TRAINERS = """
 import json, sys
-from rranker.training.config import SftConfig
-from rranker.training.grpo import parse
-from rranker.training.sft_options import configured, parse as parse_sft
+from rranker.training.grpo.arguments import parse
+from rranker.training.sft.config import SftConfig
+from rranker.training.sft.options import configured, parse as parse_sft
 words = ["--config", "configs/tiny.yaml", "--report_to", "none"]
 print(json.dumps([
     SftConfig().precision,

@@ -13,12 +13,11 @@ from safetensors import SafetensorError
 from trl import GRPOTrainer
 
 from rranker.engine.model import DEFAULT_MODEL
-from rranker.training.grpo import explain, fitting
-from rranker.training.grpo_arguments import GrpoArguments
-from rranker.training.grpo_checkpoints import CheckpointError
-from rranker.training.grpo_safety import SafeGRPOTrainer
-from rranker.training.policy import load_policy
-from tests.training.grpo_toys import toy_cases
+from rranker.training.grpo.checkpoints import CheckpointError
+from rranker.training.grpo.run import explain, fitting
+from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
+from rranker.training.policy.prompts import Prompts
+from tests.training.toys import toy_cases
 
 
 def saving(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Exception:
@@ -77,10 +76,10 @@ def test_a_gpu_that_fails_while_saving_is_not_a_full_disk(
 
 
 def test_when_no_case_fits_the_first_refusal_is_told() -> None:
-    arguments = GrpoArguments(max_prompt_tokens=3)
+    prompts = Prompts.load(DEFAULT_MODEL, max_prompt=3)
     with pytest.raises(
         ValueError, match=r"none of 4 cases fits .*max_prompt_tokens 3.* The first one: "
     ) as error:
-        fitting(load_policy(DEFAULT_MODEL), arguments, toy_cases(4))
+        fitting(prompts, "exclude", toy_cases(4))
     assert error.value.__cause__ is not None
     assert str(error.value.__cause__) in str(error.value)
