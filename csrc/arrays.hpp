@@ -3,10 +3,12 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace py = pybind11;
@@ -16,7 +18,8 @@ namespace rranker {
 template <typename T>
 using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
-// A borrowed, read-only view of a one-dimensional array.
+// A borrowed, read-only view of a one-dimensional array. While the GIL is released another thread may write to it, so
+// whatever memory safety rests on (indices, lengths, sort keys) is copied before it is checked: see `owned`.
 template <typename T>
 struct View {
   const T* data;
@@ -33,26 +36,33 @@ View<T> view(const Array<T>& array, const char* name) {
   return {array.data(), static_cast<int64_t>(array.size())};
 }
 
-// Offsets of a ragged batch: offsets[i]..offsets[i+1] is row i. Checked once, trusted afterwards.
+// A copy of a one-dimensional array, which no other thread can change between a check and its use.
+template <typename T>
+std::vector<T> owned(const Array<T>& array, const char* name) {
+  const View<T> v = view(array, name);
+  return std::vector<T>(v.data, v.data + v.size);
+}
+
+// Offsets of a ragged batch: offsets[i]..offsets[i+1] is row i. Copied, checked once, trusted afterwards.
 struct Offsets {
-  const int64_t* data;
+  std::vector<int64_t> data;
   int64_t rows;
-  int64_t begin(int64_t i) const { return data[i]; }
-  int64_t end(int64_t i) const { return data[i + 1]; }
-  int64_t length(int64_t i) const { return data[i + 1] - data[i]; }
-  int64_t total() const { return data[rows]; }
+  int64_t begin(int64_t i) const { return data[static_cast<size_t>(i)]; }
+  int64_t end(int64_t i) const { return data[static_cast<size_t>(i) + 1]; }
+  int64_t length(int64_t i) const { return end(i) - begin(i); }
 };
 
 inline Offsets offsets(const Array<int64_t>& array, int64_t values, const char* name) {
-  View<int64_t> o = view(array, name);
-  if (o.size < 1 || o[0] != 0 || o[o.size - 1] != values) {
+  std::vector<int64_t> o = owned(array, name);
+  if (o.empty() || o.front() != 0 || o.back() != values) {
     throw py::value_error(std::string(name) + " must start at 0 and end at the number of values (" +
                           std::to_string(values) + ")");
   }
-  for (int64_t i = 0; i + 1 < o.size; ++i) {
+  for (size_t i = 0; i + 1 < o.size(); ++i) {
     if (o[i + 1] < o[i]) throw py::value_error(std::string(name) + " must never fall");
   }
-  return {o.data, o.size - 1};
+  const auto rows = static_cast<int64_t>(o.size()) - 1;
+  return {std::move(o), rows};
 }
 
 inline void same_rows(const Offsets& a, const Offsets& b, const char* what) {

@@ -1,5 +1,8 @@
 // Ranking measures over relevance levels in ranked order. The arithmetic runs in trec_eval's own sequence.
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <vector>
 
 #include "arrays.hpp"
 #include "ranked.hpp"
@@ -58,22 +61,24 @@ class Discounts {
 // Gain of each level; levels beyond the table keep their own formula.
 class Gains {
  public:
-  Gains(const Array<double>& table, bool exponential) : table_(view(table, "gains")), exponential_(exponential) {}
+  Gains(const Array<double>& table, bool exponential) : table_(owned(table, "gains")), exponential_(exponential) {
+    for (const double gain : table_) {
+      if (!std::isfinite(gain)) throw py::value_error("gains must be finite numbers, not NaN or infinite");
+    }
+  }
   double operator()(int32_t level) const {
     if (level < 0) return 0.0;
-    if (level < table_.size) return table_[level];
+    if (static_cast<size_t>(level) < table_.size()) return table_[static_cast<size_t>(level)];
     return exponential_ ? std::exp2(static_cast<double>(level)) - 1.0 : static_cast<double>(level);
   }
   // Do gains rise with the level? Then judged levels, highest first, are the ideal order already.
   bool rising() const {
-    for (int64_t i = 1; i < table_.size; ++i) {
-      if (table_[i] < table_[i - 1]) return false;
-    }
-    return table_.size == 0 || table_[table_.size - 1] <= (*this)(static_cast<int32_t>(table_.size));
+    return std::is_sorted(table_.begin(), table_.end()) &&
+           (table_.empty() || table_.back() <= (*this)(static_cast<int32_t>(table_.size())));
   }
 
  private:
-  View<double> table_;
+  std::vector<double> table_;
   bool exponential_;
 };
 

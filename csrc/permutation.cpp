@@ -1,6 +1,8 @@
 // Permutation maths over ragged batches: invert, compose, inversions, Kendall tau, Spearman, RBO.
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "arrays.hpp"
 
@@ -21,9 +23,9 @@ void check_permutation(const int64_t* p, int64_t n, std::vector<char>& seen) {
   }
 }
 
-void check_all(const View<int64_t>& p, const Offsets& o) {
+void check_all(const std::vector<int64_t>& p, const Offsets& o) {
   std::vector<char> seen;
-  for (int64_t r = 0; r < o.rows; ++r) check_permutation(p.data + o.begin(r), o.length(r), seen);
+  for (int64_t r = 0; r < o.rows; ++r) check_permutation(p.data() + o.begin(r), o.length(r), seen);
 }
 
 // Merge sort that counts the pairs it swaps: O(n log n).
@@ -89,9 +91,9 @@ double rbo_row(const int64_t* a, const int64_t* b, int64_t n, double p, std::vec
 
 template <typename Row>
 py::array_t<double> compare(const Ints& a, const Ints& b, const Ints& offs, Row row) {
-  const auto x = view(a, "a"), y = view(b, "b");
-  if (x.size != y.size) throw py::value_error("the two orders must have the same length");
-  const Offsets o = offsets(offs, x.size, "offsets");
+  const auto x = owned(a, "a"), y = owned(b, "b");
+  if (x.size() != y.size()) throw py::value_error("the two orders must have the same length");
+  const Offsets o = offsets(offs, static_cast<int64_t>(x.size()), "offsets");
   auto out = fresh<double>(o.rows);
   double* result = out.mutable_data();
   {
@@ -100,44 +102,46 @@ py::array_t<double> compare(const Ints& a, const Ints& b, const Ints& offs, Row 
     check_all(y, o);
     std::vector<int64_t> work;
     for (int64_t r = 0; r < o.rows; ++r) {
-      result[r] = row(x.data + o.begin(r), y.data + o.begin(r), o.length(r), work);
+      result[r] = row(x.data() + o.begin(r), y.data() + o.begin(r), o.length(r), work);
     }
   }
   return out;
 }
 
 py::array_t<int64_t> invert(const Ints& order, const Ints& offs) {
-  const auto p = view(order, "order");
-  const Offsets o = offsets(offs, p.size, "offsets");
-  auto out = fresh<int64_t>(p.size);
+  const auto p = owned(order, "order");
+  const Offsets o = offsets(offs, static_cast<int64_t>(p.size()), "offsets");
+  auto out = fresh<int64_t>(static_cast<int64_t>(p.size()));
   int64_t* result = out.mutable_data();
   py::gil_scoped_release release;
   check_all(p, o);
   for (int64_t r = 0; r < o.rows; ++r) {
-    for (int64_t i = 0; i < o.length(r); ++i) result[o.begin(r) + p[o.begin(r) + i]] = i;
+    const int64_t* row = p.data() + o.begin(r);
+    for (int64_t i = 0; i < o.length(r); ++i) result[o.begin(r) + row[i]] = i;
   }
   return out;
 }
 
 py::array_t<int64_t> compose(const Ints& first, const Ints& second, const Ints& offs) {
-  const auto p = view(first, "first"), q = view(second, "second");
-  if (p.size != q.size) throw py::value_error("the two permutations must have the same length");
-  const Offsets o = offsets(offs, p.size, "offsets");
-  auto out = fresh<int64_t>(p.size);
+  const auto p = owned(first, "first"), q = owned(second, "second");
+  if (p.size() != q.size()) throw py::value_error("the two permutations must have the same length");
+  const Offsets o = offsets(offs, static_cast<int64_t>(p.size()), "offsets");
+  auto out = fresh<int64_t>(static_cast<int64_t>(p.size()));
   int64_t* result = out.mutable_data();
   py::gil_scoped_release release;
   check_all(p, o);
   check_all(q, o);
   for (int64_t r = 0; r < o.rows; ++r) {
     const int64_t at = o.begin(r);
-    for (int64_t i = 0; i < o.length(r); ++i) result[at + i] = p[at + q[at + i]];
+    const int64_t *then = p.data() + at, *row = q.data() + at;
+    for (int64_t i = 0; i < o.length(r); ++i) result[at + i] = then[row[i]];
   }
   return out;
 }
 
 py::array_t<int64_t> inversions(const Ints& order, const Ints& offs) {
-  const auto p = view(order, "order");
-  const Offsets o = offsets(offs, p.size, "offsets");
+  const auto p = owned(order, "order");
+  const Offsets o = offsets(offs, static_cast<int64_t>(p.size()), "offsets");
   auto out = fresh<int64_t>(o.rows);
   int64_t* result = out.mutable_data();
   py::gil_scoped_release release;
@@ -145,7 +149,7 @@ py::array_t<int64_t> inversions(const Ints& order, const Ints& offs) {
   std::vector<int64_t> work;
   for (int64_t r = 0; r < o.rows; ++r) {
     const int64_t n = o.length(r);
-    work.assign(p.data + o.begin(r), p.data + o.end(r));
+    work.assign(p.begin() + o.begin(r), p.begin() + o.end(r));
     work.resize(static_cast<size_t>(2 * n));
     result[r] = merge_count(work.data(), work.data() + n, n);
   }

@@ -1,7 +1,10 @@
 // The CSR arrays of one step of the engine, collected chunk by chunk; see rranker/engine/plan.py for their meaning.
-#include <algorithm>
 #include <array>
+#include <cstring>
+#include <limits>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "arrays.hpp"
 
@@ -10,12 +13,14 @@ namespace {
 
 using I64 = Array<int64_t>;
 
+// Every method checks all it is given before it adds anything: after an error the plan is what it was.
 class PlanBuilder {
  public:
   int64_t rows() const { return static_cast<int64_t>(tokens_.size()); }
 
   // The number of a stored segment in this plan; the same one each time it is asked for.
   int64_t segment(int64_t start, int64_t length, int64_t position) {
+    check_length(length);
     const auto [found, fresh] =
         numbers_.try_emplace({start, length, position}, static_cast<int64_t>(starts_.size()));
     if (fresh) {
@@ -29,6 +34,7 @@ class PlanBuilder {
   // Numbers of segments that lie end to end from slot `start`, all at `position`.
   py::array_t<int64_t> segments(int64_t start, const I64& lengths, int64_t position) {
     const auto each = view(lengths, "lengths");
+    for (int64_t i = 0; i < each.size; ++i) check_length(each[i]);
     auto out = fresh<int64_t>(each.size);
     int64_t* numbers = out.mutable_data();
     for (int64_t i = 0; i < each.size; ++i) {
@@ -39,9 +45,10 @@ class PlanBuilder {
   }
 
   int64_t chunk(const I64& tokens, int64_t position, const I64& visible, int64_t owner, int64_t first_slot) {
-    const auto seen = view(visible, "visible");
-    const int64_t first = add_rows(view(tokens, "tokens"), position, owner, first_slot);
-    for (int64_t i = 0; i < seen.size; ++i) see(seen[i]);
+    const auto seen = view(visible, "visible"), text = view(tokens, "tokens");
+    for (int64_t i = 0; i < seen.size; ++i) check_segment(seen[i]);
+    const int64_t first = add_rows(text, position, owner, first_slot);
+    visible_.insert(visible_.end(), seen.data, seen.data + seen.size);
     visible_offsets_.push_back(static_cast<int64_t>(visible_.size()));
     return first;
   }
@@ -52,10 +59,11 @@ class PlanBuilder {
     const auto question = view(tokens, "tokens"), at = view(positions, "positions");
     const auto first = view(always, "always"), numbers = view(places, "places");
     if (at.size != static_cast<int64_t>(py::len(asks))) throw py::value_error("one position an ask is needed");
-    const int64_t read_from = static_cast<int64_t>(read_.size());
+    if (question.size == 0) throw py::value_error("a question needs a token: its last row is what is read");
+    for (int64_t i = 0; i < first.size; ++i) check_segment(first[i]);
+    std::vector<std::vector<int64_t>> seen;
     for (int64_t k = 0; k < at.size; ++k) {
-      add_rows(question, at[k], owner, -1);
-      for (int64_t i = 0; i < first.size; ++i) see(first[i]);
+      auto& segments = seen.emplace_back(first.data, first.data + first.size);
       const py::tuple alive = py::reinterpret_borrow<py::object>(asks[static_cast<size_t>(k)]);
       for (const py::handle item : alive) {
         const int64_t place = item.cast<int64_t>();
@@ -63,8 +71,14 @@ class PlanBuilder {
           throw py::value_error("an ask names candidate " + std::to_string(place) + " of " +
                                 std::to_string(numbers.size));
         }
-        see(numbers[place]);
+        check_segment(numbers[place]);
+        segments.push_back(numbers[place]);
       }
+    }
+    const int64_t read_from = static_cast<int64_t>(read_.size());
+    for (size_t k = 0; k < seen.size(); ++k) {
+      add_rows(question, at[static_cast<int64_t>(k)], owner, -1);
+      visible_.insert(visible_.end(), seen[k].begin(), seen[k].end());
       visible_offsets_.push_back(static_cast<int64_t>(visible_.size()));
       read(rows() - 1);
     }
@@ -96,12 +110,15 @@ class PlanBuilder {
     return first;
   }
 
-  void see(int64_t number) {
+  static void check_length(int64_t length) {
+    if (length < 0) throw py::value_error("a segment cannot hold " + std::to_string(length) + " tokens");
+  }
+
+  void check_segment(int64_t number) const {
     if (number < 0 || number >= static_cast<int64_t>(starts_.size())) {
       throw py::value_error("a chunk sees segment " + std::to_string(number) + ", and the plan has " +
                             std::to_string(starts_.size()));
     }
-    visible_.push_back(number);
   }
 
   std::map<std::array<int64_t, 3>, int64_t> numbers_;
@@ -112,33 +129,39 @@ class PlanBuilder {
 // Which keys rows must not see: bool (rows of the chunks x keys of the segments), in the order given.
 py::array_t<bool> hidden_keys(const I64& chunks, const I64& segments, const I64& row_offsets, const I64& visible,
                               const I64& visible_offsets, const I64& segment_lengths) {
-  const auto picked = view(chunks, "chunks"), keys = view(segments, "segments"), v = view(visible, "visible");
-  const auto lengths = view(segment_lengths, "segment lengths"), ro = view(row_offsets, "row offsets");
-  const Offsets rows = offsets(row_offsets, ro.size > 0 ? ro[ro.size - 1] : 0, "row offsets");
-  const Offsets vo = offsets(visible_offsets, v.size, "visible offsets");
+  const auto picked = owned(chunks, "chunks"), keys = owned(segments, "segments"), v = owned(visible, "visible");
+  const auto lengths = owned(segment_lengths, "segment lengths"), ends = owned(row_offsets, "row offsets");
+  const Offsets rows = offsets(row_offsets, ends.empty() ? 0 : ends.back(), "row offsets");
+  const Offsets vo = offsets(visible_offsets, static_cast<int64_t>(v.size()), "visible offsets");
   same_rows(rows, vo, "visible offsets");
-  std::vector<int64_t> begin(static_cast<size_t>(lengths.size), -1);
+  const auto known = [&](int64_t key) { return key >= 0 && key < static_cast<int64_t>(lengths.size()); };
+  std::vector<int64_t> begin(lengths.size(), -1);
   int64_t width = 0, height = 0;
-  for (int64_t i = 0; i < keys.size; ++i) {
-    if (keys[i] < 0 || keys[i] >= lengths.size) throw py::value_error("no segment " + std::to_string(keys[i]));
-    begin[static_cast<size_t>(keys[i])] = width;
-    width += lengths[keys[i]];
+  for (const int64_t key : keys) {
+    if (!known(key)) throw py::value_error("no segment " + std::to_string(key));
+    const int64_t length = lengths[static_cast<size_t>(key)];
+    if (length < 0 || length > std::numeric_limits<int32_t>::max()) {
+      throw py::value_error("a segment cannot hold " + std::to_string(length) + " tokens");
+    }
+    begin[static_cast<size_t>(key)] = width;
+    width += length;
   }
-  for (int64_t i = 0; i < picked.size; ++i) {
-    if (picked[i] < 0 || picked[i] >= rows.rows) throw py::value_error("no chunk " + std::to_string(picked[i]));
-    height += rows.length(picked[i]);
+  for (const int64_t chunk : picked) {
+    if (chunk < 0 || chunk >= rows.rows) throw py::value_error("no chunk " + std::to_string(chunk));
+    height += rows.length(chunk);
   }
   py::array_t<bool> out({static_cast<py::ssize_t>(height), static_cast<py::ssize_t>(width)});
   bool* line = out.mutable_data();
   py::gil_scoped_release release;
-  for (int64_t i = 0; i < picked.size; ++i) {
-    const int64_t count = rows.length(picked[i]);
+  for (const int64_t chunk : picked) {
+    const int64_t count = rows.length(chunk);
     if (count == 0) continue;
     std::memset(line, 1, static_cast<size_t>(width));
-    for (int64_t k = vo.begin(picked[i]); k < vo.end(picked[i]); ++k) {
-      const int64_t at = v[k] >= 0 && v[k] < lengths.size ? begin[static_cast<size_t>(v[k])] : -1;
-      if (at < 0) throw py::value_error("a chunk sees segment " + std::to_string(v[k]) + ", which has no keys here");
-      std::memset(line + at, 0, static_cast<size_t>(lengths[v[k]]));
+    for (int64_t k = vo.begin(chunk); k < vo.end(chunk); ++k) {
+      const int64_t key = v[static_cast<size_t>(k)];
+      const int64_t at = known(key) ? begin[static_cast<size_t>(key)] : -1;
+      if (at < 0) throw py::value_error("a chunk sees segment " + std::to_string(key) + ", which has no keys here");
+      std::memset(line + at, 0, static_cast<size_t>(lengths[static_cast<size_t>(key)]));
     }
     for (int64_t t = 1; t < count; ++t) std::memcpy(line + t * width, line, static_cast<size_t>(width));
     line += count * width;

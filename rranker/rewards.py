@@ -2,7 +2,8 @@
 
 An *episode* is one rollout: the relevance of its candidates, and the candidate excluded in each round (from
 0; -1, or one that is gone already, stands for an answer that names no living candidate). Row e of a batch is
-`values[offsets[e]:offsets[e + 1]]`.
+`values[offsets[e]:offsets[e + 1]]`. Numbers must be finite: a ValueError names the episode and candidate of one
+that is not.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ def _ints(values: ArrayLike, name: str) -> NDArray[np.int64]:
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise TypeError(f"{name} must hold integers, not {array.dtype}")
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def _finite(value: float, name: str) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, not {value}")
+    return value
 
 
 def ragged(rows: Sequence[Sequence[float]]) -> tuple[Floats, NDArray[np.int64]]:
@@ -60,10 +67,10 @@ def step_rewards(
         _ints(relevance_offsets, "relevance_offsets"),
         _ints(exclusions, "exclusions"),
         _ints(exclusion_offsets, "exclusion_offsets"),
-        hit,
-        miss,
-        invalid,
-        math.nan if gold is None else gold,
+        _finite(hit, "hit"),
+        _finite(miss, "miss"),
+        _finite(invalid, "invalid"),
+        math.nan if gold is None else _finite(gold, "gold"),
     )
 
 
@@ -80,7 +87,8 @@ def graded_rewards(
     """Graded step reward: the change in the best NDCG@k still reachable.
 
     r_t = best_t - best_{t-1}, where best_t ranks the living by falling relevance above the excluded (last out
-    first). Each is 0 or less, 0 when nothing was given away, and an episode's sum is final NDCG@k - 1.
+    first). Each is 0 or less, 0 when nothing was given away, and an episode's sum is final NDCG@k - 1. An exclusion
+    costs time in the different gains that rank below it within k, not in the candidates.
     """
     return _C.graded_rewards(
         _floats(relevance),
@@ -89,7 +97,7 @@ def graded_rewards(
         _ints(exclusion_offsets, "exclusion_offsets"),
         _cutoff(k),
         exponential,
-        invalid,
+        _finite(invalid, "invalid"),
     )
 
 
@@ -115,7 +123,7 @@ def listing_rewards(
         _ints(listed_offsets, "listed_offsets"),
         _cutoff(k),
         exponential,
-        coverage_weight,
+        _finite(coverage_weight, "coverage_weight"),
     )
 
 
@@ -136,7 +144,7 @@ def format_scores(responses: Sequence[str], *, prefilled: bool = False) -> Float
 
 def returns(rewards: ArrayLike, offsets: ArrayLike, *, gamma: float = 1.0) -> Floats:
     """Discounted returns G_t = r_t + gamma G_{t+1} within each episode."""
-    return _C.returns(_floats(rewards), _ints(offsets, "offsets"), gamma)
+    return _C.returns(_floats(rewards), _ints(offsets, "offsets"), _finite(gamma, "gamma"))
 
 
 def group_advantages(
@@ -163,7 +171,7 @@ def group_advantages(
         _ints(group_offsets, "group_offsets"),
         baseline == "step",
         scale,
-        epsilon,
+        _finite(epsilon, "epsilon"),
     )
 
 

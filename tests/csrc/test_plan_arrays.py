@@ -75,8 +75,49 @@ def test_impossible_plans_are_refused():
         builder.ask(one, np.array([9, 9]), nothing, places, [(0,)], 0)
     with pytest.raises(ValueError, match="no row 7"):
         builder.read(7)
+    with pytest.raises(ValueError, match="a question needs a token"):
+        builder.ask(nothing, np.array([9]), nothing, places, [(0,)], 0)
+    with pytest.raises(ValueError, match="a segment cannot hold -1 tokens"):
+        builder.segment(0, -1, 0)
     offsets = np.array([0, 1])
+    for length in (-3, 2**62):
+        with pytest.raises(ValueError, match=f"a segment cannot hold {length} tokens"):
+            _C.hidden_keys(one, one, offsets, one, offsets, np.array([length]))
     with pytest.raises(ValueError, match="sees segment 1, which has no keys here"):
         _C.hidden_keys(one, one, offsets, np.array([1]), offsets, np.array([2, 3]))
     with pytest.raises(ValueError, match="no chunk 4"):
         _C.hidden_keys(np.array([4]), one, offsets, one, offsets, np.array([2]))
+
+
+def test_a_plan_is_unchanged_by_what_it_refuses():
+    """Each refused call is partly right, so a builder that adds as it goes would keep the right part."""
+    nothing, one, two = np.zeros(0, dtype=np.int64), np.array([0]), np.array([1, 2])
+    builder = _C.PlanBuilder()
+    places = builder.segments(0, np.array([2, 3]), 5)
+    builder.chunk(two, 0, places, 0, 0)
+    before = [a.tolist() for a in builder.arrays()]
+
+    class Broken:
+        def __index__(self):
+            raise RuntimeError("no place")
+
+    refused = [
+        lambda: builder.chunk(two, 0, np.array([0, 7]), 0, 0),
+        lambda: builder.chunk(two, 0, np.array([-1]), 0, 0),
+        lambda: builder.segments(0, np.array([4, -1]), 0),
+        lambda: builder.ask(two, np.array([9, 9]), one, places, [(0,), (0, 2)], 0),
+        lambda: builder.ask(two, np.array([9, 9]), one, places, [(0,), (1, -1)], 0),
+        lambda: builder.ask(two, np.array([9, 9]), one, np.array([0, 7]), [(0,), (1,)], 0),
+        lambda: builder.ask(two, np.array([9]), np.array([0, 7]), places, [(0,)], 0),
+        lambda: builder.ask(two, np.array([9, 9]), one, places, [(0,), 5], 0),
+        lambda: builder.ask(two, np.array([9, 9]), one, places, [(0,), (Broken(),)], 0),
+        lambda: builder.ask(nothing, np.array([9]), one, places, [(0,)], 0),
+        lambda: builder.ask(nothing, nothing, one, places, [], 0),
+        lambda: builder.read(2),
+    ]
+    for number, call in enumerate(refused):
+        with pytest.raises((ValueError, TypeError, RuntimeError)):
+            call()
+        assert [a.tolist() for a in builder.arrays()] == before, number
+    builder.ask(two, np.array([9]), one, places, [(0, 1)], 0)
+    assert builder.rows == 4
