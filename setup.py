@@ -16,11 +16,14 @@ HELP = """rranker's C++ extension could not be compiled: it needs a C++17 compil
   Debian, Ubuntu: apt-get install g++ python3-dev
   Fedora, RHEL:   dnf install gcc-c++ python3-devel
   macOS:          xcode-select --install
+  Windows:        Visual Studio Build Tools, "Desktop development with C++"
 The compiler used is that of $CXX when set. Its own message stands above."""
 
 
 class Build(build_ext):
     def build_extensions(self) -> None:
+        if self.compiler.compiler_type == "msvc":
+            extension.extra_compile_args = ["/W3", "/O2", "/utf-8"]
         try:
             super().build_extensions()
         except (CompileError, PlatformError, FileNotFoundError) as error:

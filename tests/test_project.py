@@ -72,6 +72,19 @@ def test_workflows_call_targets_of_the_makefile_and_workflows_that_exist() -> No
     assert {"test", "lint", "asan"} <= called <= targets
 
 
+def test_wheels_are_built_for_every_python_of_ci_and_where_torch_has_its_own() -> None:
+    """torch has none for Intel Macs: a wheel built there could not pass its own test."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["cibuildwheel"]
+    jobs = {
+        name: yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8"))["jobs"]
+        for name in ("ci", "packages")
+    }
+    tested = jobs["ci"]["test"]["strategy"]["matrix"]["python"]
+    assert {f"cp{version.replace('.', '')}-*" for version in tested} == set(config["build"])
+    assert config["macos"]["archs"] == ["arm64"]
+    assert not [name for name in jobs["packages"]["wheels"]["strategy"]["matrix"]["os"] if "intel" in name]
+
+
 def links(page: Path) -> list[str]:
     """Links of a page to files of this repository, without code blocks."""
     text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
