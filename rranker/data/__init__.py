@@ -14,6 +14,7 @@ from .routeprofile import routeprofile
 from .routing import DESCRIPTIONS, RouterRow, max_cost, routerbench, routing_case, routing_cases
 from .table import from_dataset, read_parquet, to_dataset, write_parquet
 from .tasks import NINE, OUT_OF_DOMAIN, task_cases
+from .texts import read_texts
 
 __all__ = [
     "BM25",
@@ -47,6 +48,7 @@ __all__ = [
     "pubmedqa",
     "question_cases",
     "read_parquet",
+    "read_texts",
     "recommendation_cases",
     "routeprofile",
     "router_table",

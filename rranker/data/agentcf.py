@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rranker.files import parsed_lines
+
 from .case import Case, data_file
 
 PARTS = ("dense", "sparse")
@@ -19,17 +21,16 @@ def agentcf_cases(
 
     Both parts together unless `part` names one. Items of one title count as one item.
     """
-    with open(data_file("amazon_cds_agentcf/CDs.item", folder), encoding="utf-8") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file][1:]
+    items = data_file("amazon_cds_agentcf/CDs.item", folder)
+    rows = parsed_lines(items, lambda line: line.split("\t"), header=True)
     titles = {row[0]: html.unescape(row[1]).strip() for row in rows if len(row) > 1}
     cases = []
     for name in (part,) if part else PARTS:
         stem = f"amazon_cds_agentcf/CDs-100-user-{name}"
-        with open(data_file(stem + ".random", folder), encoding="utf-8") as file:
-            offered = {user: items.split() for user, items in (line.split("\t") for line in file)}
-        with open(data_file(stem + ".test.inter", folder), encoding="utf-8") as file:
-            asked = [line.rstrip("\n").split("\t") for line in file][1:]
-        for user, past, target in asked:
+        offered = dict(parsed_lines(data_file(stem + ".random", folder), _offer))
+        for user, past, target in parsed_lines(
+            data_file(stem + ".test.inter", folder), _purchase, header=True
+        ):
             history = [titles[item] for item in past.split()]
             gold = titles[target]
             others = {titles[item]: None for item in offered[user] if titles[item]}
@@ -42,3 +43,13 @@ def agentcf_cases(
             texts, grades = [pool[i] for i in order], [float(i == 0) for i in order]
             cases.append(Case("recommendation", history, None, texts, grades, f"cds-{name}-{user}"))
     return cases
+
+
+def _offer(line: str) -> tuple[str, list[str]]:
+    user, items = line.split("\t")
+    return user, items.split()
+
+
+def _purchase(line: str) -> tuple[str, str, str]:
+    user, past, target = line.split("\t")
+    return user, past, target

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from pathlib import Path
 
+from rranker.files import text_lines
+
 from .case import data_file, data_folder
+from .records import json_file
 
 
 def textbooks(folder: str | Path | None = None, min_words: int = 40) -> list[list[str]]:
@@ -14,8 +15,7 @@ def textbooks(folder: str | Path | None = None, min_words: int = 40) -> list[lis
     data_file("corpus/openstax_SOURCE.json", folder)
     books = []
     for path in sorted((data_folder(folder) / "corpus").glob("openstax_*.txt.gz")):
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
+        lines = [line.strip() for _, line in text_lines(path)]
         books.append([line for line in lines if line.count(" ") >= min_words and "OpenStax" not in line])
     return books
 
@@ -23,4 +23,4 @@ def textbooks(folder: str | Path | None = None, min_words: int = 40) -> list[lis
 def wikipedia(folder: str | Path | None = None) -> list[tuple[str, str]]:
     """(title, text) of short encyclopaedia paragraphs."""
     path = data_file("corpus/2wikimultihopqa_corpus.json", folder)
-    return [(row["title"], row["text"]) for row in json.loads(path.read_text(encoding="utf-8"))]
+    return [(row["title"], row["text"]) for row in json_file(path)]

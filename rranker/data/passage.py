@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rranker.metrics import read_qrels
+
 from .case import Case, data_file
+from .records import json_file
 
 RUNS = {"bm25": "retrieve_results_dl{year}.json", "splade": "SPLADE_P_P_ENSEMBLE_DISTIL.dl{year}.json"}
 TRAIN_YEARS, TEST_YEARS = (20, 21), (19,)
@@ -34,17 +36,14 @@ class Topic:
 
 def trecdl(year: int, run: str = "bm25", folder: str | Path | None = None) -> list[Topic]:
     """The top-100 lists of DL 2019, 2020 or 2021 (`year` 19, 20, 21) with their grades."""
-    qrels: dict[tuple[str, str], int] = {}
-    with open(data_file(f"trecdl/qrels.dl{year}-passage.txt", folder), encoding="utf-8") as file:
-        for line in file:
-            qid, _, docid, grade = line.split()
-            qrels[qid, docid] = int(grade)
+    qrels = read_qrels(data_file(f"trecdl/qrels.dl{year}-passage.txt", folder))
     path = data_file("trecdl/" + RUNS[run].format(year=year), folder)
     topics = []
-    for entry in json.loads(path.read_text(encoding="utf-8")):
+    for entry in json_file(path):
         hits = sorted(entry["hits"], key=lambda hit: hit["rank"])
         qid = str(hits[0]["qid"])
-        found = [Hit(str(h["docid"]), h["content"], qrels.get((qid, str(h["docid"])))) for h in hits]
+        grades = qrels.get(qid, {})
+        found = [Hit(str(h["docid"]), h["content"], grades.get(str(h["docid"]))) for h in hits]
         topics.append(Topic(qid, entry["query"], tuple(found)))
     return topics
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,12 @@ import numpy as np
 from .case import data_file
 from .lexical import BM25
 from .questions import Question
+from .records import json_file
 
 
 def pubmedqa(folder: str | Path | None = None, near: int = 20) -> list[Question]:
     """A question's good texts are its own abstract's sections; near misses are other abstracts', by BM25."""
-    entries = json.loads(data_file("pubmedqa/ori_pqal.json", folder).read_text(encoding="utf-8"))
+    entries = json_file(data_file("pubmedqa/ori_pqal.json", folder))
     sections = [(name, text) for name, entry in entries.items() for text in entry["CONTEXTS"]]
     index = BM25([text for _, text in sections])
     questions = []

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from rranker.files import parsed_lines
+
 from .case import Case, data_file
 from .lexical import BM25
+from .records import json_lines
 
 
 @dataclass(frozen=True)
@@ -30,22 +32,24 @@ def squad(
     """(train, test), split 80/20 by article. Near misses come from the same article, by BM25."""
     articles: dict[str, dict[int, str]] = {}
     home: dict[int, str] = {}
-    for row in _jsonl(data_file("squad/paragraphs.jsonl", folder)):
-        articles.setdefault(row["title"], {})[row["pid"]] = row["text"]
-        home[row["pid"]] = row["title"]
+    paragraphs = json_lines(data_file("squad/paragraphs.jsonl", folder), itemgetter("title", "pid", "text"))
+    for title, number, text in paragraphs:
+        articles.setdefault(title, {})[number] = text
+        home[number] = title
     names = sorted(articles)
     held_out = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[: len(names) // 5]}
     indices = {name: BM25(list(texts.values())) for name, texts in articles.items()}
     train: list[Question] = []
     test: list[Question] = []
-    for row in _jsonl(data_file("squad/questions.jsonl", folder)):
-        name = home[row["pid"]]
-        texts, answers = list(articles[name].values()), [answer.lower() for answer in row["answers"]]
-        gold = articles[name][row["pid"]]
-        order = np.argsort(-indices[name].scores(row["question"]), kind="stable")
+    fields = itemgetter("qid", "pid", "question", "answers")
+    for qid, number, asked, accepted in json_lines(data_file("squad/questions.jsonl", folder), fields):
+        name = home[number]
+        texts, answers = list(articles[name].values()), [answer.lower() for answer in accepted]
+        gold = articles[name][number]
+        order = np.argsort(-indices[name].scores(asked), kind="stable")
         misses = [texts[i] for i in order if texts[i] != gold]
         misses = [text for text in misses if not any(answer in text.lower() for answer in answers)]
-        question = Question(f"squad-{row['qid']}", row["question"], (gold,), tuple(misses[:near]))
+        question = Question(f"squad-{qid}", asked, (gold,), tuple(misses[:near]))
         (test if name in held_out else train).append(question)
     return train, test
 
@@ -71,8 +75,8 @@ def cranfield(folder: str | Path | None = None, near: int = 30) -> list[Question
     documents = _smart(data_file("ir_classic/cranfield/cran.all.1400", folder))
     queries = _smart(data_file("ir_classic/cranfield/cran.qry", folder))
     relevant: dict[int, set[int]] = {}
-    for line in data_file("ir_classic/cranfield/cranqrel", folder).read_text().splitlines():
-        query, document, grade = map(int, line.split()[:3])
+    path = data_file("ir_classic/cranfield/cranqrel", folder)
+    for query, document, grade in parsed_lines(path, lambda line: _integers(line, 3)):
         if 1 <= grade <= 4:
             relevant.setdefault(query, set()).add(document)
     texts = {number: fields.get("W", "") for number, fields in documents.items()}
@@ -85,8 +89,8 @@ def cacm(folder: str | Path | None = None, near: int = 30) -> list[Question]:
     documents = _smart(data_file("ir_classic/cacm/cacm.all", folder))
     queries = _smart(data_file("ir_classic/cacm/query.text", folder))
     relevant: dict[int, set[int]] = {}
-    for line in data_file("ir_classic/cacm/qrels.text", folder).read_text().splitlines():
-        query, document = map(int, line.split()[:2])
+    path = data_file("ir_classic/cacm/qrels.text", folder)
+    for query, document in parsed_lines(path, lambda line: _integers(line, 2)):
         relevant.setdefault(query, set()).add(document)
     texts = {n: (f.get("T", "") + ". " + f.get("W", "")).strip(". ") for n, f in documents.items()}
     return _collection("cacm", texts, {n: f.get("W", "") for n, f in queries.items()}, relevant, near)
@@ -108,8 +112,12 @@ def _collection(
     return result
 
 
-def _jsonl(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+def _integers(line: str, count: int) -> list[int]:
+    """The first `count` columns."""
+    fields = line.split()
+    if len(fields) < count:
+        raise ValueError(f"{count} columns are needed, this row has {len(fields)}")
+    return [int(field) for field in fields[:count]]
 
 
 def _smart(path: Path) -> dict[int, dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +12,10 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from rranker.files import parsed_lines
+
 from .case import Case, data_file
+from .records import csv_rows
 
 Sampler = Literal["uniform", "popular"]
 HISTORY = 20
@@ -77,38 +79,40 @@ class Interactions:
 
 def movielens(folder: str | Path | None = None, seed: int = 0) -> Interactions:
     """MovieLens latest-small: every rated film of every user, oldest first."""
-    with open(data_file("ml_latest_small/movies.csv", folder), encoding="utf-8", newline="") as file:
-        names = {row["movieId"]: row["title"] for row in csv.DictReader(file)}
-    with open(data_file("ml_latest_small/ratings.csv", folder), encoding="utf-8", newline="") as file:
-        events = [(int(r["userId"]), int(r["timestamp"]), names[r["movieId"]]) for r in csv.DictReader(file)]
+    movies = data_file("ml_latest_small/movies.csv", folder)
+    names = dict(csv_rows(movies, lambda row: (row["movieId"], row["title"])))
+    ratings = data_file("ml_latest_small/ratings.csv", folder)
+    events = csv_rows(ratings, lambda row: (int(row["userId"]), int(row["timestamp"]), names[row["movieId"]]))
     return interactions_from("movies", events, seed)
 
 
 def lastfm(folder: str | Path | None = None, seed: int = 0) -> Interactions:
     """An artist counts from the day a user first tagged it."""
-    with open(data_file("lastfm_hetrec/artists.dat", folder), encoding="utf-8") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file][1:]
+    artists = data_file("lastfm_hetrec/artists.dat", folder)
+    rows = parsed_lines(artists, lambda line: line.split("\t"), header=True)
     names = {row[0]: row[1] for row in rows}
-    events = []
-    with open(data_file("lastfm_hetrec/user_taggedartists.dat", folder), encoding="utf-8") as file:
-        for line in list(file)[1:]:
-            user, artist, _, day, month, year = line.split()
-            if artist in names:
-                events.append((int(user), (int(year) * 100 + int(month)) * 100 + int(day), names[artist]))
+
+    def tag(line: str) -> tuple[int, int, str]:
+        user, artist, _, day, month, year = line.split()
+        return int(user), (int(year) * 100 + int(month)) * 100 + int(day), artist
+
+    tags = parsed_lines(data_file("lastfm_hetrec/user_taggedartists.dat", folder), tag, header=True)
+    events = [(user, day, names[artist]) for user, day, artist in tags if artist in names]
     return interactions_from("music", events, seed)
 
 
 def games(folder: str | Path | None = None, seed: int = 0) -> Interactions:
     """Amazon Games as LLMRank ships it: histories and targets, oldest first."""
-    with open(data_file("amazon_games_llmrank/Games-6k.item", folder), encoding="utf-8") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file][1:]
+    items = data_file("amazon_games_llmrank/Games-6k.item", folder)
+    rows = parsed_lines(items, lambda line: line.split("\t"), header=True)
     names = {row[0]: row[1] for row in rows if len(row) > 1}
-    events = []
-    with open(data_file("amazon_games_llmrank/Games-6k.test.inter", folder), encoding="utf-8") as file:
-        for line in list(file)[1:]:
-            user, history, target = line.rstrip("\n").split("\t")
-            items = [*history.split(), target]
-            events += [(int(user), time, names[item]) for time, item in enumerate(items) if item in names]
+
+    def bought(line: str) -> tuple[int, list[str]]:
+        user, history, target = line.split("\t")
+        return int(user), [*history.split(), target]
+
+    users = parsed_lines(data_file("amazon_games_llmrank/Games-6k.test.inter", folder), bought, header=True)
+    events = [(u, time, names[item]) for u, bag in users for time, item in enumerate(bag) if item in names]
     return interactions_from("games", events, seed)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from .case import data_file
+from .records import json_file
 from .routing import RouterRow, routerbench
 
 
@@ -15,10 +15,10 @@ def routeprofile(folder: str | Path | None = None) -> list[RouterRow]:
     A RouterBench prompt wraps its question in an instruction, so "holds" means: contains.
     """
     path = data_file("router_routeprofile/candidate_models.json", folder)
-    models = json.loads(path.read_text(encoding="utf-8"))
+    models = json_file(path)
     texts = tuple(f"{name}: {model['feature']}" for name, model in models.items())
     path = data_file("router_routeprofile/routing_test_data.json", folder)
-    entries = json.loads(path.read_text(encoding="utf-8"))
+    entries = json_file(path)
     known = "\n\n".join(_plain(row.query) for part in routerbench(folder) for row in part)
     rows = []
     for number, entry in enumerate(entries):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from rranker.prompts import SETTINGS
 
 from .case import Case, data_file
+from .records import csv_rows
 
 FILES = ("mbpp", "arc_challenge", "winograde")
 WEIGHTS = {"performance": (1.0, 0.0), "balance": (0.5, 0.5), "cost": (0.2, 0.8)}
@@ -63,16 +64,17 @@ def routerbench(folder: str | Path | None = None) -> tuple[list[RouterRow], list
 
 
 def _rows(path: Path) -> list[RouterRow]:
-    rows = []
-    with open(path, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            scores = [row[model] for model in DESCRIPTIONS]
-            costs = [row[f"{model}|total_cost"] for model in DESCRIPTIONS]
-            if all(scores) and all(costs):
-                prompt = "\n".join(ast.literal_eval(row["prompt"]))
-                numbers = tuple(map(float, scores)), tuple(map(float, costs))
-                rows.append(RouterRow(row["sample_id"], prompt, *numbers))
-    return rows
+    return [row for row in csv_rows(path, _row) if row is not None]
+
+
+def _row(row: Mapping[str, str]) -> RouterRow | None:
+    """Nothing for a row that misses a score or a cost."""
+    scores = [row[model] for model in DESCRIPTIONS]
+    costs = [row[f"{model}|total_cost"] for model in DESCRIPTIONS]
+    if not (all(scores) and all(costs)):
+        return None
+    prompt = "\n".join(ast.literal_eval(row["prompt"]))
+    return RouterRow(row["sample_id"], prompt, tuple(map(float, scores)), tuple(map(float, costs)))
 
 
 def _constant_start(prompts: list[str]) -> str:
