@@ -1,5 +1,11 @@
-// The dict form {query: {document: value}}: read in place, with the GIL held because the dicts are Python's.
+// The dict form {query: {document: value}}: read in place, with the GIL held because the dicts are Python's. Floats and
+// ints are read without running any Python code, so the dicts stay as they are meanwhile. Other values may be any object
+// that knows its number: asking it runs Python code, which may change the dicts, so they are copied first.
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
 
 #include "arrays.hpp"
 #include "ranked.hpp"
@@ -7,89 +13,154 @@
 namespace rranker {
 namespace {
 
-std::string shown(PyObject* object) { return py::str(py::handle(object)).cast<std::string>(); }
-
-double score_of(PyObject* value, PyObject* query, PyObject* doc) {
-  const double score = PyFloat_CheckExact(value) ? PyFloat_AS_DOUBLE(value) : PyFloat_AsDouble(value);
-  if (score == -1.0 && PyErr_Occurred()) {
-    PyErr_Clear();
-    throw py::type_error("run['" + shown(query) + "']['" + shown(doc) + "'] must be a number, not " +
-                         std::string(Py_TYPE(value)->tp_name));
-  }
-  if (std::isnan(score)) {
-    throw py::value_error("run['" + shown(query) + "']['" + shown(doc) + "'] is not a number (NaN)");
-  }
-  return score;
+std::string shown(const py::handle& object) {
+  const py::object text = py::reinterpret_steal<py::object>(PyObject_Str(object.ptr()));
+  if (!text) throw py::error_already_set();
+  const py::object bytes = py::reinterpret_steal<py::object>(
+      PyUnicode_AsEncodedString(text.ptr(), "utf-8", "backslashreplace"));  // ids may hold lone surrogates
+  if (!bytes) throw py::error_already_set();
+  return bytes.cast<std::string>();
 }
 
-int32_t level_of(PyObject* value, PyObject* query, PyObject* doc) {
-  int overflow = 0;
-  PyObject* whole = PyNumber_Index(value);  // ints and NumPy integers, not floats
-  if (whole == nullptr) {
-    PyErr_Clear();
-    throw py::type_error("qrels['" + shown(query) + "']['" + shown(doc) + "'] must be an integer, not " +
-                         std::string(Py_TYPE(value)->tp_name));
+// One value of the run or the qrels, as errors name it.
+struct Place {
+  const char* name;
+  const py::object& query;
+  const py::object& doc;
+  std::string operator()() const { return std::string(name) + "['" + shown(query) + "']['" + shown(doc) + "']"; }
+};
+
+std::string type_name(const py::object& value) { return Py_TYPE(value.ptr())->tp_name; }
+
+// The value's own error stays the cause of a TypeError; what is no statement about the value (an interrupt) passes.
+[[noreturn]] void not_a_number(const Place& place, const py::object& value, const char* wanted) {
+  if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
+      !PyErr_ExceptionMatches(PyExc_OverflowError)) {
+    throw py::error_already_set();
   }
-  const long level = PyLong_AsLongAndOverflow(whole, &overflow);
-  Py_DECREF(whole);
-  if (overflow != 0 || level > INT32_MAX) {
-    throw py::value_error("qrels['" + shown(query) + "']['" + shown(doc) + "'] is too large");
-  }
-  return level < 0 ? kUnjudged : static_cast<int32_t>(level);
+  py::error_already_set cause;
+  const std::string message = place() + " must be " + wanted + ", not " + type_name(value);
+  cause.restore();
+  py::raise_from(PyExc_TypeError, message.c_str());
+  throw py::error_already_set();
 }
 
-PyObject* inner(PyObject* value, const char* name, PyObject* query) {
+// Any object that knows its number, as a float.
+py::object plain_score(const py::object& value, const Place& place) {
+  const double score = PyFloat_AsDouble(value.ptr());
+  if (score == -1.0 && PyErr_Occurred()) not_a_number(place, value, "a number");
+  return py::float_(score);
+}
+
+// Integers of any kind, and whole floats (what pandas and JSON make of integers), as an int.
+py::object plain_level(const py::object& value, const Place& place) {
+  const double level = PyFloat_AsDouble(value.ptr());
+  if (level == -1.0 && PyErr_Occurred()) not_a_number(place, value, "an integer");
+  if (!(level == std::floor(level))) {
+    throw py::type_error(place() + " must be an integer, not " + shown(value) + "; round or bin graded labels first");
+  }
+  if (std::isinf(level)) throw py::value_error(place() + " is too large");
+  return py::reinterpret_steal<py::object>(PyLong_FromDouble(level));
+}
+
+// A copy of `docs` whose values are plain.
+template <typename Plain>
+py::object plain_copy(const py::object& docs, const char* name, const py::object& query, const Plain& plain) {
+  const py::dict copy = py::reinterpret_steal<py::dict>(PyDict_Copy(docs.ptr()));  // nobody else can change it
+  py::dict result;
+  for (const auto& [doc, value] : copy) {
+    const auto held = py::reinterpret_borrow<py::object>(doc);
+    result[doc] = plain(py::reinterpret_borrow<py::object>(value), Place{name, query, held});
+  }
+  return result;
+}
+
+// `outer[query]`, held; nothing when it is not there.
+py::object lookup(const py::dict& outer, const char* name, const py::object& query) {
+  PyObject* value = PyDict_GetItemWithError(outer.ptr(), query.ptr());
+  if (value == nullptr) {
+    if (PyErr_Occurred()) throw py::error_already_set();
+    return {};
+  }
   if (!PyDict_Check(value)) {
     throw py::type_error(std::string(name) + "['" + shown(query) + "'] must be a dict of documents, not " +
-                         std::string(Py_TYPE(value)->tp_name));
+                         Py_TYPE(value)->tp_name);
   }
-  return value;
+  return py::reinterpret_borrow<py::object>(value);
 }
 
-void check_text(PyObject* doc, const char* name, PyObject* query) {
-  if (!PyUnicode_Check(doc)) {
-    throw py::type_error("document ids in " + std::string(name) + "['" + shown(query) + "'] must be str, not " +
-                         std::string(Py_TYPE(doc)->tp_name));
-  }
-}
-
-// `queries`: the queries to evaluate, all of them keys of `qrels`; those missing from `run` retrieved nothing.
-py::tuple rank_dicts(const py::dict& qrels, const py::dict& run, const py::list& queries, bool single,
-                     int64_t max_docs, bool judged_only) {
-  RankedBatch out;
-  Ranker ranker({single, max_docs, judged_only});
+// What the dicts hold of one query. `docs` are borrowed from the run's dict.
+struct Query {
+  std::vector<PyObject*> docs;
   std::vector<double> scores;
   std::vector<int32_t> levels, judged;
-  std::vector<PyObject*> docs;
-  for (py::handle handle : queries) {
-    PyObject* query = handle.ptr();
-    PyObject* judgements = inner(PyDict_GetItemWithError(qrels.ptr(), query), "qrels", query);
-    PyObject* retrieved = PyDict_GetItemWithError(run.ptr(), query);
-    judged.clear(), scores.clear(), levels.clear(), docs.clear();
-    PyObject *doc = nullptr, *value = nullptr;
-    Py_ssize_t at = 0;
-    while (PyDict_Next(judgements, &at, &doc, &value)) {
-      check_text(doc, "qrels", query);
-      judged.push_back(level_of(value, query, doc));
+  bool apart = false;
+};
+
+enum class Read { kAll, kOtherIds, kOtherValues };
+
+// Fills `found` without running Python code; says what stood in the way.
+Read read_plain(const py::object& judgements, const py::object& retrieved, const py::object& query, Query& found) {
+  found.docs.clear(), found.scores.clear(), found.levels.clear(), found.judged.clear();
+  PyObject *doc = nullptr, *value = nullptr;
+  const auto level_of = [&](PyObject* number) {
+    int overflow = 0;
+    const long long level = PyLong_AsLongLongAndOverflow(number, &overflow);
+    if (overflow != 0 || level > INT32_MAX || level < INT32_MIN) {
+      throw py::value_error(Place{"qrels", query, py::reinterpret_borrow<py::object>(doc)}() + " is too large");
     }
-    if (retrieved != nullptr) {
-      inner(retrieved, "run", query);
-      at = 0;
-      while (PyDict_Next(retrieved, &at, &doc, &value)) {
-        check_text(doc, "run", query);
-        scores.push_back(score_of(value, query, doc));
-        docs.push_back(doc);
-        PyObject* level = PyDict_GetItemWithError(judgements, doc);
-        levels.push_back(level == nullptr ? kUnpooled : level_of(level, query, doc));
-      }
+    return level < 0 ? kUnjudged : static_cast<int32_t>(level);
+  };
+  for (Py_ssize_t at = 0; PyDict_Next(judgements.ptr(), &at, &doc, &value);) {
+    if (!PyUnicode_CheckExact(doc)) return Read::kOtherIds;
+    if (!PyLong_Check(value)) return Read::kOtherValues;
+    found.judged.push_back(level_of(value));
+  }
+  for (Py_ssize_t at = 0; retrieved && PyDict_Next(retrieved.ptr(), &at, &doc, &value);) {
+    if (!PyUnicode_CheckExact(doc)) return Read::kOtherIds;
+    if (!PyFloat_Check(value)) return Read::kOtherValues;
+    const double score = PyFloat_AS_DOUBLE(value);
+    if (std::isnan(score)) {
+      throw py::value_error(Place{"run", query, py::reinterpret_borrow<py::object>(doc)}() + " is not a number (NaN)");
     }
+    found.docs.push_back(doc);
+    found.scores.push_back(score);
+    PyObject* level = PyDict_GetItemWithError(judgements.ptr(), doc);  // both dicts hold exact strings only
+    if (level == nullptr && PyErr_Occurred()) throw py::error_already_set();
+    found.levels.push_back(level == nullptr ? kUnpooled : level_of(level));
+  }
+  const auto unpooled = std::count(found.levels.begin(), found.levels.end(), kUnpooled);
+  found.apart = !found.judged.empty() && !found.levels.empty() && static_cast<size_t>(unpooled) == found.levels.size();
+  return Read::kAll;
+}
+
+// `queries`: the queries to evaluate, all of them keys of `qrels`; those missing from `run` retrieved nothing. None when
+// a document id is not a str of Python's own kind: the caller makes ids uniform, and asks again.
+py::object rank_dicts(const py::dict& qrels, const py::dict& run, const py::list& queries, bool single,
+                      int64_t max_docs, bool judged_only) {
+  RankedBatch out;
+  Ranker ranker({single, max_docs, judged_only});
+  Query found;
+  for (size_t q = 0; q < py::len(queries); ++q) {
+    const py::object query = queries[q];
+    py::object judgements = lookup(qrels, "qrels", query);
+    if (!judgements) throw py::value_error("query '" + shown(query) + "' is not in the qrels");
+    py::object retrieved = lookup(run, "run", query);
+    Read read = read_plain(judgements, retrieved, query, found);
+    if (read == Read::kOtherValues) {
+      judgements = plain_copy(judgements, "qrels", query, plain_level);
+      if (retrieved) retrieved = plain_copy(retrieved, "run", query, plain_score);
+      read = read_plain(judgements, retrieved, query, found);
+    }
+    if (read != Read::kAll) return py::none();
     // Code points compare as their UTF-8 bytes do, so this is trec_eval's strcmp.
-    ranker.rank(scores.data(), levels.data(), static_cast<int64_t>(scores.size()),
-                [&](uint32_t a, uint32_t b) { return PyUnicode_Compare(docs[a], docs[b]) > 0; }, out);
-    ranker.judge(judged.data(), static_cast<int64_t>(judged.size()), out);
+    ranker.rank(found.scores.data(), found.levels.data(), static_cast<int64_t>(found.scores.size()),
+                [&](uint32_t a, uint32_t b) { return PyUnicode_Compare(found.docs[a], found.docs[b]) > 0; }, out);
+    ranker.judge(found.judged.data(), static_cast<int64_t>(found.judged.size()), out);
+    out.apart.push_back(found.apart);
   }
   return py::make_tuple(copied(out.ranked_offsets), copied(out.ranked), copied(out.judged_offsets),
-                        copied(out.judged));
+                        copied(out.judged), copied(out.apart));
 }
 
 }  // namespace

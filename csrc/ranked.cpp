@@ -1,6 +1,10 @@
 // Sorting one query by score: insertion sort for short lists, radix sort for the rest.
 #include "ranked.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+
 namespace rranker {
 
 void Ranker::sort(const double* scores, int64_t n) {

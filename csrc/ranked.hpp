@@ -1,6 +1,7 @@
 // One query's ranking under trec_eval's rule, and the ragged result that the measures read.
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -11,10 +12,12 @@ namespace rranker {
 constexpr int32_t kUnpooled = -1;    // not in the qrels at all
 constexpr int32_t kUnjudged = -2;    // in the qrels with a negative level: pooled, not judged
 
-// Relevance levels in ranked order, and the judged levels (>= 0) of each query in falling order.
+// Relevance levels in ranked order, and the judged levels (>= 0) of each query in falling order. `apart`: 1 for a query
+// whose run and judgements both hold documents, and none in common.
 struct RankedBatch {
   std::vector<int32_t> ranked, judged;
   std::vector<int64_t> ranked_offsets{0}, judged_offsets{0};
+  std::vector<uint8_t> apart;
 };
 
 struct RankOptions {

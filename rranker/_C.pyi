@@ -2,6 +2,7 @@
 offsets[i]:offsets[i+1]."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 _I64 = NDArray[np.int64]
 _I32 = NDArray[np.int32]
 _F64 = NDArray[np.float64]
-_Ranked = tuple[_I64, _I32, _I64, _I32]
+_Ranked = tuple[_I64, _I32, _I64, _I32, NDArray[np.uint8]]
 
 # permutation.cpp
 def invert(order: _I64, offsets: _I64) -> _I64: ...
@@ -90,7 +91,8 @@ def group_advantages(
     values: _F64, offsets: _I64, group_offsets: _I64, by_step: bool, scale: bool, epsilon: float
 ) -> _F64: ...
 
-# judged.cpp, judged_dicts.cpp: (ranked offsets, ranked levels, judged offsets, judged levels)
+# judged.cpp, judged_dicts.cpp: (ranked offsets, ranked levels, judged offsets, judged levels, and 1 for queries whose
+# two sides share no document)
 def rank_int_ids(
     run_offsets: _I64,
     run_ids: _I64,
@@ -125,13 +127,13 @@ def rank_aligned(
     offsets: _I64, scores: _F64, relevance: _I32, single: bool, max_docs: int, judged_only: bool
 ) -> _Ranked: ...
 def rank_dicts(
-    qrels: dict[str, dict[str, int]],
-    run: dict[str, dict[str, float]],
+    qrels: dict[str, dict[str, Any]],
+    run: dict[str, dict[str, Any]],
     queries: list[str],
     single: bool,
     max_docs: int,
     judged_only: bool,
-) -> _Ranked: ...
+) -> _Ranked | None: ...  # None when a document id is not a str
 
 # measures.cpp
 def ndcg(

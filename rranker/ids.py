@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import operator
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from numbers import Integral, Real
 from typing import Literal, overload
 from uuid import UUID
@@ -31,25 +32,33 @@ def as_id(value: object, what: str) -> Id:
 
     Raises TypeError for a type that cannot be an id, ValueError for a float that is none (NaN, 7.5, 1e300).
     """
-    unified = _unify(value, what)
+    unified = _unify(value, lambda: what)
     if _is_float(value):
         warnings.warn(FLOAT_WARNING, stacklevel=2)
     return unified
 
 
 @overload
-def as_ids(values: Iterable[object], what: str) -> list[Id]: ...
+def as_ids(values: Iterable[object], what: str | Callable[[int], str]) -> list[Id]: ...
 @overload
-def as_ids(values: Iterable[object], what: str, *, none: Literal[True]) -> list[Id | None]: ...
-def as_ids(values: Iterable[object], what: str, *, none: bool = False) -> list[Id] | list[Id | None]:
-    """`as_id` of each, with one warning for all; errors name `what[place]`. `none=True` lets None through."""
+def as_ids(
+    values: Iterable[object], what: str | Callable[[int], str], *, none: Literal[True]
+) -> list[Id | None]: ...
+def as_ids(
+    values: Iterable[object], what: str | Callable[[int], str], *, none: bool = False
+) -> list[Id] | list[Id | None]:
+    """`as_id` of each, with one warning for all; `none=True` lets None through.
+
+    `what` names them in errors: `what[place]`, or `what(place)` of a function.
+    """
+    named = what if callable(what) else (lambda place: f"{what}[{place}]")
     unified: list[Id | None] = []
     floats = False
     for place, value in enumerate(values):
-        if value is None and none:
-            unified.append(None)
+        if type(value) is str or (value is None and none):
+            unified.append(value)
             continue
-        unified.append(value if type(value) is str else _unify(value, f"{what}[{place}]"))
+        unified.append(_unify(value, partial(named, place)))
         floats = floats or _is_float(value)
     if floats:
         warnings.warn(FLOAT_WARNING, stacklevel=2)
@@ -65,23 +74,23 @@ def _is_float(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, Integral)
 
 
-def _unify(value: object, what: str) -> Id:
+def _unify(value: object, what: Callable[[], str]) -> Id:
     if isinstance(value, str | UUID):
         return value
     if isinstance(value, Integral) and not isinstance(value, bool):
         return operator.index(value)
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(
-            f"{what} must be a string, an integer or a UUID, not {type(value).__name__}{_advice(value)}"
+            f"{what()} must be a string, an integer or a UUID, not {type(value).__name__}{_advice(value)}"
         )
     number = float(value)
     if math.isnan(number):
-        raise ValueError(f"{what} is missing (NaN): give every row an id, or leave the row out")
+        raise ValueError(f"{what()} is missing (NaN): give every row an id, or leave the row out")
     if not number.is_integer():
-        raise ValueError(f"{what} is {value!r}, which is not whole: pass a string or an integer")
+        raise ValueError(f"{what()} is {value!r}, which is not whole: pass a string or an integer")
     if abs(number) >= _EXACT:
         raise ValueError(
-            f"{what} is {value!r}, a float too large to tell neighbouring ids apart: pass the integer or a string"
+            f"{what()} is {value!r}, a float too large to tell neighbouring ids apart: pass the integer or a string"
         )
     return int(number)
 

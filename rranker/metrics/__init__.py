@@ -6,13 +6,14 @@
 
 from rranker.metrics.average_precision import AP
 from rranker.metrics.bpref import Bpref
+from rranker.metrics.columns import Columns
 from rranker.metrics.counts import NumQ, NumRel, NumRelRet, NumRet
 from rranker.metrics.err import ERR
-from rranker.metrics.evaluate import Evaluation, evaluate
+from rranker.metrics.evaluate import evaluate
+from rranker.metrics.evaluation import Evaluation
 from rranker.metrics.hit import Hit
-from rranker.metrics.inputs import Columns
 from rranker.metrics.measure import Measure, Ranked
-from rranker.metrics.names import parse_measure
+from rranker.metrics.names import parse_measure, parse_measures
 from rranker.metrics.ndcg import nDCG
 from rranker.metrics.precision import P
 from rranker.metrics.rbp import RBP
@@ -20,7 +21,8 @@ from rranker.metrics.recall import R
 from rranker.metrics.reciprocal_rank import RR
 from rranker.metrics.significance import Comparison, paired_bootstrap, paired_randomisation
 from rranker.metrics.success import Success
-from rranker.metrics.trec import read_qrels, read_run, write_qrels, write_run
+from rranker.metrics.trec import read_qrels, read_run
+from rranker.metrics.trec_write import write_qrels, write_run
 
 __all__ = [
     "AP",
@@ -46,6 +48,7 @@ __all__ = [
     "paired_bootstrap",
     "paired_randomisation",
     "parse_measure",
+    "parse_measures",
     "read_qrels",
     "read_run",
     "write_qrels",

@@ -22,6 +22,8 @@ class ERR(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.rel is not None:
+            raise ValueError("ERR takes no rel: every level counts by its own chance")
         if not 1 <= self.max_level <= 30:
             raise ValueError(f"ERR's max_level lies between 1 and 30, not {self.max_level}")
 

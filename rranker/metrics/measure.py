@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+
+def whole_number(value: Any, what: str) -> int:
+    """`value` (also NumPy's) as an int. Raises TypeError for anything else, `what` naming it."""
+    if not isinstance(value, bool) and hasattr(value, "__index__"):
+        return operator.index(value)
+    raise TypeError(f"{what} must be a whole number, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,10 @@ class Measure:
     label: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
+        for name in ("k", "rel"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, whole_number(value, f"{self.label}'s {name}"))
         if self.k is not None and self.k < 1:
             raise ValueError(f"{self.label}'s cutoff must be at least 1, not {self.k}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -29,12 +30,18 @@ class nDCG(Measure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.rel is not None:
+            raise ValueError(
+                "nDCG takes no rel: every level gains; give gains, such as nDCG(1=0), to leave one out"
+            )
         if isinstance(self.gains, Mapping):  # kept hashable
             object.__setattr__(self, "gains", tuple(sorted(self.gains.items())))
         elif isinstance(self.gains, str) and self.gains not in ("linear", "exp"):
             raise ValueError(f'gains is "linear", "exp" or a dict of gains by level, not {self.gains!r}')
         if any(level < 0 for level, _ in self._pairs()):
             raise ValueError("gains can only be given to levels of 0 and above")
+        if not all(math.isfinite(gain) for _, gain in self._pairs()):
+            raise ValueError("gains must be finite numbers, not NaN or infinite")
 
     def _pairs(self) -> tuple[tuple[int, float], ...]:
         if isinstance(self.gains, str):

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from rranker import metrics
-from rranker.metrics import Columns, evaluate, parse_measure
+from rranker.metrics import Columns, evaluate
 from tests.metrics.test_peers import random_run
 
+# Some of the random runs miss every judged document of a query, of which `evaluate` warns.
+pytestmark = pytest.mark.filterwarnings("ignore:.*share no document")
 NAMES = ["nDCG@10", "AP", "RR", "Bpref", "P@5"]
 
 
@@ -113,31 +115,6 @@ def test_judged_only_and_max_docs():
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        *(("ndcg_cut_10", "nDCG@10"), ("nDCG(gains=exp)@10", "nDCG(gains=exp)@10"), ("mrr", "RR")),
-        *(("MAP", "AP"), ("rbp", "RBP(p=0.9)"), ("RR(rel=2)@3", "RR(rel=2)@3"), ("hit@5", "Hit@5")),
-        *(
-            ("recall_100", "R@100"),
-            ("num_rel_ret", "NumRelRet"),
-            ("ERR(max_level=3)@20", "ERR(max_level=3)@20"),
-        ),
-    ],
-)
-def test_names(name, shown):
-    assert str(parse_measure(name)) == shown
-    assert parse_measure(shown) == parse_measure(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["nope", "P", "nDCG@0", "RBP(p=2)", "nDCG(gains=odd)", "Bpref@5", "AP(x=1)", ""]
-)
-def test_bad_names(name):
-    with pytest.raises(ValueError):
-        parse_measure(name)
-
-
-@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("q Q0 a 1 0.5 t\nq Q0 b 2 x t\n", r"run\.txt, line 2: the score must be a number, not 'x'"),
@@ -175,12 +152,12 @@ def test_scores_are_read_exactly(tmp_path):
 
 
 def test_errors_say_what_to_do(tmp_path):
-    with pytest.raises(TypeError, match="must be an integer, not float"):
+    with pytest.raises(TypeError, match=r"qrels\['q'\]\['a'\] must be an integer, not 1.5"):
         evaluate({"q": {"a": 1.5}}, {"q": {"a": 1.0}})
     with pytest.raises(ValueError, match=r"run\['q'\]\['a'\] is not a number"):
         evaluate({"q": {"a": 1}}, {"q": {"a": float("nan")}})
-    with pytest.raises(TypeError, match="document ids in run"):
-        evaluate({"q": {"a": 1}}, {"q": {3: 1.0}})
+    with pytest.raises(TypeError, match=r"the document id True in run\['q'\] must be a string"):
+        evaluate({"q": {"a": 1}}, {"q": {True: 1.0}})
     with pytest.raises(TypeError, match="must be a dict of dicts"):
         evaluate([1], {"q": {"a": 1.0}})
     with pytest.raises(ValueError, match="needs a column called"):
@@ -198,7 +175,7 @@ def test_levels_and_ids_of_arrays_are_checked():
             evaluate(Columns(ids, levels), Columns(ids, scores))
     with pytest.raises(ValueError, match="the relevance array must hold"):
         evaluate(np.array([[1, 2**40]]), scores)
-    with pytest.raises(TypeError, match="document ids must be integers or text, not float64"):
+    with pytest.raises(ValueError, match=r"ids\[0\] is 1.5, which is not whole"):
         Columns([[1.5, 2.0]], [[0, 1]])
 
 
