@@ -67,7 +67,7 @@ class IdentifierReadout:
 
 
 def _check_plain(head: Any, lm: Any) -> None:
-    """Raises UnsupportedModelError unless `head` computes a product with its weight [vocabulary, hidden], no more.
+    """Raises UnsupportedModelError unless `head` computes a product with its weight [vocabulary, D], no more.
 
     By its type, exactly: a subclass (adapters, quantised or parametrised weights) may do anything with the weight.
     """
@@ -81,11 +81,11 @@ def _check_plain(head: Any, lm: Any) -> None:
         )
     if head.bias is not None:
         raise UnsupportedModelError(f"{name}'s language-model head has a bias; only plain heads are read")
-    expected = (int(lm.config.vocab_size), int(lm.config.hidden_size))
-    if tuple(head.weight.shape) != expected or not head.weight.is_floating_point():
+    weight, vocabulary = head.weight, int(lm.config.vocab_size)
+    if weight.ndim != 2 or len(weight) < vocabulary or not weight.is_floating_point():
         raise UnsupportedModelError(
-            f"{name}'s language-model head has weights of shape {tuple(head.weight.shape)} and type "
-            f"{head.weight.dtype}, not one row of {expected[1]} numbers for each of {expected[0]} tokens"
+            f"{name}'s language-model head has weights of shape {tuple(weight.shape)} and type {weight.dtype}, not a "
+            f"row of numbers for each of {vocabulary} tokens"
         )
 
 
