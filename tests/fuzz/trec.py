@@ -1,4 +1,4 @@
-"""Readers of runs and qrels on files that are nearly right: right figures, or an error with file and line."""
+"""Readers of runs, qrels and corpora on files that are nearly right: right figures, or an error with file and line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from rranker.data import read_texts
 from rranker.metrics import evaluate, read_qrels, read_run, write_qrels, write_run
 from tests.fuzz.runner import Target
 
@@ -24,7 +25,11 @@ rows = st.one_of(
     st.builds("{} Q0 {} {} {} tag".format, words, words, st.integers(0, 9), st.floats() | words),
     st.builds("{} 0 {} {}".format, words, words, st.integers(-2, 4) | words),
     st.builds("{}\t{}\t{}".format, words, words, st.integers(0, 9) | words),
-    st.builds('{{"_id": "{}", "text": "{}", "title": ""}}'.format, words, words),
+    st.builds(
+        '{{"{}": "{}", "text": "{}", "title": ""}}'.format, st.sampled_from(["_id", "id", "x"]), words, words
+    ),
+    st.builds('{{"_id": {}, "contents": {}}}'.format, words, words),
+    st.builds("{}\t{}".format, words, words),
     st.lists(words, max_size=8).map(" ".join),
 )
 
@@ -63,6 +68,11 @@ def check(given: tuple[bytes, bytes, str]) -> None:
             except ValueError:
                 continue  # an id that is text between tabs, say, has no place in a TREC file
             assert read(again) == rows
+        try:
+            texts = read_texts(run)
+            assert all(type(key) is type(text) is str for key, text in texts.items())
+        except ValueError as error:
+            _check_message(str(error), run)
         try:
             evaluate(qrels, run, ["nDCG@10", "RR", "AP"])
         except ValueError:
