@@ -58,6 +58,8 @@ def test_what_beir_and_ms_marco_call_things(tmp_path):
     [
         (CORPUS + b'{"_id": "d3", "text": \n', "line 3: not JSON: Expecting value at column 23"),
         (b'{"_id": "a"}\n', "line 1: no text or contents .*; it has _id"),
+        (b'{"_id": "a", "text": ' + b"[" * 100_000 + b"\n", "line 1: JSON that cannot be read: .*recursion"),
+        (b'{"_id": ' + b"7" * 5000 + b"}\n", "line 1: Exceeds the limit"),
         (b'\n{"text": "a"}\n', "line 2: no _id or id .*; it has text"),
         (b'{"_id": true, "text": "a"}\n', "line 1: the id must be a string, .* not bool"),
         (b'{"_id": "a", "text": 5}\n', "line 1: text and title must be strings"),
@@ -78,6 +80,9 @@ def test_unreadable_texts_are_named_by_file_and_line(tmp_path, data, message):
 def test_other_readers_name_file_and_line(tmp_path):
     with pytest.raises(ValueError, match="file, line 2: not JSON: Expecting value at column 2"):
         json_file(put(tmp_path, b'{"a":\n }'))
+    for data in (b"[" * 100_000, b"7" * 5000):
+        with pytest.raises(ValueError, match="file, line 1: JSON that cannot be read"):
+            json_file(put(tmp_path, data))
     with pytest.raises(ValueError, match="file, line 2: no 'title'") as caught:
         list(json_lines(put(tmp_path, b'{"title": 1}\n{}\n'), lambda row: row["title"]))
     assert isinstance(caught.value.__cause__, KeyError)

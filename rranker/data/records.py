@@ -19,16 +19,25 @@ def json_file(path: PathLike) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise fault(path, error.lineno, f"not JSON: {error.msg} at column {error.colno}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets without end
+        raise fault(path, 1, f"JSON that cannot be read: {error}") from error
+
+
+def json_value_of(line: str) -> Any:
+    """The value of one line of JSON. Raises ValueError, without the line's number, for what is none."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise ValueError(f"JSON that cannot be read: {error}") from error
 
 
 def json_lines(path: PathLike, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
     """`parse(object)` of each line of a JSON-lines file. Raises ValueError naming file and line."""
 
     def parsed(line: str) -> T:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from error
+        row = json_value_of(line)
         if not isinstance(row, dict):
             raise ValueError(f"a JSON object is needed, not {type(row).__name__}")
         return parse(row)

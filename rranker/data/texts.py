@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from typing import Any
 
+from rranker.data.records import json_value_of
 from rranker.files import PathLike, fault, text_lines
 from rranker.ids import as_id, id_text
 
@@ -40,10 +40,7 @@ def read_texts(path: PathLike) -> dict[str, str]:
 
 
 def _json_row(line: str) -> tuple[str, str]:
-    try:
-        row: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from error
+    row: dict[str, Any] = json_value_of(line)
     name = id_text(as_id(_field(row, ID_NAMES), "the id"))
     text, title = _field(row, TEXT_NAMES), row.get("title") or ""
     if not isinstance(text, str) or not isinstance(title, str):
