@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy as np
 from rranker import Ranker, data
 from rranker.data import Case
 from rranker.methods import method_names
-from rranker.training.measures import interval, reciprocal_rank
+from rranker.metrics import bootstrap_interval, paired_bootstrap
+from rranker.metrics.graded import by_query, reciprocal_ranks
 
 FAMILIES = {
     "recommendation": ("rec-movie", "rec-music", "rec-game"),
@@ -42,7 +43,7 @@ class Measured:
 
     @property
     def interval(self) -> tuple[float, float]:
-        return interval(np.array(list(self.values.values())))
+        return bootstrap_interval(self.values)
 
 
 def query_of(case: Case) -> str:
@@ -50,11 +51,8 @@ def query_of(case: Case) -> str:
     return str(case.query) if case.task == "routing" else case.id
 
 
-def by_query_of(cases: Sequence[Case], values: Sequence[float]) -> dict[str, float]:
-    groups: dict[str, list[float]] = {}
-    for case, value in zip(cases, values, strict=True):
-        groups.setdefault(query_of(case), []).append(value)
-    return {query: float(np.mean(group)) for query, group in groups.items()}
+def by_query_of(cases: Sequence[Case], values: Iterable[float]) -> dict[str, float]:
+    return by_query(map(query_of, cases), values)
 
 
 def measure(ranker: Ranker, cases: Sequence[Case]) -> Measured:
@@ -65,7 +63,7 @@ def measure(ranker: Ranker, cases: Sequence[Case]) -> Measured:
     began = time.perf_counter()
     rankings = ranker.rank_batch(queries, progress=False)
     seconds = time.perf_counter() - began
-    values = [reciprocal_rank(case, r.order) for case, r in zip(cases, rankings, strict=True)]
+    values = reciprocal_ranks([case.grades for case in cases], [r.order for r in rankings])
     return Measured(
         by_query_of(cases, values),
         float(np.mean([r.stats.forward_passes for r in rankings])),
@@ -79,10 +77,8 @@ def difference(one: Mapping[str, float], other: Mapping[str, float]) -> tuple[fl
 
     Paired: what makes a query hard for both falls out. Raises ValueError when the queries are not the same.
     """
-    if one.keys() != other.keys():
-        raise ValueError("both rankers must have ranked the same queries")
-    gaps = np.array([one[query] - other[query] for query in one])
-    return float(gaps.mean()), interval(gaps)
+    found = paired_bootstrap(one, other)
+    return found.difference, (found.low, found.high)
 
 
 def main() -> None:

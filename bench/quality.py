@@ -20,9 +20,9 @@ from bench.quality_peers import by_score, peers
 from rranker import Ranker, data
 from rranker.data import NINE, OUT_OF_DOMAIN, Case, Topic
 from rranker.methods import method_names
-from rranker.metrics import evaluate
+from rranker.metrics import bootstrap_interval, evaluate
+from rranker.metrics.graded import by_query, ndcgs, random_reciprocal_rank, reciprocal_ranks
 from rranker.permutations import kendall_tau
-from rranker.training.measures import by_query, interval, ndcg, random_reciprocal_rank, reciprocal_rank
 
 Figures = dict[str, Any]
 YEARS = (19, 20, 21)
@@ -30,29 +30,27 @@ YEARS = (19, 20, 21)
 
 def figures(cases: Sequence[Case], orders: Sequence[Sequence[int]]) -> Figures:
     """MRR and nDCG@10 with 95 % intervals over queries."""
-    result: Figures = {}
-    for name, measure in (("mrr", reciprocal_rank), ("ndcg", ndcg)):
-        means = by_query(cases, [measure(case, order) for case, order in zip(cases, orders, strict=True)])
-        result[name], result[f"{name}_interval"] = float(means.mean()), interval(means)
-    return result
+    relevance = [case.grades for case in cases]
+    return {
+        **_spread("mrr", cases, reciprocal_ranks(relevance, orders)),
+        **_spread("ndcg", cases, ndcgs(relevance, orders)),
+    }
+
+
+def _spread(name: str, cases: Sequence[Case], values: Sequence[float] | np.ndarray) -> Figures:
+    """The mean over queries, and its interval."""
+    means = by_query((case.id for case in cases), values)
+    return {name: float(np.mean(list(means.values()))), f"{name}_interval": bootstrap_interval(means)}
 
 
 def chance(cases: Sequence[Case], draws: int = 50) -> Figures:
     """MRR exactly; nDCG@10 as the mean over random orders."""
-    exact = by_query(cases, [random_reciprocal_rank(case) for case in cases])
     rng = np.random.default_rng(0)
-    drawn = by_query(
-        cases,
-        [
-            float(np.mean([ndcg(case, rng.permutation(len(case.grades)).tolist()) for _ in range(draws)]))
-            for case in cases
-        ],
-    )
+    orders = [rng.permutation(len(case.grades)).tolist() for case in cases for _ in range(draws)]
+    drawn = ndcgs([case.grades for case in cases for _ in range(draws)], orders)
     return {
-        "mrr": float(exact.mean()),
-        "mrr_interval": interval(exact),
-        "ndcg": float(drawn.mean()),
-        "ndcg_interval": interval(drawn),
+        **_spread("mrr", cases, [random_reciprocal_rank(case.grades) for case in cases]),
+        **_spread("ndcg", cases, drawn.reshape(len(cases), draws).mean(1)),
     }
 
 
@@ -143,7 +141,7 @@ def _judge(
         for topic, order in zip(topics, orders, strict=True)
     }
     found = evaluate(qrels, run, ["nDCG@10"])
-    return {"ndcg": found["nDCG@10"], "ndcg_interval": interval(found.by_query["nDCG@10"])}
+    return {"ndcg": found["nDCG@10"], "ndcg_interval": bootstrap_interval(found.by_query["nDCG@10"])}
 
 
 def cell(row: Figures, name: str) -> str:

@@ -19,7 +19,12 @@ from rranker.metrics.precision import P
 from rranker.metrics.rbp import RBP
 from rranker.metrics.recall import R
 from rranker.metrics.reciprocal_rank import RR
-from rranker.metrics.significance import Comparison, paired_bootstrap, paired_randomisation
+from rranker.metrics.significance import (
+    Comparison,
+    bootstrap_interval,
+    paired_bootstrap,
+    paired_randomisation,
+)
 from rranker.metrics.success import Success
 from rranker.metrics.trec import read_qrels, read_run
 from rranker.metrics.trec_write import write_qrels, write_run
@@ -43,6 +48,7 @@ __all__ = [
     "R",
     "Ranked",
     "Success",
+    "bootstrap_interval",
     "evaluate",
     "nDCG",
     "paired_bootstrap",

@@ -57,15 +57,39 @@ def paired_bootstrap(
     The interval holds the middle `confidence` of the resampled mean differences. The p-value is two-sided,
     from differences shifted to mean 0: (1 + #{|mean*| >= |mean|}) / (1 + rounds).
     """
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence lies between 0 and 1, not {confidence}")
     d = _differences(a, b)
-    means = _C.bootstrap_means(d, rounds, seed)
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail])
+    means, low, high = _bootstrap(d, rounds, confidence, seed)
     observed = float(d.mean())
     extremes = int(np.count_nonzero(np.abs(means - observed) >= abs(observed) - 1e-12))
-    return Comparison(observed, float(low), float(high), (1 + extremes) / (1 + rounds), d.size)
+    return Comparison(observed, low, high, (1 + extremes) / (1 + rounds), d.size)
+
+
+def bootstrap_interval(
+    values: ArrayLike | Mapping[str, float],
+    *,
+    rounds: int = 10_000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The middle `confidence` of the means of resampled queries; `values` holds one number a query.
+
+    Raises ValueError when they are none, or not finite.
+    """
+    found = np.array(list(values.values()) if isinstance(values, Mapping) else values, dtype=float)
+    if found.ndim != 1 or not found.size or not np.isfinite(found).all():
+        raise ValueError("a bootstrap needs one finite value a query, and at least one query")
+    _, low, high = _bootstrap(found, rounds, confidence, seed)
+    return low, high
+
+
+def _bootstrap(values: Floats, rounds: int, confidence: float, seed: int) -> tuple[Floats, float, float]:
+    """Means of resampled values, and the ends of their middle `confidence`."""
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence lies between 0 and 1, not {confidence}")
+    means = _C.bootstrap_means(values, rounds, seed)
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(means, [tail, 1.0 - tail])
+    return means, float(low), float(high)
 
 
 def paired_randomisation(

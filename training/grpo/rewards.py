@@ -10,7 +10,7 @@ import numpy as np
 
 from rranker import rewards
 from rranker.methods import method_class, order_of
-from rranker.training.measures import gains
+from rranker.metrics.graded import gains
 
 Reward = Literal["stepwise", "graded", "outcome"]
 Scale = Literal["group", "batch", "none"]

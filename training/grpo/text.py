@@ -12,6 +12,7 @@ from torch import Tensor
 from rranker import rewards
 from rranker.data import Case
 from rranker.engine.checkpoint import read_checkpoint
+from rranker.metrics.graded import gains
 from rranker.permutations import parse, parse_choice
 from rranker.prompts import TEMPLATES
 from rranker.prompts.chat import chat_frame
@@ -24,7 +25,6 @@ from rranker.training.grpo.checkpoints import drop_partial, last_good
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import answer_of, decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
-from rranker.training.measures import gains
 from rranker.training.policy.token_logprobs import answer_scored, plain_head
 from rranker.training.report import write_report
 

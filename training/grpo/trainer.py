@@ -20,12 +20,12 @@ from trl.models import unwrap_model_for_generation
 from rranker.data import Case
 from rranker.engine.readout import HEAD_FILE
 from rranker.methods import method_class, order_of
+from rranker.metrics.graded import best_level, by_query, ndcgs, reciprocal_ranks
 from rranker.prompts.segments import Segments
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import Reward, Scale, advantages, decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
-from rranker.training.measures import best_level, by_query, ndcg, reciprocal_rank
 from rranker.training.policy.logprobs import Row, from_ids, score, to_ids
 from rranker.training.policy.network import HEAD, Policy, load_policy, save_head, split_head
 from rranker.training.policy.rollouts import RolloutEngine
@@ -148,6 +148,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
             cast(Reward, earned.reward),
             earned.ndcg_cutoff,
         )
+        grades = [c.grades for c in cases]
         orders = [
             list(order_of(self.method(len(c.candidates)), d)) for c, d in zip(cases, decisions, strict=True)
         ]
@@ -157,8 +158,8 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
             "logprobs": [rollout.logps for rollout in rollouts],
             "steps": steps,
             "reward": [sum(row) for row in steps],
-            "ndcg": [ndcg(c, o) for c, o in zip(cases, orders, strict=True)],
-            "mrr": [reciprocal_rank(c, o) for c, o in zip(cases, orders, strict=True)],
+            "ndcg": ndcgs(grades, orders).tolist(),
+            "mrr": reciprocal_ranks(grades, orders).tolist(),
         }
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -231,9 +232,9 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         metrics: dict[str, float] = {}
         for task, cases in self.held_out.items():
             orders = self.engine.rank(cases, self.rollout_options.method)
-            for name, measure in (("mrr", reciprocal_rank), ("ndcg", ndcg)):
-                values = [measure(case, order) for case, order in zip(cases, orders, strict=True)]
-                metrics[f"{metric_key_prefix}_{name}/{task}"] = float(by_query(cases, values).mean())
+            for name, measure in (("mrr", reciprocal_ranks), ("ndcg", ndcgs)):
+                values = by_query((c.id for c in cases), measure([c.grades for c in cases], orders))
+                metrics[f"{metric_key_prefix}_{name}/{task}"] = float(np.mean(list(values.values())))
         for name in ("mrr", "ndcg"):
             mean = np.mean([metrics[f"{metric_key_prefix}_{name}/{task}"] for task in self.held_out])
             metrics[f"{metric_key_prefix}_{name}"] = float(mean)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rranker.metrics.graded import reciprocal_ranks
 from rranker.training.packing.layout import Layout
 from rranker.training.policy.ranking_model import RankingModel
 
@@ -34,10 +35,10 @@ def entropy(wanted: Tensor) -> Tensor:
 
 def reciprocal_rank(fitness: Tensor, grades: Tensor) -> float:
     """fitness [B, N] (−∞ where there is no candidate), grades [B, N] → mean 1 / rank of a best candidate."""
-    present = fitness.isfinite()
-    kept = grades.masked_fill(~present, -torch.inf)
-    best = fitness.masked_fill(kept < kept.amax(-1, keepdim=True), -torch.inf).amax(-1, keepdim=True)
-    return float((1 / (1 + (fitness > best).sum(-1))).float().mean())
+    counts = (fitness != -torch.inf).sum(-1).tolist()  # candidates stand first, padding after them
+    orders = fitness.argsort(stable=True, dim=-1, descending=True).tolist()
+    lists = [row[:n] for row, n in zip(grades.tolist(), counts, strict=True)]
+    return float(reciprocal_ranks(lists, [order[:n] for order, n in zip(orders, counts, strict=True)]).mean())
 
 
 def language_loss(model: RankingModel, hidden: Tensor, layout: Layout, share: float, seed: int) -> Tensor:

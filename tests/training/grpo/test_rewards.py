@@ -10,12 +10,12 @@ import pytest
 
 from rranker.data import Case
 from rranker.methods import Elimination, Sampled, order_of
+from rranker.metrics.graded import ndcgs, reciprocal_ranks
 from rranker.permutations import parse, parse_choice
 from rranker.rewards import format_scores, listing_rewards, ragged
 from rranker.training.grpo.arguments import DataArguments
 from rranker.training.grpo.data import held_back
 from rranker.training.grpo.rewards import advantages, decision_rewards
-from rranker.training.measures import ndcg, random_reciprocal_rank, reciprocal_rank, summary
 from rranker.training.policy.rollouts import equally_good
 
 GOLD = [0.0, 1.0, 0.0, 0.0]
@@ -45,10 +45,9 @@ def test_outcome_is_the_final_ndcg_on_the_last_decision() -> None:
 
 def test_dranker_steps_add_up_to_ndcg() -> None:
     grades = [3.0, 1.0, 0.0, 2.0]
-    case = Case("passage", "q", None, list("abcd"), grades, "q")
     for order in permutations(range(4)):
         (steps,) = decision_rewards([grades], [list(order)], "dranker", "stepwise", 10)
-        assert sum(steps) == pytest.approx(ndcg(case, order))
+        assert sum(steps) == pytest.approx(ndcgs([grades], [order])[0])
 
 
 def test_advantages_compare_returns_at_the_same_step() -> None:
@@ -137,19 +136,9 @@ def test_defect_no_query_is_in_training_and_validation() -> None:
 
 
 def test_defect_ties_count_as_equal_and_the_order_of_the_list_says_nothing() -> None:
-    tied = Case("routing", "q", None, list("abcd"), [1.0, 1.0, 0.0, 0.0], "q")
-    assert reciprocal_rank(tied, [1, 2, 3, 0]) == reciprocal_rank(tied, [0, 2, 3, 1]) == 1.0
-    assert decision_rewards([tied.grades] * 2, [[0], [1]], "iranker", "stepwise", 10) == [[0.0], [0.0]]
-
-
-def test_defect_rows_stand_beside_chance_with_intervals_by_query() -> None:
-    tied = Case("routing", "q", None, list("abcd"), [1.0, 1.0, 0.0, 0.0], "q")
-    every = [reciprocal_rank(tied, order) for order in permutations(range(4))]
-    assert random_reciprocal_rank(tied) == pytest.approx(np.mean(every))
-    row = summary([tied] * 3 + [Case("routing", "r", None, ["a"], [1.0], "r")], [1.0, 1.0, 1.0, 0.0])
-    assert row["queries"] == 2
-    assert row["mean"] == pytest.approx(0.5)
-    assert row["low"] <= 0.5 <= row["high"]
+    tied = [1.0, 1.0, 0.0, 0.0]
+    assert reciprocal_ranks([tied] * 2, [[1, 2, 3, 0], [0, 2, 3, 1]]).tolist() == [1.0, 1.0]
+    assert decision_rewards([tied] * 2, [[0], [1]], "iranker", "stepwise", 10) == [[0.0], [0.0]]
 
 
 def test_task_weights_are_shares() -> None:
