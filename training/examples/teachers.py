@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from rranker.data import Interactions
-from rranker.data.lexical import words
+from rranker.data.lexical import BM25, words
 
 
 class Neighbours:
@@ -51,7 +51,7 @@ class Neighbours:
 
 
 class Lexical:
-    """BM25 (k1 = 0.9, b = 0.4) with the document frequencies of one fixed collection."""
+    """BM25 with the document frequencies of one fixed collection."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         bags = [words(text) for text in texts]
@@ -65,14 +65,4 @@ class Lexical:
 
     def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
         """[texts]."""
-        bags = [Counter(words(text)) for text in texts]
-        lengths = np.array([bag.total() for bag in bags], dtype=np.float64)
-        norm = 0.9 * (0.6 + 0.4 * lengths / max(float(lengths.mean()), 1.0))
-        asked = words(query)
-        return np.array(
-            [
-                sum(self.idf(w) * bag[w] / (bag[w] + norm[i]) for w in asked if w in bag)
-                for i, bag in enumerate(bags)
-            ],
-            dtype=np.float64,
-        )
+        return BM25(texts, idf=self.idf).scores(query)
