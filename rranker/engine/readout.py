@@ -95,12 +95,19 @@ def logit_scale(config: Any) -> float:
     return float(by or 1.0) / float(over or 1.0)
 
 
-class PointerReadout:
-    """A small trained head: fitness f_i = (w·h_i + (W h_s)·h_i) / √D, of hidden states after the final norm.
+def pointer_fitness(w: Tensor, bilinear: Tensor, suffixes: Tensor, candidates: Tensor) -> Tensor:
+    """Fitness f_i = (w·h_i + (W h_s)·h_i) / √D, with gradients: suffixes […, S, D], candidates […, N, D] → […, S, N].
 
-    h_i is candidate i's last token, h_s the suffix's. The first term looks at a candidate alone, the second
-    knows who is still alive. Naming for exclusion is unfitness: its logit is -f.
+    h_i is candidate i's last token, h_s the suffix's, after the final norm. The first term looks at a candidate alone,
+    the second (W is `bilinear` [D, D]) knows who is still alive. All in fp32.
     """
+    states = candidates.float()
+    fitness: Tensor = (w + suffixes.float() @ bilinear.T) @ states.mT / states.shape[-1] ** 0.5
+    return fitness
+
+
+class PointerReadout:
+    """A small trained head, as `pointer_fitness` says. Naming for exclusion is unfitness: its logit is -f."""
 
     needs_states = True
 
@@ -119,8 +126,7 @@ class PointerReadout:
 
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → [S, N]: fitness, negated for a question that asks for the worst."""
-        questions = self._w + suffixes.float() @ self._bilinear.T
-        fitness: Tensor = questions @ candidates.T / candidates.shape[-1] ** 0.5
+        fitness = pointer_fitness(self._w, self._bilinear, suffixes, candidates)
         return fitness if kind == "select" else -fitness
 
 

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from rranker.engine.readout import pointer_fitness
 from rranker.training.packing.attention import use_packed_attention
 from rranker.training.packing.layout import Layout
 from rranker.training.policy.model_config import ModelConfig
 
 
 class PointerHead(nn.Module):
-    """Fitness f_i = (w·h_i + (W h_s)·h_i) / √D: how candidate i fits alone, and among those still alive."""
+    """The weights of `pointer_fitness`: how a candidate fits alone, and among those still alive."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -23,9 +24,7 @@ class PointerHead(nn.Module):
 
     def forward(self, candidates: Tensor, suffix: Tensor) -> Tensor:
         """candidates [B, N, D], suffix [B, S, D] → fitness [B, S, N], fp32."""
-        h, s = candidates.float(), suffix.float()
-        fitness: Tensor = (self.w + s @ self.W.T) @ h.transpose(1, 2) / h.shape[-1] ** 0.5
-        return fitness
+        return pointer_fitness(self.w, self.W, suffix, candidates)
 
 
 class RankingModel(nn.Module):
