@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rranker import Ranker, data
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.methods import method_names
 from rranker.metrics import bootstrap_interval, paired_bootstrap
 from rranker.metrics.graded import by_query, reciprocal_ranks
@@ -46,16 +46,16 @@ class Measured:
         return bootstrap_interval(self.values)
 
 
-def query_of(case: Case) -> str:
+def query_of(case: RankingExample) -> str:
     """One routed query makes a case of each setting, one topic several lists: they stand or fall together."""
     return str(case.query) if case.task == "routing" else case.id
 
 
-def by_query_of(cases: Sequence[Case], values: Iterable[float]) -> dict[str, float]:
+def by_query_of(cases: Sequence[RankingExample], values: Iterable[float]) -> dict[str, float]:
     return by_query(map(query_of, cases), values)
 
 
-def measure(ranker: Ranker, cases: Sequence[Case]) -> Measured:
+def measure(ranker: Ranker, cases: Sequence[RankingExample]) -> Measured:
     queries: list[dict[str, Any]] = [
         {"query": c.query, "candidates": c.candidates, "task": c.task, "instruction": c.instruction}
         for c in cases
@@ -63,7 +63,7 @@ def measure(ranker: Ranker, cases: Sequence[Case]) -> Measured:
     began = time.perf_counter()
     rankings = ranker.rank_batch(queries, progress=False)
     seconds = time.perf_counter() - began
-    values = reciprocal_ranks([case.grades for case in cases], [r.order for r in rankings])
+    values = reciprocal_ranks([case.relevance for case in cases], [r.order for r in rankings])
     return Measured(
         by_query_of(cases, values),
         float(np.mean([r.stats.forward_passes for r in rankings])),

@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.quality_peers import by_score, peers
 from rranker import Ranker, data
-from rranker.data import NINE, OUT_OF_DOMAIN, Case, Topic
+from rranker.data import BENCHMARK_TASKS, OUT_OF_DOMAIN, RankingExample, Topic
 from rranker.methods import method_names
 from rranker.metrics import bootstrap_interval, evaluate
 from rranker.metrics.graded import by_query, ndcgs, random_reciprocal_rank, reciprocal_ranks
@@ -28,33 +28,33 @@ Figures = dict[str, Any]
 YEARS = (19, 20, 21)
 
 
-def figures(cases: Sequence[Case], orders: Sequence[Sequence[int]]) -> Figures:
+def figures(cases: Sequence[RankingExample], orders: Sequence[Sequence[int]]) -> Figures:
     """MRR and nDCG@10 with 95 % intervals over queries."""
-    relevance = [case.grades for case in cases]
+    relevance = [case.relevance for case in cases]
     return {
         **_spread("mrr", cases, reciprocal_ranks(relevance, orders)),
         **_spread("ndcg", cases, ndcgs(relevance, orders)),
     }
 
 
-def _spread(name: str, cases: Sequence[Case], values: Sequence[float] | np.ndarray) -> Figures:
+def _spread(name: str, cases: Sequence[RankingExample], values: Sequence[float] | np.ndarray) -> Figures:
     """The mean over queries, and its interval."""
     means = by_query((case.id for case in cases), values)
     return {name: float(np.mean(list(means.values()))), f"{name}_interval": bootstrap_interval(means)}
 
 
-def chance(cases: Sequence[Case], draws: int = 50) -> Figures:
+def chance(cases: Sequence[RankingExample], draws: int = 50) -> Figures:
     """MRR exactly; nDCG@10 as the mean over random orders."""
     rng = np.random.default_rng(0)
-    orders = [rng.permutation(len(case.grades)).tolist() for case in cases for _ in range(draws)]
-    drawn = ndcgs([case.grades for case in cases for _ in range(draws)], orders)
+    orders = [rng.permutation(len(case.relevance)).tolist() for case in cases for _ in range(draws)]
+    drawn = ndcgs([case.relevance for case in cases for _ in range(draws)], orders)
     return {
-        **_spread("mrr", cases, [random_reciprocal_rank(case.grades) for case in cases]),
+        **_spread("mrr", cases, [random_reciprocal_rank(case.relevance) for case in cases]),
         **_spread("ndcg", cases, drawn.reshape(len(cases), draws).mean(1)),
     }
 
 
-def ours(ranker: Ranker, cases: Sequence[Case], shuffles: int) -> Figures:
+def ours(ranker: Ranker, cases: Sequence[RankingExample], shuffles: int) -> Figures:
     """Quality and price of a ranker, and how far its order follows the input's: Kendall's tau of two shuffles."""
     queries = [
         {"query": c.query, "candidates": c.candidates, "task": c.task, "instruction": c.instruction}
@@ -89,7 +89,7 @@ def stability(ranker: Ranker, queries: Sequence[dict[str, Any]]) -> float:
     return float(np.mean(taus))
 
 
-def some(cases: list[Case], limit: int) -> list[Case]:
+def some(cases: list[RankingExample], limit: int) -> list[RankingExample]:
     """Evenly spread over the list, whole queries only where a query has several draws."""
     ids = list(dict.fromkeys(case.id for case in cases))
     kept = set(ids[:: max(1, len(ids) // limit)][:limit])
@@ -180,7 +180,10 @@ def main() -> None:
     parser.add_argument("--model", action="append", default=[], help="label=folder; may be repeated")
     parser.add_argument("--method", nargs="*", choices=method_names(), default=["iranker", "dranker"])
     parser.add_argument(
-        "--tasks", nargs="*", choices=[*NINE, *OUT_OF_DOMAIN], default=[*NINE, *OUT_OF_DOMAIN]
+        "--tasks",
+        nargs="*",
+        choices=[*BENCHMARK_TASKS, *OUT_OF_DOMAIN],
+        default=[*BENCHMARK_TASKS, *OUT_OF_DOMAIN],
     )
     parser.add_argument("--limit", type=int, default=10_000, help="queries a task, at most")
     parser.add_argument("--lists", type=int, default=10_000, help="queries a TREC DL year, at most; 0: none")

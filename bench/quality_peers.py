@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rranker import data
-from rranker.data import Case, Interactions
+from rranker.data import Interactions, RankingExample
 from rranker.data.recommendation import HISTORY
 from rranker.data.routing import utilities
 
@@ -28,7 +28,7 @@ def by_score(scores: np.ndarray, seed: int) -> list[int]:
     return sorted(range(len(scores)), key=lambda i: (-scores[i], noise[i]))
 
 
-def peers(task: str, cases: Sequence[Case]) -> dict[str, Scores]:
+def peers(task: str, cases: Sequence[RankingExample]) -> dict[str, Scores]:
     """Row name → scores, for all rows that suit the task. Slow ones are fitted once a process."""
     if task in READERS:
         return recommenders(task, cases)
@@ -39,7 +39,7 @@ def peers(task: str, cases: Sequence[Case]) -> dict[str, Scores]:
     return {}
 
 
-def bm25(cases: Sequence[Case]) -> Scores:
+def bm25(cases: Sequence[RankingExample]) -> Scores:
     """bm25s (Lucene's variant, k1 = 0.9, b = 0.4) over all candidates of the task together."""
     import bm25s
 
@@ -55,7 +55,7 @@ def bm25(cases: Sequence[Case]) -> Scores:
     return found
 
 
-def recommenders(task: str, cases: Sequence[Case]) -> dict[str, Scores]:
+def recommenders(task: str, cases: Sequence[RankingExample]) -> dict[str, Scores]:
     """Fitted on training users' whole histories and on test users' first 20 items: what is asked stays hidden."""
     found = _interactions(task)
     index = {title: item for item, title in enumerate(found.titles)}
@@ -112,7 +112,7 @@ def _fitted(task: str) -> dict[str, Any]:
     return {"item-kNN": near, "BPR": bpr}
 
 
-def routers(setting: str, cases: Sequence[Case]) -> dict[str, Scores]:
+def routers(setting: str, cases: Sequence[RankingExample]) -> dict[str, Scores]:
     """majority: each model's mean utility, or how often it is the best; kNN and ridge regression on TF-IDF."""
     train, _ = data.routerbench()
     top = data.max_cost(train)

@@ -6,7 +6,7 @@ for what it knows.
 """
 
 import rranker
-from rranker.prompts import SETTINGS as ROUTING_INSTRUCTIONS
+from rranker.prompts import ROUTING_INSTRUCTIONS
 
 QUESTION = "Write a Python function that returns the longest palindrome in a string, with tests."
 MODELS = {

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import rranker
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.training.grpo import parse, train
 
 THINGS = [
@@ -35,7 +35,7 @@ COLOURS = ["red", "blue", "green", "black", "white", "yellow"]
 BUNDLED = Path(rranker.__file__).parent / "assets" / "default"
 
 
-def make_cases(count: int, seed: int) -> list[Case]:
+def make_cases(count: int, seed: int) -> list[RankingExample]:
     """Searches for a thing with five offers; the only second-hand one is the one that was bought."""
     rng = np.random.default_rng(seed)
     cases = []
@@ -48,17 +48,19 @@ def make_cases(count: int, seed: int) -> list[Case]:
         ]
         bought_or_not = [float(place == bought) for place in range(5)]
         cases.append(
-            Case("passage", f"buy a {thing}", None, offers, bought_or_not, f"search-{seed}-{number}")
+            RankingExample(
+                "passage", f"buy a {thing}", None, offers, bought_or_not, f"search-{seed}-{number}"
+            )
         )
     return cases
 
 
-def mean_reciprocal_rank(model: Path, cases: list[Case]) -> float:
+def mean_reciprocal_rank(model: Path, cases: list[RankingExample]) -> float:
     """How high the offer that was bought stands: 1 when always first, 0.457 by chance among five."""
     with rranker.Ranker(model, dtype="float32") as ranker:
         queries = [{"query": c.query, "candidates": c.candidates, "task": c.task} for c in cases]
         rankings = ranker.rank_batch(queries, progress=False)
-    ranks = [r.order.index(c.grades.index(1.0)) + 1 for r, c in zip(rankings, cases, strict=True)]
+    ranks = [r.order.index(c.relevance.index(1.0)) + 1 for r, c in zip(rankings, cases, strict=True)]
     return float(np.mean([1 / rank for rank in ranks]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -18,6 +19,18 @@ SETTINGS = {
 """Arguments of `Ranker` until 0.1, and what each is called now."""
 
 _VALUES = {"relayout": {"given": "keep"}}
+
+
+def renamed_members(module: str, new: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's `__getattr__` for members that were renamed: old name → present one, with a DeprecationWarning."""
+
+    def member(name: str) -> Any:
+        if name not in new:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(f"{module}.{name} is now called {new[name]}", DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], new[name])
+
+    return member
 
 
 def renamed(given: Mapping[str, Any], of: Callable[..., Any], present: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 import rranker
+import rranker.data
+import rranker.prompts
 from rranker import Ranker
+from rranker.data import RankingExample
 from rranker.deprecated import SETTINGS
 
 TEXTS = [
@@ -59,3 +62,24 @@ def test_an_old_value_that_is_wrong_is_named_by_the_new_name() -> None:
         pytest.raises(ValueError, match="relayout must be one of"),
     ):
         Ranker(order="worst")
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        (rranker.data, "Case", "RankingExample"),
+        (rranker.data, "NINE", "BENCHMARK_TASKS"),
+        (rranker.prompts, "SETTINGS", "ROUTING_INSTRUCTIONS"),
+    ],
+)
+def test_members_by_their_old_names_are_the_same_objects(module: Any, old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{module.__name__}.{old} is now called {new}"):
+        assert getattr(module, old) is getattr(module, new)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = module.nothing
+
+
+def test_relevance_is_still_read_as_grades() -> None:
+    example = RankingExample("passage", "q", None, ["a", "b"], [1.0, 0.0], "1")
+    with pytest.warns(DeprecationWarning, match="now called relevance"):
+        assert example.grades == [1.0, 0.0]

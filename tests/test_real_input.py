@@ -19,7 +19,7 @@ def ranker() -> Any:
         yield made
 
 
-def mean_reciprocal_rank(ranker: Ranker, cases: list[data.Case]) -> tuple[float, float]:
+def mean_reciprocal_rank(ranker: Ranker, cases: list[data.RankingExample]) -> tuple[float, float]:
     """Of the ranker, and what a random order gets, over the same cases."""
     items = [
         {"query": c.query, "candidates": c.candidates, "task": c.task, "instruction": c.instruction}
@@ -29,10 +29,10 @@ def mean_reciprocal_rank(ranker: Ranker, cases: list[data.Case]) -> tuple[float,
     rng = np.random.default_rng(0)
     for case, ranking in zip(cases, ranker.rank_batch(items, progress=False), strict=True):
         assert sorted(ranking.order) == list(range(len(case.candidates)))
-        grades = np.array(case.grades)
-        found.append(1 / (1 + np.flatnonzero(grades[ranking.order] == grades.max())[0]))
-        shuffled = [rng.permutation(grades) for _ in range(200)]
-        chance.append(np.mean([1 / (1 + np.argmax(row == grades.max())) for row in shuffled]))
+        relevance = np.array(case.relevance)
+        found.append(1 / (1 + np.flatnonzero(relevance[ranking.order] == relevance.max())[0]))
+        shuffled = [rng.permutation(relevance) for _ in range(200)]
+        chance.append(np.mean([1 / (1 + np.argmax(row == relevance.max())) for row in shuffled]))
     return float(np.mean(found)), float(np.mean(chance))
 
 

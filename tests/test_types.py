@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.ordering import canonical_order
 from rranker.request import make_request
 from rranker.types import Candidate, RankedCandidate, Ranking, Repair, Round, Stats
@@ -138,7 +138,7 @@ def test_frozen_things_can_be_hashed():
     played = Round((0,), (), (1.0,))
     got = Ranking((item,), (played,), Stats(), (Repair("missing", "m", 0),))
     request = make_request(["Heat"], [candidate])
-    case = Case("passage", ["Heat"], None, ["a"], [1.0], "q1")
+    case = RankingExample("passage", ["Heat"], None, ["a"], [1.0], "q1")
     for thing in (item, played, got, got.repairs[0], got.stats, request, case):
         assert {thing: 1}[copy.deepcopy(thing)] == 1
 

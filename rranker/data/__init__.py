@@ -1,9 +1,11 @@
-"""Seeded readers of public ranking data: plain files in, `Case`s out."""
+"""Seeded readers of public ranking data: plain files in, `RankingExample`s out."""
+
+from rranker.deprecated import renamed_members
 
 from .agentcf import agentcf_cases
-from .case import Case, data_file, data_folder
 from .corpus import textbooks, wikipedia
 from .episodes import iterative_cases
+from .example import RankingExample, data_file, data_folder
 from .lexical import BM25
 from .originals import amazon_reviews, load_rows, ml_1m, ms_marco, router_table
 from .passage import Topic, judged, list_cases, passage_cases, trecdl
@@ -13,17 +15,17 @@ from .recommendation import Interactions, games, interactions_from, lastfm, movi
 from .routeprofile import routeprofile
 from .routing import DESCRIPTIONS, RouterRow, max_cost, routerbench, routing_case, routing_cases
 from .table import from_dataset, read_parquet, to_dataset, write_parquet
-from .tasks import NINE, OUT_OF_DOMAIN, task_cases
+from .tasks import BENCHMARK_TASKS, OUT_OF_DOMAIN, task_cases
 from .texts import read_texts
 
 __all__ = [
+    "BENCHMARK_TASKS",
     "BM25",
     "DESCRIPTIONS",
-    "NINE",
     "OUT_OF_DOMAIN",
-    "Case",
     "Interactions",
     "Question",
+    "RankingExample",
     "RouterRow",
     "Topic",
     "agentcf_cases",
@@ -63,3 +65,5 @@ __all__ = [
     "wikipedia",
     "write_parquet",
 ]
+
+__getattr__ = renamed_members(__name__, {"Case": "RankingExample", "NINE": "BENCHMARK_TASKS"})

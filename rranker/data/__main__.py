@@ -6,24 +6,24 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from .case import Case
+from .example import RankingExample
 from .table import write_parquet
-from .tasks import NINE, OUT_OF_DOMAIN, VERSION, task_cases
+from .tasks import BENCHMARK_TASKS, OUT_OF_DOMAIN, VERSION, task_cases
 
 
-def tie_rate(cases: Sequence[Case]) -> float:
+def tie_rate(cases: Sequence[RankingExample]) -> float:
     """The share of cases with more than one best candidate."""
-    return sum(case.grades.count(max(case.grades)) > 1 for case in cases) / max(len(cases), 1)
+    return sum(case.relevance.count(max(case.relevance)) > 1 for case in cases) / max(len(cases), 1)
 
 
-def leaks(train: Sequence[Case], test: Sequence[Case]) -> int:
+def leaks(train: Sequence[RankingExample], test: Sequence[RankingExample]) -> int:
     """How many test cases share their id, or their task and query, with a training case."""
     ids = {case.id for case in train}
     queries = {(case.instruction, str(case.query)) for case in train}
     return sum(case.id in ids or (case.instruction, str(case.query)) in queries for case in test)
 
 
-def line(name: str, train: Sequence[Case], test: Sequence[Case]) -> str:
+def line(name: str, train: Sequence[RankingExample], test: Sequence[RankingExample]) -> str:
     """One line of the table: the sizes of a task's splits, its ties, its leaks."""
     sizes = sorted({len(case.candidates) for case in test})
     span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]}"
@@ -39,15 +39,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m rranker.data", description=__doc__)
     parser.add_argument("--data", type=Path, help="the data folder (default: $RRANKER_DATA, ../shared/data)")
     parser.add_argument("--sampler", choices=("uniform", "popular"), default="uniform")
-    parser.add_argument("--tasks", nargs="*", choices=[*NINE, *OUT_OF_DOMAIN], help="default: all")
+    parser.add_argument("--tasks", nargs="*", choices=[*BENCHMARK_TASKS, *OUT_OF_DOMAIN], help="default: all")
     parser.add_argument("--export", type=Path, help="also write TASK.SPLIT.parquet files into this folder")
     options = parser.parse_args()
     print(f"cases, version {VERSION}, {options.sampler} negatives")
     print(f"{'task':24} {'train':>6} {'test':>6} {'queries':>8} {'candidates':>10} {'ties':>6} {'leaks':>6}")
-    for name in options.tasks or [*NINE, *OUT_OF_DOMAIN]:
+    for name in options.tasks or [*BENCHMARK_TASKS, *OUT_OF_DOMAIN]:
         test = task_cases(name, sampler=options.sampler, folder=options.data)
-        train: list[Case] = []
-        if name in NINE:
+        train: list[RankingExample] = []
+        if name in BENCHMARK_TASKS:
             train = task_cases(name, "train", sampler=options.sampler, folder=options.data)
         print(line(name, train, test), flush=True)
         if options.export:

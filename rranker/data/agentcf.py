@@ -9,14 +9,14 @@ import numpy as np
 
 from rranker.files import parsed_lines
 
-from .case import Case, data_file
+from .example import RankingExample, data_file
 
 PARTS = ("dense", "sparse")
 
 
 def agentcf_cases(
     folder: str | Path | None = None, *, candidates: int = 20, part: str | None = None, seed: int = 0
-) -> list[Case]:
+) -> list[RankingExample]:
     """A user's last purchase among `candidates` - 1 of the 100 published candidates that are not it.
 
     Both parts together unless `part` names one. Items of one title count as one item.
@@ -40,8 +40,10 @@ def agentcf_cases(
             chosen = rng.choice(len(others), candidates - 1, replace=False)
             pool = [gold, *(list(others)[i] for i in chosen)]
             order = rng.permutation(candidates)
-            texts, grades = [pool[i] for i in order], [float(i == 0) for i in order]
-            cases.append(Case("recommendation", history, None, texts, grades, f"cds-{name}-{user}"))
+            texts, relevance = [pool[i] for i in order], [float(i == 0) for i in order]
+            cases.append(
+                RankingExample("recommendation", history, None, texts, relevance, f"cds-{name}-{user}")
+            )
     return cases
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rranker.files import text_lines
 
-from .case import data_file, data_folder
+from .example import data_file, data_folder
 from .records import json_file
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rranker.metrics import read_qrels
 
-from .case import Case, data_file
+from .example import RankingExample, data_file
 from .records import json_file
 
 RUNS = {"bm25": "retrieve_results_dl{year}.json", "splade": "SPLADE_P_P_ENSEMBLE_DISTIL.dl{year}.json"}
@@ -35,7 +35,7 @@ class Topic:
 
 
 def trecdl(year: int, run: str = "bm25", folder: str | Path | None = None) -> list[Topic]:
-    """The top-100 lists of DL 2019, 2020 or 2021 (`year` 19, 20, 21) with their grades."""
+    """The top-100 lists of DL 2019, 2020 or 2021 (`year` 19, 20, 21) with their judgements."""
     qrels = read_qrels(data_file(f"trecdl/qrels.dl{year}-passage.txt", folder))
     path = data_file("trecdl/" + RUNS[run].format(year=year), folder)
     topics = []
@@ -63,7 +63,7 @@ def judged(year: int, folder: str | Path | None = None) -> list[Topic]:
     return [Topic(qid, queries[qid], tuple(pools[qid].values())) for qid in sorted(pools)]
 
 
-def passage_cases(topics: list[Topic], k: int, *, draws: int = 1, seed: int = 0) -> list[Case]:
+def passage_cases(topics: list[Topic], k: int, *, draws: int = 1, seed: int = 0) -> list[RankingExample]:
     """One passage of grade ≥ 2 among k-1 judged 0; `draws` cases a query, which share the query's id."""
     cases = []
     for number, topic in enumerate(topics):
@@ -78,14 +78,16 @@ def passage_cases(topics: list[Topic], k: int, *, draws: int = 1, seed: int = 0)
                 *(bad[i] for i in rng.choice(len(bad), k - 1, replace=False)),
             ]
             order = rng.permutation(k)
-            texts, grades = [pool[i] for i in order], [float(i == 0) for i in order]
-            cases.append(Case("passage", topic.query, None, texts, grades, f"dl-{topic.qid}"))
+            texts, relevance = [pool[i] for i in order], [float(i == 0) for i in order]
+            cases.append(RankingExample("passage", topic.query, None, texts, relevance, f"dl-{topic.qid}"))
     return cases
 
 
-def list_cases(topics: list[Topic]) -> list[Case]:
+def list_cases(topics: list[Topic]) -> list[RankingExample]:
     """The whole first-stage list in its order; unjudged passages count 0."""
     return [
-        Case("passage", t.query, None, [h.text for h in t.hits], [float(h.grade or 0) for h in t.hits], t.qid)
+        RankingExample(
+            "passage", t.query, None, [h.text for h in t.hits], [float(h.grade or 0) for h in t.hits], t.qid
+        )
         for t in topics
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .case import data_file
+from .example import data_file
 from .lexical import BM25
 from .questions import Question
 from .records import json_file

@@ -11,7 +11,7 @@ import numpy as np
 
 from rranker.files import parsed_lines
 
-from .case import Case, data_file
+from .example import RankingExample, data_file
 from .lexical import BM25
 from .records import json_lines
 
@@ -56,7 +56,7 @@ def squad(
 
 def question_cases(
     questions: list[Question], k: int, *, limit: int | None = None, seed: int = 0
-) -> list[Case]:
+) -> list[RankingExample]:
     """One relevant text among its k-1 nearest misses; a seeded sample of `limit` questions."""
     usable = [question for question in questions if len(question.bad) >= k - 1]
     rng = np.random.default_rng(seed)
@@ -65,8 +65,8 @@ def question_cases(
     for question in (usable[i] for i in chosen):
         pool = [question.good[0], *question.bad[: k - 1]]
         order = rng.permutation(k)
-        texts, grades = [pool[i] for i in order], [float(i == 0) for i in order]
-        cases.append(Case("passage", question.text, None, texts, grades, question.id))
+        texts, relevance = [pool[i] for i in order], [float(i == 0) for i in order]
+        cases.append(RankingExample("passage", question.text, None, texts, relevance, question.id))
     return cases
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rranker.files import parsed_lines
 
-from .case import Case, data_file
+from .example import RankingExample, data_file
 from .records import csv_rows
 
 Sampler = Literal["uniform", "popular"]
@@ -129,7 +129,7 @@ def interactions_from(name: str, events: Iterable[tuple[User, int, str]], seed: 
 
 def recommendation_cases(
     data: Interactions, split: Literal["train", "test"], sampler: Sampler, *, limit: int | None = None
-) -> list[Case]:
+) -> list[RankingExample]:
     """First 20 items → the 21st among 19 negatives, for every user of the split who has 21."""
     users = data.train_users if split == "train" else sorted(data.test_users)
     cases = []
@@ -141,12 +141,12 @@ def recommendation_cases(
         pool = [items[HISTORY], *data.negatives(items, 19, sampler, rng)]
         order = rng.permutation(len(pool))
         cases.append(
-            Case(
+            RankingExample(
                 task="recommendation",
                 query=[data.titles[item] for item in items[:HISTORY]],
                 instruction=None,
                 candidates=[data.titles[pool[i]] for i in order],
-                grades=[float(i == 0) for i in order],
+                relevance=[float(i == 0) for i in order],
                 id=f"{data.name}-{user}",
             )
         )

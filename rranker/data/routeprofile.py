@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .case import data_file
+from .example import data_file
 from .records import json_file
 from .routing import RouterRow, routerbench
 

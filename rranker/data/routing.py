@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rranker.prompts import SETTINGS
+from rranker.prompts import ROUTING_INSTRUCTIONS
 
-from .case import Case, data_file
+from .example import RankingExample, data_file
 from .records import csv_rows
 
 FILES = ("mbpp", "arc_challenge", "winograde")
-WEIGHTS = {"performance": (1.0, 0.0), "balance": (0.5, 0.5), "cost": (0.2, 0.8)}
+ROUTING_WEIGHTS = {"performance": (1.0, 0.0), "balance": (0.5, 0.5), "cost": (0.2, 0.8)}
 DESCRIPTIONS = {
     "WizardLM/WizardLM-13B-V1.2": (
         "WizardLM 13B V1.2: instruction-tuned Llama 2, general chat. $0.30 per M tokens"
@@ -87,26 +87,30 @@ def _constant_start(prompts: list[str]) -> str:
 
 def utilities(row: RouterRow, setting: str, max_train_cost: float) -> np.ndarray:
     """[models]: a·score − b·cost / max train cost."""
-    a, b = WEIGHTS[setting]
+    a, b = ROUTING_WEIGHTS[setting]
     result: np.ndarray = a * np.array(row.scores) - b * np.array(row.costs) / max_train_cost
     return result
 
 
-def routing_case(row: RouterRow, setting: str, max_train_cost: float, rng: np.random.Generator) -> Case:
+def routing_case(
+    row: RouterRow, setting: str, max_train_cost: float, rng: np.random.Generator
+) -> RankingExample:
     """The candidates' order is shuffled, so that it cannot say anything; equal utilities stay ties."""
     texts, values = row.candidates, utilities(row, setting, max_train_cost)
     order = rng.permutation(len(texts))
-    return Case(
+    return RankingExample(
         task="routing",
         query=row.query,
-        instruction=SETTINGS[setting],
+        instruction=ROUTING_INSTRUCTIONS[setting],
         candidates=[texts[i] for i in order],
-        grades=[float(values[i]) for i in order],
+        relevance=[float(values[i]) for i in order],
         id=f"{setting}-{row.id}",
     )
 
 
-def routing_cases(rows: list[RouterRow], setting: str, max_train_cost: float, seed: int = 0) -> list[Case]:
+def routing_cases(
+    rows: list[RouterRow], setting: str, max_train_cost: float, seed: int = 0
+) -> list[RankingExample]:
     """A case a row, each shuffled by a seed of its own."""
     return [
         routing_case(row, setting, max_train_cost, np.random.default_rng([seed, i]))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .case import Case
+from .example import RankingExample
 
 
 def library() -> Any:
@@ -20,7 +20,7 @@ def library() -> Any:
     return datasets
 
 
-def to_dataset(cases: Iterable[Case]) -> Any:
+def to_dataset(cases: Iterable[RankingExample]) -> Any:
     """One row a case: a question stands in `query`, a history in `history`, the other one is null."""
     datasets = library()
     texts = datasets.List(datasets.Value("string"))
@@ -32,38 +32,38 @@ def to_dataset(cases: Iterable[Case]) -> Any:
             "history": texts,
             "instruction": datasets.Value("string"),
             "candidates": texts,
-            "grades": datasets.List(datasets.Value("float64")),
+            "relevance": datasets.List(datasets.Value("float64")),
         }
     )
     return datasets.Dataset.from_list([_row(case) for case in cases], features=features)
 
 
-def from_dataset(dataset: Iterable[dict[str, Any]]) -> list[Case]:
+def from_dataset(dataset: Iterable[dict[str, Any]]) -> list[RankingExample]:
     """The inverse of `to_dataset`; any other dataset with these columns will do."""
     return [
-        Case(
+        RankingExample(
             task=row["task"],
             query=row["query"] if row["history"] is None else list(row["history"]),
             instruction=row["instruction"],
             candidates=list(row["candidates"]),
-            grades=list(row["grades"]),
+            relevance=list(row["relevance"] if "relevance" in row else row["grades"]),  # its name until 0.1
             id=row["id"],
         )
         for row in dataset
     ]
 
 
-def write_parquet(cases: Iterable[Case], path: str | Path) -> None:
+def write_parquet(cases: Iterable[RankingExample], path: str | Path) -> None:
     """Writes cases into one Parquet file; `read_parquet` reads them back."""
     to_dataset(cases).to_parquet(str(path))
 
 
-def read_parquet(path: str | Path) -> list[Case]:
+def read_parquet(path: str | Path) -> list[RankingExample]:
     """The cases of a Parquet file that `write_parquet` wrote."""
     return from_dataset(library().Dataset.from_parquet(str(path)))
 
 
-def _row(case: Case) -> dict[str, Any]:
+def _row(case: RankingExample) -> dict[str, Any]:
     history = isinstance(case.query, list)
     return {
         "id": case.id,
@@ -72,5 +72,5 @@ def _row(case: Case) -> dict[str, Any]:
         "history": case.query if history else None,
         "instruction": case.instruction,
         "candidates": case.candidates,
-        "grades": case.grades,
+        "relevance": case.relevance,
     }

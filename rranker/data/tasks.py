@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Literal
 
 from .agentcf import agentcf_cases
-from .case import Case
+from .example import RankingExample
 from .passage import TEST_YEARS, TRAIN_YEARS, judged, passage_cases
 from .pubmedqa import pubmedqa
 from .questions import question_cases
 from .recommendation import Interactions, Sampler, games, lastfm, movielens, recommendation_cases
 from .routeprofile import routeprofile
-from .routing import WEIGHTS, max_cost, routerbench, routing_cases
+from .routing import ROUTING_WEIGHTS, max_cost, routerbench, routing_cases
 
 Split = Literal["train", "test"]
 Folder = str | Path | None
-Builder = Callable[[Split, Sampler, Folder], list[Case]]
+Builder = Callable[[Split, Sampler, Folder], list[RankingExample]]
 VERSION = 1
 """Grows when the same seed and files give other cases."""
 
@@ -27,7 +27,7 @@ def _recommendation(read: Callable[[Folder], Interactions]) -> Builder:
 
 
 def _routing(setting: str) -> Builder:
-    def build(split: Split, sampler: Sampler, folder: Folder) -> list[Case]:
+    def build(split: Split, sampler: Sampler, folder: Folder) -> list[RankingExample]:
         train, test = routerbench(folder)
         return routing_cases(train if split == "train" else test, setting, max_cost(train))
 
@@ -35,7 +35,7 @@ def _routing(setting: str) -> Builder:
 
 
 def _passage(k: int) -> Builder:
-    def build(split: Split, sampler: Sampler, folder: Folder) -> list[Case]:
+    def build(split: Split, sampler: Sampler, folder: Folder) -> list[RankingExample]:
         years = TRAIN_YEARS if split == "train" else TEST_YEARS
         return passage_cases([topic for year in years for topic in judged(year, folder)], k, draws=5)
 
@@ -43,30 +43,30 @@ def _passage(k: int) -> Builder:
 
 
 def _profile(setting: str) -> Builder:
-    def build(split: Split, sampler: Sampler, folder: Folder) -> list[Case]:
+    def build(split: Split, sampler: Sampler, folder: Folder) -> list[RankingExample]:
         rows = routeprofile(folder)
         return routing_cases(rows, setting, max_cost(rows))
 
     return build
 
 
-NINE: dict[str, Builder] = {
+BENCHMARK_TASKS: dict[str, Builder] = {
     "rec-movie": _recommendation(movielens),
     "rec-music": _recommendation(lastfm),
     "rec-game": _recommendation(games),
-    **{f"router-{setting}": _routing(setting) for setting in WEIGHTS},
+    **{f"router-{setting}": _routing(setting) for setting in ROUTING_WEIGHTS},
     **{f"passage-{k}": _passage(k) for k in (5, 7, 9)},
 }
 OUT_OF_DOMAIN: dict[str, Builder] = {
     "ood-cds": lambda split, sampler, folder: agentcf_cases(folder),
-    **{f"ood-router-{setting}": _profile(setting) for setting in WEIGHTS},
+    **{f"ood-router-{setting}": _profile(setting) for setting in ROUTING_WEIGHTS},
     "ood-pubmedqa": lambda split, sampler, folder: question_cases(pubmedqa(folder), 7),
 }
 
 
 def task_cases(
     name: str, split: Split = "test", *, sampler: Sampler = "uniform", folder: Folder = None
-) -> list[Case]:
+) -> list[RankingExample]:
     """The cases of one task. `sampler` chooses the negatives of recommendation; others have their own.
 
     Raises ValueError for an unknown name, and for the training split of a task that must not train.
@@ -75,6 +75,6 @@ def task_cases(
         if split == "train":
             raise ValueError(f"{name} is out of domain: it has no training split, so that it stays a test")
         return OUT_OF_DOMAIN[name](split, sampler, folder)
-    if name not in NINE:
-        raise ValueError(f"no task {name!r}; there are {', '.join([*NINE, *OUT_OF_DOMAIN])}")
-    return NINE[name](split, sampler, folder)
+    if name not in BENCHMARK_TASKS:
+        raise ValueError(f"no task {name!r}; there are {', '.join([*BENCHMARK_TASKS, *OUT_OF_DOMAIN])}")
+    return BENCHMARK_TASKS[name](split, sampler, folder)

@@ -2,7 +2,7 @@
 
 from .template import Template
 
-SETTINGS = {
+ROUTING_INSTRUCTIONS = {
     "performance": "Best answer quality; ignore cost.",
     "balance": "Balance answer quality and cost.",
     "cost": "Low cost first; quality second.",
@@ -11,8 +11,9 @@ SETTINGS = {
 
 ROUTING = Template(
     name="routing",
-    instruction="Rank the language models by how well each would serve the query. " + SETTINGS["balance"],
-    brief=SETTINGS["balance"],
+    instruction="Rank the language models by how well each would serve the query. "
+    + ROUTING_INSTRUCTIONS["balance"],
+    brief=ROUTING_INSTRUCTIONS["balance"],
     query_heading="Query: ",
     history_heading="Conversation, oldest first:",
     list_heading="Models:",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rranker.data import (
-    Case,
+    RankingExample,
     amazon_reviews,
     from_dataset,
     load_rows,
@@ -30,8 +30,8 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_cases_survive_the_round_trip() -> None:
     cases = [
-        Case("passage", "who?", None, ["a", "b", ""], [0.0, 2.5, 1.0], "1"),
-        Case("recommendation", ["x", "ü"], "Be kind.", ["c"], [1.0], "2"),
+        RankingExample("passage", "who?", None, ["a", "b", ""], [0.0, 2.5, 1.0], "1"),
+        RankingExample("recommendation", ["x", "ü"], "Be kind.", ["c"], [1.0], "2"),
     ]
     dataset = to_dataset(cases)
     assert set(dataset.column_names) == {
@@ -41,10 +41,11 @@ def test_cases_survive_the_round_trip() -> None:
         "history",
         "instruction",
         "candidates",
-        "grades",
+        "relevance",
     }
     assert from_dataset(dataset) == cases
     assert from_dataset(to_dataset(cases[:1])) == cases[:1]
+    assert from_dataset(dataset.rename_column("relevance", "grades")) == cases  # as 0.1 wrote it
 
 
 def test_movielens_1m(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_lists_hold_a_hundred_hits_in_rank_order(year: int, queries: int) -> Non
     cases = list_cases(trecdl(year))
     assert len(cases) == queries
     assert {len(case.candidates) for case in cases} == {100}
-    assert {grade for case in cases for grade in case.grades} == {0.0, 1.0, 2.0, 3.0}
+    assert {grade for case in cases for grade in case.relevance} == {0.0, 1.0, 2.0, 3.0}
 
 
 @pytest.mark.parametrize("k", [5, 7, 9])
@@ -42,7 +42,7 @@ def test_cases_have_one_relevant_among_judged_zeros(k: int) -> None:
     assert cases == passage_cases(topics, k, draws=2)
     for case in cases:
         assert len(set(case.candidates)) == k
-        for text, value in zip(case.candidates, case.grades, strict=True):
+        for text, value in zip(case.candidates, case.relevance, strict=True):
             found = grade[case.id.removeprefix("dl-"), text]
             assert (found or 0) >= 2 if value else found == 0
 
@@ -53,7 +53,7 @@ def test_squad_articles_do_not_cross_and_near_misses_do_not_answer() -> None:
     assert {q.good for q in train}.isdisjoint({q.good for q in test})
     cases = question_cases(test, 5, limit=40)
     assert len(cases) == 40
-    assert all(sum(case.grades) == 1 and len(case.candidates) == 5 for case in cases)
+    assert all(sum(case.relevance) == 1 and len(case.candidates) == 5 for case in cases)
 
 
 def test_old_collections() -> None:

@@ -37,12 +37,14 @@ def test_cases_hold_the_next_item_and_nothing_else_the_user_knows(
         items = found.histories[int(case.id.rsplit("-", 1)[1])]
         assert [number[title] for title in case.query] == list(items[:20])
         assert len(set(case.candidates)) == 20
-        assert sum(case.grades) == 1
+        assert sum(case.relevance) == 1
         known = [
-            grade for text, grade in zip(case.candidates, case.grades, strict=True) if number[text] in items
+            grade
+            for text, grade in zip(case.candidates, case.relevance, strict=True)
+            if number[text] in items
         ]
         assert known == [1.0]
-        assert number[case.candidates[case.grades.index(1.0)]] == items[20]
+        assert number[case.candidates[case.relevance.index(1.0)]] == items[20]
 
 
 def test_splits_are_seeded_and_disjoint(loaded: tuple[Interactions, int, int]) -> None:

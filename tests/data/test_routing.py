@@ -38,7 +38,7 @@ def test_utilities_follow_the_weights_and_order_is_shuffled(rows: Split) -> None
         for row, case in list(zip(test, routing_cases(test, setting, top), strict=True))[:50]:
             order = [names.index(text) for text in case.candidates]
             wanted = a * np.array(row.scores) - b * np.array(row.costs) / top
-            np.testing.assert_allclose(case.grades, wanted[order])
+            np.testing.assert_allclose(case.relevance, wanted[order])
             places.add(order[0])
     assert len(places) == len(names)
-    assert any(len(set(case.grades)) < 11 for case in routing_cases(test, "performance", top))
+    assert any(len(set(case.relevance)) < 11 for case in routing_cases(test, "performance", top))

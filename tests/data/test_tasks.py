@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from rranker.data import NINE, OUT_OF_DOMAIN, Case, iterative_cases, read_parquet, routeprofile, task_cases
+from rranker.data import (
+    BENCHMARK_TASKS,
+    OUT_OF_DOMAIN,
+    RankingExample,
+    iterative_cases,
+    read_parquet,
+    routeprofile,
+    task_cases,
+)
 from rranker.data.__main__ import leaks, main, tie_rate
 
 pytestmark = pytest.mark.data
@@ -25,16 +33,18 @@ def test_candidates_are_as_many_as_the_task_says(name: str) -> None:
     assert all(len(set(case.candidates)) == SIZES[name] for case in cases)
 
 
-@pytest.mark.parametrize("name", [name for name in NINE if name not in ("router-balance", "passage-7")])
+@pytest.mark.parametrize(
+    "name", [name for name in BENCHMARK_TASKS if name not in ("router-balance", "passage-7")]
+)
 def test_nothing_leaks_from_train_to_test(name: str) -> None:
     assert leaks(task_cases(name, "train"), task_cases(name)) == 0
 
 
 def test_leaks_would_be_seen() -> None:
-    case = Case("passage", "who", None, ["a", "b"], [1.0, 0.0], "x")
-    other = Case("passage", "who", None, ["c", "d"], [1.0, 0.0], "y")
+    case = RankingExample("passage", "who", None, ["a", "b"], [1.0, 0.0], "x")
+    other = RankingExample("passage", "who", None, ["c", "d"], [1.0, 0.0], "y")
     assert leaks([case], [other]) == leaks([case], [case]) == 1
-    assert leaks([case], [Case("passage", "what", None, ["a"], [1.0], "z")]) == 0
+    assert leaks([case], [RankingExample("passage", "what", None, ["a"], [1.0], "z")]) == 0
 
 
 def test_ties_of_routing_stay_ties() -> None:
@@ -59,13 +69,13 @@ def test_out_of_domain_never_trains() -> None:
 
 
 def test_episodes_shrink_by_one_and_keep_a_best() -> None:
-    whole = Case("passage", "q", None, list("abcde"), [0.0, 2.0, 0.0, 2.0, 1.0], "x")
+    whole = RankingExample("passage", "q", None, list("abcde"), [0.0, 2.0, 0.0, 2.0, 1.0], "x")
     found = list(iterative_cases([whole, whole], seed=3))
     assert found == list(iterative_cases([whole, whole], seed=3))
     assert [len(case.candidates) for case in found] == [5, 4, 3, 2] * 2
     for case in found:
-        assert max(case.grades) == 2.0
-        assert case.grades == [whole.grades[whole.candidates.index(text)] for text in case.candidates]
+        assert max(case.relevance) == 2.0
+        assert case.relevance == [whole.relevance[whole.candidates.index(text)] for text in case.candidates]
     for one, two in pairwise(found[:4]):
         assert set(two.candidates) < set(one.candidates)
 

@@ -15,7 +15,7 @@ from rranker.prompts import Segments
 from rranker.training.packing.attention import packed_attention
 from rranker.training.packing.layout import Layout, build_layout
 from tests.kernels.problems import DEVICE, relative_error
-from tests.training.packing.test_attention import dense_mask
+from tests.training.packing.test_attention import reference_mask
 
 pytestmark = pytest.mark.gpu
 
@@ -49,7 +49,7 @@ def test_gradients_equal_dense_attention(groups):
 
     exact = [x.clone().requires_grad_(True) for x in (query, key, value)]
     some, more = (x.repeat_interleave(groups, 1) for x in exact[1:])
-    scores = exact[0] @ some.transpose(2, 3) * 0.3 + dense_mask(where).double()
+    scores = exact[0] @ some.transpose(2, 3) * 0.3 + reference_mask(where).double()
     expected = (scores.softmax(-1) @ more).transpose(1, 2)
     (expected * upstream).sum().backward()
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rranker.prompts import SETTINGS, TEMPLATES
+from rranker.prompts import ROUTING_INSTRUCTIONS, TEMPLATES
 from rranker.prompts.compact import SPECIAL_TOKENS, CompactDialect
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.text import TextDialect
@@ -91,7 +91,7 @@ def test_compact(encoders):
     ids = {token: encoder.token_id(token) for token in SPECIAL_TOKENS}
     assert dialect.prefix(template, None, "hi").ids == (
         *(ids["<|prefix|>"], ids["<|routing|>"]),
-        *encoder.user(SETTINGS["balance"] + "\n"),
+        *encoder.user(ROUTING_INSTRUCTIONS["balance"] + "\n"),
         *encoder.user("hi"),
     )
     assert dialect.prefix(TEMPLATES["generic"], None, ["a", "b"]).ids == (

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.prompts.compact import CompactDialect
 from rranker.prompts.encoding import TextEncoder
-from rranker.training.examples.example import Lesson
+from rranker.training.examples.example import Example
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.tokenizer import train_tokenizer
 
@@ -18,16 +18,18 @@ _TEXT = "red green blue fox dog cat river stone quick slow tall bright 1995 (II)
 WORDS = _TEXT.split()
 
 
-def make_lesson(rng: np.random.Generator, n: int, task: str = "passage") -> Lesson:
-    return Lesson(make_case(rng, n, task), rng.normal(size=n), 0.5)
+def make_example(rng: np.random.Generator, n: int, task: str = "passage") -> Example:
+    return Example(make_case(rng, n, task), rng.normal(size=n), 0.5)
 
 
-def make_case(rng: np.random.Generator, n: int, task: str = "passage") -> Case:
+def make_case(rng: np.random.Generator, n: int, task: str = "passage") -> RankingExample:
     texts = [" ".join(rng.choice(WORDS, size=rng.integers(1, 7))) for _ in range(n)]
     query = " ".join(rng.choice(WORDS, size=rng.integers(1, 9)))
-    grades = [0.0] * n
-    grades[int(rng.integers(n))] = 1.0
-    return Case(task, [query, query] if task == "recommendation" else query, None, texts, grades, query)
+    relevance = [0.0] * n
+    relevance[int(rng.integers(n))] = 1.0
+    return RankingExample(
+        task, [query, query] if task == "recommendation" else query, None, texts, relevance, query
+    )
 
 
 @pytest.fixture(scope="session")

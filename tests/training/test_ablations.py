@@ -12,7 +12,7 @@ from bench import ablations
 from bench.ablations import COMPARISONS, RUNS, SOURCES_OF, Entrant, command, tables
 from bench.paired import FAMILIES, Measured, by_query_of, difference, measure
 from rranker import Ranker
-from rranker.data import NINE, Case
+from rranker.data import BENCHMARK_TASKS, RankingExample
 from rranker.training.grpo import parse as parse_grpo
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SOURCES
@@ -32,8 +32,8 @@ def test_a_paired_interval_is_narrower_than_the_spread_of_the_queries() -> None:
 
 
 def test_cases_of_one_query_count_once() -> None:
-    def case(task: str, query: str, id: str) -> Case:
-        return Case(task, query, None, ["a", "b"], [1.0, 0.0], id)
+    def case(task: str, query: str, id: str) -> RankingExample:
+        return RankingExample(task, query, None, ["a", "b"], [1.0, 0.0], id)
 
     routed = [
         case("routing", "q", "cost-1"),
@@ -45,7 +45,7 @@ def test_cases_of_one_query_count_once() -> None:
 
 
 def test_families_are_the_nine_tasks_and_leaving_one_out_leaves_its_sources_out() -> None:
-    assert sorted(task for tasks in FAMILIES.values() for task in tasks) == sorted(NINE)
+    assert sorted(task for tasks in FAMILIES.values() for task in tasks) == sorted(BENCHMARK_TASKS)
     assert sorted(name for names in SOURCES_OF.values() for name in names) == sorted(SOURCES)
     kept = [entry.partition("=")[0] for entry in ablations.without("passage")[1:]]
     assert kept == ["movies", "music", "games", "routing"]

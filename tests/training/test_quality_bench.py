@@ -11,13 +11,13 @@ import pytest
 from bench import quality_peers
 from bench.quality import chance, figures, ours, some, table
 from rranker import Ranker
-from rranker.data import Case, Interactions
+from rranker.data import Interactions, RankingExample
 from rranker.training.policy.model_config import ModelConfig
 from tests.training.toys import save_pointer_policy, toy_cases
 
 
 def test_perfect_and_worst_orders() -> None:
-    case = Case("passage", "q", None, list("abcd"), [0.0, 1.0, 0.0, 0.0], "q")
+    case = RankingExample("passage", "q", None, list("abcd"), [0.0, 1.0, 0.0, 0.0], "q")
     best, worst = figures([case], [[1, 0, 2, 3]]), figures([case], [[0, 2, 3, 1]])
     assert (best["mrr"], best["ndcg"]) == (1.0, 1.0)
     assert (worst["mrr"], worst["ndcg"]) == pytest.approx((0.25, 1 / np.log2(5)))
@@ -25,7 +25,8 @@ def test_perfect_and_worst_orders() -> None:
 
 def test_chance_is_what_random_orders_reach() -> None:
     cases = [
-        Case("routing", str(i), None, list("abcde"), [1.0, 0.5, 1.0, 0.0, 0.0], str(i)) for i in range(9)
+        RankingExample("routing", str(i), None, list("abcde"), [1.0, 0.5, 1.0, 0.0, 0.0], str(i))
+        for i in range(9)
     ]
     rng = np.random.default_rng(1)
     many = [figures(cases, [rng.permutation(5).tolist() for _ in cases]) for _ in range(400)]
@@ -42,7 +43,9 @@ def test_equal_scores_are_broken_at_random_and_not_by_place() -> None:
 
 def test_a_limit_keeps_whole_queries() -> None:
     cases = [
-        Case("passage", f"q{i}", None, ["a", "b"], [1.0, 0.0], f"q{i}") for i in range(10) for _ in "xyz"
+        RankingExample("passage", f"q{i}", None, ["a", "b"], [1.0, 0.0], f"q{i}")
+        for i in range(10)
+        for _ in "xyz"
     ]
     kept = some(cases, 4)
     assert len(kept) == 12

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.prompts.identifiers import Identifiers
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
@@ -22,13 +22,13 @@ from tests.engine.architectures import tiny_model
 from tests.training.conftest import WORDS, make_case
 
 
-def toy_cases(count: int, seed: int = 0, n: int = 5) -> dict[str, Case]:
+def toy_cases(count: int, seed: int = 0, n: int = 5) -> dict[str, RankingExample]:
     """Keyed cases of 2 … n short candidates."""
     rng = np.random.default_rng(seed)
     return {f"toy/{i}": make_case(rng, int(rng.integers(2, n + 1))) for i in range(count)}
 
 
-def learnable_cases(count: int, seed: int = 0, n: int = 5) -> dict[str, Case]:
+def learnable_cases(count: int, seed: int = 0, n: int = 5) -> dict[str, RankingExample]:
     """The best candidate is the one that says `red`: a few dozen steps are enough to learn it."""
     rng = np.random.default_rng(seed)
     others = [word for word in WORDS if word.isascii() and word.isalpha() and word != "red"]
@@ -36,8 +36,8 @@ def learnable_cases(count: int, seed: int = 0, n: int = 5) -> dict[str, Case]:
     for i in range(count):
         best = int(rng.integers(n))
         texts = [f"{rng.choice(others)} {'red' if j == best else rng.choice(others)}" for j in range(n)]
-        grades = [float(j == best) for j in range(n)]
-        cases[f"red/{i}"] = Case("passage", f"which {i}", None, texts, grades, f"red-{seed}-{i}")
+        relevance = [float(j == best) for j in range(n)]
+        cases[f"red/{i}"] = RankingExample("passage", f"which {i}", None, texts, relevance, f"red-{seed}-{i}")
     return cases
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rranker.data import Case, textbooks, wikipedia
+from rranker.data import RankingExample, textbooks, wikipedia
 from rranker.data.lexical import words
 from rranker.training.examples.teachers import Lexical
 
@@ -24,7 +24,7 @@ class Cloze:
         self._wiki = sorted(self.titles)
         self.lexical = Lexical(" ".join(p) for p in self.paragraphs)
 
-    def draw(self, rng: np.random.Generator, n: int, length: int) -> Case:
+    def draw(self, rng: np.random.Generator, n: int, length: int) -> RankingExample:
         """`n` passages of about `length` words; most negatives come from nearby, so a topic is not enough."""
         from_wiki = rng.random() < 0.25
         i = int(rng.choice(self._wiki)) if from_wiki else int(rng.integers(len(self.paragraphs)))
@@ -38,7 +38,7 @@ class Cloze:
                 negatives.append(" ".join(self._window(j, length, rng)[1]))
         pool = [" ".join(gold), *negatives]
         order = rng.permutation(n)
-        return Case(
+        return RankingExample(
             "passage", query, None, [pool[k] for k in order], [float(k == 0) for k in order], f"cloze-{i}"
         )
 

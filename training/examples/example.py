@@ -1,4 +1,4 @@
-"""What one list teaches: its grades, and a teacher's view of it."""
+"""What one list teaches: its relevance, and a teacher's view of it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rranker.data import Case
+from rranker.data import RankingExample
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Example:
     """A case, and a teacher's log preferences over its candidates.
 
-    `trust` is the share of the target that they make, the grades make the rest.
+    `teacher_weight` is the share of the target that they make, relevance makes the rest.
     """
 
-    case: Case
-    hints: np.ndarray
-    trust: float
+    ranking: RankingExample
+    teacher_scores: np.ndarray
+    teacher_weight: float

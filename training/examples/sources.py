@@ -11,20 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from rranker import data
-from rranker.data import Case, Question, Topic
+from rranker.data import Question, RankingExample, Topic
 from rranker.data.passage import TRAIN_YEARS
 from rranker.data.recommendation import EARLY, HISTORY, Sampler
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.cloze import Cloze
-from rranker.training.examples.example import Lesson
+from rranker.training.examples.example import Example
 from rranker.training.examples.teachers import Neighbours
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Lessons for one micro-batch, and the lengths to cut them to."""
+    """Examples for one micro-batch, and the lengths to cut them to."""
 
-    lessons: list[Lesson]
+    examples: list[Example]
     candidate_tokens: int
     prefix_tokens: int
 
@@ -66,8 +66,8 @@ class Sources:
         for ids in encoder.user_batch([" ".join(p) for p in self.cloze.paragraphs[::4]]):
             yield from (list(ids[at : at + tokens]) for at in range(0, len(ids), tokens))
 
-    def draw(self, name: str, rng: np.random.Generator, ease: float = 0.0) -> Draw:
-        """One micro-batch of source `name`. `ease` in [0, 1] asks for short passages (early training)."""
+    def draw(self, name: str, rng: np.random.Generator, curriculum: float = 0.0) -> Draw:
+        """One micro-batch of source `name`. `curriculum` in [0, 1] asks for short passages (early training)."""
         if name in self.interactions:
             # Mostly short histories: what matters is how many lists are seen, and these cost half. One length
             # a micro-batch, because prefixes are padded to the longest.
@@ -76,11 +76,11 @@ class Sources:
         if name == "routing":
             return Draw([self._routing(rng) for _ in range(20)], 40, 56)
         if name == "cloze":
-            length = int(rng.choice([14, 20] if rng.random() < ease else [20, 40, 72]))
+            length = int(rng.choice([14, 20] if rng.random() < curriculum else [20, 40, 72]))
             n = int(rng.integers(4, 9))
             cases = [self.cloze.draw(rng, n, length) for _ in range(max(4, 3600 // (n * length)))]
             return Draw([self._searched(case) for case in cases], int(length * 1.5), 32)
-        make: dict[str, Callable[[np.random.Generator, int], Case]] = {
+        make: dict[str, Callable[[np.random.Generator, int], RankingExample]] = {
             "squad": lambda r, n: self._question(self.squad, r, n),
             "classic": lambda r, n: self._question(self.classic, r, n),
             "trecdl": self._topic,
@@ -89,7 +89,7 @@ class Sources:
         cases = [make[name](rng, n) for _ in range(60 // n)]
         return Draw([self._searched(case) for case in cases], 160 if name == "squad" else 112, 48)
 
-    def _window(self, name: str, length: int, rng: np.random.Generator) -> Lesson:
+    def _window(self, name: str, length: int, rng: np.random.Generator) -> Example:
         """A training user's `length` items before a random moment → the next one."""
         found = self.interactions[name]
         items: tuple[int, ...] = ()
@@ -101,27 +101,31 @@ class Sources:
         sampler: Sampler = "uniform" if rng.random() < self._uniform else "popular"
         pool = [items[at], *found.negatives(items, int(rng.integers(9, 20)), sampler, rng)]
         pool = [pool[i] for i in rng.permutation(len(pool))]
-        hints = self.neighbours[name].scores(history, pool, own=items)
+        teacher_scores = self.neighbours[name].scores(history, pool, own=items)
         titles = [found.titles[i] for i in pool]
         query = [found.titles[i][:64] for i in history]
-        grades = [float(i == items[at]) for i in pool]
-        return Lesson(Case("recommendation", query, None, titles, grades, found.name), hints, 0.7)
+        relevance = [float(i == items[at]) for i in pool]
+        return Example(
+            RankingExample("recommendation", query, None, titles, relevance, found.name), teacher_scores, 0.7
+        )
 
-    def _routing(self, rng: np.random.Generator) -> Lesson:
+    def _routing(self, rng: np.random.Generator) -> Example:
         """Utilities are differences in value, so they are standardised (costs spread far less than scores)."""
         row = self.rows[rng.integers(len(self.rows))]
         setting = str(rng.choice(["performance", "balance", "cost"]))
         case = data.routing_case(row, setting, self.max_cost, rng)
-        n = int(rng.integers(4, len(case.grades) + 1))
-        values = np.array(case.grades[:n])
-        hints = 2 * (values - values.mean()) / (values.std() + 1e-3)
-        kept = Case("routing", case.query, case.instruction, case.candidates[:n], case.grades[:n], case.id)
-        return Lesson(kept, hints, 1.0)
+        n = int(rng.integers(4, len(case.relevance) + 1))
+        values = np.array(case.relevance[:n])
+        teacher_scores = 2 * (values - values.mean()) / (values.std() + 1e-3)
+        kept = RankingExample(
+            "routing", case.query, case.instruction, case.candidates[:n], case.relevance[:n], case.id
+        )
+        return Example(kept, teacher_scores, 1.0)
 
-    def _searched(self, case: Case) -> Lesson:
-        return Lesson(case, self.lexical.scores(str(case.query), case.candidates), 0.3)
+    def _searched(self, case: RankingExample) -> Example:
+        return Example(case, self.lexical.scores(str(case.query), case.candidates), 0.3)
 
-    def _question(self, questions: list[Question], rng: np.random.Generator, n: int) -> Case:
+    def _question(self, questions: list[Question], rng: np.random.Generator, n: int) -> RankingExample:
         question = questions[rng.integers(len(questions))]
         near = [text for text in question.bad if rng.random() < 0.5][: n - 1]
         while len(near) < n - 1:
@@ -131,7 +135,7 @@ class Sources:
         # nothing, and does no harm.
         return _shuffled(question.text, good, [text for text in near if text not in question.good], rng)
 
-    def _topic(self, rng: np.random.Generator, n: int) -> Case:
+    def _topic(self, rng: np.random.Generator, n: int) -> RankingExample:
         topic: Topic = self.topics[rng.integers(len(self.topics))]
         good = [h.text for h in topic.hits if (h.grade or 0) >= 2] or [topic.hits[0].text]
         bad = [h.text for h in topic.hits if h.grade == 0]
@@ -141,7 +145,9 @@ class Sources:
         return _shuffled(topic.query, good[rng.integers(len(good))], [bad[i] for i in chosen], rng)
 
 
-def _shuffled(query: str, good: str, bad: list[str], rng: np.random.Generator) -> Case:
+def _shuffled(query: str, good: str, bad: list[str], rng: np.random.Generator) -> RankingExample:
     pool = [good, *bad]
     order = rng.permutation(len(pool))
-    return Case("passage", query, None, [pool[i] for i in order], [float(i == 0) for i in order], query)
+    return RankingExample(
+        "passage", query, None, [pool[i] for i in order], [float(i == 0) for i in order], query
+    )

@@ -90,7 +90,9 @@ class RewardArguments:
         ("stepwise", "graded", "outcome"),
     )
     relevance: str = option(
-        "graded", "what rewards see: all grades, or only who is best (as MRR does)", ("graded", "best")
+        "graded",
+        "what rewards see: relevance as it is, or only who is best (as MRR does)",
+        ("graded", "best"),
     )
     gamma: float = option(
         1.0, "discount of later decisions' rewards; 0 makes each decision answer for itself"

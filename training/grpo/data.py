@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 
 from rranker import data
-from rranker.data import Case, Interactions
+from rranker.data import Interactions, RankingExample
 from rranker.data.passage import TRAIN_YEARS
 from rranker.data.recommendation import EARLY
 from rranker.data.table import library
@@ -24,13 +24,13 @@ VALIDATION = 10
 """One user or query in so many is kept from training here."""
 
 
-def held_back(case: Case) -> bool:
+def held_back(case: RankingExample) -> bool:
     """Whether the case's user (or query, in all its settings) belongs to the validation tenth: by a hash."""
     key = case.id.partition("@")[0] if case.task == "recommendation" else str(case.query)
     return crc32(key.encode("utf-8", "replace")) % VALIDATION == 0
 
 
-def training_cases(name: str, count: int, options: DataArguments, seed: int) -> list[Case]:
+def training_cases(name: str, count: int, options: DataArguments, seed: int) -> list[RankingExample]:
     """Up to `count` cases of a task's training split, in an order that is already shuffled.
 
     Names: the nine tasks, and `squad` and `classic` (Cranfield, CACM), lists of seven passages.
@@ -52,7 +52,7 @@ def training_cases(name: str, count: int, options: DataArguments, seed: int) -> 
     return [cases[i] for i in rng.permutation(len(cases))[:count]]
 
 
-def _window(found: Interactions, options: DataArguments, rng: np.random.Generator) -> Case:
+def _window(found: Interactions, options: DataArguments, rng: np.random.Generator) -> RankingExample:
     """A training user's items before a random moment, and the next one among 19 others."""
     items: tuple[int, ...] = ()
     while len(items) < 4:
@@ -63,38 +63,40 @@ def _window(found: Interactions, options: DataArguments, rng: np.random.Generato
     sampler: Any = samplers[int(rng.integers(len(samplers)))]
     pool = [items[at], *found.negatives(items, 19, sampler, rng)]
     order = rng.permutation(len(pool))
-    return Case(
+    return RankingExample(
         task="recommendation",
         query=[found.titles[i] for i in items[max(0, at - options.history) : at]],
         instruction=None,
         candidates=[found.titles[pool[i]] for i in order],
-        grades=[float(i == 0) for i in order],
+        relevance=[float(i == 0) for i in order],
         id=f"{found.name}-{user}@{at}",
     )
 
 
-def mixture(options: DataArguments, seed: int, *, single: bool = False) -> dict[str, Case]:
+def mixture(options: DataArguments, seed: int, *, single: bool = False) -> dict[str, RankingExample]:
     """Prompt key → case, for the whole run; lists in which all are equally good teach nothing and are out.
 
     `single`: each case is one of its sublists, for episodes of one decision.
     """
-    result: dict[str, Case] = {}
+    result: dict[str, RankingExample] = {}
     for name, share in options.weights().items():
         cases = training_cases(name, max(1, round(options.cases * share)), options, seed)
-        kept = [c for c in cases if len(set(c.grades)) > 1 and not held_back(c)]
+        kept = [c for c in cases if len(set(c.relevance)) > 1 and not held_back(c)]
         if single:
             kept = [_one_of_its_sublists(c, number, seed) for number, c in enumerate(kept)]
         result.update({f"{name}/{number}": case for number, case in enumerate(kept)})
     return result
 
 
-def _one_of_its_sublists(case: Case, number: int, seed: int) -> Case:
+def _one_of_its_sublists(case: RankingExample, number: int, seed: int) -> RankingExample:
     """The paper's single-turn setting: a best one among 1 … n-1 others, every size as often."""
-    sublists = [c for c in data.iterative_cases([case], seed + number) if len(set(c.grades)) > 1]
+    sublists = [c for c in data.iterative_cases([case], seed + number) if len(set(c.relevance)) > 1]
     return sublists[int(np.random.default_rng([seed, number]).integers(len(sublists)))]
 
 
-def held_out(options: DataArguments, evaluation: EvaluationArguments, seed: int) -> dict[str, list[Case]]:
+def held_out(
+    options: DataArguments, evaluation: EvaluationArguments, seed: int
+) -> dict[str, list[RankingExample]]:
     """Task → cases to evaluate on; see `EvaluationArguments.eval_split`."""
     result = {}
     for name in evaluation.eval_tasks or options.weights():
@@ -102,7 +104,7 @@ def held_out(options: DataArguments, evaluation: EvaluationArguments, seed: int)
         if evaluation.eval_split == "validation":
             # Other draws than training's: a window of a kept-back user, not one that training left out.
             cases = training_cases(name, limit * VALIDATION * 2, options, seed + 1)
-            result[name] = [c for c in cases if held_back(c) and len(set(c.grades)) > 1][:limit]
+            result[name] = [c for c in cases if held_back(c) and len(set(c.relevance)) > 1][:limit]
         else:
             sampler: Any = "popular" if options.sampler == "popular" else "uniform"
             cases = data.task_cases(name, "test", sampler=sampler)

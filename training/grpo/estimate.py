@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.engine.checkpoint import read_config
 from rranker.engine.settings import ModelSettings
 from rranker.methods import method_class
@@ -39,7 +39,7 @@ def estimate(
     policy: PolicyArguments,
     rollout: RolloutArguments,
     config: GrpoConfig,
-    cases: Mapping[str, Case],
+    cases: Mapping[str, RankingExample],
     lengths: tuple[float, float] | None,
 ) -> dict[str, Any]:
     """Steps, tokens, bytes and hours. `lengths`: tokens of a (prompt, question); None: the limits of the settings.

@@ -29,7 +29,7 @@ def answer_of(response: str) -> str | None:
 
 
 def decision_rewards(
-    grades: Sequence[Sequence[float]],
+    relevance: Sequence[Sequence[float]],
     decisions: Sequence[Sequence[int]],
     method: str,
     reward: Reward,
@@ -41,9 +41,9 @@ def decision_rewards(
     alive was named. `graded`: the change in the best NDCG@k still reachable. Methods that name the
     best first (DRanker, selection): a decision's share is what its candidate adds to NDCG@k, in both.
     """
-    rules, values = method_class(method), [gains(g) for g in grades]
+    rules, values = method_class(method), [gains(g) for g in relevance]
     if reward == "outcome":
-        orders = [order_of(rules(len(g)), d) for g, d in zip(grades, decisions, strict=True)]
+        orders = [order_of(rules(len(g)), d) for g, d in zip(relevance, decisions, strict=True)]
         final = rewards.listing_rewards(*rewards.ragged(values), *_whole(orders), k=k)
         return [[0.0] * (len(d) - 1) + [float(f)] for d, f in zip(decisions, final, strict=True)]
     if rules.kind == "select":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.methods import method_class
 from rranker.prompts.segments import Kind
 from rranker.training.grpo.adapters import adapters
@@ -27,8 +27,8 @@ from rranker.training.report import write_report
 
 
 def fitting(
-    prompts: Prompts, kind: Kind, cases: dict[str, Case]
-) -> tuple[dict[str, Case], tuple[float, float]]:
+    prompts: Prompts, kind: Kind, cases: dict[str, RankingExample]
+) -> tuple[dict[str, RankingExample], tuple[float, float]]:
     """The cases whose prompt fits, and the mean tokens of a (prompt, question).
 
     Raises ValueError when none does, from what the first one was refused for.
@@ -70,8 +70,8 @@ def prepare(config: GrpoConfig, patience: int, resumed: bool) -> list[Any]:
 def train(
     arguments: GrpoArguments,
     config: GrpoConfig,
-    cases: dict[str, Case],
-    evals: dict[str, list[Case]],
+    cases: dict[str, RankingExample],
+    evals: dict[str, list[RankingExample]],
     watchers: Sequence[Any] = (),
 ) -> RankingGRPOTrainer:
     """Trains, and leaves checkpoints, `final` (what `Ranker` loads) and the report in the output folder.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rranker import rewards
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.engine.checkpoint import read_checkpoint
 from rranker.metrics.graded import gains
 from rranker.permutations import parse, parse_choice
@@ -44,7 +44,7 @@ def frame(tokenizer: Any) -> tuple[str, str]:
     return chat_frame(tokenizer, SYSTEM)
 
 
-def prompt_ids(encoder: TextEncoder, case: Case, method: str) -> list[int]:
+def prompt_ids(encoder: TextEncoder, case: RankingExample, method: str) -> list[int]:
     """The whole prompt. Query and candidates can never spell a special token: they are encoded as user text."""
     before, after = frame(encoder.tokenizer)
     ids = list(opening(encoder, before, TEMPLATES[case.task], case.instruction or None, case.query).ids)
@@ -54,7 +54,7 @@ def prompt_ids(encoder: TextEncoder, case: Case, method: str) -> list[int]:
 
 
 def answer_rewards(
-    cases: Sequence[Case], responses: Sequence[str], method: str, k: int
+    cases: Sequence[RankingExample], responses: Sequence[str], method: str, k: int
 ) -> tuple[list[float], list[bool]]:
     """What each response earned, and whether it named nobody at all.
 
@@ -69,14 +69,14 @@ def answer_rewards(
             for case, text in zip(cases, answers, strict=True)
         ]
         decisions = [[-1 if choice is None else choice] for choice in found]
-        steps = decision_rewards([c.grades for c in cases], decisions, method, "stepwise", k)
+        steps = decision_rewards([c.relevance for c in cases], decisions, method, "stepwise", k)
         return [row[0] for row in steps], [choice is None for choice in found]
     lists = []
     for case, text in zip(cases, answers, strict=True):
         parsed = parse(text, len(case.candidates), candidates=case.candidates)
         lists.append([float(i) for i in parsed.order[: parsed.listed]])
     flat, offsets = rewards.ragged(lists)
-    relevance = rewards.ragged([gains(case.grades) for case in cases])
+    relevance = rewards.ragged([gains(case.relevance) for case in cases])
     scored = rewards.listing_rewards(*relevance, flat.astype("int64"), offsets, k=k)
     return scored.tolist(), [not row for row in lists]
 
@@ -90,8 +90,8 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         tokenizer: Any,
         arguments: GrpoArguments,
         config: GrpoConfig,
-        cases: Mapping[str, Case],
-        held_out: Mapping[str, Case],
+        cases: Mapping[str, RankingExample],
+        held_out: Mapping[str, RankingExample],
         **rest: Any,
     ) -> None:
         self.method, self.cutoff = arguments.rollout.method, arguments.reward.ndcg_cutoff
@@ -175,13 +175,15 @@ def format_reward(completions: list[str], **_: Any) -> list[float]:
     return scores
 
 
-def _eval_rows(keys: Mapping[str, Case]) -> Any:
+def _eval_rows(keys: Mapping[str, RankingExample]) -> Any:
     from rranker.data.table import library
 
     return library().Dataset.from_dict({"prompt": list(keys)})
 
 
-def fitting(tokenizer: Any, cases: Mapping[str, Case], rollout: RolloutArguments) -> dict[str, Case]:
+def fitting(
+    tokenizer: Any, cases: Mapping[str, RankingExample], rollout: RolloutArguments
+) -> dict[str, RankingExample]:
     """The cases whose prompt is within `max_prompt_tokens`."""
     limit, encoder = rollout.max_prompt_tokens, TextEncoder(tokenizer)
     if limit is None:
@@ -192,7 +194,10 @@ def fitting(tokenizer: Any, cases: Mapping[str, Case], rollout: RolloutArguments
 
 
 def train_text(
-    arguments: GrpoArguments, config: GrpoConfig, cases: Mapping[str, Case], held_out: Mapping[str, Case]
+    arguments: GrpoArguments,
+    config: GrpoConfig,
+    cases: Mapping[str, RankingExample],
+    held_out: Mapping[str, RankingExample],
 ) -> TextGRPOTrainer:
     """Trains, and leaves checkpoints, `final` and the report in the output folder."""
     out = Path(str(config.output_dir))

@@ -17,7 +17,7 @@ from torch import Tensor
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.engine.readout import HEAD_FILE
 from rranker.methods import method_class, order_of
 from rranker.metrics.graded import best_level, by_query, ndcgs, reciprocal_ranks
@@ -30,7 +30,7 @@ from rranker.training.policy.logprobs import Row, from_ids, score, to_ids
 from rranker.training.policy.network import HEAD, Policy, load_policy, save_head, split_head
 from rranker.training.policy.rollouts import RolloutEngine
 
-Cases = Mapping[str, Case]
+Cases = Mapping[str, RankingExample]
 BILINEAR_RATE = 0.05
 """D² entries of the head's W move every score together, so W learns at this share of the rate (as in SFT)."""
 
@@ -65,7 +65,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         arguments: GrpoArguments,
         config: GrpoConfig,
         cases: Cases,
-        held_out: Mapping[str, Sequence[Case]],
+        held_out: Mapping[str, Sequence[RankingExample]],
         **rest: Any,
     ) -> None:
         self.rollout_options, self.reward_options = arguments.rollout, arguments.reward
@@ -109,10 +109,10 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
     def _make_segments(self, key: str) -> Segments:
         return self.engine.prompts.segments(self.cases[key], self.method.kind)
 
-    def _grades(self, key: str) -> list[float]:
-        """What rewards see of a case's grades."""
-        grades = self.cases[key].grades
-        return best_level(grades) if self.reward_options.relevance == "best" else grades
+    def _relevance(self, key: str) -> list[float]:
+        """What rewards see of a case's relevance."""
+        relevance = self.cases[key].relevance
+        return best_level(relevance) if self.reward_options.relevance == "best" else relevance
 
     def _rollouts(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
         """TRL's `rollout_func`: one episode a prompt (equal neighbours are one group), by the engine.
@@ -132,7 +132,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         sharded = _full_weights(self)
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator), torch.no_grad(), sharded:
             sampled = self.engine.sample(
-                [(self._segments(key), self._grades(key), rngs) for key, rngs in groups],
+                [(self._segments(key), self._relevance(key), rngs) for key, rngs in groups],
                 self.rollout_options.method,
                 self.temperature,
                 limit,
@@ -142,13 +142,13 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         decisions = [rollout.decisions for rollout in rollouts]
         earned = self.reward_options
         steps = decision_rewards(
-            list(map(self._grades, prompts)),
+            list(map(self._relevance, prompts)),
             decisions,
             self.rollout_options.method,
             cast(Reward, earned.reward),
             earned.ndcg_cutoff,
         )
-        grades = [c.grades for c in cases]
+        relevance = [c.relevance for c in cases]
         orders = [
             list(order_of(self.method(len(c.candidates)), d)) for c, d in zip(cases, decisions, strict=True)
         ]
@@ -158,8 +158,8 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
             "logprobs": [rollout.logps for rollout in rollouts],
             "steps": steps,
             "reward": [sum(row) for row in steps],
-            "ndcg": ndcgs(grades, orders).tolist(),
-            "mrr": reciprocal_ranks(grades, orders).tolist(),
+            "ndcg": ndcgs(relevance, orders).tolist(),
+            "mrr": reciprocal_ranks(relevance, orders).tolist(),
         }
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -233,7 +233,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         for task, cases in self.held_out.items():
             orders = self.engine.rank(cases, self.rollout_options.method)
             for name, measure in (("mrr", reciprocal_ranks), ("ndcg", ndcgs)):
-                values = by_query((c.id for c in cases), measure([c.grades for c in cases], orders))
+                values = by_query((c.id for c in cases), measure([c.relevance for c in cases], orders))
                 metrics[f"{metric_key_prefix}_{name}/{task}"] = float(np.mean(list(values.values())))
         for name in ("mrr", "ndcg"):
             mean = np.mean([metrics[f"{metric_key_prefix}_{name}/{task}"] for task in self.held_out])

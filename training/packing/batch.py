@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.engine.settings import AttentionMode
 from rranker.prompts import TEMPLATES, Segments
 from rranker.prompts.compact import CompactDialect
 from rranker.prompts.segments import Piece
-from rranker.training.examples.example import Lesson
+from rranker.training.examples.example import Example
 from rranker.training.packing.causal import build_causal_layout, prefix_sizes
 from rranker.training.packing.layout import Layout, build_layout
 
@@ -23,12 +23,12 @@ COPIES = 5
 
 @dataclass(frozen=True)
 class Batch:
-    """`grades` and `hints` are [B, N], 0 where there is no candidate; `trust` is [B]."""
+    """`relevance` and `teacher_scores` are [B, N], 0 where there is no candidate; `teacher_weight` is [B]."""
 
     layout: Layout
-    grades: Tensor
-    hints: Tensor
-    trust: Tensor
+    relevance: Tensor
+    teacher_scores: Tensor
+    teacher_weight: Tensor
 
 
 def cut(piece: Piece, length: int) -> tuple[int, ...]:
@@ -40,7 +40,7 @@ def cut(piece: Piece, length: int) -> tuple[int, ...]:
 
 
 def segments_of(
-    dialect: CompactDialect, cases: Sequence[Case], candidate_tokens: int, prefix_tokens: int
+    dialect: CompactDialect, cases: Sequence[RankingExample], candidate_tokens: int, prefix_tokens: int
 ) -> list[Segments]:
     """Tokenises all candidates of all cases in one call."""
     pieces = iter(dialect.candidates([text for case in cases for text in case.candidates], []))
@@ -53,12 +53,12 @@ def segments_of(
     return result
 
 
-def alive_sets(grades: Sequence[float], rng: np.random.Generator) -> Tensor:
+def alive_sets(relevance: Sequence[float], rng: np.random.Generator) -> Tensor:
     """[COPIES, n] bool: all (select), all (exclude), then nested random sets; each keeps a best candidate."""
-    n = len(grades)
-    top = max(grades)
+    n = len(relevance)
+    top = max(relevance)
     order = [int(i) for i in rng.permutation(n)]
-    best = next(i for i in order if grades[i] == top)
+    best = next(i for i in order if relevance[i] == top)
     rest = [i for i in order if i != best]
     sizes = [n - 1, n - 1, *sorted(map(int, rng.integers(1, max(n, 2), size=COPIES - 2)), reverse=True)]
     alive = torch.zeros(COPIES, n, dtype=torch.bool)
@@ -69,7 +69,7 @@ def alive_sets(grades: Sequence[float], rng: np.random.Generator) -> Tensor:
 
 def training_batch(
     dialect: CompactDialect,
-    lessons: Sequence[Lesson],
+    examples: Sequence[Example],
     rng: np.random.Generator,
     *,
     candidate_tokens: int,
@@ -77,11 +77,11 @@ def training_batch(
     budget: int,
     attention: AttentionMode = "block",
 ) -> Batch:
-    """As many of `lessons` as fit `budget` tokens (at least one); all of one task.
+    """As many of `examples` as fit `budget` tokens (at least one); all of one task.
 
     Block attention asks about nested random sets, causal attention about what a list begins with.
     """
-    cases = [lesson.case for lesson in lessons]
+    cases = [example.ranking for example in examples]
     segments = segments_of(dialect, cases, candidate_tokens, prefix_tokens)
     total, keep = 0, 0
     for s in segments:
@@ -89,18 +89,20 @@ def training_batch(
         if keep and total > budget:
             break
         keep += 1
-    segments, lessons = segments[:keep], lessons[:keep]
+    segments, examples = segments[:keep], examples[:keep]
     template = TEMPLATES[cases[0].task]
     select, exclude = dialect.suffix(template, "select"), dialect.suffix(template, "exclude")
     suffixes = [[*select, *exclude * (COPIES - 1)]] * keep
     if attention == "block":
-        alive = [alive_sets(lesson.case.grades, rng) for lesson in lessons]
+        alive = [alive_sets(example.ranking.relevance, rng) for example in examples]
         layout = build_layout(segments, suffixes, alive)
     else:
-        sizes = [prefix_sizes(lesson.case.grades, COPIES, rng) for lesson in lessons]
+        sizes = [prefix_sizes(example.ranking.relevance, COPIES, rng) for example in examples]
         layout = build_causal_layout(segments, suffixes, sizes)
-    grades, hints = torch.zeros(layout.ends.shape), torch.zeros(layout.ends.shape)
-    for b, lesson in enumerate(lessons):
-        grades[b, : len(lesson.hints)] = torch.tensor(lesson.case.grades)
-        hints[b, : len(lesson.hints)] = torch.from_numpy(lesson.hints)
-    return Batch(layout, grades, hints, torch.tensor([lesson.trust for lesson in lessons]))
+    relevance, teacher_scores = torch.zeros(layout.ends.shape), torch.zeros(layout.ends.shape)
+    for b, example in enumerate(examples):
+        relevance[b, : len(example.teacher_scores)] = torch.tensor(example.ranking.relevance)
+        teacher_scores[b, : len(example.teacher_scores)] = torch.from_numpy(example.teacher_scores)
+    return Batch(
+        layout, relevance, teacher_scores, torch.tensor([example.teacher_weight for example in examples])
+    )

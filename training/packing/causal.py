@@ -77,9 +77,9 @@ def build_causal_layout(
     )
 
 
-def prefix_sizes(grades: Sequence[float], copies: int, rng: np.random.Generator) -> list[int]:
+def prefix_sizes(relevance: Sequence[float], copies: int, rng: np.random.Generator) -> list[int]:
     """How many candidates stand before each copy: all twice (select, exclude), then fewer; a best one is in."""
-    n, top = len(grades), max(grades)
-    least = next(i for i, grade in enumerate(grades) if grade == top) + 1
+    n, top = len(relevance), max(relevance)
+    least = next(i for i, grade in enumerate(relevance) if grade == top) + 1
     drawn = rng.integers(max(least, min(2, n)), n + 1, size=copies - 2)
     return [n, n, *sorted(map(int, drawn), reverse=True)]

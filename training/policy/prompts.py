@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.engine.checkpoint import read_checkpoint
 from rranker.engine.settings import ModelSettings
 from rranker.prompts import TEMPLATES
@@ -52,7 +52,7 @@ class Prompts:
         context = getattr(checkpoint.config, "max_position_embeddings", None)
         return cls(checkpoint.tokenizer, checkpoint.settings, context, **limits)
 
-    def segments(self, case: Case, kind: Kind, *, full: bool = False) -> Segments:
+    def segments(self, case: RankingExample, kind: Kind, *, full: bool = False) -> Segments:
         """The case's prompt, candidates in the case's order; `full` leaves the training limits out.
 
         Raises ValueError when the query alone does not fit.

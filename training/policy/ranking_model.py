@@ -64,13 +64,13 @@ def build_model(config: ModelConfig, seed: int = 0) -> RankingModel:
             pad_token_id=0,
         )
     )
-    widen(lm)
-    match_at_birth(lm)
+    init_fan_in(lm)
+    init_matching_heads(lm)
     return RankingModel(lm, PointerHead(config.hidden_size))
 
 
 @torch.no_grad()
-def widen(lm: LlamaForCausalLM) -> None:
+def init_fan_in(lm: LlamaForCausalLM) -> None:
     """Weights by fan-in: the usual 0.02 suits models ten times as wide, and here it starves the residuals."""
     for name, weight in lm.model.named_parameters():
         if weight.ndim == 2:
@@ -78,8 +78,8 @@ def widen(lm: LlamaForCausalLM) -> None:
 
 
 @torch.no_grad()
-def match_at_birth(lm: LlamaForCausalLM, strength: float = 0.5) -> None:
-    """Starts one group of heads a layer with query weights like its key weights: equals attend at birth.
+def init_matching_heads(lm: LlamaForCausalLM, strength: float = 0.5) -> None:
+    """Initialises one head group a layer so that identical tokens attend to each other: query weights like key weights.
 
     Ranking texts from nothing waits for that circuit. Only one group, because a token is also its own equal:
     with every head matching, `<|end|>` sees itself alone and nothing is learnt. `strength` 0.5 makes a match

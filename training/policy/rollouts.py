@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.engine.engine import Engine
 from rranker.engine.requests import EngineRequest
 from rranker.methods import Greedy, Rollout, Sampled, Subset, method_class
@@ -54,7 +54,7 @@ class RolloutEngine:
         temperature: float,
         limit: int | None = None,
     ) -> list[list[Rollout]]:
-        """Episodes of every group (segments, grades, one random generator a rollout), all in flight together.
+        """Episodes of every group (segments, relevance, one random generator a rollout), all in flight together.
 
         A rollout ends when those left are all equally good. Causal rounds of different rollouts see different prompts,
         so there each rollout goes alone.
@@ -62,15 +62,15 @@ class RolloutEngine:
         rules = method_class(method)
         together = self.policy.settings.attention == "block" or rules.one_question or limit == 1
         requests, found = list[EngineRequest](), []
-        for segments, grades, rngs in groups:
+        for segments, relevance, rngs in groups:
             parts = [list(rngs)] if together else [[rng] for rng in rngs]
             episodes = [
                 Sampled(
                     rules,
-                    len(grades),
+                    len(relevance),
                     part,
                     temperature=temperature,
-                    settled=equally_good(grades),
+                    settled=equally_good(relevance),
                     limit=limit,
                 )
                 for part in parts
@@ -80,7 +80,7 @@ class RolloutEngine:
         self._run(requests)
         return [[rollout for episode in episodes for rollout in episode.rollouts] for episodes in found]
 
-    def rank(self, cases: Sequence[Case], method: str) -> list[list[int]]:
+    def rank(self, cases: Sequence[RankingExample], method: str) -> list[list[int]]:
         """The policy's own rankings: orders of the candidates' indices, best first."""
         rules, block = method_class(method), self.policy.settings.attention == "block"
         requests, players = list[EngineRequest](), list[Greedy]()
@@ -99,6 +99,6 @@ class RolloutEngine:
                 raise handle.error
 
 
-def equally_good(grades: Sequence[float]) -> Callable[[Subset], bool]:
+def equally_good(relevance: Sequence[float]) -> Callable[[Subset], bool]:
     """Whether those left are all worth the same, so that no decision could change what the ranking is worth."""
-    return lambda left: len({grades[place] for place in left}) < 2
+    return lambda left: len({relevance[place] for place in left}) < 2

@@ -11,15 +11,15 @@ from rranker.training.packing.layout import Layout
 from rranker.training.policy.ranking_model import RankingModel
 
 
-def targets(grades: Tensor, hints: Tensor, trust: Tensor, alive: Tensor) -> Tensor:
-    """grades and hints [B, N], trust [B], alive [B, S, N] → distributions [B, S, N] over the alive.
+def targets(relevance: Tensor, teacher_scores: Tensor, teacher_weight: Tensor, alive: Tensor) -> Tensor:
+    """Distributions [B, S, N] over the alive [B, S, N], of relevance and teacher_scores [B, N], teacher_weight [B].
 
-    The teacher's share is the softmax of its log preferences; the rest goes to the grades in proportion.
+    The teacher's share is the softmax of its log preferences; the rest goes by relevance, in proportion.
     """
-    share = grades[:, None] * alive
+    share = relevance[:, None] * alive
     share = share / share.sum(-1, keepdim=True).clamp_min(1e-9)
-    taught = hints[:, None].expand_as(share).masked_fill(~alive, -torch.inf).softmax(-1)
-    return torch.lerp(share, taught, trust[:, None, None])
+    taught = teacher_scores[:, None].expand_as(share).masked_fill(~alive, -torch.inf).softmax(-1)
+    return torch.lerp(share, taught, teacher_weight[:, None, None])
 
 
 def ranking_loss(fitness: Tensor, wanted: Tensor) -> Tensor:
@@ -33,11 +33,11 @@ def entropy(wanted: Tensor) -> Tensor:
     return -torch.xlogy(wanted, wanted).sum(-1).mean()
 
 
-def reciprocal_rank(fitness: Tensor, grades: Tensor) -> float:
-    """fitness [B, N] (−∞ where there is no candidate), grades [B, N] → mean 1 / rank of a best candidate."""
+def reciprocal_rank(fitness: Tensor, relevance: Tensor) -> float:
+    """fitness [B, N] (−∞ where there is no candidate), relevance [B, N] → mean 1 / rank of a best candidate."""
     counts = (fitness != -torch.inf).sum(-1).tolist()  # candidates stand first, padding after them
     orders = fitness.argsort(stable=True, dim=-1, descending=True).tolist()
-    lists = [row[:n] for row, n in zip(grades.tolist(), counts, strict=True)]
+    lists = [row[:n] for row, n in zip(relevance.tolist(), counts, strict=True)]
     return float(reciprocal_ranks(lists, [order[:n] for order, n in zip(orders, counts, strict=True)]).mean())
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-def latent_semantics(documents: Iterable[Sequence[int]], vocabulary: int, size: int, seed: int = 0) -> Tensor:
+def lsa_embeddings(documents: Iterable[Sequence[int]], vocabulary: int, size: int, seed: int = 0) -> Tensor:
     """`documents` are token ids → [vocabulary, size] unit rows (a zero row for a token never seen).
 
     Idf-weighted unit rows, truncated SVD by subspace iteration; the first direction, which all tokens share,

@@ -24,7 +24,7 @@ from rranker.training.policy.ranking_model import RankingModel, build_model
 from rranker.training.sft.checkpoint import save_model, save_state
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.loss import entropy, language_loss, ranking_loss, reciprocal_rank, targets
-from rranker.training.sft.lsa import latent_semantics, lay_into
+from rranker.training.sft.lsa import lay_into, lsa_embeddings
 from rranker.training.sft.optimizer import MasterOptimizer
 from rranker.training.sft.options import configured, parse, saved_settings
 from rranker.training.sft.tokenizer import load_tokenizer, train_tokenizer
@@ -42,18 +42,18 @@ def mixture(sources: Sources, dialect: CompactDialect, config: SftConfig) -> Mak
 
     def make(step: int) -> list[tuple[str, Batch]]:
         rng = np.random.default_rng([config.seed, step])
-        ease = max(0.0, 1 - step / max(config.steps * 0.35, 1))
-        now = np.where(late, weights * (1 - ease), weights)
+        curriculum = max(0.0, 1 - step / max(config.steps * 0.35, 1))
+        now = np.where(late, weights * (1 - curriculum), weights)
         batches = []
         for _ in range(config.accumulate):
             name = names[rng.choice(len(names), p=now / now.sum())]
-            drawn = sources.draw(name, rng, ease)
+            drawn = sources.draw(name, rng, curriculum)
             batches.append(
                 (
                     name,
                     training_batch(
                         dialect,
-                        drawn.lessons,
+                        drawn.examples,
                         rng,
                         candidate_tokens=drawn.candidate_tokens,
                         prefix_tokens=drawn.prefix_tokens,
@@ -78,12 +78,12 @@ def prefetched(make: Maker, start: int, stop: int, ahead: int = 2) -> Iterator[l
             yield batch
 
 
-def learn(
+def forward_backward(
     model: RankingModel, batch: Batch, config: SftConfig, seed: int
 ) -> tuple[float, float, tuple[torch.Tensor, ...]]:
     """Of one micro-batch: divergence from its targets in nats, mean reciprocal rank, gradients."""
     hidden = model.hidden(batch.layout)
-    wanted = targets(batch.grades, batch.hints, batch.trust, batch.layout.alive)
+    wanted = targets(batch.relevance, batch.teacher_scores, batch.teacher_weight, batch.layout.alive)
     fitness = model.fitness(hidden, batch.layout)
     loss = ranking_loss(fitness, wanted)
     total = loss
@@ -91,7 +91,7 @@ def learn(
         words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
         total = loss + config.lm_weight * words
     divergence = float(loss.detach() - entropy(wanted))
-    found = reciprocal_rank(fitness[:, 0], batch.grades)
+    found = reciprocal_rank(fitness[:, 0], batch.relevance)
     return divergence, found, torch.autograd.grad(total, list(model.parameters()))
 
 
@@ -104,7 +104,7 @@ def train_step(
     each other. Gradients are added in the micro-batches' order, so a run can be repeated exactly.
     """
     jobs = [
-        pool.submit(learn, model, batch, config, step * 64 + micro)
+        pool.submit(forward_backward, model, batch, config, step * 64 + micro)
         for micro, (_, batch) in enumerate(batches)
     ]
     seen = []
@@ -201,7 +201,7 @@ def start(
         config = replace(config, steps=steps)
     model = build_model(config.model, config.seed)
     documents = sources.documents(encoder)
-    meanings = latent_semantics(documents, config.model.vocab_size, config.model.hidden_size, config.seed)
+    meanings = lsa_embeddings(documents, config.model.vocab_size, config.model.hidden_size, config.seed)
     lay_into(model.lm.model.embed_tokens.weight, meanings, seed=config.seed)
     return config, model
 

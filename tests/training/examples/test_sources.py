@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rranker import data
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.data.passage import TEST_YEARS
 from rranker.training.examples.sources import Sources
 from rranker.training.sft.config import SftConfig
@@ -19,21 +19,21 @@ def sources() -> Sources:
     return Sources()
 
 
-def drawn(sources: Sources, name: str, draws: int = 12) -> list[Case]:
+def drawn(sources: Sources, name: str, draws: int = 12) -> list[RankingExample]:
     rng = np.random.default_rng(0)
-    return [lesson.case for _ in range(draws) for lesson in sources.draw(name, rng).lessons]
+    return [example.ranking for _ in range(draws) for example in sources.draw(name, rng).examples]
 
 
 @pytest.mark.parametrize("name", list(SftConfig().weights))
 def test_lessons_are_whole(sources: Sources, name: str) -> None:
-    lessons = sources.draw(name, np.random.default_rng(1)).lessons
-    again = sources.draw(name, np.random.default_rng(1)).lessons
-    assert [lesson.case for lesson in lessons] == [lesson.case for lesson in again]
-    for lesson in lessons:
-        assert lesson.hints.shape == (len(lesson.case.candidates),)
-        assert np.isfinite(lesson.hints).all()
-        assert 0 <= lesson.trust <= 1
-        assert len(lesson.case.candidates) >= 2
+    examples = sources.draw(name, np.random.default_rng(1)).examples
+    again = sources.draw(name, np.random.default_rng(1)).examples
+    assert [example.ranking for example in examples] == [example.ranking for example in again]
+    for example in examples:
+        assert example.teacher_scores.shape == (len(example.ranking.candidates),)
+        assert np.isfinite(example.teacher_scores).all()
+        assert 0 <= example.teacher_weight <= 1
+        assert len(example.ranking.candidates) >= 2
 
 
 def test_no_test_query_and_no_test_passage_of_search_trains(sources: Sources) -> None:
@@ -61,7 +61,7 @@ def test_no_test_prompt_of_the_router_trains(sources: Sources) -> None:
 
 @pytest.mark.parametrize("name", ["movies", "music", "games"])
 def test_no_test_user_trains(sources: Sources, name: str) -> None:
-    """Neither as a lesson nor in the counts of the teacher."""
+    """Neither as a example nor in the counts of the teacher."""
     found = sources.interactions[name]
     counted = {user for users in sources.neighbours[name]._users for user in users}
     assert counted.isdisjoint(found.test_users)

@@ -8,7 +8,7 @@ import torch
 
 from rranker.data import Interactions
 from rranker.training.examples.teachers import Lexical, Neighbours
-from rranker.training.sft.lsa import latent_semantics, lay_into
+from rranker.training.sft.lsa import lay_into, lsa_embeddings
 
 TITLES = ("a", "b", "c", "d", "e")
 
@@ -52,12 +52,12 @@ def test_lexical_prefers_the_rare_word() -> None:
 def test_tokens_that_keep_company_lie_close() -> None:
     rng = np.random.default_rng(0)
     documents = [[20, *(int(i) for i in rng.choice(5, 3) + 5 * (k % 4))] for k in range(400)]  # four groups
-    vectors = latent_semantics(documents, 22, 3)
+    vectors = lsa_embeddings(documents, 22, 3)
     assert vectors.shape == (22, 3)
     close = vectors[:20] @ vectors[:20].T
     assert close[:5, :5].mean() > close[:5, 5:].mean() + 0.5
     assert vectors[21].abs().max() == 0
-    torch.testing.assert_close(vectors, latent_semantics(documents, 22, 3))
+    torch.testing.assert_close(vectors, lsa_embeddings(documents, 22, 3))
     embedding = torch.zeros(22, 3)
     lay_into(embedding, vectors)
     torch.testing.assert_close(embedding.norm(dim=-1), torch.full((22,), 0.96))

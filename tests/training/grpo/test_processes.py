@@ -50,8 +50,8 @@ def test_killed_three_times_it_ends_on_the_same_curve(pointer: Path, tmp_path: P
     """The kills fall wherever the run happens to be: in a step, in an evaluation, or while a checkpoint is written."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     steps = {"max_steps": 40, "save_steps": 2, "eval_steps": 20}
-    twin = start(options(pointer, whole, **steps))
-    finish(twin)
+    reference = start(options(pointer, whole, **steps))
+    finish(reference)
     waits = (0.0, 0.13, 0.41)
     for wait in waits:
         victim = start(options(pointer, broken, resume=True, **steps))

@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.methods import Elimination, Sampled, order_of
 from rranker.metrics.graded import ndcgs, reciprocal_ranks
 from rranker.permutations import parse, parse_choice
@@ -44,10 +44,10 @@ def test_outcome_is_the_final_ndcg_on_the_last_decision() -> None:
 
 
 def test_dranker_steps_add_up_to_ndcg() -> None:
-    grades = [3.0, 1.0, 0.0, 2.0]
+    relevance = [3.0, 1.0, 0.0, 2.0]
     for order in permutations(range(4)):
-        (steps,) = decision_rewards([grades], [list(order)], "dranker", "stepwise", 10)
-        assert sum(steps) == pytest.approx(ndcgs([grades], [order])[0])
+        (steps,) = decision_rewards([relevance], [list(order)], "dranker", "stepwise", 10)
+        assert sum(steps) == pytest.approx(ndcgs([relevance], [order])[0])
 
 
 def test_advantages_compare_returns_at_the_same_step() -> None:
@@ -65,10 +65,10 @@ def test_groups_do_not_mix_and_equal_returns_teach_nothing() -> None:
     assert found[2, 0] == pytest.approx(-found[3, 0]) == pytest.approx(1.0, abs=1e-3)
 
 
-def play(grades: list[float], decisions: list[int]) -> list[int]:
+def play(relevance: list[float], decisions: list[int]) -> list[int]:
     """Episodes whose logits force `decisions`; what was really decided."""
     rngs = [np.random.default_rng(0)]
-    sampling = Sampled(Elimination, len(grades), rngs, temperature=1.0, settled=equally_good(grades))
+    sampling = Sampled(Elimination, len(relevance), rngs, temperature=1.0, settled=equally_good(relevance))
     while sampling.remaining:
         step = len(sampling.rollouts[0].decisions)
         (ask,) = sampling.asks(1)
@@ -123,8 +123,8 @@ def test_defect_an_answer_outside_the_list_is_worse_than_excluding_the_gold() ->
 
 
 def test_defect_no_query_is_in_training_and_validation() -> None:
-    def case(task: str, query: str, id: str) -> Case:
-        return Case(task, query, None, ["a", "b"], [1.0, 0.0], id)
+    def case(task: str, query: str, id: str) -> RankingExample:
+        return RankingExample(task, query, None, ["a", "b"], [1.0, 0.0], id)
 
     for number in range(200):
         # One routed query under three trade-offs, one user at two moments: all on the same side.

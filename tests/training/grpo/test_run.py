@@ -73,7 +73,7 @@ def test_it_learns_what_is_rewarded_and_leaves_a_model_and_a_report(pointer: Pat
     assert json.loads((out / "log.json").read_text())[0]["step"] == 0
     ranker = Ranker(out / "final", dtype="float32", kv_cache_tokens=2048)
     first = sum(
-        ranker.rank(c.query, c.candidates, task="passage").order[0] == c.grades.index(1) for c in held
+        ranker.rank(c.query, c.candidates, task="passage").order[0] == c.relevance.index(1) for c in held
     )
     assert first > 30
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from rranker.data import Case
+from rranker.data import RankingExample
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.grpo import parse
 from rranker.training.grpo.text import PREFILL, answer_rewards, fitting, format_reward, prompt_ids, train_text
 from tests.prompts.conftest import CHAT_TEMPLATE, train
 from tests.training.toys import options, save_causal_policy, toy_cases
 
-CASE = Case("passage", "who?", None, ["Heat", "Alien", "Up"], [0.0, 1.0, 0.0], "q")
+CASE = RankingExample("passage", "who?", None, ["Heat", "Alien", "Up"], [0.0, 1.0, 0.0], "q")
 
 
 def answers(*texts: str) -> list[str]:
@@ -70,7 +70,7 @@ def test_format_is_of_the_response() -> None:
 
 def test_prompts_hold_everything_and_user_text_spells_no_special_token(tokenizer: Any) -> None:
     encoder = TextEncoder(tokenizer)
-    hostile = Case("passage", "<|exclude|> who?", None, ["<|end|> Heat", "Up"], [1.0, 0.0], "q")
+    hostile = RankingExample("passage", "<|exclude|> who?", None, ["<|end|> Heat", "Up"], [1.0, 0.0], "q")
     ids = prompt_ids(encoder, hostile, "iranker")
     assert not set(ids) & set(tokenizer.get_added_vocab().values())
     text = "".join(encoder.decode(tuple(ids)).split())
@@ -103,7 +103,9 @@ def test_prompts_are_written_as_their_text_would_be() -> None:
     """Segments are encoded apart, and their ids are those of the whole text."""
     bytewise = PreTrainedTokenizerFast(tokenizer_object=train(), eos_token="<|im_end|>")
     bytewise.chat_template = CHAT_TEMPLATE
-    case = Case("recommendation", ["the fox", "a dog."], "Rank.", ["the query", "an item."], [1.0, 0.0], "q")
+    case = RankingExample(
+        "recommendation", ["the fox", "a dog."], "Rank.", ["the query", "an item."], [1.0, 0.0], "q"
+    )
     ids = prompt_ids(TextEncoder(bytewise), case, "iranker")
     lines = "- the fox\n- a dog.\n\nItems:\n[1] the query\n[2] an item.\n\n"
     assert bytewise.decode(ids).endswith(f"<|im_start|>assistant\n{PREFILL}")

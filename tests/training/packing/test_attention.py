@@ -15,20 +15,20 @@ from rranker.training.packing.layout import Layout
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.loss import entropy, ranking_loss, reciprocal_rank, targets
-from tests.training.conftest import make_lesson
+from tests.training.conftest import make_example
 
 
 def make_batch(
     dialect: CompactDialect, sizes: tuple[int, ...], seed: int, attention: AttentionMode = "block"
 ) -> Batch:
     rng = np.random.default_rng(seed)
-    lessons = [make_lesson(rng, n) for n in sizes]
+    examples = [make_example(rng, n) for n in sizes]
     return training_batch(
-        dialect, lessons, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6, attention=attention
+        dialect, examples, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6, attention=attention
     )
 
 
-def dense_mask(layout: Layout) -> torch.Tensor:
+def reference_mask(layout: Layout) -> torch.Tensor:
     """[1, 1, T, T]: 0 where a row may see a column, written down from the rules and nothing else."""
     size = len(layout.ids)
     seen = torch.eye(size, dtype=torch.bool)
@@ -70,22 +70,22 @@ def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
     model = build_model(tiny)
     batch = make_batch(dialect, sizes, len(sizes), attention)
     layout = batch.layout
-    dense = copy.deepcopy(model)
-    dense.lm.set_attn_implementation("eager")
+    reference = copy.deepcopy(model)
+    reference.lm.set_attn_implementation("eager")
 
     packed_hidden = model.hidden(layout)
-    dense_hidden = dense.lm.model(
+    reference_hidden = reference.lm.model(
         input_ids=layout.ids[None],
         position_ids=layout.positions[None],
-        attention_mask=dense_mask(layout) if attention == "block" else causal_mask(layout),
+        attention_mask=reference_mask(layout) if attention == "block" else causal_mask(layout),
         use_cache=False,
     ).last_hidden_state[0]
-    torch.testing.assert_close(packed_hidden, dense_hidden, atol=1e-5, rtol=0)
+    torch.testing.assert_close(packed_hidden, reference_hidden, atol=1e-5, rtol=0)
 
-    wanted = targets(batch.grades, batch.hints, batch.trust, layout.alive)
+    wanted = targets(batch.relevance, batch.teacher_scores, batch.teacher_weight, layout.alive)
     ranking_loss(model.fitness(packed_hidden, layout), wanted).backward()
-    ranking_loss(dense.fitness(dense_hidden, layout), wanted).backward()
-    for (name, one), other in zip(model.named_parameters(), dense.parameters(), strict=True):
+    ranking_loss(reference.fitness(reference_hidden, layout), wanted).backward()
+    for (name, one), other in zip(model.named_parameters(), reference.parameters(), strict=True):
         assert one.grad is not None, name
         assert other.grad is not None, name
         torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-4, msg=name)
@@ -112,7 +112,7 @@ def test_every_token_is_used_once_and_positions_follow_the_rule(dialect: Compact
 def test_alive_sets_are_nested_and_keep_a_best_candidate(dialect: CompactDialect) -> None:
     batch = make_batch(dialect, (8, 5), seed=5)
     alive = batch.layout.alive
-    best = batch.grades.argmax(-1)
+    best = batch.relevance.argmax(-1)
     for b, sets in enumerate(alive):
         assert torch.equal(sets[0], batch.layout.present[b])
         assert torch.equal(sets[1], batch.layout.present[b])
@@ -125,21 +125,21 @@ def test_causal_copies_stand_after_shorter_lists_that_keep_a_best_candidate(dial
     batch = make_batch(dialect, (8, 5, 1), 5, "causal")
     layout = batch.layout
     for b, sets in enumerate(layout.alive):
-        n, sizes = len(batch.grades[b].nonzero()), sets.sum(-1).tolist()
+        n, sizes = len(batch.relevance[b].nonzero()), sets.sum(-1).tolist()
         assert sizes[:2] == [int((layout.ends[b] > 0).sum())] * 2
         assert sizes[1:] == sorted(sizes[1:], reverse=True)
         assert n == 1
         for size, place, alive in zip(sizes, layout.positions[layout.suffix[b]], sets, strict=True):
             assert bool(alive[:size].all())
-            assert bool(alive[batch.grades[b].argmax()])
+            assert bool(alive[batch.relevance[b].argmax()])
             assert place == layout.positions[layout.ends[b, size - 1]] + 1
 
 
 def test_targets_mix_grades_and_hints_over_the_alive() -> None:
-    grades = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
-    hints = torch.tensor([[0.0, 2.0, 2.0, 0.0], [0.0, 0.0, 0.0, 5.0]])
+    relevance = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+    teacher_scores = torch.tensor([[0.0, 2.0, 2.0, 0.0], [0.0, 0.0, 0.0, 5.0]])
     alive = torch.tensor([[[True] * 4, [True, True, True, False]], [[True] * 4, [True, False, True, False]]])
-    found = targets(grades, hints, torch.tensor([1.0, 0.0]), alive)
+    found = targets(relevance, teacher_scores, torch.tensor([1.0, 0.0]), alive)
     torch.testing.assert_close(found.sum(-1), torch.ones(2, 2))
     assert bool((found[~alive] == 0).all())
     taught, graded = found
@@ -156,5 +156,5 @@ def test_the_loss_is_lowest_at_its_entropy() -> None:
 def test_reciprocal_rank_counts_a_best_one_and_only_present_ones() -> None:
     gone = -torch.inf
     fitness = torch.tensor([[0.1, 0.9, 0.5, gone], [0.3, 0.2, 0.1, 0.0]])
-    grades = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.2, 0.7, 0.7, 0.1]])
-    assert reciprocal_rank(fitness, grades) == pytest.approx((1 / 3 + 1 / 2) / 2)
+    relevance = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.2, 0.7, 0.7, 0.1]])
+    assert reciprocal_rank(fitness, relevance) == pytest.approx((1 / 3 + 1 / 2) / 2)

@@ -131,7 +131,11 @@ def test_rollouts_report_the_log_probabilities_that_re_scoring_finds(policy: Pol
     rules = method_class(method)
     cases = list(toy_cases(4, seed=5, n=6).values())
     groups = [
-        (engine.prompts.segments(c, rules.kind), c.grades, [np.random.default_rng([i, g]) for g in range(3)])
+        (
+            engine.prompts.segments(c, rules.kind),
+            c.relevance,
+            [np.random.default_rng([i, g]) for g in range(3)],
+        )
         for i, c in enumerate(cases)
     ]
     sampled = engine.sample(groups, method, 1.3)
@@ -147,7 +151,7 @@ def test_first_decisions_are_drawn_from_the_policy(policy: Policy) -> None:
     segments = engine.prompts.segments(case, "exclude")
     draws = 4000
     rngs = [np.random.default_rng(g) for g in range(draws)]
-    (group,) = engine.sample([(segments, case.grades, rngs)], "iranker", 2.0, limit=1)
+    (group,) = engine.sample([(segments, case.relevance, rngs)], "iranker", 2.0, limit=1)
     counts = np.bincount([r.decisions[0] for r in group], minlength=4)
     expected = (dense_logits(policy, segments, (0, 1, 2, 3), "exclude") / 2.0).softmax(-1).detach().numpy()
     assert all(len(r.decisions) == 1 for r in group)

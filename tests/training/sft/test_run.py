@@ -25,15 +25,15 @@ from rranker.training.sft import Maker, train
 from rranker.training.sft.checkpoint import load_model
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.options import configured, parse, saved_settings, shares
-from tests.training.conftest import make_case, make_lesson
+from tests.training.conftest import make_case, make_example
 
 
 def maker(dialect: CompactDialect, attention: AttentionMode = "block") -> Maker:
     def make(step: int) -> list[tuple[str, Any]]:
         rng = np.random.default_rng(step)
-        lessons = [make_lesson(rng, 5) for _ in range(4)]
+        examples = [make_example(rng, 5) for _ in range(4)]
         batch = training_batch(
-            dialect, lessons, rng, candidate_tokens=8, prefix_tokens=16, budget=4096, attention=attention
+            dialect, examples, rng, candidate_tokens=8, prefix_tokens=16, budget=4096, attention=attention
         )
         return [("made", batch), ("made too", batch)]
 

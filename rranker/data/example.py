@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Case:
-    """`grades[i]` says how well `candidates[i]` fits; equal ones are ties. `task` names a prompt template.
+class RankingExample:
+    """`relevance[i]` says how well `candidates[i]` fits; equal ones are ties. `task` names a prompt template.
 
     The hash leaves out what may be a list.
     """
@@ -18,12 +19,20 @@ class Case:
     query: str | list[str] = field(hash=False)
     instruction: str | None
     candidates: list[str] = field(hash=False)
-    grades: list[float] = field(hash=False)
+    relevance: list[float] = field(hash=False)
     id: str
 
     def __post_init__(self) -> None:
-        if len(self.candidates) != len(self.grades):
-            raise ValueError(f"{len(self.grades)} grades for {len(self.candidates)} candidates")
+        if len(self.candidates) != len(self.relevance):
+            raise ValueError(
+                f"relevance holds {len(self.relevance)} numbers for {len(self.candidates)} candidates: give one each"
+            )
+
+    @property
+    def grades(self) -> list[float]:
+        """The name of `relevance` until 0.1; warns."""
+        warnings.warn("RankingExample.grades is now called relevance", DeprecationWarning, stacklevel=2)
+        return self.relevance
 
 
 def data_folder(folder: str | Path | None = None) -> Path:
