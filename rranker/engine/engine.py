@@ -23,7 +23,7 @@ from .reading import Ask, Logits, read
 from .readout import Readout
 from .requests import EngineRequest, Handle
 from .runner import ModelRunner
-from .sessions import BlockSession, CausalSession
+from .sessions import BlockSession, CausalSession, Session
 from .settings import AttentionMode
 from .speculation import Sequential, Speculation
 
@@ -107,10 +107,10 @@ class Engine:
     def check(self, request: EngineRequest) -> None:
         """Raises CapacityError when this request could never be admitted."""
         self._raise_if_closed()
-        total = self.runner.store.slots
-        if request.stored_tokens > total:
+        total, needed = self.runner.store.slots, request.stored_tokens(self.attention_mode)
+        if needed > total:
             raise CapacityError(
-                f"this query needs {request.stored_tokens} KV tokens and the engine has {total}: "
+                f"this query needs {needed} KV tokens and the engine has {total}: "
                 "raise kv_cache_tokens, rank fewer candidates at once, or shorten them"
             )
 
@@ -119,9 +119,7 @@ class Engine:
         with self._changed:
             self._raise_if_closed()
             self.check(request)
-            make = BlockSession if self.attention_mode == "block" else CausalSession
-            session = make(request.segments, request.method.kind, self.runner.store, self.readout)
-            handle = Handle(request, flow, session)
+            handle = Handle(request, flow, self._session(request))
             self._queue.push(handle)
         return handle
 
@@ -241,6 +239,14 @@ class Engine:
                 _update(handle, asks, found, overhead)
             except Exception as error:
                 handle.fail(error)
+
+    def _session(self, request: EngineRequest) -> Session:
+        parts = request.segments, request.method.kind, self.runner.store, self.readout
+        return (
+            BlockSession(*parts)
+            if self.attention_mode == "block"
+            else CausalSession(*parts, request.branches)
+        )
 
     def _account(self, handle: Handle, overhead: float) -> Speculation | Sequential:
         if not (self._speculate and handle.request.speculate):

@@ -8,6 +8,7 @@ from typing import Literal
 from ..prompts.segments import Segments
 from .method import Method
 from .sessions import Session
+from .settings import AttentionMode
 from .speculation import Sequential, Speculation
 
 Status = Literal["waiting", "running", "finished", "failed", "cancelled"]
@@ -18,16 +19,19 @@ class EngineRequest:
     """One query for the engine: its prompt, and the method that asks about it (with at least one round to play).
 
     `speculate`: guess rounds ahead. Off for methods whose questions of one step all count (sampled rollouts).
+    `branches`: in causal mode, how many independent questions a step may ask: a question that another one begins with
+    does not count. In block mode a step may ask any number.
     """
 
     segments: Segments
     method: Method
     speculate: bool = True
+    branches: int = 1
 
-    @property
-    def stored_tokens(self) -> int:
-        """KV slots it holds while it runs: its prefix and candidates."""
-        return len(self.segments.prefix) + sum(map(len, self.segments.candidates))
+    def stored_tokens(self, mode: AttentionMode) -> int:
+        """KV slots it holds while it runs: its prefix and its candidates, in causal mode once a branch."""
+        copies = self.branches if mode == "causal" else 1
+        return len(self.segments.prefix) + copies * sum(map(len, self.segments.candidates))
 
 
 @dataclass(slots=True, eq=False)

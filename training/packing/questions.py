@@ -1,7 +1,8 @@
-"""What a policy is asked, packed for one forward with gradients: block layouts, or a tree of prompts."""
+"""What a policy is asked, packed for one forward with gradients: block layouts, or a plan of the engine's sessions."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -9,7 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from rranker.engine.plan import PlanBuilder
+from rranker.engine.sessions import BlockSession, CausalSession
+from rranker.engine.store import KVStore
 from rranker.prompts.segments import Kind, Segments
+from rranker.training.packing.chunks import Chunks, build_chunks
 from rranker.training.packing.layout import Layout, build_layout
 
 Ask = tuple[int, ...]
@@ -34,8 +39,7 @@ class Packed:
 
     ids: Tensor  # [T]
     positions: Tensor  # [T]
-    layout: Layout | None
-    mask: Tensor | None  # [1, 1, T, T], 0 or -inf
+    structure: Layout | Chunks
     ends: tuple[Tensor, ...]
     suffixes: tuple[Tensor, ...]
     labels: tuple[tuple[int, ...], ...]
@@ -43,7 +47,7 @@ class Packed:
 
     def attention(self) -> dict[str, Any]:
         """The keywords that carry the structure to the attention function."""
-        return {"layout": self.layout} if self.layout is not None else {"attention_mask": self.mask}
+        return {"layout" if isinstance(self.structure, Layout) else "chunks": self.structure}
 
 
 def pack(
@@ -52,7 +56,7 @@ def pack(
     """All questions in one forward. One-token suffixes in block mode take the fast three-piece attention."""
     if mode == "block" and all(len(q.segments.suffix) == 1 for q in questions):
         return _laid_out(questions, kind, device)
-    return _tree(questions, kind, mode, device)
+    return _planned(questions, kind, mode, device)
 
 
 def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device) -> Packed:
@@ -73,7 +77,6 @@ def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device) -
         layout.ids,
         layout.positions,
         layout,
-        None,
         tuple(layout.ends[b, : len(q.segments.candidates)] for b, q in enumerate(questions)),
         tuple(layout.suffix[b, : len(q.asks)] for b, q in enumerate(questions)),
         tuple(q.segments.labels for q in questions),
@@ -81,77 +84,36 @@ def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device) -
     )
 
 
-class _Tree:
-    """Prompts that share what they have in common: a node is a run of tokens that sees some earlier nodes."""
-
-    def __init__(self) -> None:
-        self.ids: list[int] = []
-        self.positions: list[int] = []
-        self.nodes: list[tuple[int, int, tuple[int, ...]]] = []
-
-    def add(self, tokens: Sequence[int], position: int, sees: tuple[int, ...]) -> int:
-        first = len(self.ids)
-        self.ids += tokens
-        self.positions += range(position, position + len(tokens))
-        self.nodes.append((first, len(self.ids), sees))
-        return len(self.nodes) - 1
-
-    def last(self, node: int) -> int:
-        return self.nodes[node][1] - 1
-
-    def mask(self) -> Tensor:
-        size = len(self.ids)
-        seen = torch.zeros(size, size, dtype=torch.bool)
-        for first, end, sees in self.nodes:
-            seen[first:end, first:end] = torch.ones(end - first, end - first).tril().bool()
-            for other in sees:
-                begin, stop, _ = self.nodes[other]
-                seen[first:end, begin:stop] = True
-        return torch.zeros(1, 1, size, size).masked_fill_(~seen, -torch.inf)
-
-
-def _tree(
+def _planned(
     questions: Sequence[Question], kind: Kind, mode: Literal["block", "causal"], device: torch.device
 ) -> Packed:
-    tree, suffixes = _Tree(), []
-    for q in questions:
+    """As the engine's sessions plan it, everything in one step; what they store, the forward itself holds."""
+    builder, store = PlanBuilder(), KVStore(layers=0, slots=sys.maxsize)
+    for owner, q in enumerate(questions):
         if not q.segments.labels:
             raise ValueError("only models that name candidates by a label can be re-scored in this mode")
-        grow = _grow_block if mode == "block" else _grow_causal
-        suffixes.append(torch.tensor([tree.last(node) for node in grow(tree, q)], device=device))
+        session: BlockSession | CausalSession
+        if mode == "block":
+            session = BlockSession(q.segments, kind, store, _Labels())
+        else:
+            session = CausalSession(q.segments, kind, store, _Labels(), branches=len(q.asks))
+        session.open()
+        session.plan(builder, owner, q.asks)
+    plan = builder.build()
+    reads = torch.from_numpy(plan.read_rows).to(device)
     nothing = torch.zeros(0, dtype=torch.long, device=device)
     return Packed(
-        torch.tensor(tree.ids, device=device),
-        torch.tensor(tree.positions, device=device),
-        None,
-        tree.mask().to(device),
+        torch.from_numpy(plan.token_ids).to(device),
+        torch.from_numpy(plan.positions).to(device),
+        build_chunks(plan, device),
         tuple(nothing for _ in questions),
-        tuple(suffixes),
+        torch.split(reads, [len(q.asks) for q in questions]),
         tuple(q.segments.labels for q in questions),
         kind,
     )
 
 
-def _grow_block(tree: _Tree, q: Question) -> list[int]:
-    s = q.segments
-    prefix = tree.add(s.prefix, 0, ())
-    candidates = [tree.add(tokens, len(s.prefix), (prefix,)) for tokens in s.candidates]
-    after = len(s.prefix) + max(map(len, s.candidates))
-    return [tree.add(s.suffix, after, (prefix, *(candidates[i] for i in ask))) for ask in q.asks]
+class _Labels:
+    """What a session must know of a readout that names candidates by a label."""
 
-
-def _grow_causal(tree: _Tree, q: Question) -> list[int]:
-    """A trie: two rounds share their prompts up to the first candidate in which they differ."""
-    s = q.segments
-    paths: dict[Ask, tuple[int, ...]] = {(): (tree.add(s.prefix, 0, ()),)}
-    ends: dict[Ask, int] = {(): len(s.prefix)}
-    asked = []
-    for ask in q.asks:
-        for depth in range(1, len(ask) + 1):
-            path, parent = ask[:depth], ask[: depth - 1]
-            if path not in paths:
-                tokens = s.candidates[ask[depth - 1]]
-                paths[path] = (*paths[parent], tree.add(tokens, ends[parent], paths[parent]))
-                ends[path] = ends[parent] + len(tokens)
-        asked.append(tree.add(s.suffix, ends[ask], paths[ask]))
-    return asked
+    needs_states = False

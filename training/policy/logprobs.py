@@ -94,10 +94,11 @@ def _choices(steps: Sequence[tuple[Subset, Subset]], like: Tensor) -> Tensor:
 def buckets(
     prompts: Sequence[Segments], distinct: Sequence[dict[Subset, int]], mode: Literal["block", "causal"]
 ) -> Iterator[list[int]]:
-    """Prompts of like shape share a forward; trees, whose mask grows with the square, stand alone."""
+    """Prompts that share a forward: of like shape where a layout pads them to one, else all of them."""
     used = [p for p, asks in enumerate(distinct) if asks]
     if mode == "causal" or any(len(prompts[p].suffix) > 1 for p in used):
-        yield from ([p] for p in used)
+        if used:
+            yield used
         return
     shapes: dict[tuple[int, int], list[int]] = {}
     for p in used:

@@ -18,6 +18,7 @@ from rranker.engine.checkpoint import read_checkpoint
 from rranker.engine.readout import HEAD_FILE, IdentifierReadout, PointerReadout, Readout, load_head
 from rranker.engine.settings import ModelSettings
 from rranker.training.packing.attention import packed_attention
+from rranker.training.packing.chunks import chunk_attention
 from rranker.training.packing.questions import Packed
 from rranker.training.policy.ranking_model import PointerHead
 
@@ -64,11 +65,13 @@ def load_policy(model: str | Path, dtype: torch.dtype = torch.float32) -> Policy
 def attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **rest: Any
 ) -> Any:
-    """transformers' attention function: the engine's in rollouts, the packed one in re-scoring, else SDPA."""
+    """transformers' attention function: the engine's in rollouts, a packed one in re-scoring, else SDPA."""
     if rest.get("rranker_step") is not None:
         return engine_attention(module, query, key, value, mask, **rest)
     if rest.get("layout") is not None:
         return packed_attention(module, query, key, value, mask, **rest)
+    if rest.get("chunks") is not None:
+        return chunk_attention(module, query, key, value, mask, **rest)
     return sdpa_attention_forward(module, query, key, value, mask, **rest)
 
 

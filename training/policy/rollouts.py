@@ -56,27 +56,30 @@ class RolloutEngine:
     ) -> list[list[Rollout]]:
         """Episodes of every group (segments, relevance, one random generator a rollout), all in flight together.
 
-        A rollout ends when those left are all equally good. Causal rounds of different rollouts see different prompts,
-        so there each rollout goes alone.
+        A rollout ends when those left are all equally good.
         """
         rules = method_class(method)
-        together = self.policy.settings.attention == "block" or rules.one_question or limit == 1
+        asks_once = rules.one_question or limit == 1
         requests, found = list[EngineRequest](), []
         for segments, relevance, rngs in groups:
-            parts = [list(rngs)] if together else [[rng] for rng in rngs]
+            together = max(1, len(rngs) if asks_once else self._branches(segments, len(rngs)))
             episodes = [
                 Sampled(
                     rules,
                     len(relevance),
-                    part,
+                    rngs[first : first + together],
                     temperature=temperature,
                     settled=equally_good(relevance),
                     limit=limit,
                 )
-                for part in parts
+                for first in range(0, len(rngs), together)
             ]
             found.append(episodes)
-            requests += [EngineRequest(segments, e, speculate=False) for e in episodes if e.remaining]
+            requests += [
+                EngineRequest(segments, e, speculate=False, branches=1 if asks_once else len(e.rollouts))
+                for e in episodes
+                if e.remaining
+            ]
         self._run(requests)
         return [[rollout for episode in episodes for rollout in episode.rollouts] for episodes in found]
 
@@ -91,6 +94,13 @@ class RolloutEngine:
                 requests.append(EngineRequest(self.prompts.segments(case, rules.kind, full=True), player))
         self._run(requests)
         return [list(player.outcome().order) for player in players]
+
+    def _branches(self, segments: Segments, rollouts: int) -> int:
+        """How many rollouts may share a request: in causal mode each reserves the candidates once more."""
+        if self.policy.settings.attention == "block":
+            return rollouts
+        room = self._engine.runner.store.slots - len(segments.prefix)
+        return min(rollouts, room // sum(map(len, segments.candidates)))
 
     def _run(self, requests: Sequence[EngineRequest]) -> None:
         self._engine.readout = self.policy.readout  # the weights have changed since

@@ -1,40 +1,50 @@
-"""What block and causal sessions share: their extent of the store, suffix copies, and what they read of a step."""
+"""What block and causal sessions share: their extent of the store, and what they read of a step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...prompts.segments import Kind, Segments
-from ..plan import Ints, PlanBuilder
+from ..plan import PlanBuilder
 from ..reading import Ask, Reading
-from ..readout import Readout
 from ..store import KVStore
 
 
-class SessionBase:
-    """Segments of one query, stored in one contiguous extent of `slots` KV slots."""
+class ReadsStates(Protocol):
+    """What a session must know of the readout: whether a candidate is read at its own last token."""
 
-    def __init__(self, segments: Segments, kind: Kind, store: KVStore, readout: Readout) -> None:
+    needs_states: bool
+
+
+class SessionBase:
+    """Segments of one query, stored in one contiguous extent of `slots` KV slots: candidates `branches` times."""
+
+    def __init__(
+        self, segments: Segments, kind: Kind, store: KVStore, readout: ReadsStates, branches: int = 1
+    ) -> None:
         self._store, self._kind, self._needs_states = store, kind, readout.needs_states
         self._prefix = np.asarray(segments.prefix, dtype=np.int64)
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)
         self._labels = np.asarray(segments.labels, dtype=np.int64)
         self._lengths = np.asarray([len(ids) for ids in self._candidates], dtype=np.int64)
+        self._branches = branches
         self._start: int | None = None
-        self._states: Tensor | None = None  # [n, D] fp32, of the candidates encoded so far
-        self._fresh: list[int] = []  # candidates whose states the step reads, one after the other
+        self._states: Tensor | None = (
+            None  # [rows, D] fp32: what stands for the candidates in `Reading.states`
+        )
         self._fresh_reads = self._suffix_reads = range(0)
         self._asks: Sequence[Ask] = ()
 
     @property
     def slots(self) -> int:
         """Slots of the store that the session holds while it is open."""
-        return len(self._prefix) + int(self._lengths.sum())
+        return len(self._prefix) + self._branches * int(self._lengths.sum())
 
     @property
     def suffix_tokens(self) -> int:
@@ -56,40 +66,29 @@ class SessionBase:
             self._store.extents.release(self._start, self.slots)
             self._start = self._states = None
 
-    def _begin(self, asks: Sequence[Ask]) -> int:
+    def _begin(self) -> int:
         """Starts a step; returns the first slot of the session's extent."""
         if self._start is None:
             raise RuntimeError("a session must be open to plan a step")
-        self._asks = asks
-        self._fresh = []
+        self._fresh_reads = range(0)
         return self._start
 
-    def _commit(self) -> None:
-        """Keeps what the planned step has stored: called once the pass is through, so a failed one can be repeated."""
+    def _commit(self, fresh: Tensor | None) -> None:
+        """Keeps what the planned step has stored: called once the pass is through, so a failed one can be repeated.
+
+        `fresh`: [rows, D] fp32, the states that the step was asked for by `_read_states`, if any.
+        """
         raise NotImplementedError
 
-    def _ask(self, builder: PlanBuilder, positions: Ints, prefix: int, places: Ints, owner: int) -> None:
-        """A suffix copy per ask: seen by nobody, so their keys and values stay out of the store."""
-        always = np.asarray([prefix], dtype=np.int64)
-        first = builder.ask(self._suffix, positions, always, places, self._asks, owner)
-        self._suffix_reads = range(first, first + len(self._asks))
-
-    def _read_states(self, builder: PlanBuilder, candidates: Sequence[int], rows: Sequence[int]) -> None:
-        """Asks for the states of `candidates`, whose last tokens are at `rows`, where the readout needs them."""
-        if self._needs_states and candidates:
+    def _read_states(self, builder: PlanBuilder, rows: Sequence[int]) -> None:
+        """Asks for the states of candidates whose last tokens are at `rows`, where the readout needs them."""
+        if self._needs_states and rows:
             places = [builder.read(row) for row in rows]
-            self._fresh, self._fresh_reads = list(candidates), range(places[0], places[-1] + 1)
+            self._fresh_reads = range(places[0], places[-1] + 1)
 
     @torch.inference_mode()
     def reading(self, hidden: Tensor) -> Reading:
         """What is to be read from this step's hidden states [T, D], and on whose behalf."""
-        self._commit()
-        if self._fresh:
-            fresh = hidden[self._fresh_reads.start : self._fresh_reads.stop].float()
-            if len(self._fresh) == len(self._candidates) and self._fresh == sorted(self._fresh):
-                self._states = fresh  # all of them, in order: nothing to scatter, no indices to send
-            else:
-                if self._states is None:
-                    self._states = fresh.new_zeros(len(self._candidates), fresh.shape[1])
-                self._states[self._fresh] = fresh
+        reads = self._fresh_reads
+        self._commit(hidden[reads.start : reads.stop].float() if reads else None)
         return Reading(self._kind, self._asks, self._suffix_reads, self._labels, self._states)

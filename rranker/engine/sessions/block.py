@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from torch import Tensor
 
 from ..plan import PlanBuilder, Segment
 from ..reading import Ask
@@ -21,13 +22,16 @@ class BlockSession(SessionBase):
 
     def plan(self, builder: PlanBuilder, owner: int, asks: Sequence[Ask]) -> None:
         """Adds a step to `builder`: the prefix and candidates the first time, then one suffix a question."""
-        start, position = self._begin(asks), len(self._prefix)
+        start, position = self._begin(), len(self._prefix)
         prefix = builder.segment(Segment(start, position, 0))
         places = builder.segments(start + position, self._lengths, position)
         if not self._encoded:
             self._encode(builder, owner, start, prefix)
         after = np.full(len(asks), position + int(self._lengths.max()), dtype=np.int64)
-        self._ask(builder, after, prefix, places, owner)
+        always = np.asarray([prefix], dtype=np.int64)
+        # Seen by nobody, so the keys and values of suffix copies stay out of the store.
+        first = builder.ask(self._suffix, after, always, places, asks, owner)
+        self._suffix_reads, self._asks = range(first, first + len(asks)), asks
 
     def _encode(self, builder: PlanBuilder, owner: int, start: int, prefix: int) -> None:
         position, nothing = len(self._prefix), np.zeros(0, dtype=np.int64)
@@ -37,7 +41,9 @@ class BlockSession(SessionBase):
         for tokens in self._candidates:
             lasts.append(builder.chunk(tokens, position, sees, owner, slot) + len(tokens) - 1)
             slot += len(tokens)
-        self._read_states(builder, range(len(lasts)), lasts)
+        self._read_states(builder, lasts)
 
-    def _commit(self) -> None:
+    def _commit(self, fresh: Tensor | None) -> None:
         self._encoded = True
+        if fresh is not None:
+            self._states = fresh

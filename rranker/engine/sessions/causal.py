@@ -3,62 +3,152 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from ..plan import PlanBuilder, Segment
+from ...prompts.segments import Kind, Segments
+from ..plan import Ints, PlanBuilder, Segment
+from ..prefix_tree import ROOT, PrefixTree
 from ..reading import Ask
-from .base import SessionBase
+from ..store import Extents, KVStore
+from .base import ReadsStates, SessionBase
+
+_NONE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Of each node of a tree: its first slot in the extent, and its row in the states; -1 where it has none."""
+
+    tree: PrefixTree
+    slots: list[int]
+    rows: list[int]
 
 
 class CausalSession(SessionBase):
-    """The prompt as a stack: prefix, then candidates in the order they were asked about; slot = position.
+    """Prompts as a prefix tree: the keys of a node are stored once, for all asks whose prompts go through it.
 
-    A new ask keeps the stack up to the first difference and encodes its own tail on top. Asks of one step
-    must be prefixes of the first one (a guess that drops the last candidate each time), so they share it.
-    See `Session`.
+    A step keeps the nodes that its asks go through, gives up all others, and encodes what is missing, one chunk a run
+    of new nodes. There is room for the candidates `branches` times: enough for any asks of which at most so many are
+    not the beginning of another one. Where the free slots lie too scattered for a new run, all behind the prefix is
+    encoded anew. With one branch they never do: its prompt lies end to end, slot = position. See `Session`.
     """
 
-    _prefix_encoded = False
-    _stack: Ask = ()
-    _planned: Ask = ()
+    def __init__(
+        self, segments: Segments, kind: Kind, store: KVStore, readout: ReadsStates, branches: int = 1
+    ) -> None:
+        super().__init__(segments, kind, store, readout, branches)
+        self._stored = self._planned = _Stored(self._empty(), [_NONE], [_NONE])
 
     def plan(self, builder: PlanBuilder, owner: int, asks: Sequence[Ask]) -> None:
-        """Adds a step to `builder`: what differs from the stack, then one suffix a question.
+        """Adds a step to `builder`: what of its prompts is not stored yet, then one suffix a question.
 
-        Raises ValueError when the questions are not prefixes of the first.
+        Raises ValueError when there are more independent questions than the slots have room for.
         """
-        start, whole = self._begin(asks), asks[0]
-        if any(ask != whole[: len(ask)] for ask in asks):
-            raise ValueError("asks of one causal step must be prefixes of the first")
-        kept = shared(self._stack, whole)
-        ends = np.concatenate([[0], np.cumsum(self._lengths[list(whole)])]) + len(self._prefix)
-        items = [Segment(start, len(self._prefix), 0)]
-        for a, b in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-            items.append(Segment(start + a, b - a, a))
-        tail = [self._candidates[place] for place in whole[kept:]]
-        known = kept + 1
-        if not self._prefix_encoded:
-            tail, known = [self._prefix, *tail], 0
-        numbers = np.asarray([builder.segment(item) for item in items], dtype=np.int64)
-        if tail:
-            begin = items[known].position
-            row = builder.chunk(np.concatenate(tail), begin, numbers[:known], owner, start + begin)
-            lasts = (ends[kept + 1 :] + (row - begin - 1)).tolist()
-            self._read_states(builder, whole[kept:], lasts)
-        places = np.zeros(len(self._candidates), dtype=np.int64)
-        places[list(whole)] = numbers[1:]
-        self._ask(builder, ends[[len(ask) for ask in asks]], int(numbers[0]), places, owner)
-        # Above `kept` the pass overwrites the stack: should it fail, only what lies below is still there.
-        self._stack, self._planned = whole[:kept], whole
+        start, tree = self._begin(), self._empty()
+        paths = [tree.path(ask) for ask in asks]
+        if tree.tokens > self.slots:
+            raise ValueError(
+                f"the prompts of this step take {tree.tokens} slots and {self.slots} are reserved: "
+                "an EngineRequest needs as many `branches` as it asks independent questions in one step"
+            )
+        kept = self._kept(tree)
+        slots = _placed(tree, kept.slots, self.slots)
+        if slots is None:
+            kept = _Stored(tree, [kept.slots[ROOT], *[_NONE] * (len(tree) - 1)], [_NONE] * len(tree))
+            slots = _placed(tree, kept.slots, self.slots)
+            assert slots is not None, "one free run holds all that the check above let through"
+        rows = _state_rows(tree, len(self._candidates)) if self._needs_states else tree.places
+        numbers = self._segments(builder, tree, slots, start)
+        lasts = list[int]()
+        for run in _missing(tree, kept.slots):
+            begin, sees = tree.starts[run[0]], numbers[tree.above(run[0])]
+            tokens = np.concatenate([self._tokens(tree.places[node]) for node in run])
+            first = builder.chunk(tokens, begin, sees, owner, start + slots[run[0]])
+            lasts += [first + tree.ends[node] - begin - 1 for node in run if node != ROOT]
+        self._read_states(builder, lasts)
+        reads = list[int]()
+        for path in paths:  # seen by nobody, so the keys and values of suffix copies stay out of the store
+            first = builder.chunk(self._suffix, tree.ends[path[-1]], numbers[path], owner)
+            reads.append(builder.read(first + len(self._suffix) - 1))
+        self._suffix_reads = range(reads[0], reads[-1] + 1)
+        self._asks = [tuple([rows[node] for node in path[1:]]) for path in paths]
+        # The pass overwrites what it does not keep: should it fail, only that is still there.
+        self._stored, self._planned = kept, _Stored(tree, slots, rows)
 
-    def _commit(self) -> None:
-        self._stack, self._prefix_encoded = self._planned, True
+    def _commit(self, fresh: Tensor | None) -> None:
+        before, self._stored = self._stored.rows, self._planned
+        if self._needs_states:
+            self._states = self._gathered(before, fresh)
+
+    def _gathered(self, before: Sequence[int], fresh: Tensor | None) -> Tensor:
+        """The states of the tree, a row a node: old ones (at `before`), and in turn fresh ones of the other nodes."""
+        have = [states for states in (self._states, fresh) if states is not None]
+        states, rows = torch.cat(have) if len(have) > 1 else have[0], self._stored.rows
+        fresh_rows = count(0 if self._states is None else len(self._states))
+        # Rows of candidates that no prompt shows are read by nobody: any will do, best the one that is there.
+        sources = np.minimum(np.arange(max(len(self._candidates), max(rows) + 1)), len(states) - 1)
+        for row, old in zip(rows[1:], before[1:], strict=True):
+            sources[row] = next(fresh_rows) if old < 0 else old
+        if np.array_equal(sources, np.arange(len(states))):
+            return states  # nothing to move, no indices to send
+        return states.index_select(0, torch.from_numpy(sources).to(states.device))
+
+    def _kept(self, tree: PrefixTree) -> _Stored:
+        """What of a tree is stored already."""
+        stored = self._stored
+        same = tree.found_in(stored.tree)
+        return _Stored(
+            tree,
+            [stored.slots[node] if node >= 0 else _NONE for node in same],
+            [stored.rows[node] if node >= 0 else _NONE for node in same],
+        )
+
+    def _segments(self, builder: PlanBuilder, tree: PrefixTree, slots: Sequence[int], start: int) -> Ints:
+        spans = zip(slots, tree.starts, tree.ends, strict=True)
+        numbers = [builder.segment(Segment(start + slot, end - begin, begin)) for slot, begin, end in spans]
+        return np.asarray(numbers, dtype=np.int64)
+
+    def _tokens(self, place: int) -> Ints:
+        return self._candidates[place] if place >= 0 else self._prefix
+
+    def _empty(self) -> PrefixTree:
+        return PrefixTree(len(self._prefix), self._lengths.tolist())
 
 
-def shared(a: Ask, b: Ask) -> int:
-    """Length of the longest common prefix."""
-    for place, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return place
-    return min(len(a), len(b))
+def _missing(tree: PrefixTree, slots: Sequence[int]) -> list[list[int]]:
+    """Runs of nodes that have no slot yet."""
+    return tree.runs([node for node, slot in enumerate(slots) if slot < 0])
+
+
+def _placed(tree: PrefixTree, kept: Sequence[int], capacity: int) -> list[int] | None:
+    """First slots of all nodes, each missing run in the first free slots that hold it; None where there are none."""
+    free, at = Extents(0, 0), 0
+    taken = [
+        (slot, slot + tree.ends[node] - tree.starts[node]) for node, slot in enumerate(kept) if slot >= 0
+    ]
+    for begin, end in [*sorted(taken), (capacity, capacity)]:
+        if begin > at:
+            free.release(at, begin - at)
+        at = end
+    slots = list(kept)
+    for run in _missing(tree, kept):
+        first = free.allocate(tree.ends[run[-1]] - tree.starts[run[0]])
+        if first is None:
+            return None
+        for node in run:
+            slots[node] = first + tree.starts[node] - tree.starts[run[0]]
+    return slots
+
+
+def _state_rows(tree: PrefixTree, candidates: int) -> list[int]:
+    """A row for each node's state: a candidate's place for its first node, rows behind all places for its others."""
+    rows, seen, further = [_NONE], set[int](), count(candidates)
+    for place in tree.places[1:]:
+        rows.append(next(further) if place in seen else place)
+        seen.add(place)
+    return rows

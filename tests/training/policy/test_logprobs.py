@@ -28,9 +28,25 @@ CPU = torch.device("cpu")
 def policy(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any
 ) -> Policy:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "causal":
-        return load_policy(save_causal_policy(tokenizer, folder))
+    return made(request.param, tmp_path_factory.mktemp(request.param), tokenizer)
+
+
+@pytest.fixture(scope="module", params=["block", "block-labels", "causal"])
+def scored(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any
+) -> Policy:
+    return made(request.param, tmp_path_factory.mktemp(request.param), tokenizer)
+
+
+def made(kind: str, folder: Path, tokenizer: Any) -> Policy:
+    """A pointer in block mode; or labels after questions of several tokens, in either mode."""
+    if kind != "block":
+        save_causal_policy(tokenizer, folder)
+        if kind == "block-labels":
+            config = json.loads((folder / "config.json").read_text())
+            config["rranker"] = {"attention": "block"}
+            (folder / "config.json").write_text(json.dumps(config))
+        return load_policy(folder)
     tiny = ModelConfig(
         vocab_size=320,
         hidden_size=32,
@@ -92,7 +108,8 @@ def dense_score(
 
 
 @pytest.mark.parametrize("method", ["iranker", "dranker", "selection"])
-def test_packed_log_probabilities_and_gradients_equal_dense_forwards(policy: Policy, method: str) -> None:
+def test_packed_log_probabilities_and_gradients_equal_dense_forwards(scored: Policy, method: str) -> None:
+    policy = scored
     engine = RolloutEngine(policy, slots=4096)
     rules = method_class(method)
     cases = list(toy_cases(3, seed=4, n=6).values())
@@ -126,7 +143,8 @@ def test_packed_log_probabilities_and_gradients_equal_dense_forwards(policy: Pol
 
 
 @pytest.mark.parametrize("method", ["iranker", "dranker", "selection"])
-def test_rollouts_report_the_log_probabilities_that_re_scoring_finds(policy: Policy, method: str) -> None:
+def test_rollouts_report_the_log_probabilities_that_re_scoring_finds(scored: Policy, method: str) -> None:
+    policy = scored
     engine = RolloutEngine(policy, slots=4096)
     rules = method_class(method)
     cases = list(toy_cases(4, seed=5, n=6).values())
