@@ -9,6 +9,7 @@ that is not.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Literal
 
@@ -176,6 +177,12 @@ def group_advantages(
 
 
 def _cutoff(k: int | None) -> int:
-    if k is not None and k < 1:
-        raise ValueError(f"the cutoff k must be at least 1, or None for the whole list, not {k}")
-    return k or 0
+    if k is None:
+        return 0
+    try:
+        number = operator.index(k)
+    except TypeError as error:
+        raise TypeError(f"the cutoff k must be a whole number or None, not {type(k).__name__}") from error
+    if number < 1:
+        raise ValueError(f"the cutoff k must be at least 1, or None for the whole list, not {number}")
+    return number
