@@ -4,8 +4,8 @@
     python -m bench.gpu --tiny     the same path on tiny sizes; without a GPU through Triton's interpreter, and every
                                    figure of the table reads "not measured"
 
-Errors are relative to float64 twins and must hold before anything is timed. Device times are medians with a cold L2
-cache; end-to-end times are wall times. The copies of prefixes that SDPA needs are made before its clock starts.
+Errors are relative to float64 references and must hold before anything is timed. Device times are medians with a cold
+L2 cache; end-to-end times are wall times. The copies of prefixes that SDPA needs are made before its clock starts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def check(sizes: Sizes, on: torch.device) -> None:
         for name, error in part.check(sizes, on):
             print(f"error of {name}: {error:.1e}")
             if not error <= TOLERANCE[sizes.dtype]:
-                raise SystemExit(f"{name} does not compute what its twin computes")
+                raise SystemExit(f"{name} does not compute what its reference computes")
 
 
 def lines(sizes: Sizes, on: torch.device) -> list[Line]:

@@ -15,11 +15,11 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from bench.gpu_measure import Line, Sizes, seconds
-from rranker.engine.attention.triton_work import AttentionWork, attention_work
-from rranker.engine.plan import Plan, PlanBuilder, Segment
-from rranker.kernels.decode import decode, decode_twin
+from rranker.engine.attention.triton_metadata import AttentionMetadata, attention_metadata
+from rranker.engine.batch import Batch, BatchBuilder, Segment
+from rranker.kernels.decode import decode, decode_reference
 from rranker.kernels.launch import attention_tile
-from rranker.kernels.prefill import prefill, prefill_twin
+from rranker.kernels.prefill import prefill, prefill_reference
 
 NOTHING = np.zeros(0, dtype=np.int64)
 
@@ -28,7 +28,7 @@ NOTHING = np.zeros(0, dtype=np.int64)
 class Problem:
     """A plan and random queries, keys and values for it, in the layouts the engine hands over."""
 
-    plan: Plan
+    plan: Batch
     query: Tensor
     own: tuple[Tensor, Tensor]
     stored: tuple[Tensor, Tensor]
@@ -37,26 +37,26 @@ class Problem:
     def scaling(self) -> float:
         return float(self.query.shape[-1] ** -0.5)
 
-    def work(self) -> AttentionWork:
+    def work(self) -> AttentionMetadata:
         prefill_rows, decode_rows = (
             attention_tile(kernel, self.query).block_m for kernel in ("prefill", "decode")
         )
         groups = self.query.shape[0] // self.own[0].shape[0]
-        return attention_work(self.plan, groups, prefill_rows, decode_rows, self.query.device)
+        return attention_metadata(self.plan, groups, prefill_rows, decode_rows, self.query.device)
 
-    def run(self, work: AttentionWork, out: Tensor, *, twins: bool = False) -> Tensor:
+    def run(self, work: AttentionMetadata, out: Tensor, *, references: bool = False) -> Tensor:
         tensors = self.query, *self.own, *self.stored
         if work.prefill is not None:
-            (prefill_twin if twins else prefill)(*tensors, work.prefill, out, self.scaling)
+            (prefill_reference if references else prefill)(*tensors, work.prefill, out, self.scaling)
         if work.decode is not None:
-            (decode_twin if twins else decode)(*tensors, work.decode, out, self.scaling)
+            (decode_reference if references else decode)(*tensors, work.decode, out, self.scaling)
         return out
 
     def new_out(self) -> Tensor:
         return self.query.new_empty(self.plan.rows, self.query.shape[0], self.query.shape[-1])
 
 
-def problem(builder: PlanBuilder, slots: int, sizes: Sizes, on: torch.device) -> Problem:
+def problem(builder: BatchBuilder, slots: int, sizes: Sizes, on: torch.device) -> Problem:
     plan, (q_heads, kv_heads) = builder.build(), sizes.heads
 
     def normal(heads: int, count: int) -> Tensor:
@@ -66,9 +66,9 @@ def problem(builder: PlanBuilder, slots: int, sizes: Sizes, on: torch.device) ->
     return Problem(plan, normal(q_heads, plan.rows), own, (normal(kv_heads, slots), normal(kv_heads, slots)))
 
 
-def candidates_plan(sizes: Sizes) -> tuple[PlanBuilder, int]:
+def candidates_plan(sizes: Sizes) -> tuple[BatchBuilder, int]:
     """Every query's candidates over its stored prefix."""
-    builder = PlanBuilder()
+    builder = BatchBuilder()
     for query in range(sizes.queries):
         prefix = builder.segment(Segment(query * sizes.prefix, sizes.prefix, 0))
         tokens = np.zeros(sizes.candidate, dtype=np.int64)
@@ -77,16 +77,16 @@ def candidates_plan(sizes: Sizes) -> tuple[PlanBuilder, int]:
     return builder, sizes.queries * sizes.prefix
 
 
-def long_plan(sizes: Sizes) -> tuple[PlanBuilder, int]:
+def long_plan(sizes: Sizes) -> tuple[BatchBuilder, int]:
     """One plain causal prompt."""
-    builder = PlanBuilder()
+    builder = BatchBuilder()
     builder.chunk(np.zeros(sizes.long_chunk, dtype=np.int64), 0, NOTHING, 0)
     return builder, 1
 
 
-def rollouts_plan(sizes: Sizes, shared: bool) -> tuple[PlanBuilder, int]:
+def rollouts_plan(sizes: Sizes, shared: bool) -> tuple[BatchBuilder, int]:
     """4 rollouts a query, one new token each, over its prompt and 64 own tokens; `shared` says of one prompt."""
-    builder, length, own = PlanBuilder(), sizes.prefix + sizes.candidates * sizes.candidate, 64
+    builder, length, own = BatchBuilder(), sizes.prefix + sizes.candidates * sizes.candidate, 64
     prompts = 1 if shared else 4 * sizes.queries
     for rollout in range(4 * sizes.queries):
         prompt = builder.segment(Segment((0 if shared else rollout) * length, length, 0))
@@ -97,7 +97,7 @@ def rollouts_plan(sizes: Sizes, shared: bool) -> tuple[PlanBuilder, int]:
 
 
 def check(sizes: Sizes, on: torch.device) -> Iterator[tuple[str, float]]:
-    """Relative error of both kernels against float64 twins, on the plans that are timed, cut short."""
+    """Relative error of both kernels against float64 references, on the plans that are timed, cut short."""
     from dataclasses import replace
 
     small = replace(sizes, prefix=37, candidate=13, candidates=3, queries=2, long_chunk=70)
@@ -112,7 +112,7 @@ def check(sizes: Sizes, on: torch.device) -> Iterator[tuple[str, float]]:
             (case.own[0].double(), case.own[1].double()),
             (case.stored[0].double(), case.stored[1].double()),
         )
-        expected = exact.run(work, exact.new_out(), twins=True)
+        expected = exact.run(work, exact.new_out(), references=True)
         yield name, float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt())
 
 
@@ -135,7 +135,7 @@ def prefill_lines(sizes: Sizes, on: torch.device, matmul: float) -> Iterator[Lin
 
 def _prefill_line(
     name: str,
-    plan: tuple[PlanBuilder, int],
+    plan: tuple[BatchBuilder, int],
     pairs: int,
     shape: tuple[int, int, int],
     sizes: Sizes,

@@ -11,11 +11,11 @@ import torch
 
 from bench.gpu_measure import Line, Sizes, wall_seconds
 from rranker.engine.attention import attention_backend
-from rranker.engine.attention.hook import use_engine_attention
+from rranker.engine.attention.transformers_hook import use_engine_attention
 from rranker.engine.engine import Engine
-from rranker.engine.probe import probe
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
+from rranker.engine.self_check import probe
 from rranker.methods import Elimination, Greedy
 from rranker.prompts import Segments
 

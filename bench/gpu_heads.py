@@ -9,8 +9,8 @@ from torch import Tensor
 
 from bench.gpu_measure import Line, Sizes, peak_bytes, seconds
 from rranker.kernels import logprob_triton
-from rranker.kernels.logprob import backward_twin, forward_twin, selected_logprobs
-from rranker.kernels.score import score, score_twin
+from rranker.kernels.logprob import backward_reference, forward_reference, selected_logprobs
+from rranker.kernels.score import score, score_reference
 
 
 def _decisions(sizes: Sizes, on: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -28,7 +28,7 @@ def _rows(sizes: Sizes, on: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def check(sizes: Sizes, on: torch.device) -> Iterator[tuple[str, float]]:
-    """Relative errors against float64 twins, on a few rows and a small vocabulary."""
+    """Relative errors against float64 references, on a few rows and a small vocabulary."""
     from dataclasses import replace
 
     small = replace(sizes, decisions=7, candidates=5, rows=67, vocabulary=777, hidden=192)
@@ -42,22 +42,22 @@ def check(sizes: Sizes, on: torch.device) -> Iterator[tuple[str, float]]:
         "score",
         error(
             found.logprobs,
-            score_twin(hidden.double(), weight.double(), labels, offsets, small.candidates).logprobs,
+            score_reference(hidden.double(), weight.double(), labels, offsets, small.candidates).logprobs,
         ),
     )
     hidden, weight, targets = _rows(small, on)
     exact = hidden.double(), weight.double(), targets, 0.7
-    expected = forward_twin(*exact)
+    expected = forward_reference(*exact)
     forward = logprob_triton.forward(hidden, weight, targets, 0.7)
     yield "logprob, forward", max(error(a, b) for a, b in zip(forward, expected, strict=True))
     upstream = torch.randn(2, small.rows, device=on)
     grads = logprob_triton.backward(
         hidden, weight, targets, 0.7, forward[2], forward[1], upstream[0], upstream[1], (True, True)
     )
-    twin = backward_twin(
+    reference = backward_reference(
         *exact, expected[2], expected[1], upstream[0].double(), upstream[1].double(), (True, True)
     )
-    pairs = zip(grads, twin, strict=True)
+    pairs = zip(grads, reference, strict=True)
     yield "logprob, backward", max(error(a, b) for a, b in pairs if a is not None and b is not None)
 
 

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m pytest bench/test_rollouts.py --benchmark-columns=mean,rounds -s
 
-The plain twin is batched over the group: one padded forward a round, dense 4-D block masks, transformers' SDPA.
+The plain reference is batched over the group: one padded forward a round, dense 4-D block masks, transformers' SDPA.
 Both draw the same episodes from the same random numbers; the table's `episodes_per_second` compares them.
 """
 

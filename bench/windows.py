@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from rranker.engine.attention import attention_backend
-from rranker.engine.plan import PlanBuilder
+from rranker.engine.batch import BatchBuilder
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
 from rranker.engine.sessions import CausalSession
@@ -49,18 +49,18 @@ def model(window: int | None) -> Any:
 
 def one_round(runner: ModelRunner, readout: IdentifierReadout, queries: int) -> None:
     """Encodes the queries and asks each one question, all in one pass."""
-    rng, builder = np.random.default_rng(0), PlanBuilder()
+    rng, builder = np.random.default_rng(0), BatchBuilder()
 
     def ids(count: int) -> tuple[int, ...]:
         return tuple(rng.integers(16, 1000, size=count).tolist())
 
     sessions = []
-    for owner in range(queries):
+    for query_index in range(queries):
         candidates = tuple(ids(_CANDIDATE) for _ in range(CANDIDATES))
         segments = Segments(ids(_PREFIX), candidates, ids(_SUFFIX), tuple(range(16, 16 + CANDIDATES)))
-        session = CausalSession(segments, "exclude", runner.store, readout)
+        session = CausalSession(segments, "exclude", runner.kv_cache, readout)
         assert session.open()
-        session.plan(builder, owner, [tuple(range(CANDIDATES))])
+        session.plan(builder, query_index, [tuple(range(CANDIDATES))])
         sessions.append(session)
     runner.hidden(builder.build())
     for session in sessions:

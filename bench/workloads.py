@@ -13,7 +13,7 @@ from rranker.engine.attention import attention_backend
 from rranker.engine.engine import Engine
 from rranker.engine.hardware import best_dtype
 from rranker.engine.model import DEFAULT_MODEL
-from rranker.engine.packing import pack_linears, packable
+from rranker.engine.onednn import pack_linears, packable
 from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
 from rranker.engine.requests import EngineRequest, Handle
 from rranker.engine.settings import AttentionMode

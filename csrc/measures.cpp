@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "arrays.hpp"
-#include "ranked.hpp"
+#include "run_sorter.hpp"
 
 namespace rranker {
 namespace {

@@ -44,9 +44,9 @@ def decode_kernel(
     q = tl.load(at, mask=wanted, other=0.0)
     bit = tl.load(chunk_bits + row)
 
-    mixed = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
-    peak = tl.full((BLOCK_M,), float("-inf"), tl.float32)
-    total = tl.zeros((BLOCK_M,), tl.float32)
+    acc = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
+    m_i = tl.full((BLOCK_M,), float("-inf"), tl.float32)
+    l_i = tl.zeros((BLOCK_M,), tl.float32)
     stored_key += kv_head * stored_head
     stored_value += kv_head * stored_head
     end = tl.load(key_ends + item)
@@ -58,18 +58,18 @@ def decode_kernel(
         k = load_rows(stored_key, slot, stored_slot, inside, D, BLOCK_D)
         v = load_rows(stored_value, slot, stored_slot, inside, D, BLOCK_D)
         visible = ((seen_by[None, :] >> bit[:, None]) & 1) != 0
-        mixed, peak, total = attend(q, k, v, visible, mixed, peak, total, scale, True)
+        acc, m_i, l_i = attend(q, k, v, visible, acc, m_i, l_i, scale, True)
     if tl.load(item_own + item) != 0:
-        mixed, peak, total = attend_own(
+        acc, m_i, l_i = attend_own(
             q, row, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
-            tl.load(chunk_starts + row), first, first + count, mixed, peak, total, scale,
+            tl.load(chunk_starts + row), first, first + count, acc, m_i, l_i, scale,
             D, BLOCK_D, BLOCK_N,
         )  # fmt: skip
     line = (item * tl.num_programs(1) + kv_head) * BLOCK_M + packed  # 64 bits, as kv_head is
-    # A row may see nothing of this split: its peak is −∞, and so is its log-sum-exp.
-    divisor = tl.where(total > 0.0, total, 1.0)
-    tl.store(partial + line[:, None] * D + columns[None, :], mixed / divisor[:, None], mask=wanted)
-    tl.store(partial_lse + line, peak + tl.log2(divisor), mask=real)
+    # A row may see nothing of this split: its m_i is −∞, and so is its log-sum-exp.
+    divisor = tl.where(l_i > 0.0, l_i, 1.0)
+    tl.store(partial + line[:, None] * D + columns[None, :], acc / divisor[:, None], mask=wanted)
+    tl.store(partial_lse + line, m_i + tl.log2(divisor), mask=real)
 
 
 @triton.jit
@@ -84,22 +84,22 @@ def merge_kernel(
     real = packed < count * groups
     columns = tl.arange(0, BLOCK_D)
     wanted = real[:, None] & (columns < D)[None, :]
-    mixed = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
-    peak = tl.full((BLOCK_M,), float("-inf"), tl.float32)
-    total = tl.zeros((BLOCK_M,), tl.float32)
+    acc = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
+    m_i = tl.full((BLOCK_M,), float("-inf"), tl.float32)
+    l_i = tl.zeros((BLOCK_M,), tl.float32)
     for item in range(tl.load(item_offsets + tile), tl.load(item_offsets + tile + 1)):
         line = (item * tl.num_programs(1) + kv_head) * BLOCK_M + packed
         lse = tl.load(partial_lse + line, mask=real, other=0.0)
         piece = tl.load(partial + line[:, None] * D + columns[None, :], mask=wanted, other=0.0)
-        raised = tl.maximum(peak, lse)
+        raised = tl.maximum(m_i, lse)
         base = tl.where(raised == float("-inf"), 0.0, raised)
-        weight, shrink = tl.exp2(lse - base), tl.exp2(peak - base)
-        mixed = mixed * shrink[:, None] + piece * weight[:, None]
-        total = total * shrink + weight
-        peak = raised
+        weight, alpha = tl.exp2(lse - base), tl.exp2(m_i - base)
+        acc = acc * alpha[:, None] + piece * weight[:, None]
+        l_i = l_i * alpha + weight
+        m_i = raised
     row = first + packed // groups
     head = kv_head * groups + packed % groups
-    result = (mixed / total[:, None]).to(out.dtype.element_ty)
+    result = (acc / l_i[:, None]).to(out.dtype.element_ty)
     tl.store(out + row[:, None] * out_row + head[:, None] * out_head + columns[None, :], result, mask=wanted)
 
 
@@ -137,7 +137,7 @@ def decode(
     )  # fmt: skip
 
 
-def decode_twin(
+def decode_reference(
     query: Tensor,
     key: Tensor,
     value: Tensor,

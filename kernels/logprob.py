@@ -2,7 +2,7 @@
 
 The [rows, vocabulary] logits are never held: forward and backward walk the vocabulary in chunks, and the backward
 pass computes each chunk's logits again. On a GPU with Triton the walk is Triton's (`logprob_triton`); elsewhere it
-is the PyTorch twin in this file. Both accumulate in fp32 (the twin in float64 when given float64).
+is the PyTorch reference in this file. Both accumulate in fp32 (the reference in float64 when given float64).
 
 With logits z, p = softmax(z), L = log-sum-exp(z) and entropy E = L − Σ p z:
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Columns of logits the twin holds at a time.
+# Columns of logits the reference holds at a time.
 _CHUNK = 4096
 
 
@@ -60,7 +60,7 @@ class _SelectedLogprobs(torch.autograd.Function):
         if _through_triton(hidden):
             from .logprob_triton import forward
         else:
-            forward = forward_twin
+            forward = forward_reference
         logprobs, entropy, lse = forward(hidden, weight, targets, scale)
         ctx.save_for_backward(hidden, weight, targets, lse, entropy)
         ctx.scale = scale
@@ -73,7 +73,7 @@ class _SelectedLogprobs(torch.autograd.Function):
         if _through_triton(hidden):
             from .logprob_triton import backward
         else:
-            backward = backward_twin
+            backward = backward_reference
         wanted = (ctx.needs_input_grad[0], ctx.needs_input_grad[1])
         grads = backward(
             hidden,
@@ -90,7 +90,7 @@ class _SelectedLogprobs(torch.autograd.Function):
 
 
 def _through_triton(hidden: Tensor) -> bool:
-    # Nothing to launch for no rows: the twin's gradients are the zeros they should be.
+    # Nothing to launch for no rows: the reference's gradients are the zeros they should be.
     rows = len(hidden) > 0
     return rows and hidden.is_cuda and hidden.dtype != torch.float64 and find_spec("triton") is not None
 
@@ -105,7 +105,7 @@ def _wide(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def forward_twin(
+def forward_reference(
     hidden: Tensor, weight: Tensor, targets: Tensor, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(log-probabilities, entropies, log-sum-exps), each [N]."""
@@ -126,7 +126,7 @@ def forward_twin(
     return picked - lse, lse - mean, lse
 
 
-def backward_twin(
+def backward_reference(
     hidden: Tensor,
     weight: Tensor,
     targets: Tensor,

@@ -61,12 +61,12 @@ def logprob_forward_kernel(
     SPLIT: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_H: tl.constexpr,
     EVEN: tl.constexpr,
 ):  # fmt: skip
-    """Grid: (row blocks × splits,). Writes [splits, N]: largest logit, Σ e^(z - peak), Σ z e^(z - peak), z_target."""
+    """Grid: (row blocks × splits,). Writes [splits, N]: largest logit, Σ e^(z - m_i), Σ z e^(z - m_i), z_target."""
     block, split = tile_at(tl.program_id(0), tl.cdiv(row_count, BLOCK_R), splits)
     rows = block * BLOCK_R + tl.arange(0, BLOCK_R)
     real = rows < row_count
     target = tl.load(targets + rows, mask=real, other=-1)
-    peak = tl.full((BLOCK_R,), float("-inf"), tl.float32)
+    m_i = tl.full((BLOCK_R,), float("-inf"), tl.float32)
     total = tl.zeros((BLOCK_R,), tl.float32)
     weighted = tl.zeros((BLOCK_R,), tl.float32)
     picked = tl.zeros((BLOCK_R,), tl.float32)
@@ -77,15 +77,15 @@ def logprob_forward_kernel(
             BLOCK_R, BLOCK_V, BLOCK_H, EVEN,
         ) * scale  # fmt: skip
         inside = (columns < column_count)[None, :]
-        raised = tl.maximum(peak, tl.max(tl.where(inside, logits, float("-inf")), 1))
+        raised = tl.maximum(m_i, tl.max(tl.where(inside, logits, float("-inf")), 1))
         weights = tl.where(inside, tl.exp(logits - raised[:, None]), 0.0)
-        shrink = tl.exp(peak - raised)
-        total = total * shrink + tl.sum(weights, 1)
-        weighted = weighted * shrink + tl.sum(weights * logits, 1)
+        alpha = tl.exp(m_i - raised)
+        total = total * alpha + tl.sum(weights, 1)
+        weighted = weighted * alpha + tl.sum(weights * logits, 1)
         picked += tl.sum(tl.where(columns[None, :] == target[:, None], logits, 0.0), 1)
-        peak = raised
+        m_i = raised
     line = split.to(tl.int64) * row_count + rows
-    tl.store(out_peak + line, peak, mask=real)
+    tl.store(out_peak + line, m_i, mask=real)
     tl.store(out_total + line, total, mask=real)
     tl.store(out_weighted + line, weighted, mask=real)
     tl.store(out_picked + line, picked, mask=real)
@@ -153,18 +153,18 @@ def product_kernel(
 
 
 def forward(hidden: Tensor, weight: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    """See `logprob.forward_twin`."""
+    """See `logprob.forward_reference`."""
     hidden, weight = hidden.contiguous(), weight.contiguous()
     (rows, width), columns = hidden.shape, len(weight)
     tile, splits = logit_tile(hidden), triton.cdiv(columns, SPLIT)
-    peak, total, weighted, picked = hidden.new_empty(4, splits, rows, dtype=torch.float32)
+    m_i, total, weighted, picked = hidden.new_empty(4, splits, rows, dtype=torch.float32)
     logprob_forward_kernel[(triton.cdiv(rows, tile.block_r) * splits,)](
-        hidden, weight, targets, peak, total, weighted, picked,
+        hidden, weight, targets, m_i, total, weighted, picked,
         rows, columns, width, hidden.stride(0), weight.stride(0), scale, splits,
         SPLIT=SPLIT, **tile.options(width),
     )  # fmt: skip
-    top = peak.amax(0)
-    shares = (peak - top).exp()
+    top = m_i.amax(0)
+    shares = (m_i - top).exp()
     sums = (total * shares).sum(0)
     lse = top + sums.log()
     return picked.sum(0) - lse, lse - (weighted * shares).sum(0) / sums, lse
@@ -181,7 +181,7 @@ def backward(
     to_entropy: Tensor,
     wanted: tuple[bool, bool],
 ) -> tuple[Tensor | None, Tensor | None]:
-    """See `logprob.backward_twin`."""
+    """See `logprob.backward_reference`."""
     hidden, weight = hidden.contiguous(), weight.contiguous()
     (rows, width), columns = hidden.shape, len(weight)
     tile = logit_tile(hidden)

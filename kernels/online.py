@@ -22,28 +22,28 @@ def load_rows(base, rows, row_stride, valid, D: tl.constexpr, BLOCK_D: tl.conste
 
 
 @triton.jit
-def attend(q, k, v, visible, mixed, peak, total, scale, MASKED: tl.constexpr):
+def attend(q, k, v, visible, acc, m_i, l_i, scale, MASKED: tl.constexpr):
     """Takes keys k and values v [N, D] into the running softmax of the rows q [M, D].
 
-    visible: bool, broadcastable to [M, N]; ignored unless MASKED. mixed [M, D], peak [M] and total [M] are the
-    state, fp32; peak starts at −∞.
+    visible: bool, broadcastable to [M, N]; ignored unless MASKED. acc [M, D], m_i [M] and l_i [M] are the
+    state, fp32; m_i starts at −∞.
     """
     scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
     if MASKED:
         scores = tl.where(visible, scores, float("-inf"))
-    raised = tl.maximum(peak, tl.max(scores, 1))
-    # A row that has seen nothing yet has peak −∞: subtracting 0 instead keeps −∞ − (−∞) away.
+    raised = tl.maximum(m_i, tl.max(scores, 1))
+    # A row that has seen nothing yet has m_i −∞: subtracting 0 instead keeps −∞ − (−∞) away.
     base = tl.where(raised == float("-inf"), 0.0, raised)
     weights = tl.exp2(scores - base[:, None])
-    shrink = tl.exp2(peak - base)
-    total = total * shrink + tl.sum(weights, 1)
-    mixed = tl.dot(weights.to(v.dtype), v, mixed * shrink[:, None], input_precision="ieee")
-    return mixed, raised, total
+    alpha = tl.exp2(m_i - base)
+    l_i = l_i * alpha + tl.sum(weights, 1)
+    acc = tl.dot(weights.to(v.dtype), v, acc * alpha[:, None], input_precision="ieee")
+    return acc, raised, l_i
 
 
 @triton.jit
 def attend_own(
-    q, row, key, value, key_row_stride, value_row_stride, chunk_start, first, end, mixed, peak, total, scale,
+    q, row, key, value, key_row_stride, value_row_stride, chunk_start, first, end, acc, m_i, l_i, scale,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """The step's own keys: row r sees the rows from `chunk_start[r]` to r.
@@ -59,12 +59,12 @@ def attend_own(
         inside = rows < end
         k = load_rows(key, rows, key_row_stride, inside, D, BLOCK_D)
         v = load_rows(value, rows, value_row_stride, inside, D, BLOCK_D)
-        mixed, peak, total = attend(q, k, v, inside[None, :], mixed, peak, total, scale, False)
+        acc, m_i, l_i = attend(q, k, v, inside[None, :], acc, m_i, l_i, scale, False)
     for at in range(unmasked, end, BLOCK_N):
         rows = at + tl.arange(0, BLOCK_N)
         inside = rows < end
         k = load_rows(key, rows, key_row_stride, inside, D, BLOCK_D)
         v = load_rows(value, rows, value_row_stride, inside, D, BLOCK_D)
         visible = (rows[None, :] >= chunk_start[:, None]) & (rows[None, :] <= row[:, None])
-        mixed, peak, total = attend(q, k, v, visible, mixed, peak, total, scale, True)
-    return mixed, peak, total
+        acc, m_i, l_i = attend(q, k, v, visible, acc, m_i, l_i, scale, True)
+    return acc, m_i, l_i

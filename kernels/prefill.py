@@ -40,9 +40,9 @@ def prefill_kernel(
     at = query + head[:, None] * query_head + row[:, None] * query_row + columns[None, :]
     q = tl.load(at, mask=wanted, other=0.0)
 
-    mixed = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
-    peak = tl.full((BLOCK_M,), float("-inf"), tl.float32)
-    total = tl.zeros((BLOCK_M,), tl.float32)
+    acc = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
+    m_i = tl.full((BLOCK_M,), float("-inf"), tl.float32)
+    l_i = tl.zeros((BLOCK_M,), tl.float32)
     stored_key += kv_head * stored_head
     stored_value += kv_head * stored_head
     for run in range(tl.load(run_begins + tile), tl.load(run_ends + tile)):
@@ -52,13 +52,13 @@ def prefill_kernel(
             inside = place < length
             k = load_rows(stored_key, start + place, stored_slot, inside, D, BLOCK_D)
             v = load_rows(stored_value, start + place, stored_slot, inside, D, BLOCK_D)
-            mixed, peak, total = attend(q, k, v, inside[None, :], mixed, peak, total, scale, True)
-    mixed, peak, total = attend_own(
+            acc, m_i, l_i = attend(q, k, v, inside[None, :], acc, m_i, l_i, scale, True)
+    acc, m_i, l_i = attend_own(
         q, row, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
-        tl.load(chunk_starts + row), first, first + count, mixed, peak, total, scale,
+        tl.load(chunk_starts + row), first, first + count, acc, m_i, l_i, scale,
         D, BLOCK_D, BLOCK_N,
     )  # fmt: skip
-    result = (mixed / total[:, None]).to(out.dtype.element_ty)
+    result = (acc / l_i[:, None]).to(out.dtype.element_ty)
     tl.store(out + row[:, None] * out_row + head[:, None] * out_head + columns[None, :], result, mask=wanted)
 
 
@@ -90,7 +90,7 @@ def prefill(
     )  # fmt: skip
 
 
-def prefill_twin(
+def prefill_reference(
     query: Tensor,
     key: Tensor,
     value: Tensor,

@@ -87,7 +87,7 @@ def score(
     return Scores(logits, logprobs, entropy, best)
 
 
-def score_twin(
+def score_reference(
     hidden: Tensor,
     weight: Tensor,
     labels: Tensor,

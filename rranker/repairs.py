@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .prompts.assemble import Cut
+from .prompts.assemble import Truncation
 from .request import Request
 from .types import Repair
 
 
-def cut_repairs(cuts: Sequence[Cut], groups: Sequence[tuple[int, ...]]) -> list[Repair]:
+def cut_repairs(cuts: Sequence[Truncation], groups: Sequence[tuple[int, ...]]) -> list[Repair]:
     """What truncation did, in words; a text that several candidates share was cut for each of them."""
     group = {indices[0]: indices for indices in groups}
     repairs = []

@@ -79,7 +79,7 @@ def test_a_failure_during_the_work_belongs_to_its_query(ranker: Ranker, monkeypa
     assert any("queries[0]" in note for note in caught.value.__notes__)
     monkeypatch.undo()
     assert isinstance(ranker.rank(QUERY, TEXTS), Ranking)
-    assert ranker._scorer.engine.runner.store.extents.free == 4096
+    assert ranker._scorer.engine.runner.kv_cache.allocator.free == 4096
 
 
 def test_a_method_can_be_chosen_per_call(ranker: Ranker) -> None:

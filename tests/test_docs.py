@@ -60,7 +60,7 @@ def test_the_first_example_prints_what_the_readme_shows(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
-        ("Where would I add a Cohere-shaped prompt?", "class TextDialect"),
+        ("Where would I add a Cohere-shaped prompt?", "class TextFormat"),
         ("What decides how many rounds are guessed?", "def depth"),
         ("Where is a candidate's text made safe?", "def _without_reserved"),
         ("What does `top_k` skip?", "surplus"),

@@ -1,4 +1,4 @@
-"""Comparisons of orders against plain twins, and the parser's properties on any input."""
+"""Comparisons of orders against plain references, and the parser's properties on any input."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rranker import permutations
-from tests.csrc import twins
+from tests.csrc import references
 from tests.csrc.hostile import HOSTILE_TEXTS, HOSTILE_UNITS
 
 orders = st.integers(1, 30).flatmap(
@@ -15,11 +15,11 @@ orders = st.integers(1, 30).flatmap(
 
 
 @given(orders)
-def test_comparisons_equal_their_twins(pair):
+def test_comparisons_equal_their_references(pair):
     a, b = pair
-    assert permutations.inversions(a) == twins.inversions(a)
-    assert permutations.kendall_tau(a, b) == pytest.approx(twins.kendall_tau(a, b))
-    assert permutations.rbo(a, b, p=0.8) == pytest.approx(twins.rbo(a, b, 0.8))
+    assert permutations.inversions(a) == references.inversions(a)
+    assert permutations.kendall_tau(a, b) == pytest.approx(references.kendall_tau(a, b))
+    assert permutations.rbo(a, b, p=0.8) == pytest.approx(references.rbo(a, b, 0.8))
     ranks = np.corrcoef(np.argsort(a), np.argsort(b))[0, 1] if len(a) > 1 else 1.0
     assert permutations.spearman(a, b) == pytest.approx(ranks)
     assert permutations.invert(a).tolist() == np.argsort(a).tolist()

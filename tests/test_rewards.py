@@ -1,4 +1,4 @@
-"""Rewards, returns and advantages against plain twins and by hand."""
+"""Rewards, returns and advantages against plain references and by hand."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rranker import rewards
-from tests.csrc import twins
+from tests.csrc import references
 
 episode = st.lists(st.integers(0, 3), min_size=1, max_size=9).flatmap(
     lambda rel: st.tuples(st.just(rel), st.lists(st.integers(-1, len(rel)), max_size=10))
@@ -34,10 +34,10 @@ def test_a_gold_level_can_be_given():
 
 
 @given(st.lists(episode, min_size=1, max_size=5), st.sampled_from([None, 1, 3, 10]))
-def test_graded_rewards_equal_the_twin(batch, k):
+def test_graded_rewards_equal_the_reference(batch, k):
     relevance, exclusions = rewards.ragged([r for r, _ in batch]), ints([e for _, e in batch])
     got = rewards.graded_rewards(*relevance, *exclusions, k=k)
-    expected = [x for rel, ex in batch for x in twins.graded_rewards(rel, ex, k, -0.5)]
+    expected = [x for rel, ex in batch for x in references.graded_rewards(rel, ex, k, -0.5)]
     np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
@@ -47,16 +47,18 @@ def test_graded_rewards_sum_to_the_loss_in_ndcg():
         rel = rng.integers(0, 4, size=12)
         gone = rng.permutation(12)
         got = rewards.graded_rewards(rel, [0, 12], gone, [0, 12], k=5)
-        final = twins.dcg(rel[gone[::-1]].tolist(), 5) / twins.dcg(sorted(rel.tolist(), reverse=True), 5)
+        final = references.dcg(rel[gone[::-1]].tolist(), 5) / references.dcg(
+            sorted(rel.tolist(), reverse=True), 5
+        )
         assert got.max() <= 1e-15
         assert got.sum() == pytest.approx(final - 1)
 
 
 @given(st.lists(episode, min_size=1, max_size=5), st.sampled_from([None, 2, 10]))
-def test_listing_rewards_equal_the_twin(batch, k):
+def test_listing_rewards_equal_the_reference(batch, k):
     relevance, listed = rewards.ragged([r for r, _ in batch]), ints([e for _, e in batch])
     got = rewards.listing_rewards(*relevance, *listed, k=k, coverage_weight=0.3)
-    np.testing.assert_allclose(got, [twins.listing_reward(r, e, k, 0.3) for r, e in batch], atol=1e-12)
+    np.testing.assert_allclose(got, [references.listing_reward(r, e, k, 0.3) for r, e in batch], atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_returns():
 
 
 @given(st.lists(st.lists(st.floats(-3, 3), max_size=5), min_size=1, max_size=8), st.booleans(), st.booleans())
-def test_group_advantages_equal_the_twin(rows, by_step, scale):
+def test_group_advantages_equal_the_reference(rows, by_step, scale):
     values, offsets = rewards.ragged(rows)
     cut = len(rows) // 2
     got = rewards.group_advantages(
@@ -156,11 +158,11 @@ floats = st.floats(0, 5) | st.sampled_from([0.0, 1.0, 1.0 + 1e-15, 5e-324, 1e-30
 
 
 @given(st.lists(floats, min_size=1, max_size=40), st.randoms(), st.sampled_from([None, 1, 7]))
-def test_graded_rewards_of_any_relevance_equal_the_twin(relevance, random, k):
+def test_graded_rewards_of_any_relevance_equal_the_reference(relevance, random, k):
     n = len(relevance)
     gone = [random.randrange(-1, n + 1) for _ in range(n)]
     got = rewards.graded_rewards(relevance, [0, n], gone, [0, n], k=k)
-    np.testing.assert_allclose(got, twins.graded_rewards(relevance, gone, k, -0.5), atol=1e-9)
+    np.testing.assert_allclose(got, references.graded_rewards(relevance, gone, k, -0.5), atol=1e-9)
     assert got.max() <= 0.0
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 
 from .arguments import as_source
+from .compatibility import check_adapter, check_kind, check_model_type, check_supported, is_multimodal
 from .errors import SettingError, UnsupportedModelError
 from .files import check_json, check_weights, incomplete, read_json
 from .hub import download
 from .quiet import logger, quiet
 from .settings import ModelSettings
-from .support import check_adapter, check_kind, check_model_type, check_supported, is_multimodal
 
 _VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
 # Where multimodal checkpoints keep the weights of their text model, and where that model looks for them.

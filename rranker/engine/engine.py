@@ -13,16 +13,16 @@ import torch
 
 from .attention import AttentionBackend, default_backend
 from .attention import attention_backend as backend_of
+from .batch import BatchBuilder
 from .errors import CapacityError
+from .gather import Logits, Subset, read
 from .hardware import best_device
 from .model import LoadedModel, load_model
-from .plan import PlanBuilder
-from .probe import probe
 from .queue import RequestQueue
-from .reading import Ask, Logits, read
 from .readout import Readout
 from .requests import EngineRequest, Handle
 from .runner import ModelRunner
+from .self_check import probe
 from .sessions import BlockSession, CausalSession, Session
 from .settings import AttentionMode
 from .speculation import Sequential, Speculation
@@ -107,7 +107,7 @@ class Engine:
     def check(self, request: EngineRequest) -> None:
         """Raises CapacityError when this request could never be admitted."""
         self._raise_if_closed()
-        total, needed = self.runner.store.slots, request.stored_tokens(self.attention_mode)
+        total, needed = self.runner.kv_cache.slots, request.stored_tokens(self.attention_mode)
         if needed > total:
             raise CapacityError(
                 f"this query needs {needed} KV tokens and the engine has {total}: "
@@ -222,17 +222,17 @@ class Engine:
     def _forward(self, handles: Sequence[Handle]) -> None:
         # The handles of a pass share what it costs before its first token.
         overhead = self.runner.overhead / len(handles)
-        builder, asked = PlanBuilder(), list[list[Ask]]()
-        for owner, handle in enumerate(handles):
+        builder, asked = BatchBuilder(), list[list[Subset]]()
+        for query_index, handle in enumerate(handles):
             method, before = handle.request.method, builder.rows
             if handle.speculation is None:
                 handle.speculation = self._account(handle, overhead)
             asks = method.asks(handle.speculation.depth(method.remaining, overhead))
-            handle.session.plan(builder, owner, asks)
+            handle.session.plan(builder, query_index, asks)
             handle.tokens_encoded += builder.rows - before
             asked.append(asks)
         hidden = self.runner.hidden(builder.build())
-        readings = [handle.session.reading(hidden) for handle in handles]
+        readings = [handle.session.readout_request(hidden) for handle in handles]
         logits = read(self.readout, hidden, readings, kernels=self.runner.kernels)
         for handle, asks, found in zip(handles, asked, logits, strict=True):
             try:
@@ -241,7 +241,7 @@ class Engine:
                 handle.fail(error)
 
     def _session(self, request: EngineRequest) -> Session:
-        parts = request.segments, request.method.kind, self.runner.store, self.readout
+        parts = request.segments, request.method.kind, self.runner.kv_cache, self.readout
         return (
             BlockSession(*parts)
             if self.attention_mode == "block"
@@ -255,11 +255,11 @@ class Engine:
         return Speculation(suffix, handle.session.slots + rounds * (overhead + suffix))
 
 
-def _update(handle: Handle, asks: list[Ask], logits: list[Logits], overhead: float) -> None:
+def _update(handle: Handle, asks: list[Subset], logits: list[Logits], overhead: float) -> None:
     """Gives the verdicts to the method and books the step."""
     assert handle.speculation is not None
     used = handle.request.method.observe(asks, logits)
-    handle.speculation.settle(len(asks), used, overhead)
+    handle.speculation.update(len(asks), used, overhead)
     handle.passes += 1
     handle.tokens_naive += sum(handle.session.naive_tokens(ask) for ask in asks[:used])
     if not handle.request.method.remaining and not handle.done:

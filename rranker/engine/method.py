@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..prompts.segments import Kind
-from .reading import Ask, Logits
+from .gather import Logits, Subset
 
 
 class Method(Protocol):
@@ -22,10 +22,10 @@ class Method(Protocol):
         """Rounds still to play, at most; 0 when all is decided."""
         ...
 
-    def asks(self, depth: int) -> list[Ask]:
+    def asks(self, depth: int) -> list[Subset]:
         """The next question, then up to `depth - 1` guesses at later ones."""
         ...
 
-    def observe(self, asks: Sequence[Ask], logits: Sequence[Logits]) -> int:
+    def observe(self, asks: Sequence[Subset], logits: Sequence[Logits]) -> int:
         """Takes the verdicts of `asks`; returns how many counted: those before the first wrong guess."""
         ...

@@ -10,7 +10,7 @@ import torch
 
 from .checkpoint import read_checkpoint
 from .hardware import best_dtype, warn_if_emulated
-from .packing import pack_linears, packable
+from .onednn import pack_linears, packable
 from .readout import IdentifierReadout, PointerReadout, Readout
 from .settings import ModelSettings
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..prompts.segments import Kind
+from .batch import Ints
 from .errors import UnsupportedModelError
 from .files import check_tensors
-from .plan import Ints
 
 HEAD_FILE = "pointer_head.safetensors"
 
@@ -20,7 +20,7 @@ HEAD_FILE = "pointer_head.safetensors"
 class Readout(Protocol):
     """Logits of a candidate being named by the suffix: excluded by `exclude`, chosen by `select`.
 
-    Differentiable; `reading.read` is how a step is read.
+    Differentiable; `gather.read` is how a step is read.
     """
 
     needs_states: bool

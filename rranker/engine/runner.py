@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from .attention import AttentionBackend
-from .attention.hook import ForwardPass, use_engine_attention
 from .attention.limits import layer_windows
-from .packing import weight_count
-from .plan import Plan
-from .store import KVStore
+from .attention.transformers_hook import ForwardPass, use_engine_attention
+from .batch import Batch
+from .kv_cache import KVCache
+from .onednn import weight_count
 
 
 class ModelRunner:
@@ -27,22 +27,22 @@ class ModelRunner:
         self.device: torch.device = lm.device
         self.kernels = backend.kernels
         """Whether the Triton kernels run here."""
-        self.store = KVStore(lm.config.num_hidden_layers, slots)
+        self.kv_cache = KVCache(lm.config.num_hidden_layers, slots)
         self.windows = layer_windows(lm)
         use_engine_attention(lm)
 
-    def hidden(self, plan: Plan) -> Tensor:
-        """Hidden states after the final norm of the plan's read rows: [len(read_rows), D]."""
+    def hidden(self, batch: Batch) -> Tensor:
+        """Hidden states after the final norm of the batch's read rows: [len(read_rows), D]."""
         with torch.inference_mode():
-            step = self.backend.prepare(plan, self.store, self.device)
+            step = self.backend.prepare(batch, self.kv_cache, self.device)
             output = self._inner(
-                input_ids=torch.from_numpy(plan.token_ids)[None].to(self.device),
-                position_ids=torch.from_numpy(plan.positions)[None].to(self.device),
+                input_ids=torch.from_numpy(batch.token_ids)[None].to(self.device),
+                position_ids=torch.from_numpy(batch.positions)[None].to(self.device),
                 use_cache=False,
                 rranker_step=ForwardPass(step, self.windows),
             )
             states: Tensor = output.last_hidden_state[0]
-            return states.index_select(0, torch.from_numpy(plan.read_rows).to(self.device))
+            return states.index_select(0, torch.from_numpy(batch.read_rows).to(self.device))
 
     @property
     def overhead(self) -> float:

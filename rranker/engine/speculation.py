@@ -45,7 +45,7 @@ class Speculation:
                 best, best_value = depth, value
         return best
 
-    def settle(self, asked: int, used: int, overhead: float) -> None:
+    def update(self, asked: int, used: int, overhead: float) -> None:
         """Books a step that asked `asked` questions, of which the first `used` counted (at least one)."""
         if not 1 <= used <= asked:
             raise ValueError(f"{used} of {asked} questions cannot have counted")
@@ -64,7 +64,7 @@ class Sequential:
         """One question: nothing is guessed."""
         return 1
 
-    def settle(self, asked: int, used: int, overhead: float) -> None:
+    def update(self, asked: int, used: int, overhead: float) -> None:
         """Raises ValueError unless every question counted."""
         if asked != used:
             raise ValueError(f"{used} of {asked} questions counted, though none of them was a guess")

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from .identifiers import Identifiers
-from .segments import Kind, Piece, Query, Segments
+from .segments import Kind, PromptPart, Query, Segments
 from .template import Template
 from .truncation import Truncate, cut, fair_share
 
 
-class Dialect(Protocol):
-    """A prompt's language. See `compact.CompactDialect` and `text.TextDialect`."""
+class PromptFormat(Protocol):
+    """A prompt's language. See `compact.CompactFormat` and `text.TextFormat`."""
 
     uses_labels: bool
 
-    def prefix(self, template: Template, instruction: str | None, query: Query) -> Piece:
+    def prefix(self, template: Template, instruction: str | None, query: Query) -> PromptPart:
         """What stands before the candidates: instruction and query."""
 
-    def candidates(self, texts: list[str], labels: list[int]) -> list[Piece]:
+    def candidates(self, texts: list[str], labels: list[int]) -> list[PromptPart]:
         """One piece a text, under its label."""
 
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
@@ -39,7 +39,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Truncation:
     """What was shortened: the candidate of that input index, or the history (None); tokens before and after."""
 
     index: int | None
@@ -48,7 +48,7 @@ class Cut:
 
 
 def assemble(  # noqa: PLR0913 (all that a prompt is made of)
-    dialect: Dialect,
+    dialect: PromptFormat,
     identifiers: Identifiers,
     template: Template,
     instruction: str | None,
@@ -58,7 +58,7 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
     kind: Kind,
     limits: Limits,
     truncate: Truncate,
-) -> tuple[Segments, list[Cut]]:
+) -> tuple[Segments, list[Truncation]]:
     """Segments of one query, its candidates in the order of `texts`; `indices` are their places in the input.
 
     A history gives way from its oldest end and takes half of the context at most; a query that is one text, an
@@ -68,7 +68,7 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
     labels = identifiers.first(len(texts)) if dialect.uses_labels else ()
     prefix, suffix = dialect.prefix(template, instruction, query), dialect.suffix(template, kind)
     pieces = dialect.candidates(texts, list(labels))
-    cuts: list[Cut] = []
+    cuts: list[Truncation] = []
     if limits.context is not None and prefix.keep_end:
         around = len(prefix) - len(prefix.body)
         if len(prefix) > limits.context // 2 <= around:
@@ -78,18 +78,18 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
             )
         fitted = cut(prefix, limits.context // 2, truncate, "the history")
         if len(fitted) < len(prefix):
-            cuts.append(Cut(None, len(prefix), len(fitted)))
+            cuts.append(Truncation(None, len(prefix), len(fitted)))
         prefix = fitted
     room = _room(limits, len(prefix), len(suffix), pieces, indices, truncate)
     for place, piece in enumerate(pieces):
         if len(piece) > room:
             pieces[place] = cut(piece, room, truncate, f"candidate {indices[place]}")
-            cuts.append(Cut(indices[place], len(piece), len(pieces[place])))
+            cuts.append(Truncation(indices[place], len(piece), len(pieces[place])))
     return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, labels), cuts
 
 
 def _room(
-    limits: Limits, prefix: int, suffix: int, pieces: list[Piece], indices: list[int], truncate: Truncate
+    limits: Limits, prefix: int, suffix: int, pieces: list[PromptPart], indices: list[int], truncate: Truncate
 ) -> int:
     """The longest a candidate may be. Raises ValueError when the context holds no word of each, or not all uncut."""
     lengths = [len(piece) for piece in pieces]
@@ -124,5 +124,5 @@ def _room(
     return room
 
 
-def _so_many(pieces: list[Piece]) -> str:
+def _so_many(pieces: list[PromptPart]) -> str:
     return "the candidate does" if len(pieces) == 1 else f"the {len(pieces)} candidates do"

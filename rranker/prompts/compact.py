@@ -9,7 +9,7 @@ The suffix is a single token, because every elimination round pays for it.
 from __future__ import annotations
 
 from .encoding import TextEncoder
-from .segments import Kind, Piece, Query
+from .segments import Kind, PromptPart, Query
 from .template import Template
 
 PREFIX, CANDIDATE, END, PAD = "<|prefix|>", "<|candidate|>", "<|end|>", "<|pad|>"
@@ -20,7 +20,7 @@ SPECIAL_TOKENS = (PAD, PREFIX, CANDIDATE, END, *SUFFIXES.values(), *TASKS.values
 _GENERIC_STANDS_FOR = "passage"
 
 
-class CompactDialect:
+class CompactFormat:
     """Renders pieces for models whose tokenizer holds `SPECIAL_TOKENS` (ValueError when it does not)."""
 
     uses_labels = False
@@ -29,20 +29,20 @@ class CompactDialect:
         self.encoder = encoder
         self._ids = {token: encoder.token_id(token) for token in SPECIAL_TOKENS}
 
-    def prefix(self, template: Template, instruction: str | None, query: Query) -> Piece:
+    def prefix(self, template: Template, instruction: str | None, query: Query) -> PromptPart:
         """`<|prefix|><|task|>instruction⏎` then the query, or the history's titles a line each."""
         words = template.brief if instruction is None else instruction
         opening = self.encoder.user(words + "\n") if words else ()
         task = _GENERIC_STANDS_FOR if template.name == "generic" else template.name
         head = (self._ids[PREFIX], self._ids[TASKS[task]], *opening)
         if isinstance(query, str):
-            return Piece(head, self.encoder.user(query))
-        return Piece(head, self.encoder.user("\n".join(query)), keep_end=True)
+            return PromptPart(head, self.encoder.user(query))
+        return PromptPart(head, self.encoder.user("\n".join(query)), keep_end=True)
 
-    def candidates(self, texts: list[str], labels: list[int]) -> list[Piece]:
+    def candidates(self, texts: list[str], labels: list[int]) -> list[PromptPart]:
         """`<|candidate|>text<|end|>` for each text; the readout points, so `labels` stay unused."""
         head, tail = (self._ids[CANDIDATE],), (self._ids[END],)
-        return [Piece(head, body, tail) for body in self.encoder.user_batch(texts)]
+        return [PromptPart(head, body, tail) for body in self.encoder.user_batch(texts)]
 
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
         """One token: `<|exclude|>` or `<|select|>`."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from .segments import Piece
+from .segments import PromptPart
 
 Tokenizer = Any  # a transformers PreTrainedTokenizerBase; this package does not import transformers
 
@@ -42,7 +42,7 @@ class TextEncoder:
             self._cache[text, inside] = self._inside(text) if inside else tuple(self._encode(text))
         return self._cache[text, inside]
 
-    def framed(self, before: str, texts: list[str], after: str, *, inside: bool = False) -> list[Piece]:
+    def framed(self, before: str, texts: list[str], after: str, *, inside: bool = False) -> list[PromptPart]:
         """Each untrusted text between two literals, in the ids that the tokenizer writes for the three together.
 
         Spaces at the end of `before` go to the body: tokenizers write a word with the space before it. Where the
@@ -62,7 +62,7 @@ class TextEncoder:
             body, closing = ids[len(lead) : end], ids[end:]
             if ids[: len(lead)] != lead or end < len(lead) or not self._no_more_reserved(body, closing, tail):
                 body, closing = self._inside_free(text), tail
-            pieces.append(Piece(head, body, closing))
+            pieces.append(PromptPart(head, body, closing))
         return pieces
 
     def user(self, text: str) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ Query = str | list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PromptPart:
     """A segment before it is fitted to a token budget: only `body`, the user's text, may be shortened.
 
     `keep_end` marks bodies whose end matters more than their start (a history: the latest choices).

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from .chat import chat_frame
 from .encoding import TextEncoder
-from .segments import Kind, Piece, Query
+from .segments import Kind, PromptPart, Query
 from .template import Template
 
 
 def opening(
     encoder: TextEncoder, before: str, template: Template, instruction: str | None, query: Query
-) -> Piece:
+) -> PromptPart:
     """A prompt up to its list: `before` (trusted), the instruction, the query or history, the list's heading."""
     single = isinstance(query, str)
     heading = template.query_heading if single else template.history_heading + "\n"
@@ -28,7 +28,7 @@ def opening(
     return replace(piece, head=words.ids, keep_end=not single)
 
 
-class TextDialect:
+class TextFormat:
     """Renders pieces for models that answer with an identifier.
 
     Raises ValueError when the tokenizer's chat template cannot carry a prompt (see `chat.chat_frame`).
@@ -45,12 +45,12 @@ class TextDialect:
         elif encoder.tokenizer.bos_token_id is not None:
             self._start = (encoder.tokenizer.bos_token_id,)
 
-    def prefix(self, template: Template, instruction: str | None, query: Query) -> Piece:
+    def prefix(self, template: Template, instruction: str | None, query: Query) -> PromptPart:
         """Chat opening, instruction, and the query or history; the list's heading closes it."""
         piece = opening(self.encoder, self._before, template, instruction, query)
         return replace(piece, head=self._start + piece.head)
 
-    def candidates(self, texts: list[str], labels: list[int]) -> list[Piece]:
+    def candidates(self, texts: list[str], labels: list[int]) -> list[PromptPart]:
         """`[label] text⏎` for each text, the label placed as the very token the answer will name."""
         left = self.encoder.literal("[", inside=True)
         pieces = self.encoder.framed("] ", texts, "\n", inside=True)

@@ -11,11 +11,11 @@ from ..engine.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle
 from ..methods import Episode, Greedy, Relayout
 from ..ordering import canonical_order, distinct
-from ..prompts.assemble import Dialect, Limits, assemble
-from ..prompts.compact import CompactDialect
+from ..prompts.assemble import Limits, PromptFormat, assemble
+from ..prompts.compact import CompactFormat
 from ..prompts.encoding import TextEncoder
 from ..prompts.identifiers import Identifiers
-from ..prompts.text import TextDialect
+from ..prompts.text import TextFormat
 from ..prompts.truncation import Truncate
 from ..repairs import cut_repairs, encoding_repairs
 from ..request import Request
@@ -51,7 +51,9 @@ class EngineScorer:
         self._block, self._seed = engine.attention_mode == "block", seed
         self._relayout: Relayout = "keep" if self._block else relayout
         encoder, settings = TextEncoder(model.tokenizer), model.settings
-        self._dialect: Dialect = (CompactDialect if settings.dialect == "compact" else TextDialect)(encoder)
+        self._dialect: PromptFormat = (CompactFormat if settings.dialect == "compact" else TextFormat)(
+            encoder
+        )
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(engine.attention_mode, model.context, settings.max_candidate_tokens)
 

@@ -32,7 +32,7 @@ def engine(lm, request):
     )
     yield made
     if not made.closed:
-        assert made.runner.store.extents.free == SLOTS  # whatever happened, every slot came back
+        assert made.runner.kv_cache.allocator.free == SLOTS  # whatever happened, every slot came back
 
 
 def request_of(engine, seed, n=6, **settings):
@@ -90,7 +90,7 @@ def test_logits_that_are_not_finite_fail_their_own_request_only(engine):
     handles = {id(h.request): h for h in hurt.run([fine, bad])}
     assert isinstance(handles[id(bad)].error, FloatingPointError)
     assert handles[id(fine)].status == "finished"
-    assert hurt.runner.store.extents.free == SLOTS
+    assert hurt.runner.kv_cache.allocator.free == SLOTS
 
 
 def test_a_request_that_never_fits_is_refused_at_the_door(engine):
@@ -201,7 +201,7 @@ def test_a_pass_that_failed_is_repeated_from_what_is_sure(engine, monkeypatch):
 
     def flaky(plan):
         states = original(plan)
-        if len(set(plan.owners.tolist())) > 1:
+        if len(set(plan.query_indices.tolist())) > 1:
             failed.append(plan.rows)
             raise RuntimeError("out of memory, say")
         return states

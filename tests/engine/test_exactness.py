@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from rranker.engine.attention import attention_backend
+from rranker.engine.batch import BatchBuilder
 from rranker.engine.engine import Engine
-from rranker.engine.plan import PlanBuilder
-from rranker.engine.probe import dense_prompt, probe
-from rranker.engine.reading import read
+from rranker.engine.gather import read
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
+from rranker.engine.self_check import dense_prompt, probe
 from rranker.engine.sessions import BlockSession, CausalSession
 from rranker.methods import Elimination, Greedy
 from rranker.prompts import Segments
@@ -61,14 +61,14 @@ def engine(lm, backend="cpu", slots=4096):
 
 
 def one_step(runner, lm, session, asks):
-    builder = PlanBuilder()
+    builder = BatchBuilder()
     session.plan(builder, 0, asks)
     hidden = runner.hidden(builder.build())
-    return read(IdentifierReadout(lm), hidden, [session.reading(hidden)], kernels=runner.kernels)[0]
+    return read(IdentifierReadout(lm), hidden, [session.readout_request(hidden)], kernels=runner.kernels)[0]
 
 
 def opened(runner, lm, segments, attention):
-    session = SESSIONS[attention](segments, "exclude", runner.store, IdentifierReadout(lm))
+    session = SESSIONS[attention](segments, "exclude", runner.kv_cache, IdentifierReadout(lm))
     assert session.open()
     return session
 
@@ -158,7 +158,7 @@ def through(lm, many, attention, order, speculate):
     ]
     handles = list(engine.run(EngineRequest(*pair) for pair in zip(many, methods, strict=True)))
     assert [handle.status for handle in handles] == ["finished"] * len(many)
-    assert engine.runner.store.extents.free == 2048
+    assert engine.runner.kv_cache.allocator.free == 2048
     return [method.outcome() for method in methods], handles
 
 

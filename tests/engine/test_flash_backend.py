@@ -1,4 +1,4 @@
-"""The flash backend's planning and merge, with a twin of flash-attn's varlen call in the package's place."""
+"""The flash backend's planning and merge, with a reference of flash-attn's varlen call in the package's place."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from rranker.engine.attention import attention_backend
 from rranker.engine.attention.flash import FlashAttention
 from rranker.engine.attention.reference import ReferenceAttention
-from rranker.engine.plan import PlanBuilder, Segment
-from rranker.engine.store import KVStore
+from rranker.engine.batch import BatchBuilder, Segment
+from rranker.engine.kv_cache import KVCache
 
 
-def varlen_twin(
+def varlen_reference(
     q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, dropout_p=0.0, softmax_scale=None, causal=False,
     window_size=(-1, -1), softcap=0.0, alibi_slopes=None, deterministic=False, return_attn_probs=False,
     block_table=None,
@@ -45,13 +45,13 @@ def varlen_twin(
     return out, lse, None
 
 
-def step(store: KVStore):
+def step(store: KVCache):
     """Two queries: prefixes, candidates, suffix copies over subsets (one sees nothing, one an empty segment)."""
-    builder = PlanBuilder()
+    builder = BatchBuilder()
     stored = [Segment(0, 7, 0), Segment(7, 3, 7), Segment(12, 0, 7), Segment(20, 5, 0), Segment(30, 1, 5)]
     numbers = [builder.segment(segment) for segment in stored]
     free = 40
-    for owner, rows, seen, writes in [
+    for query_index, rows, seen, writes in [
         (0, 4, [], True),
         (0, 2, [0], False),
         (0, 3, [0], True),
@@ -61,14 +61,14 @@ def step(store: KVStore):
         (1, 1, [3, 4], False),
     ]:
         visible = np.asarray([numbers[i] for i in seen], dtype=np.int64)
-        builder.chunk(np.zeros(rows, dtype=np.int64), 7, visible, owner, free if writes else None)
+        builder.chunk(np.zeros(rows, dtype=np.int64), 7, visible, query_index, free if writes else None)
         free += rows
     return builder.build()
 
 
 def run(backend, dtype):
     torch.manual_seed(0)
-    store = KVStore(1, 64)
+    store = KVCache(1, 64)
     store.write(0, slice(0, 64), torch.randn(2, 64, 16).to(dtype), torch.randn(2, 64, 16).to(dtype))
     plan = step(store)
     query, key, value = (torch.randn(1, heads, plan.rows, 16).to(dtype) for heads in (6, 2, 2))
@@ -79,7 +79,7 @@ def run(backend, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_two_merged_calls_equal_the_oracle(dtype):
-    found, kept = run(FlashAttention(varlen_twin), dtype)
+    found, kept = run(FlashAttention(varlen_reference), dtype)
     expected, also_kept = run(ReferenceAttention(), dtype)
     digits = {torch.float16: 2e-3, torch.bfloat16: 2e-2}[dtype]
     torch.testing.assert_close(found, expected, atol=digits, rtol=digits)
@@ -88,7 +88,7 @@ def test_two_merged_calls_equal_the_oracle(dtype):
 
 def test_float32_is_refused():
     with pytest.raises(ValueError, match="float32"):
-        run(FlashAttention(varlen_twin), torch.float32)
+        run(FlashAttention(varlen_reference), torch.float32)
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch):

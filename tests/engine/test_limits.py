@@ -12,9 +12,9 @@ import transformers as t
 from rranker.engine.attention import attention_backend, step
 from rranker.engine.attention.limits import layer_windows, limited
 from rranker.engine.errors import UnsupportedModelError
-from rranker.engine.probe import probe
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
+from rranker.engine.self_check import probe
 from rranker.prompts import Segments
 from tests.engine.architectures import SIZE, VOCAB, randomized
 from tests.engine.test_exactness import SESSIONS, close, fresh_causal_logits, one_step

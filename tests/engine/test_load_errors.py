@@ -14,8 +14,8 @@ from rranker.engine.attention import attention_backend
 from rranker.engine.attention.flash import FlashAttention
 from rranker.engine.attention.reference import ReferenceAttention
 from rranker.engine.errors import SettingError, UnsupportedModelError
-from rranker.engine.probe import probe
 from rranker.engine.runner import ModelRunner
+from rranker.engine.self_check import probe
 from tests.engine.architectures import tiny_model
 
 

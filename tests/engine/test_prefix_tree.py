@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from rranker.engine.attention import attention_backend
+from rranker.engine.batch import BatchBuilder
 from rranker.engine.engine import Engine
 from rranker.engine.errors import CapacityError
-from rranker.engine.plan import PlanBuilder
+from rranker.engine.gather import read
 from rranker.engine.prefix_tree import PrefixTree
-from rranker.engine.reading import read
 from rranker.engine.readout import IdentifierReadout, PointerReadout
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
@@ -97,13 +97,13 @@ def test_independent_questions_of_a_step_equal_fresh_forwards(backend, kind, mon
     for seed in range(2 if backend == "triton" else 8):
         rng = np.random.default_rng(seed)
         segments = problem(seed, n=5)
-        session = CausalSession(segments, "exclude", runner.store, readout, branches=3)
+        session = CausalSession(segments, "exclude", runner.kv_cache, readout, branches=3)
         assert session.open()
         assert session.slots == len(segments.prefix) + 3 * sum(map(len, segments.candidates))
         for _ in range(4 if backend == "triton" else 12):
             asks = asks_of(rng, 5, 3)[:3]
             while True:
-                builder = PlanBuilder()
+                builder = BatchBuilder()
                 session.plan(builder, 0, asks)
                 plan = builder.build()
                 slots = plan.write_slots[plan.write_slots >= 0]
@@ -120,14 +120,14 @@ def test_independent_questions_of_a_step_equal_fresh_forwards(backend, kind, mon
                 hidden = runner.hidden(plan)
                 if rng.random() < 0.7:
                     break  # else it counts as failed, after all was written
-            rows = read(readout, hidden, [session.reading(hidden)], kernels=False)[0]
+            rows = read(readout, hidden, [session.readout_request(hidden)], kernels=False)[0]
             for ask, row in zip(asks, rows, strict=True):
                 if kind == "identifier":
                     close(row, fresh_causal_logits(lm, segments, ask))
                 else:
                     close(row, fresh_pointer_logits(lm, readout, segments, ask))
         session.close()
-    assert runner.store.extents.free == 400
+    assert runner.kv_cache.allocator.free == 400
     assert kept > 0  # something was reused
     assert (
         any(scattered) or backend == "triton"
@@ -138,12 +138,12 @@ def test_a_lone_prompt_lies_end_to_end_and_encodes_what_changed():
     lm = tiny_model("qwen2")
     runner = ModelRunner(lm, attention_backend("cpu"), 400)
     segments = problem(0, n=8)
-    session = CausalSession(segments, "exclude", runner.store, IdentifierReadout(lm))
+    session = CausalSession(segments, "exclude", runner.kv_cache, IdentifierReadout(lm))
     assert session.open()
     lengths, rng = [len(c) for c in segments.candidates], np.random.default_rng(0)
     ask, same, more = tuple(range(8)), 0, len(segments.prefix)
     while ask:
-        builder = PlanBuilder()
+        builder = BatchBuilder()
         session.plan(
             builder, 0, [ask, ask[:-1]] if len(ask) > 1 else [ask]
         )  # the second is the first's beginning
@@ -151,7 +151,7 @@ def test_a_lone_prompt_lies_end_to_end_and_encodes_what_changed():
         written = plan.write_slots >= 0
         np.testing.assert_array_equal(plan.write_slots[written], plan.positions[written])
         assert written.sum() == sum(lengths[place] for place in ask[same:]) + more
-        session.reading(runner.hidden(plan))
+        session.readout_request(runner.hidden(plan))
         same, more = int(rng.integers(len(ask))), 0
         ask = (*ask[:same], *ask[same + 1 :])
     session.close()
@@ -161,12 +161,12 @@ def test_more_questions_than_branches_are_refused_and_harm_nothing():
     lm = tiny_model("qwen2")
     runner = ModelRunner(lm, attention_backend("cpu"), 400)
     segments = problem(1, n=5)
-    session = CausalSession(segments, "exclude", runner.store, IdentifierReadout(lm), branches=2)
+    session = CausalSession(segments, "exclude", runner.kv_cache, IdentifierReadout(lm), branches=2)
     assert session.open()
     one_step(runner, lm, session, [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0)])
     with pytest.raises(ValueError, match="as many `branches` as it asks independent questions"):
-        session.plan(PlanBuilder(), 0, [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 1, 3, 4)])
-    builder = PlanBuilder()
+        session.plan(BatchBuilder(), 0, [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 1, 3, 4)])
+    builder = BatchBuilder()
     session.plan(builder, 0, [(0, 1, 2, 3), (4, 3, 2)])
     assert builder.rows == 2 * len(segments.suffix)  # all is still there
     session.close()
@@ -179,7 +179,7 @@ def rollouts(lm, segments, seeds, **settings):
     method = Sampled(Elimination, n, rngs, temperature=1.0, settled=lambda left: len(left) < 2)
     (handle,) = made.run([EngineRequest(segments, method, speculate=False, branches=len(seeds))])
     assert handle.error is None
-    assert made.runner.store.extents.free == 2000
+    assert made.runner.kv_cache.allocator.free == 2000
     return method.rollouts, handle
 
 

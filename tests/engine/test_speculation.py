@@ -23,7 +23,7 @@ def play(
         used = 1
         while used < asked and holds():
             used += 1
-        account.settle(asked, used, overhead)
+        account.update(asked, used, overhead)
         cost += overhead + asked * suffix
         passes += 1
         left -= used
@@ -61,4 +61,4 @@ def test_impossible_bookings_are_refused() -> None:
     account = Speculation(1, 100.0)
     for asked, used in ((1, 0), (2, 3)):
         with pytest.raises(ValueError, match="cannot have counted"):
-            account.settle(asked, used, 8.0)
+            account.update(asked, used, 8.0)

@@ -11,10 +11,10 @@ import torch
 from rranker.engine.attention import attention_backend, default_backend
 from rranker.engine.attention.triton import TritonAttention
 from rranker.engine.engine import Engine
-from rranker.engine.probe import probe
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
+from rranker.engine.self_check import probe
 from rranker.kernels import score as scoring
 from rranker.kernels.score import score
 from rranker.methods import Elimination, Greedy

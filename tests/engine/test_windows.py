@@ -10,16 +10,18 @@ from rranker.engine.attention import attention_backend
 from rranker.engine.attention.flash import FlashAttention
 from rranker.engine.attention.reference import dense_mask, stored_keys
 from rranker.engine.attention.windows import ROWS, blocks, cut_chunks, some_chunks
-from rranker.engine.plan import Plan, PlanBuilder, Segment
-from rranker.engine.store import KVStore
-from tests.engine.test_flash_backend import varlen_twin
+from rranker.engine.batch import Batch, BatchBuilder, Segment
+from rranker.engine.kv_cache import KVCache
+from tests.engine.test_flash_backend import varlen_reference
 
 CPU = torch.device("cpu")
 SLOTS = 4096
 WINDOWS = (1, 2, 3, 7, 20, 60, 150, 400)
 
 
-def add_query(builder: PlanBuilder, owner: int, rng: np.random.Generator, block: bool, start: int) -> int:
+def add_query(
+    builder: BatchBuilder, query_index: int, rng: np.random.Generator, block: bool, start: int
+) -> int:
     """Stored and fresh segments of any lengths (none at all, or longer than a block), and questions over subsets.
 
     Returns the first slot behind the query's.
@@ -35,38 +37,38 @@ def add_query(builder: PlanBuilder, owner: int, rng: np.random.Generator, block:
 
     numbers = [builder.segment(Segment(slot, prefix, 0))]
     if rng.random() < 0.5:
-        builder.chunk(tokens(prefix), 0, nothing, owner, slot)
+        builder.chunk(tokens(prefix), 0, nothing, query_index, slot)
     slot, position = slot + prefix, prefix
     for length in lengths.tolist():
         numbers.append(builder.segment(Segment(slot, length, position)))
         if length and rng.random() < 0.5:  # a fresh one; the others are stored by an earlier step
             seen = numbers[:1] if block else numbers[:-1]
-            builder.chunk(tokens(length), position, np.asarray(seen), owner, slot)
+            builder.chunk(tokens(length), position, np.asarray(seen), query_index, slot)
         slot += length
         position += 0 if block else length
     behind = prefix + int(lengths.max()) if block else position
     for _ in range(int(rng.integers(1, 5))):
         seen = [number for number in numbers if rng.random() < 0.8]
-        builder.chunk(tokens(int(rng.integers(1, 9))), behind, np.asarray(seen, np.int64), owner, None)
+        builder.chunk(tokens(int(rng.integers(1, 9))), behind, np.asarray(seen, np.int64), query_index, None)
     return slot
 
 
-def random_plan(seed: int, queries: int = 3) -> Plan:
-    rng, builder, slot = np.random.default_rng(seed), PlanBuilder(), 0
-    for owner in range(queries):
-        slot = add_query(builder, owner, rng, bool(rng.integers(2)), slot + int(rng.integers(3)))
+def random_plan(seed: int, queries: int = 3) -> Batch:
+    rng, builder, slot = np.random.default_rng(seed), BatchBuilder(), 0
+    for query_index in range(queries):
+        slot = add_query(builder, query_index, rng, bool(rng.integers(2)), slot + int(rng.integers(3)))
     assert slot <= SLOTS
     return builder.build()
 
 
-def attention(backend, plan: Plan, window: int | None, dtype=torch.float32):
+def attention(backend, plan: Batch, window: int | None, dtype=torch.float32):
     """[T, heads, D] of 6 query heads over 2 KV heads; what is in a slot or a row depends on its number alone."""
 
     def noise(seed: int, heads: int, count: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(count, heads, 16, generator=generator).transpose(0, 1).to(dtype)
 
-    store = KVStore(1, SLOTS)
+    store = KVCache(1, SLOTS)
     store.write(0, slice(0, SLOTS), noise(0, 2, SLOTS), noise(1, 2, SLOTS))
     query, key, value = (noise(seed, heads, plan.rows)[None] for seed, heads in ((2, 6), (3, 2), (4, 2)))
     out = backend.prepare(plan, store, CPU)(0, query, key, value, scaling=0.3, window=window)
@@ -75,7 +77,7 @@ def attention(backend, plan: Plan, window: int | None, dtype=torch.float32):
     return out[0]
 
 
-def by_blocks(plan: Plan, window: int) -> np.ndarray:
+def by_blocks(plan: Batch, window: int) -> np.ndarray:
     """The dense mask, put together from the blocks of cut chunks and the whole visibility of the others."""
     slots, _ = stored_keys(plan)
     place = {slot: at for at, slot in enumerate(slots.tolist())}
@@ -119,7 +121,7 @@ def test_a_chunk_is_cut_when_the_window_hides_something(window):
 )
 @pytest.mark.parametrize("window", WINDOWS)
 def test_backends_equal_the_reference(backend, dtype, error, window):
-    chosen = FlashAttention(varlen_twin) if backend == "flash" else attention_backend(backend)
+    chosen = FlashAttention(varlen_reference) if backend == "flash" else attention_backend(backend)
     for seed in range(2 if backend == "triton" else 8):
         plan = random_plan(seed)
         found = attention(chosen, plan, window, dtype)
@@ -127,14 +129,14 @@ def test_backends_equal_the_reference(backend, dtype, error, window):
         torch.testing.assert_close(found, expected, atol=error, rtol=error)
 
 
-def long_prompts(queries: int) -> Plan:
+def long_prompts(queries: int) -> Batch:
     """Causal queries of 900 tokens, prefix and ten candidates in one chunk, and a question of 10."""
-    builder = PlanBuilder()
-    for owner in range(queries):
-        start = owner * 890
+    builder = BatchBuilder()
+    for query_index in range(queries):
+        start = query_index * 890
         number = builder.segment(Segment(start, 890, 0))
-        builder.chunk(np.zeros(890, np.int64), 0, np.zeros(0, np.int64), owner, start)
-        builder.chunk(np.zeros(10, np.int64), 890, np.asarray([number]), owner, None)
+        builder.chunk(np.zeros(890, np.int64), 0, np.zeros(0, np.int64), query_index, start)
+        builder.chunk(np.zeros(10, np.int64), 890, np.asarray([number]), query_index, None)
     return builder.build()
 
 

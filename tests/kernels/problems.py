@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from rranker.engine.plan import Plan, PlanBuilder, Segment
+from rranker.engine.batch import Batch, BatchBuilder, Segment
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # Relative root-mean-square error against float64. An fp16 product of fp16 probabilities has about 3 digits.
@@ -18,7 +18,7 @@ TOLERANCE = {torch.float32: 2e-6, torch.float16: 1.5e-3}
 class Problem:
     """A plan over `slots` stored tokens, with all tensors in float64."""
 
-    plan: Plan
+    plan: Batch
     query: torch.Tensor  # [Hq, T, D]
     key: torch.Tensor  # [Hk, T, D]
     value: torch.Tensor
@@ -39,20 +39,20 @@ class Problem:
 
 
 def problem(chunks, lengths, *, heads=(4, 2), size=64, seed=0) -> Problem:
-    """chunks: (owner, rows, segments it sees), in order; lengths: tokens of each stored segment.
+    """chunks: (query_index, rows, segments it sees), in order; lengths: tokens of each stored segment.
 
     Segments lie in the store in a shuffled order with holes between some of them.
     """
     rng = np.random.default_rng(seed)
-    builder, start, segments = PlanBuilder(), 3, {}
+    builder, start, segments = BatchBuilder(), 3, {}
     for number in rng.permutation(len(lengths)).tolist():
         segments[number] = Segment(start, lengths[number], 0)
         start += lengths[number] + int(rng.integers(0, 2)) * 5
     for number in range(len(lengths)):
         builder.segment(segments[number])
-    for owner, rows, seen in chunks:
+    for query_index, rows, seen in chunks:
         visible = np.asarray([builder.segment(segments[number]) for number in seen], dtype=np.int64)
-        builder.chunk(np.zeros(rows, dtype=np.int64), 100, visible, owner)
+        builder.chunk(np.zeros(rows, dtype=np.int64), 100, visible, query_index)
     plan, (q_heads, kv_heads) = builder.build(), heads
     torch.manual_seed(seed)
 

@@ -1,4 +1,4 @@
-"""The prefill and decode kernels against their float64 twins, on awkward sizes."""
+"""The prefill and decode kernels against their float64 references, on awkward sizes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.engine.attention import triton_work
-from rranker.engine.attention.triton_work import SPLIT, attention_work
-from rranker.kernels.decode import decode, decode_twin
+from rranker.engine.attention import triton_metadata
+from rranker.engine.attention.triton_metadata import SPLIT, attention_metadata
+from rranker.kernels.decode import decode, decode_reference
 from rranker.kernels.launch import pick_attention
-from rranker.kernels.prefill import prefill, prefill_twin
+from rranker.kernels.prefill import prefill, prefill_reference
 from tests.kernels.problems import DEVICE, TOLERANCE, Problem, problem, relative_error
 
 pytestmark = pytest.mark.gpu
@@ -20,17 +20,17 @@ HEADS = [(1, 1), (6, 3), (6, 2), (8, 2), (8, 1)]
 
 def both(case: Problem, dtype: torch.dtype, tiles: tuple[int, int] = (128, 64)) -> tuple[float, int, int]:
     """Error of the kernels' joint output; and how many tiles each had. Rows left unwritten would be NaN."""
-    work = attention_work(case.plan, case.groups, *tiles, DEVICE)
+    work = attention_metadata(case.plan, case.groups, *tiles, DEVICE)
     heads, rows, size = case.query.shape
     out = torch.full((rows, heads, size), torch.nan, dtype=dtype, device=DEVICE)
     expected = torch.full((rows, heads, size), torch.nan, dtype=torch.float64, device=DEVICE)
     inputs, exact = case.tensors(dtype), case.tensors(torch.float64)
     if work.prefill is not None:
         prefill(*inputs, work.prefill, out, case.scaling)
-        prefill_twin(*exact, work.prefill, expected, case.scaling)
+        prefill_reference(*exact, work.prefill, expected, case.scaling)
     if work.decode is not None:
         decode(*inputs, work.decode, out, case.scaling)
-        decode_twin(*exact, work.decode, expected, case.scaling)
+        decode_reference(*exact, work.decode, expected, case.scaling)
     tiles_of = [0 if part is None else len(part.rows) for part in (work.prefill, work.decode)]
     return relative_error(out, expected), tiles_of[0], tiles_of[1]
 
@@ -71,7 +71,11 @@ def test_the_largest_head():
 def test_ragged_candidates_of_several_queries_share_their_prefixes(heads):
     rng = np.random.default_rng(0)
     lengths = [65, 1]
-    chunks = [(owner, int(rows), [owner]) for owner in range(2) for rows in rng.integers(1, 30, size=5)]
+    chunks = [
+        (query_index, int(rows), [query_index])
+        for query_index in range(2)
+        for rows in rng.integers(1, 30, size=5)
+    ]
     case = problem(chunks, lengths, heads=heads)
     for dtype in TOLERANCE:
         error, prefills, _ = both(case, dtype, tiles_for(64, dtype))
@@ -84,10 +88,10 @@ def test_suffix_copies_see_any_subsets(heads):
     rng = np.random.default_rng(1)
     lengths = [90, *rng.integers(0, 30, size=12).tolist()]
     chunks = []
-    for owner in range(2):
+    for query_index in range(2):
         for copy in range(9):
             alive = [0] if copy == 0 else [0, *(1 + rng.permutation(12)[: rng.integers(1, 12)]).tolist()]
-            chunks.append((owner, int(rng.integers(1, 5)), alive))
+            chunks.append((query_index, int(rng.integers(1, 5)), alive))
     case = problem(chunks, lengths, heads=heads)
     for dtype in TOLERANCE:
         error, _, decodes = both(case, dtype, tiles_for(64, dtype))
@@ -112,13 +116,13 @@ def test_a_split_that_some_rows_of_the_tile_see_nothing_of():
 
 
 def test_a_query_of_many_tiles_splits_into_longer_parts(monkeypatch):
-    monkeypatch.setattr(triton_work, "SPLIT", 64)
+    monkeypatch.setattr(triton_metadata, "SPLIT", 64)
     # 40 rows of two heads in tiles of 4 packed rows: 20 tiles, each over 192 keys
     case = problem([(0, 40, [0])], [192], heads=(2, 1), size=16)
     error, prefills, decodes = both(case, torch.float32, (4, 4))
     assert error < TOLERANCE[torch.float32]
     assert (prefills, decodes) == (0, 20)
-    work = attention_work(case.plan, 2, 4, 4, DEVICE).decode
+    work = attention_metadata(case.plan, 2, 4, 4, DEVICE).decode
     assert (work.key_ends - work.key_begins).tolist() == [128, 64] * 20
 
 
@@ -140,7 +144,7 @@ def test_a_query_alone_equals_the_query_in_a_batch_bit_for_bit():
     found = []
     for case in (alone, batch):
         rows = slice(0, alone.plan.rows)
-        work = attention_work(case.plan, case.groups, 32, 32, DEVICE)
+        work = attention_metadata(case.plan, case.groups, 32, 32, DEVICE)
         inputs = [x.clone() for x in batch.tensors(torch.float32)]
         inputs[:3] = [x[:, : case.plan.rows] for x in inputs[:3]]
         out = torch.zeros(case.plan.rows, 4, 64, device=DEVICE)
@@ -152,11 +156,11 @@ def test_a_query_alone_equals_the_query_in_a_batch_bit_for_bit():
 
 def test_work_cut_for_larger_tiles_is_refused():
     case = problem([(0, 40, [0]), (0, 9, [0])], [700], heads=(4, 2))
-    work, out = attention_work(case.plan, 2, 512, 512, DEVICE), torch.zeros(49, 4, 64, device=DEVICE)
+    work, out = attention_metadata(case.plan, 2, 512, 512, DEVICE), torch.zeros(49, 4, 64, device=DEVICE)
     with pytest.raises(ValueError, match="98 packed rows"):
         decode(*case.tensors(torch.float32), work.decode, out, case.scaling)
     case = problem([(0, 40, [0]), (0, 9, [0])], [7], heads=(4, 2))
-    work = attention_work(case.plan, 2, 64, 64, DEVICE)
+    work = attention_metadata(case.plan, 2, 64, 64, DEVICE)
     with pytest.raises(ValueError, match="64 packed rows"):
         prefill(*case.tensors(torch.float32), work.prefill, out, case.scaling)
 
@@ -164,6 +168,6 @@ def test_work_cut_for_larger_tiles_is_refused():
 def test_too_many_grouped_heads_and_too_large_heads_are_refused():
     case = problem([(0, 3, [])], [], heads=(66, 1))
     with pytest.raises(ValueError, match="66 query heads"):
-        attention_work(case.plan, 66, 64, 64, DEVICE)
+        attention_metadata(case.plan, 66, 64, 64, DEVICE)
     with pytest.raises(ValueError, match="256"):
         pick_attention("prefill", 288, torch.bfloat16, "sm_90")

@@ -1,4 +1,4 @@
-"""Selected log-probabilities: the twin against torch, and the Triton kernels against the twin."""
+"""Selected log-probabilities: the reference against torch, and the Triton kernels against the reference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rranker.kernels import logprob, logprob_triton
-from rranker.kernels.logprob import backward_twin, forward_twin, selected_logprobs
+from rranker.kernels.logprob import backward_reference, forward_reference, selected_logprobs
 from tests.kernels.problems import DEVICE, relative_error
 
 pytestmark = pytest.mark.gpu
@@ -85,24 +85,24 @@ SHAPES = [(1, 12, 30), (63, 80, 300), (129, 64, 517)]
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_triton_forward_equals_the_twin(small_chunks, shape, dtype):
+def test_triton_forward_equals_the_reference(small_chunks, shape, dtype):
     hidden, weight, targets = case(*shape)
     found = logprob_triton.forward(hidden.to(dtype), weight.to(dtype), targets, 0.5)
-    expected = forward_twin(hidden, weight, targets, 0.5)
+    expected = forward_reference(hidden, weight, targets, 0.5)
     for one, other in zip(found, expected, strict=True):  # fp32 sums of exact products, in both dtypes
         assert relative_error(one, other) < 5e-6
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_triton_backward_equals_the_twin(small_chunks, monkeypatch, shape, dtype):
+def test_triton_backward_equals_the_reference(small_chunks, monkeypatch, shape, dtype):
     monkeypatch.setattr(logprob_triton, "HELD", 256 * shape[0])  # several chunks
     hidden, weight, targets = case(*shape)
-    _, entropy, lse = forward_twin(hidden, weight, targets, 0.5)
+    _, entropy, lse = forward_reference(hidden, weight, targets, 0.5)
     rng = np.random.default_rng(0)
     upstream = [torch.from_numpy(rng.normal(size=shape[0])).to(DEVICE) for _ in range(2)]
     arguments = (0.5, lse, entropy, *upstream)
-    expected = backward_twin(hidden, weight, targets, *arguments, (True, True))
+    expected = backward_reference(hidden, weight, targets, *arguments, (True, True))
     single = (0.5, *(x.float() for x in arguments[1:]))
     found = logprob_triton.backward(hidden.to(dtype), weight.to(dtype), targets, *single, (True, True))
     for one, other in zip(found, expected, strict=True):

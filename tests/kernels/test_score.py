@@ -1,4 +1,4 @@
-"""The scoring kernel against its float64 twin."""
+"""The scoring kernel against its float64 reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.kernels.score import score, score_twin
+from rranker.kernels.score import score, score_reference
 from tests.kernels.problems import DEVICE, TOLERANCE, relative_error
 
 pytestmark = pytest.mark.gpu
@@ -26,11 +26,11 @@ def decisions(counts, width, vocabulary=97, seed=0):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("width", [12, 80, 300])
 @pytest.mark.parametrize(("scale", "cap"), [(1.0, None), (0.3, 2.0)])
-def test_ragged_decisions_equal_the_twin(dtype, width, scale, cap):
+def test_ragged_decisions_equal_the_reference(dtype, width, scale, cap):
     counts = [1, 20, 3, 64, 2, 17]
     hidden, weight, labels, offsets = decisions(counts, width)
     found = score(hidden.to(dtype), weight.to(dtype), labels, offsets, max(counts), scale, cap)
-    expected = score_twin(hidden, weight, labels, offsets, max(counts), scale, cap)
+    expected = score_reference(hidden, weight, labels, offsets, max(counts), scale, cap)
     for name in ("logits", "logprobs", "entropy"):  # fp32 sums of exact products, in both dtypes
         assert relative_error(getattr(found, name), getattr(expected, name)) < 2e-6, name
     assert found.best.tolist() == expected.best.tolist()

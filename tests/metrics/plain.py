@@ -1,4 +1,4 @@
-"""Plain Python twins of the measures, straight from their formulas."""
+"""Plain Python references of the measures, straight from their formulas."""
 
 import math
 

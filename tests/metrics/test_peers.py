@@ -106,7 +106,7 @@ def test_gdeval():
             assert ours.per_query(name)[value.query_id] == pytest.approx(value.value, abs=6e-6), (seed, name)
 
 
-def test_plain_twins():
+def test_plain_references():
     """Measures that pytrec_eval lacks, negative levels included."""
     names = ["nDCG@6", "nDCG(gains=exp)@6", "ERR@9", "RBP(p=0.7)", "RR@3"]
     for seed in range(200):

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from rranker.prompts import TEMPLATES
-from rranker.prompts.assemble import Cut, Limits, assemble
-from rranker.prompts.compact import CompactDialect
+from rranker.prompts.assemble import Limits, Truncation, assemble
+from rranker.prompts.compact import CompactFormat
 from rranker.prompts.identifiers import Identifiers
-from rranker.prompts.text import TextDialect
+from rranker.prompts.text import TextFormat
 
 PASSAGE = TEMPLATES["passage"]
 FREE = Limits("causal", None, None)
@@ -19,8 +19,8 @@ LONG = " ".join(["fox"] * 50)
 @pytest.fixture(params=["text", "compact"])
 def dialect(request, encoders):
     if request.param == "text":
-        return TextDialect(encoders["chatml"])
-    return CompactDialect(encoders["bundled"])
+        return TextFormat(encoders["chatml"])
+    return CompactFormat(encoders["bundled"])
 
 
 def lay(dialect, query, texts, limits=FREE, truncate="end", indices=None):
@@ -46,7 +46,7 @@ def test_a_candidates_own_limit(dialect):
     whole, _ = lay(dialect, "who?", ["one", LONG])
     segments, cuts = lay(dialect, "who?", ["one", LONG], Limits("causal", None, 20), indices=[5, 3])
     assert lengths(segments) == [lengths(whole)[0], 20]
-    assert cuts == [Cut(3, lengths(whole)[1], 20)]
+    assert cuts == [Truncation(3, lengths(whole)[1], 20)]
     with pytest.raises(ValueError, match="candidate 1 takes"):
         lay(dialect, "who?", ["one", LONG], Limits("causal", None, 20), "error")
 

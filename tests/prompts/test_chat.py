@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from rranker.prompts import TEMPLATES
 from rranker.prompts.chat import chat_frame
 from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.text import TextDialect
+from rranker.prompts.text import TextFormat
 
 from .conftest import train
 
@@ -117,7 +117,7 @@ def test_no_question_is_asked_inside_a_thought(opening, closed):
 def test_a_prompt_in_a_thinking_models_turn(encoders):
     """The suffix holds the closed thought, its tags being the tokens they are."""
     tokenizer = speaking(DEEPSEEK_R1)
-    suffix = TextDialect(TextEncoder(tokenizer)).suffix(TEMPLATES["passage"], "exclude")
+    suffix = TextFormat(TextEncoder(tokenizer)).suffix(TEMPLATES["passage"], "exclude")
     assert tokenizer.decode(suffix).endswith("<think>\n\n</think>\n\nThe least relevant passage: [")
     opened, closed = tokenizer.convert_tokens_to_ids(["<think>", "</think>"])
     assert [i for i in suffix if i in (opened, closed)] == [opened, closed]
@@ -170,7 +170,7 @@ def test_one_start_token_though_the_tokenizer_also_adds_one():
     assert tokenizer("x")["input_ids"][0] == start
     for template in (None, GEMMA):
         tokenizer.chat_template = template
-        dialect = TextDialect(TextEncoder(tokenizer))
+        dialect = TextFormat(TextEncoder(tokenizer))
         label = dialect.encoder.single_token("A")
         parts = [
             dialect.prefix(TEMPLATES["passage"], words, query).ids
@@ -212,7 +212,7 @@ def test_a_template_that_raises_is_named_with_the_cause(template, reason):
 )
 def test_a_template_must_show_the_message_once(template, reason):
     with pytest.raises(ValueError, match=rf"chat template of 'their/model' {reason}"):
-        TextDialect(TextEncoder(speaking(template, "their/model")))
+        TextFormat(TextEncoder(speaking(template, "their/model")))
 
 
 def test_of_several_templates_the_default_one_is_used():

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.identifiers import Identifiers
-from rranker.prompts.text import TextDialect
+from rranker.prompts.text import TextFormat
 
 pytestmark = pytest.mark.pretrained
 QUERY = "how long do fleas live?"
@@ -35,7 +35,7 @@ def encoder():
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_prompt_is_the_chat_template_filled_and_tokenised_whole(encoder, name):
     tokenizer, template = encoder.tokenizer, TEMPLATES[name]
-    dialect, labels = TextDialect(encoder), Identifiers(encoder).first(len(TEXTS))
+    dialect, labels = TextFormat(encoder), Identifiers(encoder).first(len(TEXTS))
     lines = "".join(f"[{chr(65 + i)}] {text}\n" for i, text in enumerate(TEXTS))
     message = f"{template.instruction}\n\n{template.query_heading}{QUERY}\n\n{template.list_heading}\n{lines}"
     whole = tokenizer.apply_chat_template(

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rranker.prompts import TEMPLATES
-from rranker.prompts.text import TextDialect
+from rranker.prompts.text import TextFormat
 
 NAMES = ["bytes", "modern", "metaspace", "legacy", "gemma"]
 TEXTS = ["the lazy dog.", "a quick fox", "(who?)", "  two spaces", "the end. ", "\nbroken\nlines\n", "é 日本"]
@@ -35,7 +35,7 @@ def natural(encoder, text):
 @pytest.mark.parametrize("instruction", [None, "Rank the dogs."])
 def test_segments_are_written_as_the_whole_prompt_would_be(spaced, name, template, query, instruction):
     encoder, template = spaced[name], TEMPLATES[template]
-    dialect = TextDialect(encoder)
+    dialect = TextFormat(encoder)
     heading = template.query_heading if query is QUERY else template.history_heading + "\n"
     said = QUERY if query is QUERY else "".join(f"- {title}\n" for title in HISTORY)[:-1]
     lines = "".join(f"[{chr(65 + i)}] {text}\n" for i, text in enumerate(TEXTS))
@@ -53,7 +53,7 @@ def test_segments_are_written_as_the_whole_prompt_would_be(spaced, name, templat
 def test_the_words_carry_the_space_before_them(spaced, name):
     """No literal ends in a space of its own: the first word is the token that it is inside a sentence."""
     encoder = spaced[name]
-    dialect, fox = TextDialect(encoder), natural(encoder, "dog fox")[-1]
+    dialect, fox = TextFormat(encoder), natural(encoder, "dog fox")[-1]
     piece = dialect.candidates(["fox"], letters(encoder, 1))[0]
     assert piece.body == (fox,)
     assert (encoder.decode(piece.head).lstrip(), encoder.decode(piece.tail)) == ("[A]", "\n")
@@ -72,7 +72,7 @@ def test_a_template_that_ends_in_a_space_gives_it_to_the_instruction(spaced):
 
 def test_the_templates_own_instruction_passed_by_hand_is_the_same_prompt(spaced):
     for encoder in spaced.values():
-        dialect = TextDialect(encoder)
+        dialect = TextFormat(encoder)
         for template in TEMPLATES.values():
             for query in (QUERY, HISTORY):
                 by_hand = dialect.prefix(template, template.instruction, query)
@@ -92,9 +92,9 @@ def test_no_text_between_literals_makes_a_reserved_token(spaced, name, text):
     encoder = spaced[name]
     tokenizer = encoder.tokenizer
     reserved = {*tokenizer.get_added_vocab().values(), *tokenizer.all_special_ids} - {tokenizer.unk_token_id}
-    piece = TextDialect(encoder).candidates([text], letters(encoder, 1))[0]
+    piece = TextFormat(encoder).candidates([text], letters(encoder, 1))[0]
     assert reserved.isdisjoint(piece.ids)
-    prefix = TextDialect(encoder).prefix(TEMPLATES["passage"], text, text)
+    prefix = TextFormat(encoder).prefix(TEMPLATES["passage"], text, text)
     assert [i for i in prefix.ids if i in reserved] == [tokenizer.bos_token_id]
 
 
@@ -104,7 +104,7 @@ def test_no_text_between_literals_makes_a_reserved_token(spaced, name, text):
 def test_a_line_reads_back_as_written(spaced, name, text):
     """Also where a spelling was broken: nothing is lost and no space is added."""
     encoder = spaced[name]
-    piece = TextDialect(encoder).candidates([text], letters(encoder, 1))[0]
+    piece = TextFormat(encoder).candidates([text], letters(encoder, 1))[0]
     written = text.encode("utf-8", "replace").decode()
     gap = " " if text else ""
     read = encoder.tokenizer.decode(list(piece.ids), clean_up_tokenization_spaces=False)
@@ -123,13 +123,13 @@ def test_a_text_that_spells_a_special_token_gains_no_space(spaced):
     """SentencePiece's tokenizers open every piece with a space; the halves of a broken spelling are not opened."""
     for name in ("metaspace", "legacy", "gemma"):
         encoder = spaced[name]
-        piece = TextDialect(encoder).candidates(["the <think> fox"], letters(encoder, 1))[0]
+        piece = TextFormat(encoder).candidates(["the <think> fox"], letters(encoder, 1))[0]
         assert encoder.decode(piece.ids).lstrip() == "[A] the <think> fox\n"
 
 
 def test_a_tail_that_shares_a_token_with_the_text_stays_whole(spaced):
     """`dog.⏎` ends in one token: a cut leaves it, so that the line still ends."""
     encoder = spaced["modern"]
-    piece = TextDialect(encoder).candidates(["the lazy dog."], letters(encoder, 1))[0]
+    piece = TextFormat(encoder).candidates(["the lazy dog."], letters(encoder, 1))[0]
     assert encoder.decode(piece.tail) == ".\n"
     assert encoder.decode(piece.body) == " the lazy dog"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rranker.prompts.segments import Piece, Segments
+from rranker.prompts.segments import PromptPart, Segments
 from rranker.prompts.truncation import check_truncate, cut, fair_share
 
 BODY = tuple(range(100, 110))
@@ -20,8 +20,8 @@ BODY = tuple(range(100, 110))
     ],
 )
 def test_what_is_kept(truncate, keep_end, expected):
-    fitted = cut(Piece((1, 2), BODY, (3,), keep_end), 8, truncate, "candidate 0")
-    assert fitted == Piece((1, 2), expected, (3,), keep_end)
+    fitted = cut(PromptPart((1, 2), BODY, (3,), keep_end), 8, truncate, "candidate 0")
+    assert fitted == PromptPart((1, 2), expected, (3,), keep_end)
 
 
 @given(
@@ -33,7 +33,7 @@ def test_what_is_kept(truncate, keep_end, expected):
     st.booleans(),
 )
 def test_a_cut_fits_exactly_and_keeps_the_frame(head, body, tail, length, truncate, keep_end):
-    piece = Piece((1,) * head, BODY[:body] + BODY[: body - 10], (2,) * tail, keep_end)
+    piece = PromptPart((1,) * head, BODY[:body] + BODY[: body - 10], (2,) * tail, keep_end)
     if length < head + tail and piece.body:
         with pytest.raises(ValueError, match="has no room: its template alone takes"):
             cut(piece, length, truncate, "candidate 3")
@@ -47,8 +47,8 @@ def test_an_error_says_what_to_do():
     with pytest.raises(
         ValueError, match=r"candidate 7 takes 13 tokens where 8 fit: shorten it, or pass truncate="
     ):
-        cut(Piece((1, 2), BODY, (3,)), 8, "error", "candidate 7")
-    assert cut(Piece((1, 2), BODY, (3,)), 13, "error", "candidate 7").body == BODY
+        cut(PromptPart((1, 2), BODY, (3,)), 8, "error", "candidate 7")
+    assert cut(PromptPart((1, 2), BODY, (3,)), 13, "error", "candidate 7").body == BODY
     with pytest.raises(ValueError, match="one of error, end, middle, not 'left'"):
         check_truncate("left")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rranker.data import RankingExample
-from rranker.prompts.compact import CompactDialect
+from rranker.prompts.compact import CompactFormat
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.example import Example
 from rranker.training.policy.model_config import ModelConfig
@@ -38,8 +38,8 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture(scope="session")
-def dialect(tokenizer: Any) -> CompactDialect:
-    return CompactDialect(TextEncoder(tokenizer))
+def dialect(tokenizer: Any) -> CompactFormat:
+    return CompactFormat(TextEncoder(tokenizer))
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from torch import Tensor
 from rranker.data import RankingExample
 from rranker.engine.settings import AttentionMode
 from rranker.prompts import TEMPLATES, Segments
-from rranker.prompts.compact import CompactDialect
-from rranker.prompts.segments import Piece
+from rranker.prompts.compact import CompactFormat
+from rranker.prompts.segments import PromptPart
 from rranker.training.examples.example import Example
 from rranker.training.packing.causal import build_causal_layout, prefix_sizes
 from rranker.training.packing.layout import Layout, build_layout
@@ -31,7 +31,7 @@ class Batch:
     teacher_weight: Tensor
 
 
-def cut(piece: Piece, length: int) -> tuple[int, ...]:
+def cut(piece: PromptPart, length: int) -> tuple[int, ...]:
     """Ids of `piece` with at most `length` body tokens, from the end that matters."""
     body = piece.body
     if len(body) > length:
@@ -40,7 +40,7 @@ def cut(piece: Piece, length: int) -> tuple[int, ...]:
 
 
 def segments_of(
-    dialect: CompactDialect, cases: Sequence[RankingExample], candidate_tokens: int, prefix_tokens: int
+    dialect: CompactFormat, cases: Sequence[RankingExample], candidate_tokens: int, prefix_tokens: int
 ) -> list[Segments]:
     """Tokenises all candidates of all cases in one call."""
     pieces = iter(dialect.candidates([text for case in cases for text in case.candidates], []))
@@ -68,7 +68,7 @@ def alive_sets(relevance: Sequence[float], rng: np.random.Generator) -> Tensor:
 
 
 def training_batch(
-    dialect: CompactDialect,
+    dialect: CompactFormat,
     examples: Sequence[Example],
     rng: np.random.Generator,
     *,

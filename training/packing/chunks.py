@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from rranker.engine.plan import Ints, Plan
+from rranker.engine.batch import Batch, Ints
 
 _MOST_SCORES = 1 << 22
 """Query-key pairs of one call, for a head: bounds what a call's mask takes."""
@@ -57,7 +57,7 @@ class Chunks:
     back: Tensor  # [T]
 
 
-def build_chunks(plan: Plan, device: torch.device) -> Chunks:
+def build_chunks(plan: Batch, device: torch.device) -> Chunks:
     """Every segment that a chunk sees must be written by the plan itself."""
     written = np.flatnonzero(plan.write_slots >= 0)
     written = written[np.argsort(plan.write_slots[written], kind="stable")]

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rranker.engine.plan import PlanBuilder
+from rranker.engine.batch import BatchBuilder
+from rranker.engine.kv_cache import KVCache
 from rranker.engine.sessions import BlockSession, CausalSession
-from rranker.engine.store import KVStore
 from rranker.prompts.segments import Kind, Segments
 from rranker.training.packing.chunks import Chunks, build_chunks
 from rranker.training.packing.layout import Layout, build_layout
@@ -88,7 +88,7 @@ def _planned(
     questions: Sequence[Question], kind: Kind, mode: Literal["block", "causal"], device: torch.device
 ) -> Packed:
     """As the engine's sessions plan it, everything in one step; what they store, the forward itself holds."""
-    builder, store = PlanBuilder(), KVStore(layers=0, slots=sys.maxsize)
+    builder, store = BatchBuilder(), KVCache(layers=0, slots=sys.maxsize)
     for owner, q in enumerate(questions):
         if not q.segments.labels:
             raise ValueError("only models that name candidates by a label can be re-scored in this mode")

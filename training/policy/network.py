@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from rranker.engine.attention.hook import attend as engine_attention
+from rranker.engine.attention.transformers_hook import attend as engine_attention
 from rranker.engine.checkpoint import read_checkpoint
 from rranker.engine.readout import HEAD_FILE, IdentifierReadout, PointerReadout, Readout, load_head
 from rranker.engine.settings import ModelSettings

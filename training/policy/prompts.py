@@ -9,12 +9,12 @@ from rranker.data import RankingExample
 from rranker.engine.checkpoint import read_checkpoint
 from rranker.engine.settings import ModelSettings
 from rranker.prompts import TEMPLATES
-from rranker.prompts.assemble import Dialect, Limits, assemble
-from rranker.prompts.compact import CompactDialect
+from rranker.prompts.assemble import Limits, PromptFormat, assemble
+from rranker.prompts.compact import CompactFormat
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.identifiers import Identifiers
 from rranker.prompts.segments import Kind, Segments
-from rranker.prompts.text import TextDialect
+from rranker.prompts.text import TextFormat
 
 
 class Prompts:
@@ -36,7 +36,7 @@ class Prompts:
         self.max_prompt, self.max_candidate = max_prompt, max_candidate
         encoder = TextEncoder(tokenizer)
         compact = settings.dialect == "compact"
-        self._dialect: Dialect = CompactDialect(encoder) if compact else TextDialect(encoder)
+        self._dialect: PromptFormat = CompactFormat(encoder) if compact else TextFormat(encoder)
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(
             settings.attention,

@@ -99,7 +99,7 @@ class RolloutEngine:
         """How many rollouts may share a request: in causal mode each reserves the candidates once more."""
         if self.policy.settings.attention == "block":
             return rollouts
-        room = self._engine.runner.store.slots - len(segments.prefix)
+        room = self._engine.runner.kv_cache.slots - len(segments.prefix)
         return min(rollouts, room // sum(map(len, segments.candidates)))
 
     def _run(self, requests: Sequence[EngineRequest]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rranker.prompts.compact import CompactDialect
+from rranker.prompts.compact import CompactFormat
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import Sources
 from rranker.training.packing.batch import Batch, training_batch
@@ -35,7 +35,7 @@ LATE = ("squad", "trecdl", "classic")
 Maker = Callable[[int], list[tuple[str, Batch]]]
 
 
-def mixture(sources: Sources, dialect: CompactDialect, config: SftConfig) -> Maker:
+def mixture(sources: Sources, dialect: CompactFormat, config: SftConfig) -> Maker:
     """A function from a step's number to its named micro-batches: nothing else is remembered."""
     names, weights = list(config.weights), np.array(list(config.weights.values()))
     late = np.array([name in LATE for name in names])
@@ -197,7 +197,7 @@ def start(
         model = build_model(config.model, config.seed)
         if config.precision == "bf16":
             model.lm.to(torch.bfloat16)
-        steps = steps_for(minutes, config, model, mixture(sources, CompactDialect(encoder), config))
+        steps = steps_for(minutes, config, model, mixture(sources, CompactFormat(encoder), config))
         config = replace(config, steps=steps)
     model = build_model(config.model, config.seed)
     documents = sources.documents(encoder)
@@ -231,7 +231,7 @@ def main(words: Sequence[str] | None = None) -> None:
         options.run.out,
         model,
         tokenizer,
-        mixture(sources, CompactDialect(TextEncoder(tokenizer)), config),
+        mixture(sources, CompactFormat(TextEncoder(tokenizer)), config),
         resume=options.run.resume,
         save_every=options.run.save_every,
         stop_at=options.run.stop_at,

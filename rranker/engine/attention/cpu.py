@@ -16,8 +16,8 @@ from torch import Tensor
 
 from rranker import _C
 
-from ..plan import Ints, Plan
-from ..store import KVStore
+from ..batch import Batch, Ints
+from ..kv_cache import KVCache
 from .step import Step
 from .writes import Index, as_index
 
@@ -51,10 +51,10 @@ class _SharedPart:
 class _Attend:
     """See `step.Attend`."""
 
-    def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
+    def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
         self._store = store
-        self._self_parts = _self_parts(plan, on)
-        self._shared_parts = _shared_parts(plan, on)
+        self._self_parts = _self_parts(batch, on)
+        self._shared_parts = _shared_parts(batch, on)
         self._bias: dict[int, Tensor] = {}
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
@@ -119,8 +119,8 @@ class _Attend:
         out[part.rows] = torch.lerp(out[part.rows], mixed, share)
 
 
-def _self_parts(plan: Plan, on: torch.device) -> list[_SelfPart]:
-    lengths = np.diff(plan.row_offsets)
+def _self_parts(batch: Batch, on: torch.device) -> list[_SelfPart]:
+    lengths = np.diff(batch.row_offsets)
     order = np.argsort(-lengths, kind="stable")
     parts, begin = [], 0
     while begin < len(order):
@@ -130,7 +130,7 @@ def _self_parts(plan: Plan, on: torch.device) -> list[_SelfPart]:
         steps = np.arange(longest)
         inside = steps[None, :] < lengths[chunks][:, None]
         # A padded place repeats the chunk's last row: causality keeps it out of every real one.
-        gather = plan.row_offsets[chunks][:, None] + np.minimum(steps[None, :], lengths[chunks][:, None] - 1)
+        gather = batch.row_offsets[chunks][:, None] + np.minimum(steps[None, :], lengths[chunks][:, None] - 1)
         valid = None if inside.all() else torch.from_numpy(np.flatnonzero(inside)).to(on)
         parts.append(
             _SelfPart(as_index(gather.ravel(), on), len(chunks), valid, as_index(gather[inside], on))
@@ -139,55 +139,55 @@ def _self_parts(plan: Plan, on: torch.device) -> list[_SelfPart]:
     return parts
 
 
-def _shared_parts(plan: Plan, on: torch.device) -> list[_SharedPart]:
+def _shared_parts(batch: Batch, on: torch.device) -> list[_SharedPart]:
     sets: dict[tuple[int, bytes], list[int]] = {}
-    for chunk in range(plan.chunks):
-        seen = plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]
-        if plan.segment_lengths[seen].any():
-            sets.setdefault((int(plan.owners[chunk]), seen.tobytes()), []).append(chunk)
+    for chunk in range(batch.chunks):
+        seen = batch.visible[batch.visible_offsets[chunk] : batch.visible_offsets[chunk + 1]]
+        if batch.segment_lengths[seen].any():
+            sets.setdefault((int(batch.query_indices[chunk]), seen.tobytes()), []).append(chunk)
     parts: list[_SharedPart] = []
     small: dict[int, list[int]] = {}
     small_sets: dict[int, int] = {}
-    for (owner, _), chunks in sets.items():
-        rows = _rows(plan, chunks)
+    for (query_index, _), chunks in sets.items():
+        rows = _rows(batch, chunks)
         if len(rows) >= _OWN_CALL_ROWS:
             parts.append(
-                _SharedPart(as_index(rows, on), as_index(_slots(plan, _seen(plan, chunks[0])), on), None)
+                _SharedPart(as_index(rows, on), as_index(_slots(batch, _seen(batch, chunks[0])), on), None)
             )
         else:
-            small.setdefault(owner, []).extend(chunks)
-            small_sets[owner] = small_sets.get(owner, 0) + 1
-    for owner, chunks in small.items():
-        rows = _rows(plan, chunks)
-        if small_sets[owner] == 1:
-            union, hidden = _seen(plan, chunks[0]), None
+            small.setdefault(query_index, []).extend(chunks)
+            small_sets[query_index] = small_sets.get(query_index, 0) + 1
+    for query_index, chunks in small.items():
+        rows = _rows(batch, chunks)
+        if small_sets[query_index] == 1:
+            union, hidden = _seen(batch, chunks[0]), None
         else:
-            union = np.unique(np.concatenate([_seen(plan, chunk) for chunk in chunks]))
-            union = union[np.argsort(plan.segment_starts[union], kind="stable")]
+            union = np.unique(np.concatenate([_seen(batch, chunk) for chunk in chunks]))
+            union = union[np.argsort(batch.segment_starts[union], kind="stable")]
             hidden = torch.from_numpy(
                 _C.hidden_keys(
                     np.asarray(chunks),
                     union,
-                    plan.row_offsets,
-                    plan.visible,
-                    plan.visible_offsets,
-                    plan.segment_lengths,
+                    batch.row_offsets,
+                    batch.visible,
+                    batch.visible_offsets,
+                    batch.segment_lengths,
                 )
             ).to(on)
-        parts.append(_SharedPart(as_index(rows, on), as_index(_slots(plan, union), on), hidden))
+        parts.append(_SharedPart(as_index(rows, on), as_index(_slots(batch, union), on), hidden))
     return parts
 
 
-def _seen(plan: Plan, chunk: int) -> Ints:
-    return plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]
+def _seen(batch: Batch, chunk: int) -> Ints:
+    return batch.visible[batch.visible_offsets[chunk] : batch.visible_offsets[chunk + 1]]
 
 
-def _rows(plan: Plan, chunks: list[int]) -> Ints:
-    return np.concatenate([np.arange(plan.row_offsets[c], plan.row_offsets[c + 1]) for c in chunks])
+def _rows(batch: Batch, chunks: list[int]) -> Ints:
+    return np.concatenate([np.arange(batch.row_offsets[c], batch.row_offsets[c + 1]) for c in chunks])
 
 
-def _slots(plan: Plan, segments: Ints) -> Ints:
-    starts, lengths = plan.segment_starts[segments], plan.segment_lengths[segments]
+def _slots(batch: Batch, segments: Ints) -> Ints:
+    starts, lengths = batch.segment_starts[segments], batch.segment_lengths[segments]
     return np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
 
 
@@ -196,6 +196,6 @@ class CpuAttention:
 
     kernels = False
 
-    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
+    def prepare(self, batch: Batch, store: KVCache, on: torch.device) -> Step:
         """See `AttentionBackend`."""
-        return Step(plan, store, on, lambda part: _Attend(part, store, on))
+        return Step(batch, store, on, lambda part: _Attend(part, store, on))

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..batch import Batch, Ints
 from ..errors import SettingError
-from ..plan import Ints, Plan
-from ..store import KVStore
+from ..kv_cache import KVCache
 from .step import Step
 from .writes import Index, as_index
 
@@ -53,21 +53,21 @@ class Shared:
     ragged: Ragged
 
 
-def shared_part(plan: Plan, on: torch.device) -> Shared | None:
+def shared_part(batch: Batch, on: torch.device) -> Shared | None:
     """One sequence per query and set of segments seen; None when nothing stored is seen."""
     groups: dict[tuple[int, bytes], list[int]] = {}
-    for chunk in range(plan.chunks):
-        seen = plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]
-        if plan.segment_lengths[seen].sum():
-            groups.setdefault((int(plan.owners[chunk]), seen.tobytes()), []).append(chunk)
+    for chunk in range(batch.chunks):
+        seen = batch.visible[batch.visible_offsets[chunk] : batch.visible_offsets[chunk + 1]]
+        if batch.segment_lengths[seen].sum():
+            groups.setdefault((int(batch.query_indices[chunk]), seen.tobytes()), []).append(chunk)
     if not groups:
         return None
     rows, slots = list[Ints](), list[Ints]()
     for (_, seen_bytes), chunks in groups.items():
-        bounds = ((plan.row_offsets[chunk], plan.row_offsets[chunk + 1]) for chunk in chunks)
+        bounds = ((batch.row_offsets[chunk], batch.row_offsets[chunk + 1]) for chunk in chunks)
         rows.append(np.concatenate([np.arange(first, last) for first, last in bounds]))
         seen = np.frombuffer(seen_bytes, dtype=np.int64)
-        extents = zip(plan.segment_starts[seen], plan.segment_lengths[seen], strict=True)
+        extents = zip(batch.segment_starts[seen], batch.segment_lengths[seen], strict=True)
         slots.append(np.concatenate([np.arange(start, start + length) for start, length in extents]))
     lengths = [np.asarray([len(part) for part in parts]) for parts in (rows, slots)]
     return Shared(
@@ -80,11 +80,11 @@ def shared_part(plan: Plan, on: torch.device) -> Shared | None:
 class _Attend:
     """See `step.Attend`."""
 
-    def __init__(self, plan: Plan, store: KVStore, on: torch.device, varlen: Varlen) -> None:
+    def __init__(self, batch: Batch, store: KVCache, on: torch.device, varlen: Varlen) -> None:
         self._store, self._varlen = store, varlen
-        lengths = np.diff(plan.row_offsets)
+        lengths = np.diff(batch.row_offsets)
         self._own = Ragged.of(lengths, lengths, on)
-        self._shared = shared_part(plan, on)
+        self._shared = shared_part(batch, on)
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
         if query.dtype not in (torch.float16, torch.bfloat16):
@@ -132,9 +132,9 @@ class FlashAttention:
         """`varlen` is flash_attn_varlen_func; None imports it."""
         self._varlen: Varlen = _package() if varlen is None else varlen
 
-    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
+    def prepare(self, batch: Batch, store: KVCache, on: torch.device) -> Step:
         """See `AttentionBackend`."""
-        return Step(plan, store, on, lambda part: _Attend(part, store, on, self._varlen))
+        return Step(batch, store, on, lambda part: _Attend(part, store, on, self._varlen))
 
 
 def _package() -> Varlen:

@@ -1,4 +1,4 @@
-"""What an attention backend is: it prepares a plan once, then serves every layer of the forward pass."""
+"""What an attention backend is: it prepares a batch once, then serves every layer of the forward pass."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Protocol
 
 from torch import Tensor, device
 
-from ..plan import Plan
-from ..store import KVStore
+from ..batch import Batch
+from ..kv_cache import KVCache
 
 
 class StepAttention(Protocol):
@@ -31,5 +31,5 @@ class AttentionBackend(Protocol):
     kernels: bool
     """Whether it runs on the Triton kernels, so that the step's logits may be read through them too."""
 
-    def prepare(self, plan: Plan, store: KVStore, on: device) -> StepAttention:
-        """Works out once, on the device, what every layer of this plan's forward pass needs."""
+    def prepare(self, batch: Batch, store: KVCache, on: device) -> StepAttention:
+        """Works out once, on the device, what every layer of this batch's forward pass needs."""

@@ -6,50 +6,50 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..plan import Ints, Plan
-from ..store import KVStore
+from ..batch import Batch, Ints
+from ..kv_cache import KVCache
 from .writes import StoreWrites
 
 
-def stored_keys(plan: Plan) -> tuple[Ints, Ints]:
-    """Slots of all segments of the plan, end to end, and the RoPE position of each."""
-    if not len(plan.segment_starts):
+def stored_keys(batch: Batch) -> tuple[Ints, Ints]:
+    """Slots of all segments of the batch, end to end, and the RoPE position of each."""
+    if not len(batch.segment_starts):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    starts, lengths, positions = plan.segment_starts, plan.segment_lengths, plan.segment_positions
+    starts, lengths, positions = batch.segment_starts, batch.segment_lengths, batch.segment_positions
     slots = np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
     return slots, np.concatenate([np.arange(p, p + n) for p, n in zip(positions, lengths, strict=True)])
 
 
-def dense_mask(plan: Plan, window: int | None) -> np.ndarray:
+def dense_mask(batch: Batch, window: int | None) -> np.ndarray:
     """Bool [T, stored + T]: may the row see the key? First the stored keys of `stored_keys`, then the rows' own."""
-    _, stored_positions = stored_keys(plan)
-    ends = np.cumsum(plan.segment_lengths)
-    begins = ends - plan.segment_lengths
+    _, stored_positions = stored_keys(batch)
+    ends = np.cumsum(batch.segment_lengths)
+    begins = ends - batch.segment_lengths
     stored = len(stored_positions)
-    mask = np.zeros((plan.rows, stored + plan.rows), dtype=bool)
-    for chunk in range(plan.chunks):
-        first, last = plan.row_offsets[chunk], plan.row_offsets[chunk + 1]
-        for segment in plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]:
+    mask = np.zeros((batch.rows, stored + batch.rows), dtype=bool)
+    for chunk in range(batch.chunks):
+        first, last = batch.row_offsets[chunk], batch.row_offsets[chunk + 1]
+        for segment in batch.visible[batch.visible_offsets[chunk] : batch.visible_offsets[chunk + 1]]:
             mask[first:last, begins[segment] : ends[segment]] = True
         own = np.tril(np.ones((last - first, last - first), dtype=bool))
         mask[first:last, stored + first : stored + last] = own
     if window is not None:
-        key_positions = np.concatenate([stored_positions, plan.positions])
-        mask &= plan.positions[:, None] - key_positions[None, :] < window
+        key_positions = np.concatenate([stored_positions, batch.positions])
+        mask &= batch.positions[:, None] - key_positions[None, :] < window
     return mask
 
 
 class _Step:
-    def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
-        self._plan, self._store = plan, store
-        self._writes = StoreWrites(plan, store, on)
-        self._slots = torch.from_numpy(stored_keys(plan)[0]).to(on)
+    def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
+        self._batch, self._store = batch, store
+        self._writes = StoreWrites(batch, store, on)
+        self._slots = torch.from_numpy(stored_keys(batch)[0]).to(on)
         self._masks: dict[int | None, Tensor] = {}
         self._on = on
 
     def _mask(self, window: int | None) -> Tensor:
         if window not in self._masks:
-            self._masks[window] = torch.from_numpy(dense_mask(self._plan, window)).to(self._on)
+            self._masks[window] = torch.from_numpy(dense_mask(self._batch, window)).to(self._on)
         return self._masks[window]
 
     def __call__(
@@ -72,6 +72,6 @@ class ReferenceAttention:
 
     kernels = False
 
-    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> _Step:
+    def prepare(self, batch: Batch, store: KVCache, on: torch.device) -> _Step:
         """See `AttentionBackend`."""
-        return _Step(plan, store, on)
+        return _Step(batch, store, on)

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from ..plan import Plan
-from ..store import KVStore
+from ..batch import Batch
+from ..kv_cache import KVCache
 from .windows import blocks, cut_chunks, some_chunks
 from .writes import Index, StoreWrites, as_index
 
 
 class Attend(Protocol):
-    """A backend's own work: all rows of one plan over all that they see, as long as no window cuts it."""
+    """A backend's own work: all rows of one batch over all that they see, as long as no window cuts it."""
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
-        """As `protocol.StepAttention`; the keys that the plan stores are in the store already."""
+        """As `protocol.StepAttention`; the keys that the batch stores are in the store already."""
         ...
 
 
@@ -52,11 +52,11 @@ class Step:
     """
 
     def __init__(
-        self, plan: Plan, store: KVStore, on: torch.device, prepare: Callable[[Plan], Attend]
+        self, batch: Batch, store: KVCache, on: torch.device, prepare: Callable[[Batch], Attend]
     ) -> None:
-        self._plan, self._store, self._on, self._prepare = plan, store, on, prepare
-        self._writes = StoreWrites(plan, store, on)
-        self._span = int(plan.positions.max()) + 1
+        self._batch, self._store, self._on, self._prepare = batch, store, on, prepare
+        self._writes = StoreWrites(batch, store, on)
+        self._span = int(batch.positions.max()) + 1
         self._work: dict[int | None, tuple[_Whole | None, list[_Masked]]] = {}
 
     def __call__(
@@ -82,12 +82,12 @@ class Step:
         return self._work[reaching]
 
     def _planned(self, window: int | None) -> tuple[_Whole | None, list[_Masked]]:
-        cut = np.zeros(self._plan.chunks, dtype=bool) if window is None else cut_chunks(self._plan, window)
+        cut = np.zeros(self._batch.chunks, dtype=bool) if window is None else cut_chunks(self._batch, window)
         if window is None or not cut.any():
-            return _Whole(slice(None), self._prepare(self._plan)), []
+            return _Whole(slice(None), self._prepare(self._batch)), []
         whole = None
         if not cut.all():
-            part, rows = some_chunks(self._plan, np.flatnonzero(~cut))
+            part, rows = some_chunks(self._batch, np.flatnonzero(~cut))
             whole = _Whole(as_index(rows, self._on), self._prepare(part))
         masked = [
             _Masked(
@@ -96,7 +96,7 @@ class Step:
                 as_index(block.slots, self._on),
                 torch.from_numpy(block.visible).to(self._on),
             )
-            for block in blocks(self._plan, window, np.flatnonzero(cut))
+            for block in blocks(self._batch, window, np.flatnonzero(cut))
         ]
         return whole, masked
 

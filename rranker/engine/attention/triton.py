@@ -5,20 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..batch import Batch
 from ..errors import SettingError
-from ..plan import Plan
-from ..store import KVStore
+from ..kv_cache import KVCache
 from .step import Step
-from .triton_work import AttentionWork, attention_work
+from .triton_metadata import AttentionMetadata, attention_metadata
 
 
 class _Attend:
     """See `step.Attend`."""
 
-    def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
-        self._plan, self._store, self._on = plan, store, on
+    def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
+        self._batch, self._store, self._on = batch, store, on
         # By (query heads per KV head, rows of each kernel's tiles): models rarely have more than one kind of layer.
-        self._work: dict[tuple[int, int, int], AttentionWork] = {}
+        self._work: dict[tuple[int, int, int], AttentionMetadata] = {}
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
         from rranker.kernels.decode import decode
@@ -27,7 +27,7 @@ class _Attend:
         heads, rows, size = query.shape[1:]
         own_key, own_value = key[0], value[0]
         stored_key, stored_value = own_key, own_value  # nobody reads them when no segment is stored
-        if len(self._plan.segment_starts):
+        if len(self._batch.segment_starts):
             stored_key, stored_value = self._store.read(layer, slice(0, self._store.slots))
         out = query.new_empty(rows, heads, size)
         work = self._for(query, heads // key.shape[1])
@@ -37,13 +37,13 @@ class _Attend:
             decode(query[0], own_key, own_value, stored_key, stored_value, work.decode, out, scaling)
         return out[None]
 
-    def _for(self, query: Tensor, groups: int) -> AttentionWork:
+    def _for(self, query: Tensor, groups: int) -> AttentionMetadata:
         from rranker.kernels.launch import attention_tile
 
         rows = (attention_tile("prefill", query).block_m, attention_tile("decode", query).block_m)
         kind = groups, *rows
         if kind not in self._work:
-            self._work[kind] = attention_work(self._plan, *kind, self._on)
+            self._work[kind] = attention_metadata(self._batch, *kind, self._on)
         return self._work[kind]
 
 
@@ -63,8 +63,8 @@ class TritonAttention:
             ) from error
         self._interpreted = bool(triton.knobs.runtime.interpret)
 
-    def prepare(self, plan: Plan, store: KVStore, on: torch.device) -> Step:
+    def prepare(self, batch: Batch, store: KVCache, on: torch.device) -> Step:
         """See `AttentionBackend`. Raises ValueError on a device that Triton's kernels do not run on."""
         if on.type != "cuda" and not self._interpreted:
             raise SettingError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on.type}")
-        return Step(plan, store, on, lambda part: _Attend(part, store, on))
+        return Step(batch, store, on, lambda part: _Attend(part, store, on))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plan import Ints, Plan
+from ..batch import Batch, Ints
 
 # Rows of a block: a block's mask has at most so many times (window + rows) entries for each segment that starts at
 # the same position, whatever else is in the step.
@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows `first` … `last - 1` of the step, all of one owner, and the keys that any of them sees.
+    """Rows `first` … `last - 1` of the step, all of one query, and the keys that any of them sees.
 
     The keys are the stored `slots`, then those of the step's own rows `own` … `last - 1`.
     visible: [last - first, len(slots) + last - own]; every row sees at least itself.
@@ -45,61 +45,61 @@ class _Piece:
     last: int
 
 
-def cut_chunks(plan: Plan, window: int) -> Bools:
+def cut_chunks(batch: Batch, window: int) -> Bools:
     """[C]: whether the window hides from a row of the chunk anything that it would see without one."""
-    lowest = plan.positions[plan.row_offsets[:-1]]
-    chunk = np.repeat(np.arange(plan.chunks), np.diff(plan.visible_offsets))
-    filled = plan.segment_lengths[plan.visible] > 0
-    np.minimum.at(lowest, chunk[filled], plan.segment_positions[plan.visible[filled]])
-    return plan.positions[plan.row_offsets[1:] - 1] - lowest >= window
+    lowest = batch.positions[batch.row_offsets[:-1]]
+    chunk = np.repeat(np.arange(batch.chunks), np.diff(batch.visible_offsets))
+    filled = batch.segment_lengths[batch.visible] > 0
+    np.minimum.at(lowest, chunk[filled], batch.segment_positions[batch.visible[filled]])
+    return batch.positions[batch.row_offsets[1:] - 1] - lowest >= window
 
 
-def some_chunks(plan: Plan, chunks: Ints) -> tuple[Plan, Ints]:
-    """The plan of those chunks alone, with the numbers of its rows in `plan`. It reads nothing, and writes nothing."""
-    rows = _ranges(plan.row_offsets[chunks], plan.row_offsets[chunks + 1])
-    seen = _ranges(plan.visible_offsets[chunks], plan.visible_offsets[chunks + 1])
+def some_chunks(batch: Batch, chunks: Ints) -> tuple[Batch, Ints]:
+    """The plan of those chunks alone, with the numbers of its rows in `batch`. It reads nothing, and writes nothing."""
+    rows = _ranges(batch.row_offsets[chunks], batch.row_offsets[chunks + 1])
+    seen = _ranges(batch.visible_offsets[chunks], batch.visible_offsets[chunks + 1])
     part = replace(
-        plan,
-        token_ids=plan.token_ids[rows],
-        positions=plan.positions[rows],
+        batch,
+        token_ids=batch.token_ids[rows],
+        positions=batch.positions[rows],
         write_slots=np.full(len(rows), -1),
-        row_offsets=_offsets(np.diff(plan.row_offsets)[chunks]),
-        owners=plan.owners[chunks],
-        visible=plan.visible[seen],
-        visible_offsets=_offsets(np.diff(plan.visible_offsets)[chunks]),
+        row_offsets=_offsets(np.diff(batch.row_offsets)[chunks]),
+        query_indices=batch.query_indices[chunks],
+        visible=batch.visible[seen],
+        visible_offsets=_offsets(np.diff(batch.visible_offsets)[chunks]),
         read_rows=np.zeros(0, dtype=np.int64),
     )
     return part, rows
 
 
-def blocks(plan: Plan, window: int, chunks: Ints) -> Iterator[Block]:
-    """The rows of `chunks` once each, in blocks that depend on nothing but their owner's chunks."""
+def blocks(batch: Batch, window: int, chunks: Ints) -> Iterator[Block]:
+    """The rows of `chunks` once each, in blocks that depend on nothing but their query's chunks."""
     group = list[_Piece]()
     for chunk in chunks.tolist():
-        begin, end = int(plan.row_offsets[chunk]), int(plan.row_offsets[chunk + 1])
+        begin, end = int(batch.row_offsets[chunk]), int(batch.row_offsets[chunk + 1])
         for first in range(begin, end, ROWS):
             piece = _Piece(chunk, first, min(first + ROWS, end))
             joins = (
                 group
                 and group[-1].last == piece.first
-                and plan.owners[group[-1].chunk] == plan.owners[chunk]
+                and batch.query_indices[group[-1].chunk] == batch.query_indices[chunk]
                 and piece.last - group[0].first <= ROWS
             )
             if group and not joins:
-                yield _block(plan, window, group)
+                yield _block(batch, window, group)
                 group = []
             group.append(piece)
     if group:
-        yield _block(plan, window, group)
+        yield _block(batch, window, group)
 
 
-def _block(plan: Plan, window: int, pieces: Sequence[_Piece]) -> Block:
+def _block(batch: Batch, window: int, pieces: Sequence[_Piece]) -> Block:
     first, last = pieces[0].first, pieces[-1].last
     counts = [piece.last - piece.first for piece in pieces]
-    positions = plan.positions[first:last]
-    segments, sees = _segments(plan, pieces)
+    positions = batch.positions[first:last]
+    segments, sees = _segments(batch, pieces)
     # What the block's earliest row no longer sees is cut off each segment.
-    starts, ends = plan.segment_positions[segments], plan.segment_lengths[segments]
+    starts, ends = batch.segment_positions[segments], batch.segment_lengths[segments]
     hidden = np.clip(int(positions.min()) - window + 1 - starts, 0, ends)
     segment = np.repeat(np.arange(len(segments)), ends - hidden)
     token = _ranges(hidden, ends)
@@ -107,20 +107,22 @@ def _block(plan: Plan, window: int, pieces: Sequence[_Piece]) -> Block:
     visible &= positions[:, None] - (starts[segment] + token)[None, :] < window
     seen = visible.any(axis=0)
     # Rows of a chunk stand at consecutive positions: in its own chunk a row sees the last `window` rows.
-    chunk_first = int(plan.row_offsets[pieces[0].chunk])
+    chunk_first = int(batch.row_offsets[pieces[0].chunk])
     own = max(chunk_first, first - window + 1)
-    begins = np.repeat([plan.row_offsets[piece.chunk] for piece in pieces], counts)
+    begins = np.repeat([batch.row_offsets[piece.chunk] for piece in pieces], counts)
     rows, keys = np.arange(first, last)[:, None], np.arange(own, last)[None, :]
     self_visible = (keys <= rows) & (keys > rows - window) & (keys >= begins[:, None])
-    slots = (plan.segment_starts[segments][segment] + token)[seen]
+    slots = (batch.segment_starts[segments][segment] + token)[seen]
     return Block(first, last, own, slots, np.concatenate([visible[:, seen], self_visible], axis=1))
 
 
-def _segments(plan: Plan, pieces: Sequence[_Piece]) -> tuple[Ints, Bools]:
+def _segments(batch: Batch, pieces: Sequence[_Piece]) -> tuple[Ints, Bools]:
     """The segments that any piece sees, in the order of their slots; bool [pieces, segments], which sees which."""
-    lists = [plan.visible[plan.visible_offsets[p.chunk] : plan.visible_offsets[p.chunk + 1]] for p in pieces]
+    lists = [
+        batch.visible[batch.visible_offsets[p.chunk] : batch.visible_offsets[p.chunk + 1]] for p in pieces
+    ]
     segments = np.unique(np.concatenate(lists))
-    segments = segments[np.argsort(plan.segment_starts[segments], kind="stable")]
+    segments = segments[np.argsort(batch.segment_starts[segments], kind="stable")]
     return segments, np.stack([np.isin(segments, seen) for seen in lists])
 
 

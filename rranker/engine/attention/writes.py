@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..plan import Ints, Plan
-from ..store import KVStore
+from ..batch import Batch, Ints
+from ..kv_cache import KVCache
 
 Index = Tensor | slice
 """Rows or slots: a slice when they are contiguous (no copy), else an index tensor."""
@@ -23,11 +23,11 @@ def as_index(values: Ints, on: torch.device) -> Index:
 class StoreWrites:
     """Writes a step's new keys and values into the store, for the rows that have a slot."""
 
-    def __init__(self, plan: Plan, store: KVStore, on: torch.device) -> None:
-        rows = np.flatnonzero(plan.write_slots >= 0)
+    def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
+        rows = np.flatnonzero(batch.write_slots >= 0)
         self._store = store
         self._rows = as_index(rows, on) if len(rows) else None
-        self._slots = as_index(plan.write_slots[rows], on) if len(rows) else None
+        self._slots = as_index(batch.write_slots[rows], on) if len(rows) else None
 
     def __call__(self, layer: int, key: Tensor, value: Tensor) -> None:
         """key, value: [1, kv_heads, T, head_dim]."""

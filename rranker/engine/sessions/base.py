@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ...prompts.segments import Kind, Segments
-from ..plan import PlanBuilder
-from ..reading import Ask, Reading
-from ..store import KVStore
+from ..batch import BatchBuilder
+from ..gather import ReadoutRequest, Subset
+from ..kv_cache import KVCache
 
 
 class ReadsStates(Protocol):
@@ -25,7 +25,7 @@ class SessionBase:
     """Segments of one query, stored in one contiguous extent of `slots` KV slots: candidates `branches` times."""
 
     def __init__(
-        self, segments: Segments, kind: Kind, store: KVStore, readout: ReadsStates, branches: int = 1
+        self, segments: Segments, kind: Kind, store: KVCache, readout: ReadsStates, branches: int = 1
     ) -> None:
         self._store, self._kind, self._needs_states = store, kind, readout.needs_states
         self._prefix = np.asarray(segments.prefix, dtype=np.int64)
@@ -36,10 +36,10 @@ class SessionBase:
         self._branches = branches
         self._start: int | None = None
         self._states: Tensor | None = (
-            None  # [rows, D] fp32: what stands for the candidates in `Reading.states`
+            None  # [rows, D] fp32: what stands for the candidates in `ReadoutRequest.states`
         )
         self._fresh_reads = self._suffix_reads = range(0)
-        self._asks: Sequence[Ask] = ()
+        self._asks: Sequence[Subset] = ()
 
     @property
     def slots(self) -> int:
@@ -51,19 +51,19 @@ class SessionBase:
         """Tokens that one more question costs."""
         return len(self._suffix)
 
-    def naive_tokens(self, ask: Ask) -> int:
+    def naive_tokens(self, ask: Subset) -> int:
         """Tokens of a question's whole prompt."""
         return len(self._prefix) + int(self._lengths[list(ask)].sum()) + len(self._suffix)
 
     def open(self) -> bool:
         """Reserves the slots; False when the store has no run that long."""
-        self._start = self._store.extents.allocate(self.slots)
+        self._start = self._store.allocator.allocate(self.slots)
         return self._start is not None
 
     def close(self) -> None:
         """Gives the slots back. Nothing happens to a session that is not open."""
         if self._start is not None:
-            self._store.extents.release(self._start, self.slots)
+            self._store.allocator.release(self._start, self.slots)
             self._start = self._states = None
 
     def _begin(self) -> int:
@@ -80,15 +80,15 @@ class SessionBase:
         """
         raise NotImplementedError
 
-    def _read_states(self, builder: PlanBuilder, rows: Sequence[int]) -> None:
+    def _read_states(self, builder: BatchBuilder, rows: Sequence[int]) -> None:
         """Asks for the states of candidates whose last tokens are at `rows`, where the readout needs them."""
         if self._needs_states and rows:
             places = [builder.read(row) for row in rows]
             self._fresh_reads = range(places[0], places[-1] + 1)
 
     @torch.inference_mode()
-    def reading(self, hidden: Tensor) -> Reading:
+    def readout_request(self, hidden: Tensor) -> ReadoutRequest:
         """What is to be read from this step's hidden states [T, D], and on whose behalf."""
         reads = self._fresh_reads
         self._commit(hidden[reads.start : reads.stop].float() if reads else None)
-        return Reading(self._kind, self._asks, self._suffix_reads, self._labels, self._states)
+        return ReadoutRequest(self._kind, self._asks, self._suffix_reads, self._labels, self._states)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from ..plan import PlanBuilder, Segment
-from ..reading import Ask
+from ..batch import BatchBuilder, Segment
+from ..gather import Subset
 from .base import SessionBase
 
 
@@ -20,26 +20,26 @@ class BlockSession(SessionBase):
 
     _encoded = False
 
-    def plan(self, builder: PlanBuilder, owner: int, asks: Sequence[Ask]) -> None:
+    def plan(self, builder: BatchBuilder, query_index: int, asks: Sequence[Subset]) -> None:
         """Adds a step to `builder`: the prefix and candidates the first time, then one suffix a question."""
         start, position = self._begin(), len(self._prefix)
         prefix = builder.segment(Segment(start, position, 0))
         places = builder.segments(start + position, self._lengths, position)
         if not self._encoded:
-            self._encode(builder, owner, start, prefix)
+            self._encode(builder, query_index, start, prefix)
         after = np.full(len(asks), position + int(self._lengths.max()), dtype=np.int64)
         always = np.asarray([prefix], dtype=np.int64)
         # Seen by nobody, so the keys and values of suffix copies stay out of the store.
-        first = builder.ask(self._suffix, after, always, places, asks, owner)
+        first = builder.ask(self._suffix, after, always, places, asks, query_index)
         self._suffix_reads, self._asks = range(first, first + len(asks)), asks
 
-    def _encode(self, builder: PlanBuilder, owner: int, start: int, prefix: int) -> None:
+    def _encode(self, builder: BatchBuilder, query_index: int, start: int, prefix: int) -> None:
         position, nothing = len(self._prefix), np.zeros(0, dtype=np.int64)
-        builder.chunk(self._prefix, 0, nothing, owner, start)
+        builder.chunk(self._prefix, 0, nothing, query_index, start)
         sees, slot = np.asarray([prefix], dtype=np.int64), start + position
         lasts = []
         for tokens in self._candidates:
-            lasts.append(builder.chunk(tokens, position, sees, owner, slot) + len(tokens) - 1)
+            lasts.append(builder.chunk(tokens, position, sees, query_index, slot) + len(tokens) - 1)
             slot += len(tokens)
         self._read_states(builder, lasts)
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ...prompts.segments import Kind, Segments
-from ..plan import Ints, PlanBuilder, Segment
+from ..batch import BatchBuilder, Ints, Segment
+from ..gather import Subset
+from ..kv_cache import KVCache, SlotAllocator
 from ..prefix_tree import ROOT, PrefixTree
-from ..reading import Ask
-from ..store import Extents, KVStore
 from .base import ReadsStates, SessionBase
 
 _NONE = -1
@@ -39,12 +39,12 @@ class CausalSession(SessionBase):
     """
 
     def __init__(
-        self, segments: Segments, kind: Kind, store: KVStore, readout: ReadsStates, branches: int = 1
+        self, segments: Segments, kind: Kind, store: KVCache, readout: ReadsStates, branches: int = 1
     ) -> None:
         super().__init__(segments, kind, store, readout, branches)
         self._stored = self._planned = _Stored(self._empty(), [_NONE], [_NONE])
 
-    def plan(self, builder: PlanBuilder, owner: int, asks: Sequence[Ask]) -> None:
+    def plan(self, builder: BatchBuilder, query_index: int, asks: Sequence[Subset]) -> None:
         """Adds a step to `builder`: what of its prompts is not stored yet, then one suffix a question.
 
         Raises ValueError when there are more independent questions than the slots have room for.
@@ -68,12 +68,12 @@ class CausalSession(SessionBase):
         for run in _missing(tree, kept.slots):
             begin, sees = tree.starts[run[0]], numbers[tree.above(run[0])]
             tokens = np.concatenate([self._tokens(tree.places[node]) for node in run])
-            first = builder.chunk(tokens, begin, sees, owner, start + slots[run[0]])
+            first = builder.chunk(tokens, begin, sees, query_index, start + slots[run[0]])
             lasts += [first + tree.ends[node] - begin - 1 for node in run if node != ROOT]
         self._read_states(builder, lasts)
         reads = list[int]()
         for path in paths:  # seen by nobody, so the keys and values of suffix copies stay out of the store
-            first = builder.chunk(self._suffix, tree.ends[path[-1]], numbers[path], owner)
+            first = builder.chunk(self._suffix, tree.ends[path[-1]], numbers[path], query_index)
             reads.append(builder.read(first + len(self._suffix) - 1))
         self._suffix_reads = range(reads[0], reads[-1] + 1)
         self._asks = [tuple([rows[node] for node in path[1:]]) for path in paths]
@@ -108,7 +108,7 @@ class CausalSession(SessionBase):
             [stored.rows[node] if node >= 0 else _NONE for node in same],
         )
 
-    def _segments(self, builder: PlanBuilder, tree: PrefixTree, slots: Sequence[int], start: int) -> Ints:
+    def _segments(self, builder: BatchBuilder, tree: PrefixTree, slots: Sequence[int], start: int) -> Ints:
         spans = zip(slots, tree.starts, tree.ends, strict=True)
         numbers = [builder.segment(Segment(start + slot, end - begin, begin)) for slot, begin, end in spans]
         return np.asarray(numbers, dtype=np.int64)
@@ -127,7 +127,7 @@ def _missing(tree: PrefixTree, slots: Sequence[int]) -> list[list[int]]:
 
 def _placed(tree: PrefixTree, kept: Sequence[int], capacity: int) -> list[int] | None:
     """First slots of all nodes, each missing run in the first free slots that hold it; None where there are none."""
-    free, at = Extents(0, 0), 0
+    free, at = SlotAllocator(0, 0), 0
     taken = [
         (slot, slot + tree.ends[node] - tree.starts[node]) for node, slot in enumerate(kept) if slot >= 0
     ]

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..plan import PlanBuilder
-from ..reading import Ask, Reading
+from ..batch import BatchBuilder
+from ..gather import ReadoutRequest, Subset
 
 
 class Session(Protocol):
@@ -28,15 +28,15 @@ class Session(Protocol):
         """Takes its slots; False when the store has no room for them now."""
         ...
 
-    def plan(self, builder: PlanBuilder, owner: int, asks: Sequence[Ask]) -> None:
+    def plan(self, builder: BatchBuilder, query_index: int, asks: Sequence[Subset]) -> None:
         """Adds what the asks need to the step: segments not yet encoded, and one suffix each."""
         ...
 
-    def reading(self, hidden: Tensor) -> Reading:
+    def readout_request(self, hidden: Tensor) -> ReadoutRequest:
         """hidden [reads of the step, D] → where the asks of the last `plan` are answered, and between whom."""
         ...
 
-    def naive_tokens(self, ask: Ask) -> int:
+    def naive_tokens(self, ask: Subset) -> int:
         """Tokens of the whole prompt for this ask, as a loop without reuse would encode it."""
         ...
 

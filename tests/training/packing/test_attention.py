@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rranker.engine.settings import AttentionMode
-from rranker.prompts.compact import CompactDialect
+from rranker.prompts.compact import CompactFormat
 from rranker.training.packing.batch import Batch, training_batch
 from rranker.training.packing.layout import Layout
 from rranker.training.policy.model_config import ModelConfig
@@ -19,7 +19,7 @@ from tests.training.conftest import make_example
 
 
 def make_batch(
-    dialect: CompactDialect, sizes: tuple[int, ...], seed: int, attention: AttentionMode = "block"
+    dialect: CompactFormat, sizes: tuple[int, ...], seed: int, attention: AttentionMode = "block"
 ) -> Batch:
     rng = np.random.default_rng(seed)
     examples = [make_example(rng, n) for n in sizes]
@@ -65,7 +65,7 @@ def causal_mask(layout: Layout) -> torch.Tensor:
 @pytest.mark.parametrize("sizes", [(5,), (3, 7, 2), (4, 4)])
 @pytest.mark.parametrize("attention", ["block", "causal"])
 def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
-    dialect: CompactDialect, tiny: ModelConfig, sizes: tuple[int, ...], attention: AttentionMode
+    dialect: CompactFormat, tiny: ModelConfig, sizes: tuple[int, ...], attention: AttentionMode
 ) -> None:
     model = build_model(tiny)
     batch = make_batch(dialect, sizes, len(sizes), attention)
@@ -91,7 +91,7 @@ def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
         torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_every_token_is_used_once_and_positions_follow_the_rule(dialect: CompactDialect) -> None:
+def test_every_token_is_used_once_and_positions_follow_the_rule(dialect: CompactFormat) -> None:
     layout = make_batch(dialect, (3, 6), seed=3).layout
     rows = torch.cat(
         [
@@ -109,7 +109,7 @@ def test_every_token_is_used_once_and_positions_follow_the_rule(dialect: Compact
         assert set(layout.positions[layout.suffix[b]].tolist()) == {p + longest}
 
 
-def test_alive_sets_are_nested_and_keep_a_best_candidate(dialect: CompactDialect) -> None:
+def test_alive_sets_are_nested_and_keep_a_best_candidate(dialect: CompactFormat) -> None:
     batch = make_batch(dialect, (8, 5), seed=5)
     alive = batch.layout.alive
     best = batch.relevance.argmax(-1)
@@ -121,7 +121,7 @@ def test_alive_sets_are_nested_and_keep_a_best_candidate(dialect: CompactDialect
         assert int(sets.sum(-1).min()) >= 2
 
 
-def test_causal_copies_stand_after_shorter_lists_that_keep_a_best_candidate(dialect: CompactDialect) -> None:
+def test_causal_copies_stand_after_shorter_lists_that_keep_a_best_candidate(dialect: CompactFormat) -> None:
     batch = make_batch(dialect, (8, 5, 1), 5, "causal")
     layout = batch.layout
     for b, sets in enumerate(layout.alive):

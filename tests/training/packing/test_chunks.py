@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from rranker.engine.attention.reference import dense_mask, stored_keys
-from rranker.engine.plan import Plan, PlanBuilder
+from rranker.engine.batch import Batch, BatchBuilder
+from rranker.engine.kv_cache import KVCache
 from rranker.engine.sessions import BlockSession, CausalSession
-from rranker.engine.store import KVStore
 from rranker.training.packing import chunks as module
 from rranker.training.packing.chunks import build_chunks, chunk_attention
 from tests.engine.test_exactness import problem
 from tests.engine.test_prefix_tree import asks_of
 
 
-def plan_of(mode: str, seed: int) -> Plan:
+def plan_of(mode: str, seed: int) -> Batch:
     """Three queries of different sizes, several questions each, in one step."""
-    builder, store, rng = PlanBuilder(), KVStore(0, 10_000), np.random.default_rng(seed)
+    builder, store, rng = BatchBuilder(), KVCache(0, 10_000), np.random.default_rng(seed)
     labels = SimpleNamespace(needs_states=False)
     for owner in range(3):
         n = int(rng.integers(2, 8))
@@ -37,7 +37,7 @@ def plan_of(mode: str, seed: int) -> Plan:
     return builder.build()
 
 
-def seen(plan: Plan, window: int | None) -> torch.Tensor:
+def seen(plan: Batch, window: int | None) -> torch.Tensor:
     """[T, T]: the plan's own definition, its stored keys put back to the rows that write them."""
     slots, rows = stored_keys(plan)[0], np.full(plan.write_slots.max() + 1, -1)
     rows[plan.write_slots[plan.write_slots >= 0]] = np.flatnonzero(plan.write_slots >= 0)

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rranker import Ranker
 from rranker.engine.settings import AttentionMode
-from rranker.prompts.compact import SPECIAL_TOKENS, CompactDialect
+from rranker.prompts.compact import SPECIAL_TOKENS, CompactFormat
 from rranker.training.packing.batch import segments_of, training_batch
 from rranker.training.packing.causal import build_causal_layout
 from rranker.training.packing.layout import build_layout
@@ -28,7 +28,7 @@ from rranker.training.sft.options import configured, parse, saved_settings, shar
 from tests.training.conftest import make_case, make_example
 
 
-def maker(dialect: CompactDialect, attention: AttentionMode = "block") -> Maker:
+def maker(dialect: CompactFormat, attention: AttentionMode = "block") -> Maker:
     def make(step: int) -> list[tuple[str, Any]]:
         rng = np.random.default_rng(step)
         examples = [make_example(rng, 5) for _ in range(4)]
@@ -46,7 +46,7 @@ def settings(model: ModelConfig, **changes: Any) -> SftConfig:
 
 @pytest.mark.parametrize(("optimizer", "precision"), [("adamw", "fp32"), ("muon", "bf16")])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig, optimizer: str, precision: str
+    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig, optimizer: str, precision: str
 ) -> None:
     config = settings(tiny, optimizer=optimizer, precision=precision)
     whole, halves = tmp_path / "whole", tmp_path / "halves"
@@ -60,7 +60,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 
 
 def test_the_folder_is_a_hugging_face_one_with_a_mark_and_a_head(
-    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig
+    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig
 ) -> None:
     train(settings(tiny), tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect))
     folder = tmp_path / "final"
@@ -83,7 +83,7 @@ def test_the_folder_is_a_hugging_face_one_with_a_mark_and_a_head(
 
 
 def test_a_nan_stops_the_run_with_the_step_and_the_source(
-    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig
+    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig
 ) -> None:
     model = build_model(tiny)
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_a_nan_stops_the_run_with_the_step_and_the_source(
 
 @pytest.mark.parametrize("attention", ["block", "causal"])
 def test_the_engine_ranks_as_the_training_forward_does_round_by_round(
-    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig, attention: AttentionMode
+    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig, attention: AttentionMode
 ) -> None:
     config = settings(tiny, attention=attention)
     train(config, tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect, attention))
@@ -112,7 +112,7 @@ def test_the_engine_ranks_as_the_training_forward_does_round_by_round(
 
 
 @torch.no_grad()
-def _least_block(model: Any, dialect: CompactDialect, case: Any, alive: list[int]) -> int:
+def _least_block(model: Any, dialect: CompactFormat, case: Any, alive: list[int]) -> int:
     """One round in a forward of its own."""
     segments = segments_of(dialect, [case], 254, 1024)
     mask = torch.zeros(1, len(case.candidates), dtype=torch.bool)
@@ -123,7 +123,7 @@ def _least_block(model: Any, dialect: CompactDialect, case: Any, alive: list[int
 
 
 @torch.no_grad()
-def _least_causal(model: Any, dialect: CompactDialect, case: Any, alive: list[int]) -> int:
+def _least_causal(model: Any, dialect: CompactFormat, case: Any, alive: list[int]) -> int:
     """One round in a forward of its own, over the survivors alone."""
     segments = segments_of(dialect, [case], 254, 1024)
     left = replace(segments[0], candidates=tuple(segments[0].candidates[i] for i in alive))
@@ -160,7 +160,7 @@ def test_shares_are_read_from_the_command_line() -> None:
 
 
 def test_a_resumed_run_keeps_its_settings_but_for_those_that_may_change(
-    tmp_path: Path, dialect: CompactDialect, tiny: ModelConfig
+    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig
 ) -> None:
     config = settings(tiny, lr=0.5, uniform=0.25)
     train(config, tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect), stop_at=1)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from rranker.prompts import TEMPLATES
-from rranker.prompts.compact import SPECIAL_TOKENS, CompactDialect
+from rranker.prompts.compact import SPECIAL_TOKENS, CompactFormat
 
 
-def test_case_accents_and_place_do_not_change_a_word(dialect: CompactDialect) -> None:
+def test_case_accents_and_place_do_not_change_a_word(dialect: CompactFormat) -> None:
     encode = dialect.encoder.user
     assert encode("Fox") == encode("fox") == encode(" FÖX".replace("Ö", "o")) == encode("fóx")
     assert encode("red (fox)") == encode("red") + encode("(") + encode("fox") + encode(")")
     assert encode("red\nfox") == encode("red") + encode("\n") + encode("fox")
 
 
-def test_special_spellings_in_user_text_stay_text(dialect: CompactDialect) -> None:
+def test_special_spellings_in_user_text_stay_text(dialect: CompactFormat) -> None:
     reserved = {dialect.encoder.token_id(token) for token in SPECIAL_TOKENS}
     for token in SPECIAL_TOKENS:
         assert reserved.isdisjoint(dialect.encoder.user(f"a {token} b {token.upper()}"))
 
 
-def test_any_text_encodes(dialect: CompactDialect) -> None:
+def test_any_text_encodes(dialect: CompactFormat) -> None:
     for text in ("", " ", "\x00\x1b", "🦊🏽", "שלום", "한국어", "\ud800", "x" * 10_000):
         ids = dialect.encoder.user(text)
         assert all(0 <= i < 320 for i in ids)

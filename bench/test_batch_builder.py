@@ -1,4 +1,4 @@
-"""A step's plan and mask beside their plain Python twins. `python -m bench.test_plan_builder` prints a table."""
+"""A step's plan and mask beside their plain Python references. `python -m bench.test_batch_builder` prints a table."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from rranker import _C
-from tests.csrc import plan_twin
+from tests.csrc import batch_reference
 
 QUERIES, N, PREFIX, LENGTH = 8, 100, 200, 100
-BUILDERS = {"extension": _C.PlanBuilder, "Python twin": plan_twin.PlanBuilder}
-MASKS = {"extension": _C.hidden_keys, "Python twin": plan_twin.hidden_keys}
+BUILDERS = {"extension": _C.BatchBuilder, "Python reference": batch_reference.BatchBuilder}
+MASKS = {"extension": _C.hidden_keys, "Python reference": batch_reference.hidden_keys}
 
 
 def step(make: Any) -> Any:
@@ -22,15 +22,15 @@ def step(make: Any) -> Any:
     nothing, lengths = np.zeros(0, dtype=np.int64), np.full(N, LENGTH)
     asks = [tuple(range(alive)) for alive in range(N, 1, -1)]
     after = np.full(len(asks), PREFIX + LENGTH)
-    for owner in range(QUERIES):
-        start = owner * (PREFIX + N * LENGTH)
+    for query_index in range(QUERIES):
+        start = query_index * (PREFIX + N * LENGTH)
         prefix = np.array([builder.segment(start, PREFIX, 0)])
         places = builder.segments(start + PREFIX, lengths, PREFIX)
-        builder.chunk(tokens, 0, nothing, owner, start)
+        builder.chunk(tokens, 0, nothing, query_index, start)
         for i in range(N):
-            row = builder.chunk(tokens[:LENGTH], PREFIX, prefix, owner, start + PREFIX + i * LENGTH)
+            row = builder.chunk(tokens[:LENGTH], PREFIX, prefix, query_index, start + PREFIX + i * LENGTH)
             builder.read(row + LENGTH - 1)
-        builder.ask(tokens[:1], after, prefix, np.asarray(places), asks, owner)
+        builder.ask(tokens[:1], after, prefix, np.asarray(places), asks, query_index)
     return builder.arrays()
 
 
@@ -40,7 +40,7 @@ def mask(make: Any) -> Any:
     return make(np.arange(1 + N, 1 + N + N - 1), np.arange(1 + N), rows, visible, ends, lengths)
 
 
-PLAN = step(_C.PlanBuilder)
+PLAN = step(_C.BatchBuilder)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -71,7 +71,7 @@ def main() -> None:
     for title, work, ways in (("plan", step, BUILDERS), ("mask", mask, MASKS)):
         seconds = {name: best(work, make) for name, make in ways.items()}
         for name, value in seconds.items():
-            print(f"{title}, {name:12} {value * 1000:8.2f} ms  {seconds['Python twin'] / value:6.1f}x")
+            print(f"{title}, {name:12} {value * 1000:8.2f} ms  {seconds['Python reference'] / value:6.1f}x")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from rranker.engine.attention import attention_backend
-from rranker.engine.attention.hook import ForwardPass
+from rranker.engine.attention.transformers_hook import ForwardPass
 from rranker.engine.errors import UnsupportedModelError
-from rranker.engine.probe import probe
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
+from rranker.engine.self_check import probe
 from tests.engine.architectures import tiny_model
 
 HALVES = [torch.bfloat16, torch.float16]

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ..prompts.segments import Segments
-from .attention.hook import use_engine_attention
 from .attention.limits import SHORT, limited
+from .attention.transformers_hook import use_engine_attention
+from .batch import BatchBuilder
 from .errors import SettingError, UnsupportedModelError, out_of_memory
-from .plan import PlanBuilder
-from .reading import Ask
+from .gather import Subset
 from .readout import IdentifierReadout
 from .runner import ModelRunner
 from .sessions import BlockSession, CausalSession
@@ -28,7 +28,7 @@ _HALVES = (torch.float16, torch.bfloat16)
 _SECOND = "rranker-second"
 _SLOTS = 64  # more than the prompt's 18 tokens, of which a whole model's worth is stored for a moment
 _LENGTHS = (3, 1, 4, 2)
-_ASKS: tuple[Ask, Ask] = ((0, 1, 2, 3), (0, 2, 3))
+_ASKS: tuple[Subset, Subset] = ((0, 1, 2, 3), (0, 2, 3))
 
 
 def probe(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
@@ -44,7 +44,7 @@ def probe(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
         inside = f"in {attention} attention"
         if all(window is None for window in runner.windows):
             return _check(lm, runner, attention, inside, own_masks=False)
-        slots = min(runner.store.slots, _SLOTS)
+        slots = min(runner.kv_cache.slots, _SLOTS)
         with limited(lm, _SLOTS):
             wide = ModelRunner(lm, runner.backend, slots)
             deviation = _check(lm, wide, attention, inside, own_masks=False)
@@ -139,7 +139,7 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, attention:
     """Logits of 64 spread tokens after each of the two asks, asked one step after the other: [2, 64]."""
     readout = IdentifierReadout(lm)
     session_type = BlockSession if attention == "block" else CausalSession
-    session = session_type(segments, "exclude", runner.store, readout)
+    session = session_type(segments, "exclude", runner.kv_cache, readout)
     if not session.open():
         raise SettingError(
             f"kv_cache_tokens is too small to check the model: it takes {session.slots} tokens at least"
@@ -147,7 +147,7 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, attention:
     vectors, rows = readout.vectors(_labels(int(lm.config.vocab_size))), []
     try:
         for ask in _ASKS:
-            builder = PlanBuilder()
+            builder = BatchBuilder()
             session.plan(builder, 0, [ask])
             rows.append(readout.logits(runner.hidden(builder.build())[-1:], vectors, "exclude")[0])
     finally:
@@ -175,7 +175,7 @@ def _through_model(
     return torch.stack(rows).cpu()
 
 
-def dense_prompt(segments: Segments, ask: Ask, attention: AttentionMode) -> tuple[Tensor, Tensor, Tensor]:
+def dense_prompt(segments: Segments, ask: Subset, attention: AttentionMode) -> tuple[Tensor, Tensor, Tensor]:
     """One round's whole prompt: token ids [T], RoPE positions [T], and who sees whom, bool [T, T].
 
     The definition that everything faster is tested against.
@@ -189,7 +189,11 @@ def dense_prompt(segments: Segments, ask: Ask, attention: AttentionMode) -> tupl
     p, longest = lengths[0], max(len(ids) for ids in segments.candidates)
     firsts = [0, *([p] * len(ask)), p + longest]
     positions = torch.cat([torch.arange(first, first + n) for first, n in zip(firsts, lengths, strict=True)])
-    owner = torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor(lengths))
+    query_index = torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor(lengths))
     last = len(pieces) - 1
-    sees = (owner[:, None] == owner[None]) | (owner[None] == 0) | (owner[:, None] == last)
+    sees = (
+        (query_index[:, None] == query_index[None])
+        | (query_index[None] == 0)
+        | (query_index[:, None] == last)
+    )
     return ids, positions, mask & sees

@@ -1,4 +1,4 @@
-// The CSR arrays of one step of the engine, collected chunk by chunk; see rranker/engine/plan.py for their meaning.
+// The CSR arrays of one step of the engine, collected chunk by chunk; see rranker/engine/batch.py for their meaning.
 #include <array>
 #include <cstring>
 #include <limits>
@@ -14,7 +14,7 @@ namespace {
 using I64 = Array<int64_t>;
 
 // Every method checks all it is given before it adds anything: after an error the plan is what it was.
-class PlanBuilder {
+class BatchBuilder {
  public:
   int64_t rows() const { return static_cast<int64_t>(tokens_.size()); }
 
@@ -44,10 +44,10 @@ class PlanBuilder {
     return out;
   }
 
-  int64_t chunk(const I64& tokens, int64_t position, const I64& visible, int64_t owner, int64_t first_slot) {
+  int64_t chunk(const I64& tokens, int64_t position, const I64& visible, int64_t query_index, int64_t first_slot) {
     const auto seen = view(visible, "visible"), text = view(tokens, "tokens");
     for (int64_t i = 0; i < seen.size; ++i) check_segment(seen[i]);
-    const int64_t first = add_rows(text, position, owner, first_slot);
+    const int64_t first = add_rows(text, position, query_index, first_slot);
     visible_.insert(visible_.end(), seen.data, seen.data + seen.size);
     visible_offsets_.push_back(static_cast<int64_t>(visible_.size()));
     return first;
@@ -55,7 +55,7 @@ class PlanBuilder {
 
   // One copy of the question per ask: it sees `always`, then the asked places' segments, and its last row is read.
   int64_t ask(const I64& tokens, const I64& positions, const I64& always, const I64& places, const py::sequence& asks,
-              int64_t owner) {
+              int64_t query_index) {
     const auto question = view(tokens, "tokens"), at = view(positions, "positions");
     const auto first = view(always, "always"), numbers = view(places, "places");
     if (at.size != static_cast<int64_t>(py::len(asks))) throw py::value_error("one position an ask is needed");
@@ -77,7 +77,7 @@ class PlanBuilder {
     }
     const int64_t read_from = static_cast<int64_t>(read_.size());
     for (size_t k = 0; k < seen.size(); ++k) {
-      add_rows(question, at[static_cast<int64_t>(k)], owner, -1);
+      add_rows(question, at[static_cast<int64_t>(k)], query_index, -1);
       visible_.insert(visible_.end(), seen[k].begin(), seen[k].end());
       visible_offsets_.push_back(static_cast<int64_t>(visible_.size()));
       read(rows() - 1);
@@ -98,7 +98,7 @@ class PlanBuilder {
   }
 
  private:
-  int64_t add_rows(const View<int64_t>& tokens, int64_t position, int64_t owner, int64_t first_slot) {
+  int64_t add_rows(const View<int64_t>& tokens, int64_t position, int64_t query_index, int64_t first_slot) {
     const int64_t first = rows();
     tokens_.insert(tokens_.end(), tokens.data, tokens.data + tokens.size);
     for (int64_t t = 0; t < tokens.size; ++t) {
@@ -106,7 +106,7 @@ class PlanBuilder {
       slots_.push_back(first_slot < 0 ? -1 : first_slot + t);
     }
     row_offsets_.push_back(rows());
-    owners_.push_back(owner);
+    owners_.push_back(query_index);
     return first;
   }
 
@@ -172,17 +172,17 @@ py::array_t<bool> hidden_keys(const I64& chunks, const I64& segments, const I64&
 }  // namespace
 
 void bind_plan(py::module_& m) {
-  py::class_<PlanBuilder>(m, "PlanBuilder")
+  py::class_<BatchBuilder>(m, "BatchBuilder")
       .def(py::init<>())
-      .def_property_readonly("rows", &PlanBuilder::rows)
-      .def("segment", &PlanBuilder::segment, py::arg("start"), py::arg("length"), py::arg("position"))
-      .def("segments", &PlanBuilder::segments, py::arg("start"), py::arg("lengths"), py::arg("position"))
-      .def("chunk", &PlanBuilder::chunk, py::arg("tokens"), py::arg("position"), py::arg("visible"), py::arg("owner"),
+      .def_property_readonly("rows", &BatchBuilder::rows)
+      .def("segment", &BatchBuilder::segment, py::arg("start"), py::arg("length"), py::arg("position"))
+      .def("segments", &BatchBuilder::segments, py::arg("start"), py::arg("lengths"), py::arg("position"))
+      .def("chunk", &BatchBuilder::chunk, py::arg("tokens"), py::arg("position"), py::arg("visible"), py::arg("query_index"),
            py::arg("first_slot"))
-      .def("ask", &PlanBuilder::ask, py::arg("tokens"), py::arg("positions"), py::arg("always"), py::arg("places"),
-           py::arg("asks"), py::arg("owner"))
-      .def("read", &PlanBuilder::read, py::arg("row"))
-      .def("arrays", &PlanBuilder::arrays);
+      .def("ask", &BatchBuilder::ask, py::arg("tokens"), py::arg("positions"), py::arg("always"), py::arg("places"),
+           py::arg("asks"), py::arg("query_index"))
+      .def("read", &BatchBuilder::read, py::arg("row"))
+      .def("arrays", &BatchBuilder::arrays);
   m.def("hidden_keys", &hidden_keys, py::arg("chunks"), py::arg("segments"), py::arg("row_offsets"),
         py::arg("visible"), py::arg("visible_offsets"), py::arg("segment_lengths"));
 }

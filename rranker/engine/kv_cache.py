@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(slots=True)
-class Extents:
+class SlotAllocator:
     """First-fit allocation of contiguous runs in `[start, start + capacity)`; freed neighbours merge."""
 
     start: int
@@ -46,7 +46,7 @@ class Extents:
         self._free = merged
 
 
-class KVStore:
+class KVCache:
     """Keys and values of every stored token, `[layers][kv_heads, slots, head_dim]`.
 
     The slabs are reserved at once and never grow, so nothing can run out of memory half-way; how much of a
@@ -57,7 +57,7 @@ class KVStore:
         if slots < 1:
             raise ValueError(f"the token budget must be at least 1, not {slots}")
         self.slots = slots
-        self.extents = Extents(0, slots)
+        self.allocator = SlotAllocator(0, slots)
         self._keys: list[Tensor | None] = [None] * layers
         self._values: list[Tensor | None] = [None] * layers
 

@@ -1,5 +1,5 @@
 // Sorting one query by score: insertion sort for short lists, radix sort for the rest.
-#include "ranked.hpp"
+#include "run_sorter.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace rranker {
 
-void Ranker::sort(const double* scores, int64_t n) {
+void RunSorter::sort(const double* scores, int64_t n) {
   const auto size = static_cast<size_t>(n);
   order_.resize(size);
   if (!options_.single) {
@@ -52,7 +52,7 @@ void Ranker::sort(const double* scores, int64_t n) {
   for (size_t i = 0; i < size; ++i) order_[i] = static_cast<uint32_t>(keys_[i]);
 }
 
-void Ranker::judge(const int32_t* levels, int64_t n, RankedBatch& out) {
+void RunSorter::judge(const int32_t* levels, int64_t n, RankedBatch& out) {
   constexpr int32_t kSmall = 16;
   int64_t counts[kSmall] = {};
   bool small = true;

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from rranker.engine.hardware import packs
-from rranker.engine.packing import PackedLinear, pack_linears, packable, weight_count
+from rranker.engine.onednn import PackedLinear, pack_linears, packable, weight_count
 from tests.engine.architectures import tiny_model
 
 PACKS = pytest.mark.skipif(not packs(torch.bfloat16), reason="this CPU packs no bfloat16 (AVX-512 does)")

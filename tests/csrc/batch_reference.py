@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 
-class PlanBuilder:
-    """The same methods as `rranker._C.PlanBuilder`."""
+class BatchBuilder:
+    """The same methods as `rranker._C.BatchBuilder`."""
 
     def __init__(self):
         self.numbers = {}
-        self.tokens, self.positions, self.slots, self.owners, self.visible, self.reads = (
+        self.tokens, self.positions, self.slots, self.query_indices, self.visible, self.reads = (
             [],
             [],
             [],
@@ -33,21 +33,21 @@ class PlanBuilder:
             self.segment(int(start + end - n), int(n), position) for end, n in zip(ends, lengths, strict=True)
         ]
 
-    def chunk(self, tokens, position, visible, owner, first_slot):
+    def chunk(self, tokens, position, visible, query_index, first_slot):
         first = self.rows
         self.tokens += list(tokens)
         self.positions += range(position, position + len(tokens))
         self.slots += [-1] * len(tokens) if first_slot < 0 else range(first_slot, first_slot + len(tokens))
         self.row_offsets.append(self.rows)
-        self.owners.append(owner)
+        self.query_indices.append(query_index)
         self.visible += list(visible)
         self.visible_offsets.append(len(self.visible))
         return first
 
-    def ask(self, tokens, positions, always, places, asks, owner):
+    def ask(self, tokens, positions, always, places, asks, query_index):
         first = len(self.reads)
         for position, ask in zip(positions, asks, strict=True):
-            self.chunk(tokens, position, [*always, *(places[place] for place in ask)], owner, -1)
+            self.chunk(tokens, position, [*always, *(places[place] for place in ask)], query_index, -1)
             self.read(self.rows - 1)
         return first
 
@@ -64,7 +64,7 @@ class PlanBuilder:
                 self.positions,
                 self.slots,
                 self.row_offsets,
-                self.owners,
+                self.query_indices,
                 self.visible,
                 self.visible_offsets,
                 starts,

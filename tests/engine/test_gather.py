@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.engine.reading import Reading, read
+from rranker.engine.gather import ReadoutRequest, read
 from rranker.engine.readout import IdentifierReadout, PointerReadout
 from rranker.kernels import score as scoring
 from tests.engine.architectures import tiny_model
@@ -38,7 +38,7 @@ def step(readout, shapes, dtype=torch.float32, seed=0):
         labels = np.zeros(0, np.int64) if readout.needs_states else rng.choice(300, size=n)
         states = torch.randn(n, WIDTH, generator=torch_rng).to(DEVICE) if readout.needs_states else None
         kind = "select" if n % 2 else "exclude"
-        readings.append(Reading(kind, asks, range(at, at + questions), labels, states))
+        readings.append(ReadoutRequest(kind, asks, range(at, at + questions), labels, states))
         at += questions + 2
     return torch.randn(at, WIDTH, generator=torch_rng).to(DEVICE, dtype), readings
 
@@ -81,7 +81,7 @@ def test_more_identifiers_than_a_program_holds_are_read_the_plain_way(monkeypatc
 
     readout = identifier(vocabulary=700)
     hidden, readings = step(readout, [(4, 2)])
-    many = Reading("exclude", [tuple(range(600))], range(1), np.arange(600), None)
+    many = ReadoutRequest("exclude", [tuple(range(600))], range(1), np.arange(600), None)
     monkeypatch.setattr(scoring, "score", refuse)
     found = read(readout, hidden, [*readings, many], kernels=True)
     with torch.no_grad():

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "arrays.hpp"
-#include "ranked.hpp"
+#include "run_sorter.hpp"
 
 namespace rranker {
 namespace {
@@ -139,7 +139,7 @@ Read read_plain(const py::object& judgements, const py::object& retrieved, const
 py::object rank_dicts(const py::dict& qrels, const py::dict& run, const py::list& queries, bool single,
                       int64_t max_docs, bool judged_only) {
   RankedBatch out;
-  Ranker ranker({single, max_docs, judged_only});
+  RunSorter sorter({single, max_docs, judged_only});
   Query found;
   for (size_t q = 0; q < py::len(queries); ++q) {
     const py::object query = queries[q];
@@ -154,9 +154,9 @@ py::object rank_dicts(const py::dict& qrels, const py::dict& run, const py::list
     }
     if (read != Read::kAll) return py::none();
     // Code points compare as their UTF-8 bytes do, so this is trec_eval's strcmp.
-    ranker.rank(found.scores.data(), found.levels.data(), static_cast<int64_t>(found.scores.size()),
+    sorter.rank(found.scores.data(), found.levels.data(), static_cast<int64_t>(found.scores.size()),
                 [&](uint32_t a, uint32_t b) { return PyUnicode_Compare(found.docs[a], found.docs[b]) > 0; }, out);
-    ranker.judge(found.judged.data(), static_cast<int64_t>(found.judged.size()), out);
+    sorter.judge(found.judged.data(), static_cast<int64_t>(found.judged.size()), out);
     out.apart.push_back(found.apart);
   }
   return py::make_tuple(copied(out.ranked_offsets), copied(out.ranked), copied(out.judged_offsets),

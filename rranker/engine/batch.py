@@ -23,13 +23,13 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Batch:
     """T query rows in C chunks over S stored segments.
 
     A chunk is a run of rows that sees itself causally and, fully, every token of its visible segments.
     Keys and values of a row are written to the store (before anything is read) when its slot is not -1.
 
-    token_ids, positions, write_slots: [T]; row_offsets: [C + 1]; owners: [C], chunks of one query share one;
+    token_ids, positions, write_slots: [T]; row_offsets: [C + 1]; query_indices: [C], chunks of one query share one;
     visible: segment indices, those of chunk c at `visible_offsets[c]:visible_offsets[c + 1]`;
     segment_starts, segment_lengths, segment_positions: [S]; read_rows: rows whose hidden states are wanted.
     The fields stand in the order in which the extension returns them.
@@ -39,7 +39,7 @@ class Plan:
     positions: Ints
     write_slots: Ints
     row_offsets: Ints
-    owners: Ints
+    query_indices: Ints
     visible: Ints
     visible_offsets: Ints
     segment_starts: Ints
@@ -51,7 +51,7 @@ class Plan:
         rows, chunks = len(self.token_ids), len(self.row_offsets) - 1
         if not (len(self.positions) == len(self.write_slots) == rows == self.row_offsets[-1]):
             raise ValueError("a plan's row arrays and row offsets disagree")
-        if len(self.owners) != chunks or len(self.visible_offsets) != chunks + 1:
+        if len(self.query_indices) != chunks or len(self.visible_offsets) != chunks + 1:
             raise ValueError("a plan's chunk arrays disagree")
 
     @property
@@ -65,11 +65,11 @@ class Plan:
         return len(self.row_offsets) - 1
 
 
-class PlanBuilder:
-    """Collects chunks from many queries into one `Plan`. The arrays grow in the C++ extension."""
+class BatchBuilder:
+    """Collects chunks from many queries into one `Batch`. The arrays grow in the C++ extension."""
 
     def __init__(self) -> None:
-        self._arrays = _C.PlanBuilder()
+        self._arrays = _C.BatchBuilder()
 
     @property
     def rows(self) -> int:
@@ -85,14 +85,16 @@ class PlanBuilder:
         return self._arrays.segments(start, lengths, position)
 
     def chunk(
-        self, tokens: Ints, position: int, visible: Ints, owner: int, first_slot: int | None = None
+        self, tokens: Ints, position: int, visible: Ints, query_index: int, first_slot: int | None = None
     ) -> int:
         """Adds a chunk whose first token stands at `position`; returns its first row.
 
         `visible` holds numbers from `segment`. Its keys and values go to the slots from `first_slot` on; None
         keeps them out of the store. Raises ValueError for a number that no segment has.
         """
-        return self._arrays.chunk(tokens, position, visible, owner, -1 if first_slot is None else first_slot)
+        return self._arrays.chunk(
+            tokens, position, visible, query_index, -1 if first_slot is None else first_slot
+        )
 
     def ask(
         self,
@@ -101,19 +103,19 @@ class PlanBuilder:
         always: Ints,
         places: Ints,
         asks: Sequence[tuple[int, ...]],
-        owner: int,
+        query_index: int,
     ) -> int:
         """Adds a copy of the question `tokens` per ask, at that ask's position, its last row read.
 
         A copy sees the segments `always`, then `places[i]` for each i of its ask. Returns the first copy's place
         in the step's output; the others follow.
         """
-        return self._arrays.ask(tokens, positions, always, places, asks, owner)
+        return self._arrays.ask(tokens, positions, always, places, asks, query_index)
 
     def read(self, row: int) -> int:
         """Asks for a row's final hidden state; returns its place in the step's output."""
         return self._arrays.read(row)
 
-    def build(self) -> Plan:
+    def build(self) -> Batch:
         """The plan of everything collected so far."""
-        return Plan(*self._arrays.arrays())
+        return Batch(*self._arrays.arrays())

@@ -35,9 +35,9 @@ inline uint32_t ordered_bits(float value) {
 }
 
 // Ranks one query's documents: score descending, then document id descending; the rest is scratch.
-class Ranker {
+class RunSorter {
  public:
-  explicit Ranker(RankOptions options) : options_(options) {}
+  explicit RunSorter(RankOptions options) : options_(options) {}
 
   // `tie(a, b)`: does document a come before document b when the scores are equal? (id of a > id of b)
   template <typename Tie>

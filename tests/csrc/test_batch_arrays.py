@@ -1,10 +1,10 @@
-"""The plan builder and the mask of hidden keys against their plain twins, on awkward sizes."""
+"""The plan builder and the mask of hidden keys against their plain references, on awkward sizes."""
 
 import numpy as np
 import pytest
 
 from rranker import _C
-from tests.csrc import plan_twin
+from tests.csrc import batch_reference
 
 
 def random_step(builder, seed):
@@ -15,15 +15,15 @@ def random_step(builder, seed):
         return rng.integers(0, 99, size=rng.integers(least, most))
 
     slot = int(rng.integers(0, 50))
-    for owner in range(int(rng.integers(1, 5))):
+    for query_index in range(int(rng.integers(1, 5))):
         prefix, n = ids(1, 9), int(rng.integers(1, 12))
         lengths = rng.integers(0, 7, size=n)
         number = builder.segment(slot, len(prefix), 0)
-        builder.chunk(prefix, 0, np.zeros(0, dtype=np.int64), owner, slot)
+        builder.chunk(prefix, 0, np.zeros(0, dtype=np.int64), query_index, slot)
         places = np.asarray(builder.segments(slot + len(prefix), lengths, len(prefix)))
         first = slot + len(prefix)
         for length in lengths.tolist():
-            row = builder.chunk(ids(length, length + 1), len(prefix), np.array([number]), owner, first)
+            row = builder.chunk(ids(length, length + 1), len(prefix), np.array([number]), query_index, first)
             assert row == builder.rows - length
             if length:
                 builder.read(row + length - 1)
@@ -32,42 +32,42 @@ def random_step(builder, seed):
             tuple(rng.permutation(n)[: rng.integers(0, n + 1)].tolist()) for _ in range(rng.integers(0, 6))
         ]
         positions = rng.integers(0, 99, size=len(asks))
-        builder.ask(ids(1, 4), positions, np.array([number]), places, asks, owner)
+        builder.ask(ids(1, 4), positions, np.array([number]), places, asks, query_index)
         assert builder.segment(slot, len(prefix), 0) == number  # asked for again, the same one
         slot = first
     return builder.arrays()
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_step_equals_its_plain_twin(seed):
-    found = random_step(_C.PlanBuilder(), seed)
-    expected = random_step(plan_twin.PlanBuilder(), seed)
+def test_a_step_equals_its_plain_reference(seed):
+    found = random_step(_C.BatchBuilder(), seed)
+    expected = random_step(batch_reference.BatchBuilder(), seed)
     for got, wanted in zip(found, expected, strict=True):
         assert got.dtype == np.int64
         assert got.tolist() == wanted.tolist()
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_hidden_keys_equal_their_plain_twin(seed):
-    _, _, _, row_offsets, _, visible, visible_offsets, _, lengths, _, _ = random_step(_C.PlanBuilder(), seed)
+def test_hidden_keys_equal_their_plain_reference(seed):
+    _, _, _, row_offsets, _, visible, visible_offsets, _, lengths, _, _ = random_step(_C.BatchBuilder(), seed)
     rng = np.random.default_rng(seed)
     chunks = rng.permutation(len(row_offsets) - 1)[: rng.integers(1, len(row_offsets))]
     parts = [visible[visible_offsets[c] : visible_offsets[c + 1]] for c in chunks]
     segments = rng.permutation(np.unique(np.concatenate(parts)))
     arguments = chunks, segments, row_offsets, visible, visible_offsets, lengths
-    np.testing.assert_array_equal(_C.hidden_keys(*arguments), plan_twin.hidden_keys(*arguments))
+    np.testing.assert_array_equal(_C.hidden_keys(*arguments), batch_reference.hidden_keys(*arguments))
 
 
 def test_an_empty_step_is_a_step():
-    assert [a.tolist() for a in _C.PlanBuilder().arrays()] == [[], [], [], [0], [], [], [0], [], [], [], []]
+    assert [a.tolist() for a in _C.BatchBuilder().arrays()] == [[], [], [], [0], [], [], [0], [], [], [], []]
 
 
 def test_impossible_plans_are_refused():
     nothing, one = np.zeros(0, dtype=np.int64), np.array([0])
-    builder = _C.PlanBuilder()
+    builder = _C.BatchBuilder()
     with pytest.raises(ValueError, match="sees segment 0, and the plan has 0"):
         builder.chunk(one, 0, one, 0, -1)
-    builder = _C.PlanBuilder()
+    builder = _C.BatchBuilder()
     places = builder.segments(0, np.array([2, 3]), 5)
     with pytest.raises(ValueError, match="names candidate 2 of 2"):
         builder.ask(one, np.array([9]), nothing, places, [(0, 2)], 0)
@@ -92,7 +92,7 @@ def test_impossible_plans_are_refused():
 def test_a_plan_is_unchanged_by_what_it_refuses():
     """Each refused call is partly right, so a builder that adds as it goes would keep the right part."""
     nothing, one, two = np.zeros(0, dtype=np.int64), np.array([0]), np.array([1, 2])
-    builder = _C.PlanBuilder()
+    builder = _C.BatchBuilder()
     places = builder.segments(0, np.array([2, 3]), 5)
     builder.chunk(two, 0, places, 0, 0)
     before = [a.tolist() for a in builder.arrays()]

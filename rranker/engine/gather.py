@@ -14,17 +14,17 @@ from torch import Tensor
 from rranker.kernels.launch import MOST_IDENTIFIERS
 
 from ..prompts.segments import Kind
-from .plan import Ints
+from .batch import Ints
 from .readout import IdentifierReadout, Readout
 
-Ask = tuple[int, ...]
+Subset = tuple[int, ...]
 """Candidates a question is about, in prompt order: places in the session's segments."""
 
 Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadoutRequest:
     """What one session wants to know of a step's hidden states.
 
     asks[k] is answered by the hidden state at suffixes[k]. Candidate i of its asks is named by the token
@@ -32,7 +32,7 @@ class Reading:
     """
 
     kind: Kind
-    asks: Sequence[Ask]
+    asks: Sequence[Subset]
     suffixes: range
     labels: Ints
     states: Tensor | None
@@ -40,7 +40,7 @@ class Reading:
 
 @torch.inference_mode()
 def read(
-    readout: Readout, hidden: Tensor, readings: Sequence[Reading], *, kernels: bool
+    readout: Readout, hidden: Tensor, readings: Sequence[ReadoutRequest], *, kernels: bool
 ) -> list[list[Logits]]:
     """hidden: [reads of the step, D] → for each reading, for each of its asks, the logits over its candidates.
 
@@ -65,7 +65,7 @@ def read(
 def _through_tables(
     readout: Readout,
     hidden: Tensor,
-    readings: Sequence[Reading],
+    readings: Sequence[ReadoutRequest],
     named: Sequence[Ints],
     sizes: Sequence[Ints],
 ) -> Logits:
@@ -89,7 +89,7 @@ def _through_tables(
 def _through_kernel(
     readout: IdentifierReadout,
     hidden: Tensor,
-    readings: Sequence[Reading],
+    readings: Sequence[ReadoutRequest],
     named: Sequence[Ints],
     offsets: Ints,
 ) -> Logits:

@@ -8,7 +8,7 @@
 
 #include "arrays.hpp"
 #include "printable.hpp"
-#include "ranked.hpp"
+#include "run_sorter.hpp"
 
 namespace rranker {
 namespace {
@@ -143,16 +143,16 @@ RankedBatch rank_all(const Ids& run, const Offsets& ro, const View<double>& scor
                      const View<int32_t>& relevance, const std::vector<int64_t>& run_rows,
                      const std::vector<int64_t>& qrel_rows, const RankOptions& options) {
   RankedBatch out;
-  Ranker ranker(options);
+  RunSorter sorter(options);
   Join<Ids> join;
   out.ranked.reserve(static_cast<size_t>(scores.size));
   out.judged.reserve(static_cast<size_t>(relevance.size));
   for (size_t k = 0; k < run_rows.size(); ++k) {
     const int64_t r = run_rows[k], q = qrel_rows[k];
     join(run, scores, r < 0 ? 0 : ro.begin(r), r < 0 ? 0 : ro.end(r), qrels, relevance, qo.begin(q), qo.end(q));
-    ranker.rank(join.scores.data(), join.levels.data(), static_cast<int64_t>(join.levels.size()),
+    sorter.rank(join.scores.data(), join.levels.data(), static_cast<int64_t>(join.levels.size()),
                 [&](uint32_t a, uint32_t b) { return join.before(a, b); }, out);
-    ranker.judge(join.judged.data(), static_cast<int64_t>(join.judged.size()), out);
+    sorter.judge(join.judged.data(), static_cast<int64_t>(join.judged.size()), out);
     out.apart.push_back(join.apart);
   }
   return out;
@@ -232,7 +232,7 @@ py::tuple rank_aligned(const I64& offs, const F64& run_scores, const I32& releva
   RankedBatch out;
   {
     py::gil_scoped_release release;
-    Ranker ranker({single, max_docs, judged_only});
+    RunSorter sorter({single, max_docs, judged_only});
     std::vector<int32_t> row;
     std::vector<double> row_scores;
     for (int64_t q = 0; q < o.rows; ++q) {
@@ -240,8 +240,8 @@ py::tuple rank_aligned(const I64& offs, const F64& run_scores, const I32& releva
       row_scores.assign(scores.data + o.begin(q), scores.data + o.end(q));
       check_scores(row_scores, o.begin(q));
       for (int32_t& level : row) level = level < 0 ? kUnjudged : level;
-      ranker.rank(row_scores.data(), row.data(), o.length(q), [](uint32_t a, uint32_t b) { return a > b; }, out);
-      ranker.judge(row.data(), o.length(q), out);
+      sorter.rank(row_scores.data(), row.data(), o.length(q), [](uint32_t a, uint32_t b) { return a > b; }, out);
+      sorter.judge(row.data(), o.length(q), out);
       out.apart.push_back(0);
     }
   }

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from rranker.engine.packing import PackedLinear
+from rranker.engine.onednn import PackedLinear
 
 
 @pytest.mark.parametrize("rows", [1, 30, 90, 2000])

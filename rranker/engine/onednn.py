@@ -1,6 +1,6 @@
 """bfloat16 weights in oneDNN's own layout, packed once: by default it repacks them on every call.
 
-On a step of 16 to 90 rows (a few questions) repacking costs up to half of the time; see `bench/test_packing.py`.
+On a step of 16 to 90 rows (a few questions) repacking costs up to half of the time; see `bench/test_onednn.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a plan to the Triton kernels' work: which rows go to which kernel, in which tiles, over which keys."""
+"""From a batch to the Triton kernels' work: which rows go to which kernel, in which tiles, over which keys."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rranker.kernels.work import DecodeWork, PrefillWork
 
+from ..batch import Batch, Ints
 from ..errors import SettingError
-from ..plan import Ints, Plan
 
 # Keys per split of decode, for a query of up to _TILES tiles; a query of more fills a GPU with longer splits. Nothing
 # here looks at other queries, so that a query's result does not depend on those beside it.
@@ -23,8 +23,8 @@ _CHUNKS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class AttentionWork:
-    """Together the two cover every row of the plan once; None where a kernel has nothing to do."""
+class AttentionMetadata:
+    """Together the two cover every row of the batch once; None where a kernel has nothing to do."""
 
     prefill: PrefillWork | None
     decode: DecodeWork | None
@@ -32,16 +32,16 @@ class AttentionWork:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Chunks `first` … `last - 1`, neighbours of one owner that see the same stored keys."""
+    """Chunks `first` … `last - 1`, neighbours of one query that see the same stored keys."""
 
     first: int
     last: int
 
 
-def attention_work(
-    plan: Plan, groups: int, prefill_rows: int, decode_rows: int, on: torch.device
-) -> AttentionWork:
-    """The plan's work for `groups` query heads per KV head, packed into the rows of each kernel's tiles.
+def attention_metadata(
+    batch: Batch, groups: int, prefill_rows: int, decode_rows: int, on: torch.device
+) -> AttentionMetadata:
+    """The batch's work for `groups` query heads per KV head, packed into the rows of each kernel's tiles.
 
     Many rows over few keys go to prefill, few rows over many keys to decode, which splits the keys; so do chunks too
     small to fill a tile, which share one there. Raises ValueError when one row's grouped heads do not fit a tile.
@@ -52,37 +52,39 @@ def attention_work(
             "use attention_backend='reference'"
         )
     prefill, decode = list[_Span](), list[_Span]()
-    for span in _spans(plan):
-        rows = int(plan.row_offsets[span.last] - plan.row_offsets[span.first]) * groups
-        keys = int(plan.segment_lengths[_seen(plan, span.first)].sum())
+    for span in _spans(batch):
+        rows = int(batch.row_offsets[span.last] - batch.row_offsets[span.first]) * groups
+        keys = int(batch.segment_lengths[_seen(batch, span.first)].sum())
         many = rows >= decode_rows and (keys <= SPLIT or rows >= keys)
         (prefill if many or groups > decode_rows else decode).append(span)
-    starts = np.repeat(plan.row_offsets[:-1], np.diff(plan.row_offsets))
-    return AttentionWork(
-        _prefill(plan, prefill, prefill_rows // groups, starts, on) if prefill else None,
-        _decode(plan, decode, decode_rows // groups, starts, on) if decode else None,
+    starts = np.repeat(batch.row_offsets[:-1], np.diff(batch.row_offsets))
+    return AttentionMetadata(
+        _prefill(batch, prefill, prefill_rows // groups, starts, on) if prefill else None,
+        _decode(batch, decode, decode_rows // groups, starts, on) if decode else None,
     )
 
 
-def _spans(plan: Plan) -> Iterator[_Span]:
+def _spans(batch: Batch) -> Iterator[_Span]:
     first, before = 0, None
-    for chunk in range(plan.chunks):
-        key = (int(plan.owners[chunk]), _seen(plan, chunk).tobytes())
+    for chunk in range(batch.chunks):
+        key = (int(batch.query_indices[chunk]), _seen(batch, chunk).tobytes())
         if before is not None and key != before:
             yield _Span(first, chunk)
             first = chunk
         before = key
     if before is not None:
-        yield _Span(first, plan.chunks)
+        yield _Span(first, batch.chunks)
 
 
-def _prefill(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: torch.device) -> PrefillWork:
+def _prefill(
+    batch: Batch, spans: list[_Span], tile: int, chunk_starts: Ints, on: torch.device
+) -> PrefillWork:
     rows, counts, begins, ends = list[Ints](), list[Ints](), list[Ints](), list[Ints]()
     starts, lengths, costs = list[Ints](), list[Ints](), list[Ints]()
     known = 0
     for span in spans:
-        run_starts, run_lengths = _runs(plan, span.first)
-        first, last = plan.row_offsets[span.first], plan.row_offsets[span.last]
+        run_starts, run_lengths = _runs(batch, span.first)
+        first, last = batch.row_offsets[span.first], batch.row_offsets[span.last]
         tiles = np.arange(first, last, tile)
         rows.append(tiles)
         counts.append(np.minimum(last - tiles, tile))
@@ -99,26 +101,26 @@ def _prefill(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: 
     return PrefillWork(int(ordered[1].max()), *(_int32(array, on) for array in arrays))
 
 
-def _decode(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: torch.device) -> DecodeWork:
+def _decode(batch: Batch, spans: list[_Span], tile: int, chunk_starts: Ints, on: torch.device) -> DecodeWork:
     """Each cluster lists its keys once; its tiles share the list, and each tile is split over it."""
     rows, counts, splits = list[int](), list[int](), list[int]()
     item_tiles, key_begins, key_ends = list[Ints](), list[Ints](), list[Ints]()
     slots, seen_by = list[Ints](), list[Ints]()
-    bits, known = np.zeros(plan.rows, dtype=np.int64), 0
-    clusters = list(_clusters(plan, spans, tile))
+    bits, known = np.zeros(batch.rows, dtype=np.int64), 0
+    clusters = list(_clusters(batch, spans, tile))
     tiles = Counter[int]()
     for chunks in clusters:
-        tiles[int(plan.owners[chunks[0]])] += -(-_rows(plan, chunks) // tile)
+        tiles[int(batch.query_indices[chunks[0]])] += -(-_rows(batch, chunks) // tile)
     for chunks in clusters:
-        split = SPLIT * max(1, tiles[int(plan.owners[chunks[0]])] // _TILES)
-        listed, words = _listed(plan, chunks)
+        split = SPLIT * max(1, tiles[int(batch.query_indices[chunks[0]])] // _TILES)
+        listed, words = _listed(batch, chunks)
         slots.append(listed)
         seen_by.append(words)
         begins = np.arange(known, known + max(len(listed), 1), split)
         for place, chunk in enumerate(chunks):
-            bits[plan.row_offsets[chunk] : plan.row_offsets[chunk + 1]] = place
-        last = int(plan.row_offsets[chunks[-1] + 1])
-        for first in range(int(plan.row_offsets[chunks[0]]), last, tile):
+            bits[batch.row_offsets[chunk] : batch.row_offsets[chunk + 1]] = place
+        last = int(batch.row_offsets[chunks[-1] + 1])
+        for first in range(int(batch.row_offsets[chunks[0]]), last, tile):
             item_tiles.append(np.full(len(begins), len(rows)))
             key_begins.append(begins)
             key_ends.append(np.minimum(begins + split, known + len(listed)))
@@ -135,17 +137,17 @@ def _decode(plan: Plan, spans: list[_Span], tile: int, chunk_starts: Ints, on: t
     return DecodeWork(max(counts), *(_int32(array, on) for array in arrays))
 
 
-def _clusters(plan: Plan, spans: list[_Span], tile: int) -> Iterator[range]:
-    """Neighbouring chunks of one owner that share tiles: as many as fill one tile, or one chunk that is larger."""
+def _clusters(batch: Batch, spans: list[_Span], tile: int) -> Iterator[range]:
+    """Neighbouring chunks of one query that share tiles: as many as fill one tile, or one chunk that is larger."""
     begin = end = 0
     for span in spans:
         for chunk in range(span.first, span.last):
             joins = (
                 chunk == end
                 and end > begin
-                and plan.owners[begin] == plan.owners[chunk]
+                and batch.query_indices[begin] == batch.query_indices[chunk]
                 and end - begin < _CHUNKS
-                and plan.row_offsets[chunk + 1] - plan.row_offsets[begin] <= tile
+                and batch.row_offsets[chunk + 1] - batch.row_offsets[begin] <= tile
             )
             if not joins:
                 if end > begin:
@@ -155,25 +157,25 @@ def _clusters(plan: Plan, spans: list[_Span], tile: int) -> Iterator[range]:
     yield range(begin, end)
 
 
-def _listed(plan: Plan, chunks: range) -> tuple[Ints, Ints]:
+def _listed(batch: Batch, chunks: range) -> tuple[Ints, Ints]:
     """Slots of all keys the chunks see, in the order of the slots, and for each the word of who sees it."""
-    words = np.zeros(len(plan.segment_starts), dtype=np.int64)
+    words = np.zeros(len(batch.segment_starts), dtype=np.int64)
     for place, chunk in enumerate(chunks):
-        words[_seen(plan, chunk)] |= 1 << place
+        words[_seen(batch, chunk)] |= 1 << place
     segments = np.flatnonzero(words)
-    segments = segments[np.argsort(plan.segment_starts[segments], kind="stable")]
-    lengths = plan.segment_lengths[segments]
+    segments = segments[np.argsort(batch.segment_starts[segments], kind="stable")]
+    lengths = batch.segment_lengths[segments]
     ends = np.cumsum(lengths)
-    slots = np.arange(lengths.sum()) + np.repeat(plan.segment_starts[segments] - (ends - lengths), lengths)
+    slots = np.arange(lengths.sum()) + np.repeat(batch.segment_starts[segments] - (ends - lengths), lengths)
     return slots, np.repeat(words[segments], lengths)
 
 
-def _runs(plan: Plan, chunk: int) -> tuple[Ints, Ints]:
+def _runs(batch: Batch, chunk: int) -> tuple[Ints, Ints]:
     """Starts and lengths of the runs of slots a chunk sees; segments that touch are one run."""
-    seen = _seen(plan, chunk)
-    seen = seen[plan.segment_lengths[seen] > 0]
-    seen = seen[np.argsort(plan.segment_starts[seen], kind="stable")]
-    starts, ends = plan.segment_starts[seen], plan.segment_starts[seen] + plan.segment_lengths[seen]
+    seen = _seen(batch, chunk)
+    seen = seen[batch.segment_lengths[seen] > 0]
+    seen = seen[np.argsort(batch.segment_starts[seen], kind="stable")]
+    starts, ends = batch.segment_starts[seen], batch.segment_starts[seen] + batch.segment_lengths[seen]
     breaks = np.flatnonzero(starts[1:] != ends[:-1]) + 1
     firsts, lasts = (
         np.concatenate([starts[:1], starts[breaks]]),
@@ -182,12 +184,12 @@ def _runs(plan: Plan, chunk: int) -> tuple[Ints, Ints]:
     return firsts, lasts - firsts
 
 
-def _rows(plan: Plan, chunks: range) -> int:
-    return int(plan.row_offsets[chunks[-1] + 1] - plan.row_offsets[chunks[0]])
+def _rows(batch: Batch, chunks: range) -> int:
+    return int(batch.row_offsets[chunks[-1] + 1] - batch.row_offsets[chunks[0]])
 
 
-def _seen(plan: Plan, chunk: int) -> Ints:
-    return plan.visible[plan.visible_offsets[chunk] : plan.visible_offsets[chunk + 1]]
+def _seen(batch: Batch, chunk: int) -> Ints:
+    return batch.visible[batch.visible_offsets[chunk] : batch.visible_offsets[chunk + 1]]
 
 
 def _int32(values: Ints, on: torch.device) -> Tensor:

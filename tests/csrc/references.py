@@ -1,4 +1,4 @@
-"""Plain Python twins of the extension: slow, short, and obviously what the docstrings say."""
+"""Plain Python references of the extension: slow, short, and obviously what the docstrings say."""
 
 from __future__ import annotations
 
