@@ -114,7 +114,7 @@ def test_prompts_longer_than_the_window_equal_the_models_own_forward(name, backe
     run = runner(lm, backend)
     for seed in range(2):
         segments = long_problem(seed)
-        session = SESSIONS["causal"](segments, "exclude", run.store, IdentifierReadout(lm))
+        session = SESSIONS["causal"](segments, "exclude", run.kv_cache, IdentifierReadout(lm))
         assert session.open()
         for asks in [[(0, 1, 2, 3, 4)], [(0, 1, 3, 4), (0, 1, 3)], [(4, 1)]]:
             for ask, found in zip(asks, one_step(run, lm, session, asks), strict=True):
