@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from rranker.engine.hardware import packs
 from rranker.engine.onednn import PackedLinear
 
 
+@pytest.mark.skipif(not packs(torch.bfloat16), reason="this CPU packs no bfloat16 (AVX-512 does)")
 @pytest.mark.parametrize("rows", [1, 30, 90, 2000])
 @pytest.mark.parametrize("kind", ["torch", "packed"])
 @torch.inference_mode()

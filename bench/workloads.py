@@ -50,7 +50,7 @@ def default_subject() -> Subject:
 
 
 def qwen2_05b() -> Subject:
-    """Random weights in the shape of Qwen2-0.5B, bf16; a question of 30 tokens, as a chat template makes it."""
+    """Random weights in the shape of Qwen2-0.5B; a question of 30 tokens, as a chat template makes it."""
     from transformers import AutoModelForCausalLM, Qwen2Config
 
     config = Qwen2Config(
@@ -64,7 +64,8 @@ def qwen2_05b() -> Subject:
         tie_word_embeddings=True,
     )
     torch.manual_seed(0)
-    lm = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval().requires_grad_(False)
+    dtype = best_dtype(torch.device("cpu"))
+    lm = AutoModelForCausalLM.from_config(config, dtype=dtype).eval().requires_grad_(False)
     return Subject("qwen2-0.5b", lm, IdentifierReadout(lm), 30)
 
 
