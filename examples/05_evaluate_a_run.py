@@ -31,15 +31,14 @@ FIRST_STAGE = {
 }
 
 
-def rerank() -> dict[str, dict[str, float]]:
-    """The first stage's documents, scored anew: a run is `{query: {document: score}}`."""
+def rerank() -> list[rranker.Ranking]:
+    """The first stage's documents, ranked anew: rankings of queries and candidates with ids are a run."""
     queries = [
         {"id": qid, "query": QUERIES[qid], "candidates": [{"id": d, "text": PASSAGES[d]} for d in documents]}
         for qid, documents in FIRST_STAGE.items()
     ]
     with rranker.Ranker() as ranker:
-        rankings = ranker.rank_batch(queries, template="passage", progress=False)
-    return {str(r.query_id): {str(item.id): item.score for item in r} for r in rankings}
+        return ranker.rank_batch(queries, template="passage", progress=False)
 
 
 def main(*files: str) -> None:
