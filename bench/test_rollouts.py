@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m pytest bench/test_rollouts.py --benchmark-columns=mean,rounds -s
 
-The plain reference is batched over the group: one padded forward a round, dense 4-D block masks, transformers' SDPA.
+The reference is batched over the group: one padded forward a round, dense 4-D block masks, transformers' SDPA.
 Both draw the same episodes from the same random numbers; the table's `episodes_per_second` compares them.
 """
 
@@ -22,7 +22,7 @@ from rranker.training.policy.network import Policy, load_policy, readout_of
 from rranker.training.policy.rollouts import RolloutEngine, equally_good
 
 QUERIES, GROUP, CANDIDATES, TOKENS, PREFIX = 4, 8, 20, 8, 160
-GRADES = [1.0] + [0.0] * (CANDIDATES - 1)
+RELEVANCE = [1.0] + [0.0] * (CANDIDATES - 1)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def by_engine(policy: Policy, prompts: list[Segments]) -> Callable[[], list[list
     engine = RolloutEngine(policy, slots=16384)
 
     def run() -> list[list[Rollout]]:
-        return engine.sample([(s, GRADES, generators(q)) for q, s in enumerate(prompts)], "iranker", 1.0)
+        return engine.sample([(s, RELEVANCE, generators(q)) for q, s in enumerate(prompts)], "iranker", 1.0)
 
     return run
 
@@ -95,7 +95,7 @@ def by_plain_forwards(policy: Policy, prompts: list[Segments]) -> Callable[[], l
     def run() -> list[list[Rollout]]:
         found = []
         for q, s in enumerate(prompts):
-            settled = equally_good(GRADES)
+            settled = equally_good(RELEVANCE)
             episodes = [
                 Sampled(Elimination, CANDIDATES, [rng], temperature=1.0, settled=settled)
                 for rng in generators(q)

@@ -14,6 +14,7 @@ import torch
 from trl import GRPOConfig
 
 from rranker.engine.hardware import best_device, best_dtype, warn_if_emulated
+from rranker.engine.model import DEFAULT_MODEL
 from rranker.methods import method_names
 from rranker.training.options import option, parse_options
 
@@ -22,7 +23,9 @@ from rranker.training.options import option, parse_options
 class PolicyArguments:
     """What is trained, and how much of it."""
 
-    model: str = option("rranker/assets/default", "checkpoint folder to start from, and the KL's reference")
+    model: str = option(
+        str(DEFAULT_MODEL), "checkpoint to start from (default: the bundled one), and the KL's reference"
+    )
     shape: str | None = option(None, "a config.json for `--dry-run` when the checkpoint is not here")
     policy: str = option(
         "logits",

@@ -28,11 +28,10 @@ from rranker.training.grpo.rewards import Reward, Scale, advantages, decision_re
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
 from rranker.training.policy.logprobs import Row, from_ids, score, to_ids
 from rranker.training.policy.network import HEAD, Policy, load_policy, save_head, split_head
+from rranker.training.policy.ranking_model import BILINEAR_RATE
 from rranker.training.policy.rollouts import RolloutEngine
 
 Cases = Mapping[str, RankingExample]
-BILINEAR_RATE = 0.05
-"""D² entries of the head's W move every score together, so W learns at this share of the rate (as in SFT)."""
 
 
 def episode_reward(completions: Any, reward: list[float], **_: Any) -> list[float]:

@@ -13,6 +13,10 @@ from rranker.training.packing.attention import use_packed_attention
 from rranker.training.packing.layout import Layout
 from rranker.training.policy.model_config import ModelConfig
 
+BILINEAR_RATE = 0.05
+"""The pointer's W learns at this share of the rate: one entry moves every score by h_s·h_i / √D ~ 1/√D, and D² entries
+move together, so at the common rate a single step would shift scores by several units."""
+
 
 class PointerHead(nn.Module):
     """The weights of `pointer_fitness`: how a candidate fits alone, and among those still alive."""

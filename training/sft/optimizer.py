@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from rranker.training.policy.ranking_model import BILINEAR_RATE
 from rranker.training.sft.config import SftConfig
-
-BILINEAR_RATE = 0.05
 
 
 def rate(step: int, config: SftConfig) -> float:
@@ -32,8 +31,6 @@ class MasterOptimizer:
         pairs = list(zip((n for n, _ in named), self.masters, strict=True))
         is_muon = {n: config.optimizer == "muon" and p.ndim == 2 and ".layers." in n for n, p in pairs}
         adam = [(n, p) for n, p in pairs if not is_muon[n]]
-        # One entry of the bilinear form W moves every score by h_s·h_i / √D ~ 1/√D, and D² entries move
-        # together: at the common rate a single step would shift scores by several units.
         bilinear = [p for n, p in adam if n.endswith("head.W")]
         rest = [(n, p) for n, p in adam if not n.endswith("head.W")]
         groups = [
