@@ -87,10 +87,10 @@ py::array_t<T> copied(const std::vector<T>& values) {
 // One registration function per concept; module.cpp calls them all.
 void bind_permutation(py::module_& m);
 void bind_parse(py::module_& m);
-void bind_plan(py::module_& m);
+void bind_batch(py::module_& m);
 void bind_rewards(py::module_& m);
 void bind_advantages(py::module_& m);
-void bind_judged(py::module_& m);
+void bind_join_qrels(py::module_& m);
 void bind_measures(py::module_& m);
 void bind_trec(py::module_& m);
 void bind_significance(py::module_& m);

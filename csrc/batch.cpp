@@ -13,12 +13,12 @@ namespace {
 
 using I64 = Array<int64_t>;
 
-// Every method checks all it is given before it adds anything: after an error the plan is what it was.
+// Every method checks all it is given before it adds anything: after an error the batch is what it was.
 class BatchBuilder {
  public:
   int64_t rows() const { return static_cast<int64_t>(tokens_.size()); }
 
-  // The number of a stored segment in this plan; the same one each time it is asked for.
+  // The number of a stored segment in this batch; the same one each time it is asked for.
   int64_t segment(int64_t start, int64_t length, int64_t position) {
     check_length(length);
     const auto [found, fresh] =
@@ -116,7 +116,7 @@ class BatchBuilder {
 
   void check_segment(int64_t number) const {
     if (number < 0 || number >= static_cast<int64_t>(starts_.size())) {
-      throw py::value_error("a chunk sees segment " + std::to_string(number) + ", and the plan has " +
+      throw py::value_error("a chunk sees segment " + std::to_string(number) + ", and the batch has " +
                             std::to_string(starts_.size()));
     }
   }
@@ -171,7 +171,7 @@ py::array_t<bool> hidden_keys(const I64& chunks, const I64& segments, const I64&
 
 }  // namespace
 
-void bind_plan(py::module_& m) {
+void bind_batch(py::module_& m) {
   py::class_<BatchBuilder>(m, "BatchBuilder")
       .def(py::init<>())
       .def_property_readonly("rows", &BatchBuilder::rows)

@@ -250,9 +250,9 @@ py::tuple rank_aligned(const I64& offs, const F64& run_scores, const I32& releva
 
 }  // namespace
 
-void bind_judged_dicts(py::module_& m);
+void bind_join_qrels_dicts(py::module_& m);
 
-void bind_judged(py::module_& m) {
+void bind_join_qrels(py::module_& m) {
   m.def("rank_int_ids", &rank_int_ids, py::arg("run_offsets"), py::arg("run_ids"), py::arg("run_scores"),
         py::arg("qrel_offsets"), py::arg("qrel_ids"), py::arg("qrel_levels"), py::arg("run_rows"),
         py::arg("qrel_rows"), py::arg("single"), py::arg("max_docs"), py::arg("judged_only"));
@@ -262,7 +262,7 @@ void bind_judged(py::module_& m) {
         py::arg("qrel_rows"), py::arg("single"), py::arg("max_docs"), py::arg("judged_only"));
   m.def("rank_aligned", &rank_aligned, py::arg("offsets"), py::arg("scores"), py::arg("relevance"),
         py::arg("single"), py::arg("max_docs"), py::arg("judged_only"));
-  bind_judged_dicts(m);
+  bind_join_qrels_dicts(m);
 }
 
 }  // namespace rranker

@@ -165,7 +165,7 @@ py::object rank_dicts(const py::dict& qrels, const py::dict& run, const py::list
 
 }  // namespace
 
-void bind_judged_dicts(py::module_& m) {
+void bind_join_qrels_dicts(py::module_& m) {
   m.def("rank_dicts", &rank_dicts, py::arg("qrels"), py::arg("run"), py::arg("queries"), py::arg("single"),
         py::arg("max_docs"), py::arg("judged_only"));
 }

@@ -5,10 +5,10 @@ PYBIND11_MODULE(_C, m) {
   m.doc() = "rranker's C++ extension: permutations, plan arrays, rewards, metrics";
   rranker::bind_permutation(m);
   rranker::bind_parse(m);
-  rranker::bind_plan(m);
+  rranker::bind_batch(m);
   rranker::bind_rewards(m);
   rranker::bind_advantages(m);
-  rranker::bind_judged(m);
+  rranker::bind_join_qrels(m);
   rranker::bind_measures(m);
   rranker::bind_trec(m);
   rranker::bind_significance(m);

@@ -28,7 +28,7 @@ def parse_choice(
     text: bytes, n: int, base: int, candidates: Sequence[bytes] | None
 ) -> tuple[int, list[tuple[str, int]]]: ...
 
-# plan.cpp
+# batch.cpp
 class BatchBuilder:
     @property
     def rows(self) -> int: ...
@@ -91,8 +91,8 @@ def group_advantages(
     values: _F64, offsets: _I64, group_offsets: _I64, by_step: bool, scale: bool, epsilon: float
 ) -> _F64: ...
 
-# judged.cpp, judged_dicts.cpp: (ranked offsets, ranked levels, judged offsets, judged levels, and 1 for queries whose
-# two sides share no document)
+# join_qrels.cpp, join_qrels_dicts.cpp: (ranked offsets, ranked levels, judged offsets, judged levels, and 1 for queries
+# whose two sides share no document)
 def rank_int_ids(
     run_offsets: _I64,
     run_ids: _I64,

@@ -1,6 +1,6 @@
 """Other libraries' bars and warnings while a model is loaded: rranker is silent unless asked.
 
-Subset with `logging.getLogger("rranker").setLevel(logging.INFO)`: then everything is shown.
+Ask with `logging.getLogger("rranker").setLevel(logging.INFO)`: then everything is shown.
 """
 
 from __future__ import annotations

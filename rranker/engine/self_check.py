@@ -189,11 +189,7 @@ def dense_prompt(segments: Segments, ask: Subset, attention: AttentionMode) -> t
     p, longest = lengths[0], max(len(ids) for ids in segments.candidates)
     firsts = [0, *([p] * len(ask)), p + longest]
     positions = torch.cat([torch.arange(first, first + n) for first, n in zip(firsts, lengths, strict=True)])
-    query_index = torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor(lengths))
+    piece = torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor(lengths))
     last = len(pieces) - 1
-    sees = (
-        (query_index[:, None] == query_index[None])
-        | (query_index[None] == 0)
-        | (query_index[:, None] == last)
-    )
+    sees = (piece[:, None] == piece[None]) | (piece[None] == 0) | (piece[:, None] == last)
     return ids, positions, mask & sees

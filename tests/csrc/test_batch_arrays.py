@@ -65,7 +65,7 @@ def test_an_empty_step_is_a_step():
 def test_impossible_plans_are_refused():
     nothing, one = np.zeros(0, dtype=np.int64), np.array([0])
     builder = _C.BatchBuilder()
-    with pytest.raises(ValueError, match="sees segment 0, and the plan has 0"):
+    with pytest.raises(ValueError, match="sees segment 0, and the batch has 0"):
         builder.chunk(one, 0, one, 0, -1)
     builder = _C.BatchBuilder()
     places = builder.segments(0, np.array([2, 3]), 5)

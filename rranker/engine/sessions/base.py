@@ -35,9 +35,7 @@ class SessionBase:
         self._lengths = np.asarray([len(ids) for ids in self._candidates], dtype=np.int64)
         self._branches = branches
         self._start: int | None = None
-        self._states: Tensor | None = (
-            None  # [rows, D] fp32: what stands for the candidates in `ReadoutRequest.states`
-        )
+        self._states: Tensor | None = None  # [rows, D] fp32: see `ReadoutRequest.states`
         self._fresh_reads = self._suffix_reads = range(0)
         self._asks: Sequence[Subset] = ()
 
