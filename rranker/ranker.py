@@ -14,6 +14,7 @@ import torch
 from .deprecated import renamed
 from .engine.arguments import as_device, as_dtype, as_source
 from .engine.engine import Engine
+from .engine.errors import CapacityError
 from .engine.model import LoadedModel
 from .engine.settings import AttentionMode
 from .methods import Relayout, method_class
@@ -26,6 +27,8 @@ from .scorers.engine_logits import EngineScorer
 from .types import Ranking
 
 OnError = Literal["raise", "return"]
+# Other classes of errors, such as JSONDecodeError, are not made from a message alone.
+_FROM_A_MESSAGE = (ValueError, TypeError, CapacityError)
 _CLOSED = "this Ranker is closed; make a new one"
 
 
@@ -283,7 +286,7 @@ class Ranker:
 def named(error: Exception, place: int, request: Request) -> Exception:
     """The same error, saying which query of a batch it is about."""
     where = f"queries[{place}]" + (f" (id {request.query_id!r})" if request.query_id is not None else "")
-    if isinstance(error, (ValueError, TypeError)) and len(error.args) == 1:
+    if type(error) in _FROM_A_MESSAGE:
         said = type(error)(f"{where}: {error}")
         said.__cause__ = error
         return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 
@@ -117,6 +118,21 @@ def test_an_error_fails_its_query_only() -> None:
         assert found[1].order == [0, 1, 2, 3, 4]
         with pytest.raises(TimeoutError, match="too slow"):
             ranker.rank("q", TEXTS)
+
+
+def test_an_error_of_any_class_names_its_query_and_loses_nothing() -> None:
+    """Some classes of errors cannot be made again from a message."""
+
+    def answer(question: TextQuestion) -> str | Exception:
+        if "tin" not in question.texts:
+            return honest(question)
+        return json.JSONDecodeError("Expecting value", "oops", 0)
+
+    with Ranker(scorer=Scripted(answer)) as ranker:
+        found = ranker.rank_batch([("q", TEXTS[:5]), ("q", TEXTS)], progress=False, on_error="return")
+    assert found[0].order == [0, 1, 2, 3, 4]
+    assert isinstance(found[1], json.JSONDecodeError)
+    assert any("queries[1]" in note for note in found[1].__notes__)
 
 
 def test_a_scorer_that_loses_answers_is_told() -> None:
