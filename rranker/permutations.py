@@ -7,7 +7,6 @@ row.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rranker import _C
 from rranker.types import Repair
+from rranker.whole import whole_number
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -82,8 +82,8 @@ def parse(
     """
     order, listed, notes = _C.parse_permutation(
         _encode(text, "text"),
-        _count(n, "n"),
-        _count(base, "base"),
+        whole_number(n, "n"),
+        whole_number(base, "base"),
         _encode_all(candidates),
         None if fallback is None else _ints(fallback, "fallback"),
     )
@@ -105,7 +105,7 @@ def parse_choice(
     1
     """
     found, notes = _C.parse_choice(
-        _encode(text, "text"), _count(n, "n"), _count(base, "base"), _encode_all(candidates)
+        _encode(text, "text"), whole_number(n, "n"), whole_number(base, "base"), _encode_all(candidates)
     )
     return (None if found < 0 else found), tuple(_repair(kind, value) for kind, value in notes)
 
@@ -131,13 +131,6 @@ def _encode_all(candidates: Sequence[str] | None) -> list[bytes] | None:
     if isinstance(candidates, str | bytes):
         raise TypeError("candidates must be a list of texts, not one text; wrap a single one in a list")
     return [_encode(text, f"candidate {index}") for index, text in enumerate(candidates)]
-
-
-def _count(value: int, name: str) -> int:
-    try:
-        return operator.index(value)
-    except TypeError as error:
-        raise TypeError(f"{name} must be an integer, not {type(value).__name__}") from error
 
 
 def _ints(values: ArrayLike, name: str) -> Ints:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from .containers import is_table, members
 from .ids import Id, as_id
 from .prompts import TEMPLATES, Query, Template
 from .types import Candidate
+from .whole import whole_number
 
 QueryLike = str | Sequence[str]
 
@@ -59,22 +59,8 @@ def make_request(
     if instruction is not None and not isinstance(instruction, str):
         raise TypeError(f"instruction must be a string, not {type(instruction).__name__}")
     key = None if query_id is None else as_id(query_id, "the id of the query")
-    return Request(checked, as_candidates(candidates), TEMPLATES[wanted], instruction, _as_top_k(top_k), key)
-
-
-def _as_top_k(top_k: Any) -> int | None:
-    """Python's and NumPy's whole numbers, from 1."""
-    if top_k is None:
-        return None
-    try:
-        if isinstance(top_k, bool):
-            raise TypeError("a bool counts nothing")
-        number = operator.index(top_k)
-    except TypeError as error:
-        raise TypeError(f"top_k must be a whole number or None, not {type(top_k).__name__}") from error
-    if number < 1:
-        raise ValueError(f"top_k must be at least 1, not {number}")
-    return number
+    most = None if top_k is None else whole_number(top_k, "top_k", least=1)
+    return Request(checked, as_candidates(candidates), TEMPLATES[wanted], instruction, most, key)
 
 
 def as_query(query: QueryLike) -> Query:

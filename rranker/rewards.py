@@ -9,7 +9,6 @@ that is not.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Literal
 
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rranker import _C
 from rranker.containers import members
+from rranker.whole import whole_number
 
 Floats = NDArray[np.float64]
 
@@ -177,12 +177,4 @@ def group_advantages(
 
 
 def _cutoff(k: int | None) -> int:
-    if k is None:
-        return 0
-    try:
-        number = operator.index(k)
-    except TypeError as error:
-        raise TypeError(f"the cutoff k must be a whole number or None, not {type(k).__name__}") from error
-    if number < 1:
-        raise ValueError(f"the cutoff k must be at least 1, or None for the whole list, not {number}")
-    return number
+    return 0 if k is None else whole_number(k, "the cutoff k (None: the whole list)", least=1)

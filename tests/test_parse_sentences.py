@@ -97,7 +97,7 @@ def test_what_is_no_text_is_refused_with_what_to_pass(function):
         function("[1]", 2, candidates=["a", None])
     with pytest.raises(TypeError, match="not one text"):
         function("[1]", 2, candidates="ab")
-    with pytest.raises(TypeError, match="n must be an integer, not float"):
+    with pytest.raises(TypeError, match="n must be a whole number, not"):
         function("[1]", 2.0)
     with pytest.raises(ValueError, match="n must be 0 or more"):
         function("[1]", -1)

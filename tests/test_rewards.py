@@ -199,7 +199,7 @@ def test_wrong_input_says_what_to_do():
 
 @pytest.mark.parametrize("k", [1.5, "3", np.zeros(0), np.zeros(2)])
 def test_a_cutoff_is_a_whole_number(k):
-    with pytest.raises(TypeError, match="the cutoff k must be a whole number or None"):
+    with pytest.raises(TypeError, match=r"the cutoff k .* must be a whole number"):
         rewards.graded_rewards([1.0, 0.0], [0, 2], [1], [0, 1], k=k)
     with pytest.raises(ValueError, match="at least 1"):
         rewards.graded_rewards([1.0, 0.0], [0, 2], [1], [0, 1], k=np.int64(0))

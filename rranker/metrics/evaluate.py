@@ -15,9 +15,10 @@ from rranker.metrics.columns import Columns, TextColumns, check_levels, check_sc
 from rranker.metrics.evaluation import Evaluation
 from rranker.metrics.inputs import Loaded, as_dict, load, query_names, some_documents
 from rranker.metrics.mappings import Rows, with_text_ids
-from rranker.metrics.measure import Measure, Ranked, whole_number
+from rranker.metrics.measure import Measure, Ranked
 from rranker.metrics.names import parse_measures
 from rranker.types import Ranking
+from rranker.whole import whole_number
 
 Apart = NDArray[np.uint8]  # 1 for a query whose qrels and run share no document
 

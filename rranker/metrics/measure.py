@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rranker.whole import whole_number
+
 Floats = NDArray[np.float64]
-
-
-def whole_number(value: Any, what: str) -> int:
-    """`value` (also NumPy's) as an int. Raises TypeError for anything else, `what` naming it."""
-    if not isinstance(value, bool) and hasattr(value, "__index__"):
-        return operator.index(value)
-    raise TypeError(f"{what} must be a whole number, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
