@@ -5,6 +5,7 @@ from .episode import Episode
 from .greedy import Greedy, Relayout
 from .listwise import Listwise
 from .outcome import Decision, Outcome, Subset
+from .player import Player
 from .registry import method_class, method_names, register
 from .replayed import order_of, replay
 from .sampled import Rollout, Sampled
@@ -17,6 +18,7 @@ __all__ = [
     "Greedy",
     "Listwise",
     "Outcome",
+    "Player",
     "Relayout",
     "Rollout",
     "Sampled",

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..prompts.segments import Kind
-from .episode import Episode
-from .outcome import Decision, Outcome, Subset
+from .outcome import Decision, Subset
+from .player import Player
 
 
-class Answered:
+class Answered(Player):
     """One query's play by the answers of somebody who names candidates.
 
     A verdict is certain, as far as anybody can see: whoever was named had probability 1 (in an order: each before all
     that follow).
     """
-
-    def __init__(self, episode: Episode) -> None:
-        self._episode, self._decisions = episode, list[Decision]()
-
-    @property
-    def kind(self) -> Kind:
-        """What the next question asks for."""
-        return self._episode.kind
-
-    @property
-    def remaining(self) -> int:
-        """Questions still to come, if every answer is usable."""
-        return self._episode.remaining
 
     @property
     def asked(self) -> Subset:
@@ -52,9 +38,3 @@ class Answered:
         chances[taken[0]] = 1.0
         self._decisions.append(Decision(asked, taken, tuple(chances.values())))
         self._episode.play(taken)
-
-    def outcome(self) -> Outcome:
-        """The ranking. Raises ValueError while there are questions to ask."""
-        if self.remaining:
-            raise ValueError(f"{self.remaining} rounds are still to be played")
-        return self._episode.outcome(self._decisions)

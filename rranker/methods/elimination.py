@@ -23,10 +23,10 @@ class Elimination(Episode):
     def remaining(self) -> int:
         """Rounds still to come."""
         rounds, alive = 0, len(self.left)
-        while alive > 1:
-            alive -= self._leaving(alive)
+        while (leaving := self._leaving(alive)) > 1:
+            alive -= leaving
             rounds += 1
-        return rounds
+        return rounds + alive - 1  # from here on one leaves at a time
 
     @property
     def leaving(self) -> int:

@@ -8,16 +8,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..prompts.segments import Kind
 from .episode import Episode
-from .outcome import Decision, Outcome, Subset, by_logit, probabilities
+from .outcome import Decision, Subset, by_logit, probabilities
+from .player import Player
 
 Relayout = Literal["keep", "best_first"]
 """`keep`: survivors stay in their order. `best_first`: those behind a gap are re-sorted by the latest verdict, so that
 whoever is likely to leave next stands last, and the prompt before it can be reused."""
 
 
-class Greedy:
+class Greedy(Player):
     """One query's ranking by a method; see `rranker.engine.method.Method`. Works on logits alone.
 
     `relayout` says how a round's prompt follows from the last one; `nested` whether guesses must be prefixes of
@@ -25,20 +25,10 @@ class Greedy:
     """
 
     def __init__(self, episode: Episode, *, relayout: Relayout = "keep", nested: bool = False) -> None:
-        self._episode, self._relayout, self._nested = episode, relayout, nested
+        super().__init__(episode)
+        self._relayout, self._nested = relayout, nested
         self._layout: Subset = tuple(range(episode.n))
         self._latest = np.zeros(episode.n)  # each candidate's logit in the last verdict about it
-        self._decisions: list[Decision] = []
-
-    @property
-    def kind(self) -> Kind:
-        """What the next question asks for."""
-        return self._episode.kind
-
-    @property
-    def remaining(self) -> int:
-        """Questions still to come."""
-        return self._episode.remaining
 
     def asks(self, depth: int) -> list[Subset]:
         """The next question, then those of later rounds if the latest verdict stays as it is."""
@@ -64,12 +54,6 @@ class Greedy:
             self._play(asked, np.asarray(row, dtype=np.float64))
             used += 1
         return used
-
-    def outcome(self) -> Outcome:
-        """The ranking. Raises ValueError while there are rounds to play."""
-        if self.remaining:
-            raise ValueError(f"{self.remaining} rounds are still to be played")
-        return self._episode.outcome(self._decisions)
 
     def _play(self, asked: Subset, logits: NDArray[np.float64]) -> None:
         self._latest[list(asked)] = logits

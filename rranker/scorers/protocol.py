@@ -6,28 +6,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..methods import Episode, Outcome
-from ..prompts.segments import Kind
+from ..methods import Episode, Player
 from ..request import Request
 from ..types import Repair, Stats
 
 Groups = tuple[tuple[int, ...], ...]
 """The input indices at each place of the prompt: candidates with the same text are one to the model, and share one."""
-
-
-class Player(Protocol):
-    """What decides a method's episode by a scorer's verdicts; see `rranker.methods`."""
-
-    @property
-    def kind(self) -> Kind:
-        """What the next question asks for."""
-
-    @property
-    def remaining(self) -> int:
-        """Questions still to come."""
-
-    def outcome(self) -> Outcome:
-        """The order and scores so far."""
 
 
 @dataclass(slots=True, eq=False)

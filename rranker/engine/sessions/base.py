@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -21,7 +22,7 @@ class ReadsStates(Protocol):
     needs_states: bool
 
 
-class SessionBase:
+class SessionBase(ABC):
     """Segments of one query, stored in one contiguous extent of `slots` KV slots: candidates `branches` times."""
 
     def __init__(
@@ -71,12 +72,13 @@ class SessionBase:
         self._fresh_reads = range(0)
         return self._start
 
+    @abstractmethod
     def _commit(self, fresh: Tensor | None) -> None:
         """Keeps what the planned step has stored: called once the pass is through, so a failed one can be repeated.
 
         `fresh`: [rows, D] fp32, the states that the step was asked for by `_read_states`, if any.
         """
-        raise NotImplementedError
+        ...
 
     def _read_states(self, builder: BatchBuilder, rows: Sequence[int]) -> None:
         """Asks for the states of candidates whose last tokens are at `rows`, where the readout needs them."""
