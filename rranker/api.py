@@ -16,7 +16,7 @@ from .types import Ranking
 
 _KEPT = 2
 _rankers: OrderedDict[tuple[Any, ...], Ranker] = OrderedDict()
-_loading = Lock()
+_loading, _kept = Lock(), Lock()  # a load takes seconds: whoever uses what is loaded does not wait for it
 
 
 def rank(
@@ -51,12 +51,24 @@ def rank(
 
 
 def _ranker(model: str | None, settings: dict[str, Any]) -> Ranker:
-    check_process()  # before the lock, which may have been held when this process was forked
+    check_process()  # before the locks, which may have been held when this process was forked
     key = model, *sorted((name, repr(value)) for name, value in settings.items())
+    if (ready := _loaded(key)) is not None:
+        return ready
     with _loading:
-        if key not in _rankers:
-            _rankers[key] = Ranker(model, **settings)
-        _rankers.move_to_end(key)
-        while len(_rankers) > _KEPT:
-            _rankers.popitem(last=False)
-        return _rankers[key]
+        if (ready := _loaded(key)) is not None:  # by whoever held the lock before
+            return ready
+        ranker = Ranker(model, **settings)
+        with _kept:
+            _rankers[key] = ranker
+            while len(_rankers) > _KEPT:
+                _rankers.popitem(last=False)
+        return ranker
+
+
+def _loaded(key: tuple[Any, ...]) -> Ranker | None:
+    """The Ranker of these settings, if it is kept: then the one used last."""
+    with _kept:
+        if key in _rankers:
+            _rankers.move_to_end(key)
+        return _rankers.get(key)

@@ -7,9 +7,11 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 
 import pytest
 
+import rranker
 from rranker import Ranker
 
 TEXTS = [
@@ -72,6 +74,31 @@ orders = {tuple(r.order) for r in asyncio.run(main())}
 print(len(orders), len(loads))
 """
     assert in_a_fresh_process(code) == "1 1"
+
+
+def test_what_is_loaded_ranks_while_another_model_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    rranker.rank(QUERY, TEXTS)
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(self: Ranker, model: object = None, **settings: object) -> None:
+        started.set()
+        go_on.wait(60)
+        raise RuntimeError("that was the other model")
+
+    monkeypatch.setattr(Ranker, "__init__", slow)
+    other = threading.Thread(
+        target=lambda: pytest.raises(RuntimeError, rranker.rank, QUERY, TEXTS, seed=12345)
+    )
+    other.start()
+    assert started.wait(60)
+    done = threading.Event()
+    mine = threading.Thread(target=lambda: (rranker.rank(QUERY, TEXTS), done.set()))
+    mine.start()
+    waited = done.wait(30)
+    go_on.set()
+    other.join()
+    mine.join()
+    assert waited
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
