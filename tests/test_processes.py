@@ -86,9 +86,12 @@ def test_what_is_loaded_ranks_while_another_model_loads(monkeypatch: pytest.Monk
         raise RuntimeError("that was the other model")
 
     monkeypatch.setattr(Ranker, "__init__", slow)
-    other = threading.Thread(
-        target=lambda: pytest.raises(RuntimeError, rranker.rank, QUERY, TEXTS, seed=12345)
-    )
+
+    def load_another() -> None:
+        with pytest.raises(RuntimeError, match="the other model"):
+            rranker.rank(QUERY, TEXTS, seed=12345)
+
+    other = threading.Thread(target=load_another)
     other.start()
     assert started.wait(60)
     done = threading.Event()
