@@ -9,15 +9,7 @@ from typing import Any
 import pytest
 
 from rranker import CapacityError, Ranker, Ranking
-
-QUERY = "how do bees find flowers?"
-TEXTS = [
-    "Bees dance to show where flowers are.",
-    "The stock exchange opened higher on Tuesday.",
-    "Honey keeps for years in a closed jar.",
-    "Flowers attract bees with colour and scent.",
-    "To move a hive, close it at night.",
-]
+from tests.samples import QUERY, TEXTS
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,8 @@ import pytest
 
 import rranker
 from rranker import Candidate, CapacityError, Ranker
+from tests.samples import QUERY, TEXTS
 
-QUERY = "how do bees find flowers?"
-TEXTS = [
-    "Bees dance to show where flowers are.",
-    "The stock exchange opened higher on Tuesday.",
-    "Honey keeps for years in a closed jar.",
-    "Flowers attract bees with colour and scent.",
-    "To move a hive, close it at night.",
-]
 ODD = {
     "empty": "",
     "blank": " \t\n ",

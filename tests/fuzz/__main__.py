@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 
 from tests.fuzz.runner import fuzz
 from tests.fuzz.targets import TARGETS
@@ -20,6 +21,9 @@ def main() -> None:
     unknown = [name for name in names if name not in TARGETS]
     if unknown:
         parser.error(f"unknown target {unknown[0]!r}: use {', '.join(TARGETS)}")
+    warnings.simplefilter(
+        "ignore"
+    )  # thousands of inputs, thousands of warnings; seeds are what is looked for
     for name in names:
         began = time.monotonic()
         tried = fuzz(TARGETS[name], given.seconds / len(names), given.seed, report=_to_stderr)
