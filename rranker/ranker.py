@@ -14,12 +14,12 @@ import torch
 from .deprecated import renamed
 from .engine.arguments import as_device, as_dtype, as_source
 from .engine.engine import Engine
-from .engine.errors import CapacityError
 from .engine.model import LoadedModel
 from .engine.settings import AttentionMode
 from .methods import Relayout, method_class
 from .processes import building, check_process
 from .prompts.truncation import Truncate, check_truncate
+from .query_errors import naming_query
 from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
 from .result import build_ranking
 from .scorers import Job, Scorer
@@ -27,8 +27,6 @@ from .scorers.engine_logits import EngineScorer
 from .types import Ranking
 
 OnError = Literal["raise", "return"]
-# Other classes of errors, such as JSONDecodeError, are not made from a message alone.
-_FROM_A_MESSAGE = (ValueError, TypeError, CapacityError)
 _CLOSED = "this Ranker is closed; make a new one"
 
 
@@ -256,7 +254,7 @@ class Ranker:
 
         def failed(place: int, error: Exception) -> None:
             request = requests[place]
-            said = named(error, place, request) if batch and isinstance(request, Request) else error
+            said = naming_query(error, place, request) if batch and isinstance(request, Request) else error
             if on_error == "raise":
                 raise said
             found[place] = said
@@ -281,17 +279,6 @@ class Ranker:
                         found[places[id(job)]] = build_ranking(job, time.perf_counter() - began)
                     bar.update()
         return [found[place] for place in range(len(requests))]
-
-
-def named(error: Exception, place: int, request: Request) -> Exception:
-    """The same error, saying which query of a batch it is about."""
-    where = f"queries[{place}]" + (f" (id {request.query_id!r})" if request.query_id is not None else "")
-    if type(error) in _FROM_A_MESSAGE:
-        said = type(error)(f"{where}: {error}")
-        said.__cause__ = error
-        return said
-    error.add_note(f"raised while ranking {where}")
-    return error
 
 
 def _load_again(kind: type[Ranker], arguments: dict[str, Any]) -> Ranker:
