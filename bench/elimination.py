@@ -14,7 +14,7 @@ import torch
 
 from bench.loops import SCHEMES, seconds
 from bench.workloads import SUBJECTS, Elimination, Subject, losers, prompt
-from rranker.engine.settings import AttentionMode
+from rranker.engine.loading.settings import AttentionMode
 
 Row = tuple[str, int, float]
 MODES: dict[str, tuple[AttentionMode, bool]] = {

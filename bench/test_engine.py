@@ -10,7 +10,7 @@ from bench import cross_encoder
 from bench.loops import Work, forward
 from bench.workloads import Elimination, default_subject, losers, prompt
 from rranker import Ranker
-from rranker.engine.settings import AttentionMode
+from rranker.engine.loading.settings import AttentionMode
 
 TEXT = "the quick brown fox jumps over the lazy dog and finds its way home across the river "
 

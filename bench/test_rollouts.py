@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.engine.model import DEFAULT_MODEL
+from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.methods import Elimination, Rollout, Sampled
 from rranker.prompts.segments import Segments
 from rranker.training.policy.network import Policy, load_policy, readout_of

@@ -12,11 +12,12 @@ import torch
 from rranker.engine.attention import attention_backend
 from rranker.engine.engine import Engine
 from rranker.engine.hardware import best_dtype
-from rranker.engine.model import DEFAULT_MODEL
+from rranker.engine.loading.model import DEFAULT_MODEL
+from rranker.engine.loading.pointer_head import load_pointer
+from rranker.engine.loading.settings import AttentionMode
 from rranker.engine.onednn import pack_linears, packable
-from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
+from rranker.engine.readout import IdentifierReadout, Readout
 from rranker.engine.requests import EngineRequest, Handle
-from rranker.engine.settings import AttentionMode
 from rranker.methods import Elimination as Rules
 from rranker.methods import Greedy
 from rranker.prompts import Segments
@@ -46,7 +47,7 @@ def default_subject() -> Subject:
         .eval()
         .requires_grad_(False)
     )
-    return Subject("default", lm, PointerReadout.load(DEFAULT_MODEL, lm.config.hidden_size, cpu), 1)
+    return Subject("default", lm, load_pointer(DEFAULT_MODEL, lm.config.hidden_size, cpu), 1)
 
 
 def qwen2_05b() -> Subject:

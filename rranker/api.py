@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from .engine.arguments import as_source
+from .engine.loading.arguments import as_source
 from .processes import check_process
 from .ranker import Ranker
 from .request import CandidateLike, QueryLike

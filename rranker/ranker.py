@@ -12,10 +12,10 @@ from typing import Any, Literal, Self, overload
 import torch
 
 from .deprecated import renamed
-from .engine.arguments import as_device, as_dtype, as_source
 from .engine.engine import Engine
-from .engine.model import LoadedModel
-from .engine.settings import AttentionMode
+from .engine.loading.arguments import as_device, as_dtype, as_source
+from .engine.loading.model import LoadedModel
+from .engine.loading.settings import AttentionMode
 from .methods import Relayout, method_class
 from .processes import building, check_process
 from .prompts.truncation import Truncate, check_truncate

@@ -10,7 +10,7 @@ import torch
 import transformers as t
 
 from rranker import Ranker, UnsupportedModelError
-from rranker.engine.checkpoint import read_checkpoint
+from rranker.engine.loading.checkpoint import read_checkpoint
 from tests.checkpoints import as_class, edit, save_checkpoint, small_tokenizer, weights, write
 from tests.engine.architectures import CONFIGS
 

@@ -13,7 +13,7 @@ import transformers as t
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from rranker import Ranker, UnsupportedModelError
-from rranker.engine.model import DEFAULT_MODEL
+from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.prompts import PASSAGE
 from tests.checkpoints import save_checkpoint, small_tokenizer
 from tests.engine.architectures import CONFIGS

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from rranker import Ranker, UnsupportedModelError
-from rranker.engine.checkpoint import read_checkpoint
 from rranker.engine.errors import SettingError
-from rranker.engine.model import DEFAULT_MODEL
+from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.engine.readout import HEAD_FILE
 from tests.checkpoints import (
     cut,

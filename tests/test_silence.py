@@ -14,8 +14,8 @@ import pytest
 from transformers.utils import logging as transformers_logging
 
 import rranker
-from rranker.engine.model import DEFAULT_MODEL
-from rranker.engine.quiet import logger, quiet
+from rranker.engine.loading.model import DEFAULT_MODEL
+from rranker.engine.loading.quiet import logger, quiet
 
 SAYS = """
 import logging, sys
@@ -113,6 +113,6 @@ def test_one_logger_and_no_prints() -> None:
                     f"{name}:{node.lineno}"
                 )
                 if called.endswith("getLogger"):
-                    assert name == "engine/quiet.py" or ast.literal_eval(node.args[0]) == "rranker"
+                    assert name == "engine/loading/quiet.py" or ast.literal_eval(node.args[0]) == "rranker"
     assert logger.name == "rranker"
     assert not logger.handlers

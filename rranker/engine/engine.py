@@ -15,16 +15,16 @@ from .attention import AttentionBackend, default_backend
 from .attention import attention_backend as backend_of
 from .batch import BatchBuilder
 from .errors import CapacityError
-from .gather import Logits, Subset, read
 from .hardware import best_device
-from .model import LoadedModel, load_model
+from .loading.model import LoadedModel, load_model
+from .loading.settings import AttentionMode
 from .queue import RequestQueue
 from .readout import Readout
+from .readout.gather import Logits, Subset, read
 from .requests import EngineRequest, Handle
 from .runner import ModelRunner
 from .self_check import probe
 from .sessions import BlockSession, CausalSession, Session
-from .settings import AttentionMode
 from .speculation import Sequential, Speculation
 
 

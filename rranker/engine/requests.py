@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..prompts.segments import Segments
+from .loading.settings import AttentionMode
 from .method import Method
 from .sessions import Session
-from .settings import AttentionMode
 from .speculation import Sequential, Speculation
 
 Status = Literal["waiting", "running", "finished", "failed", "cancelled"]

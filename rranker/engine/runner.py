@@ -11,7 +11,7 @@ from .attention import AttentionBackend
 from .attention.limits import layer_windows
 from .attention.transformers_hook import ForwardPass, use_engine_attention
 from .batch import Batch
-from .kv_cache import KVCache
+from .kv.cache import KVCache
 from .onednn import weight_count
 
 

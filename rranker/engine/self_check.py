@@ -13,11 +13,11 @@ from .attention.limits import SHORT, limited
 from .attention.transformers_hook import use_engine_attention
 from .batch import BatchBuilder
 from .errors import SettingError, UnsupportedModelError, out_of_memory
-from .gather import Subset
+from .loading.settings import AttentionMode
 from .readout import IdentifierReadout
+from .readout.gather import Subset
 from .runner import ModelRunner
 from .sessions import BlockSession, CausalSession
-from .settings import AttentionMode
 
 # Root-mean-square error of logits over their spread. A candidate that lost sight of the prefix is off by over 1.
 _TOLERANCE = 1e-3

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from ..engine.engine import Engine
-from ..engine.model import LoadedModel
+from ..engine.loading.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle
 from ..methods import Episode, Greedy, Relayout
 from ..ordering import canonical_order, distinct

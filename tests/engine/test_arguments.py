@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from rranker.engine.arguments import as_device, as_dtype, as_source
 from rranker.engine.hardware import best_device
-from rranker.engine.model import DEFAULT_MODEL
+from rranker.engine.loading.arguments import as_device, as_dtype, as_source
+from rranker.engine.loading.model import DEFAULT_MODEL
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without a GPU answers")
 

@@ -9,8 +9,8 @@ import torch
 from rranker.engine.attention import attention_backend
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.engine import Engine
-from rranker.engine.gather import read
 from rranker.engine.readout import IdentifierReadout
+from rranker.engine.readout.gather import read
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
 from rranker.engine.self_check import dense_prompt, probe

@@ -12,7 +12,7 @@ from rranker.engine.attention import attention_backend
 from rranker.engine.attention.flash import FlashAttention
 from rranker.engine.attention.reference import ReferenceAttention
 from rranker.engine.batch import BatchBuilder, Segment
-from rranker.engine.kv_cache import KVCache
+from rranker.engine.kv.cache import KVCache
 
 
 def varlen_reference(

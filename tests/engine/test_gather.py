@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.engine.gather import ReadoutRequest, read
 from rranker.engine.readout import IdentifierReadout, PointerReadout
+from rranker.engine.readout.gather import ReadoutRequest, read
 from rranker.kernels import score as scoring
 from tests.engine.architectures import tiny_model
 

@@ -10,9 +10,9 @@ from rranker.engine.attention import attention_backend
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.engine import Engine
 from rranker.engine.errors import CapacityError
-from rranker.engine.gather import read
 from rranker.engine.prefix_tree import PrefixTree
 from rranker.engine.readout import IdentifierReadout, PointerReadout
+from rranker.engine.readout.gather import read
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
 from rranker.engine.sessions import CausalSession, causal

@@ -14,7 +14,7 @@ import torch
 from trl import GRPOConfig
 
 from rranker.engine.hardware import best_device, best_dtype, warn_if_emulated
-from rranker.engine.model import DEFAULT_MODEL
+from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.methods import method_names
 from rranker.training.options import option, parse_options
 

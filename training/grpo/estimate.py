@@ -12,8 +12,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rranker.data import RankingExample
-from rranker.engine.checkpoint import read_config
-from rranker.engine.settings import ModelSettings
+from rranker.engine.loading.checkpoint import read_config
+from rranker.engine.loading.settings import ModelSettings
 from rranker.methods import method_class
 from rranker.training.grpo.arguments import GrpoConfig, PolicyArguments, RolloutArguments
 

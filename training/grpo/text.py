@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rranker import rewards
 from rranker.data import RankingExample
-from rranker.engine.checkpoint import read_checkpoint
+from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.metrics.graded import gains
 from rranker.permutations import parse, parse_choice
 from rranker.prompts import TEMPLATES

@@ -18,7 +18,7 @@ from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
 from rranker.data import RankingExample
-from rranker.engine.readout import HEAD_FILE
+from rranker.engine.loading.pointer_head import HEAD_FILE
 from rranker.methods import method_class, order_of
 from rranker.metrics.graded import best_level, by_query, ndcgs, reciprocal_ranks
 from rranker.prompts.segments import Segments

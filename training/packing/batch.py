@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rranker.data import RankingExample
-from rranker.engine.settings import AttentionMode
+from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts import TEMPLATES, Segments
 from rranker.prompts.compact import CompactFormat
 from rranker.prompts.segments import PromptPart

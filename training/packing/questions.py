@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rranker.engine.batch import BatchBuilder
-from rranker.engine.kv_cache import KVCache
+from rranker.engine.kv.cache import KVCache
 from rranker.engine.sessions import BlockSession, CausalSession
 from rranker.prompts.segments import Kind, Segments
 from rranker.training.packing.chunks import Chunks, build_chunks

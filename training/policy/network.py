@@ -14,9 +14,10 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from rranker.engine.attention.transformers_hook import attend as engine_attention
-from rranker.engine.checkpoint import read_checkpoint
-from rranker.engine.readout import HEAD_FILE, IdentifierReadout, PointerReadout, Readout, load_head
-from rranker.engine.settings import ModelSettings
+from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
+from rranker.engine.loading.settings import ModelSettings
+from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
 from rranker.training.packing.attention import packed_attention
 from rranker.training.packing.chunks import chunk_attention
 from rranker.training.packing.questions import Packed

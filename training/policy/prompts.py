@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rranker.data import RankingExample
-from rranker.engine.checkpoint import read_checkpoint
-from rranker.engine.settings import ModelSettings
+from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.settings import ModelSettings
 from rranker.prompts import TEMPLATES
 from rranker.prompts.assemble import Limits, PromptFormat, assemble
 from rranker.prompts.compact import CompactFormat

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from rranker.engine.checkpoint import read_checkpoint
-from rranker.engine.readout import HEAD_FILE, load_head
-from rranker.engine.settings import FORMAT, AttentionMode
+from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
+from rranker.engine.loading.settings import FORMAT, AttentionMode
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 
 

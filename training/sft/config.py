@@ -8,7 +8,7 @@ from typing import Any, get_args
 import torch
 
 from rranker.engine.hardware import best_dtype, warn_if_emulated
-from rranker.engine.settings import AttentionMode
+from rranker.engine.loading.settings import AttentionMode
 from rranker.training.policy.model_config import ModelConfig
 
 SOURCES = ("movies", "music", "games", "routing", "cloze", "squad", "trecdl", "classic")

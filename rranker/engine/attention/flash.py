@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..batch import Batch, Ints
 from ..errors import SettingError
-from ..kv_cache import KVCache
+from ..kv.cache import KVCache
 from .step import Step
 from .writes import Index, as_index
 

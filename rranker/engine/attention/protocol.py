@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor, device
 
 from ..batch import Batch
-from ..kv_cache import KVCache
+from ..kv.cache import KVCache
 
 
 class StepAttention(Protocol):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch, Ints
-from ..kv_cache import KVCache
+from ..kv.cache import KVCache
 from .writes import StoreWrites
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from ..batch import Batch
-from ..kv_cache import KVCache
+from ..kv.cache import KVCache
 from .windows import blocks, cut_chunks, some_chunks
 from .writes import Index, StoreWrites, as_index
 

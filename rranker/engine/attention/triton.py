@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..errors import SettingError
-from ..kv_cache import KVCache
+from ..kv.cache import KVCache
 from .step import Step
 from .triton_metadata import AttentionMetadata, attention_metadata
 

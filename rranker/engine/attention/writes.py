@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch, Ints
-from ..kv_cache import KVCache
+from ..kv.cache import KVCache
 
 Index = Tensor | slice
 """Rows or slots: a slice when they are contiguous (no copy), else an index tensor."""

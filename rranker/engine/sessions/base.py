@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ...prompts.segments import Kind, Segments
 from ..batch import BatchBuilder
-from ..gather import ReadoutRequest, Subset
-from ..kv_cache import KVCache
+from ..kv.cache import KVCache
+from ..readout.gather import ReadoutRequest, Subset
 
 
 class ReadsStates(Protocol):

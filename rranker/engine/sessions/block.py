@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ..batch import BatchBuilder, Segment
-from ..gather import Subset
+from ..readout.gather import Subset
 from .base import SessionBase
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ...prompts.segments import Kind, Segments
 from ..batch import BatchBuilder, Ints, Segment
-from ..gather import Subset
-from ..kv_cache import KVCache, SlotAllocator
+from ..kv.allocator import SlotAllocator
+from ..kv.cache import KVCache
 from ..prefix_tree import ROOT, PrefixTree
+from ..readout.gather import Subset
 from .base import ReadsStates, SessionBase
 
 _NONE = -1

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from trl import GRPOTrainer
 
-from rranker.engine.model import DEFAULT_MODEL
+from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.grpo.checkpoints import CheckpointError
 from rranker.training.grpo.run import explain, fitting
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer

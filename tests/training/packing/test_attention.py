@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.engine.settings import AttentionMode
+from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts.compact import CompactFormat
 from rranker.training.packing.batch import Batch, training_batch
 from rranker.training.packing.layout import Layout

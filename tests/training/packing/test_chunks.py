@@ -10,7 +10,7 @@ import torch
 
 from rranker.engine.attention.reference import dense_mask, stored_keys
 from rranker.engine.batch import Batch, BatchBuilder
-from rranker.engine.kv_cache import KVCache
+from rranker.engine.kv.cache import KVCache
 from rranker.engine.sessions import BlockSession, CausalSession
 from rranker.training.packing import chunks as module
 from rranker.training.packing.chunks import build_chunks, chunk_attention

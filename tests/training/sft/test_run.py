@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rranker import Ranker
-from rranker.engine.settings import AttentionMode
+from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts.compact import SPECIAL_TOKENS, CompactFormat
 from rranker.training.packing.batch import segments_of, training_batch
 from rranker.training.packing.causal import build_causal_layout

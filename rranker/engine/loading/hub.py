@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .files import INDEX, WEIGHTS
-from .readout import HEAD_FILE
+from .pointer_head import HEAD_FILE
 
 # Never weights in other formats, nor the copies that some repositories keep in subfolders.
 _TEXTS = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")

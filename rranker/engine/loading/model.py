@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
+from ..hardware import best_dtype, warn_if_emulated
+from ..onednn import pack_linears, packable
+from ..readout import IdentifierReadout, Readout
 from .checkpoint import read_checkpoint
-from .hardware import best_dtype, warn_if_emulated
-from .onednn import pack_linears, packable
-from .readout import IdentifierReadout, PointerReadout, Readout
+from .pointer_head import load_pointer
 from .settings import ModelSettings
 
-DEFAULT_MODEL = Path(__file__).parent.parent / "assets" / "default"
+DEFAULT_MODEL = Path(__file__).parents[2] / "assets" / "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def load_model(name: str | Path | None, device: torch.device, dtype: torch.dtype
         pack_linears(lm)
     readout: Readout
     if checkpoint.settings.readout == "pointer":
-        readout = PointerReadout.load(checkpoint.folder, lm.config.hidden_size, device)
+        readout = load_pointer(checkpoint.folder, lm.config.hidden_size, device)
     else:
         readout = IdentifierReadout(lm)
     context = getattr(checkpoint.config, "max_position_embeddings", None)

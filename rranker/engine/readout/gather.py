@@ -13,9 +13,9 @@ from torch import Tensor
 
 from rranker.kernels.launch import MOST_IDENTIFIERS
 
-from ..prompts.segments import Kind
-from .batch import Ints
-from .readout import IdentifierReadout, Readout
+from ...prompts.segments import Kind
+from ..batch import Ints
+from . import IdentifierReadout, Readout
 
 Subset = tuple[int, ...]
 """Candidates a question is about, in prompt order: places in the session's segments."""

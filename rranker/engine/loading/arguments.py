@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .hardware import best_device
+from ..hardware import best_device
 
 _DTYPES = {
     "float32": torch.float32,

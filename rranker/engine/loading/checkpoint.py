@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
+from ..errors import SettingError, UnsupportedModelError
 from .arguments import as_source
 from .compatibility import check_adapter, check_kind, check_model_type, check_supported, is_multimodal
-from .errors import SettingError, UnsupportedModelError
 from .files import check_json, check_weights, incomplete, read_json
 from .hub import download
 from .quiet import logger, quiet

@@ -1,0 +1,73 @@
+"""Candidates named by one token each: the model's own head, without ever touching the full vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...prompts.segments import Kind
+from ..batch import Ints
+from ..errors import UnsupportedModelError
+
+
+class IdentifierReadout:
+    """The language model's own head, at the rows of the candidates' identifier tokens.
+
+    weight: [V, D]; logits are multiplied by `scale`, then soft-capped to `cap` (None: they are not).
+    """
+
+    needs_states = False
+
+    def __init__(self, lm: Any) -> None:
+        head = lm.get_output_embeddings()
+        if head is None:
+            raise UnsupportedModelError(
+                f"{type(lm).__name__} has no language-model head to read identifiers from"
+            )
+        _check_plain(head, lm)
+        self.weight: Tensor = head.weight
+        self.scale = logit_scale(lm.config)
+        # The Gemmas cap: the same word as in their config.json.
+        self.cap: float | None = getattr(lm.config, "final_logit_softcapping", None)
+
+    def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
+        """[labels, D] rows of the language-model head, fp32."""
+        index = torch.as_tensor(labels, dtype=torch.long, device=self.weight.device)
+        return self.weight.index_select(0, index).float()
+
+    def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
+        """suffixes [S, D] by candidates [N, D] → logits [S, N], scaled and capped as the model's own are."""
+        found = suffixes.float() @ candidates.T * self.scale
+        return found if self.cap is None else torch.tanh(found / self.cap) * self.cap
+
+
+def _check_plain(head: Any, lm: Any) -> None:
+    """Raises UnsupportedModelError unless `head` computes a product with its weight [vocabulary, D], no more.
+
+    By its type, exactly: a subclass (adapters, quantised or parametrised weights) may do anything with the weight.
+    """
+    name = type(lm).__name__
+    hooked = bool(head._forward_hooks or head._forward_pre_hooks)  # noqa: SLF001 (torch has no public way to ask)
+    if type(head) is not nn.Linear or hooked:
+        kind = f"a {type(head).__name__}" + (" with hooks" if type(head) is nn.Linear else "")
+        raise UnsupportedModelError(
+            f"{name}'s language-model head is {kind}, and identifiers are read through a plain nn.Linear: merge "
+            "adapters, load unquantised weights, or train a pointer head"
+        )
+    if head.bias is not None:
+        raise UnsupportedModelError(f"{name}'s language-model head has a bias; only plain heads are read")
+    weight, vocabulary = head.weight, int(lm.config.vocab_size)
+    if weight.ndim != 2 or len(weight) < vocabulary or not weight.is_floating_point():
+        raise UnsupportedModelError(
+            f"{name}'s language-model head has weights of shape {tuple(weight.shape)} and type {weight.dtype}, not a "
+            f"row of numbers for each of {vocabulary} tokens"
+        )
+
+
+def logit_scale(config: Any) -> float:
+    """What a model multiplies its logits by. Granite divides, Cohere multiplies: the words of their config.json."""
+    by, over = getattr(config, "logit_scale", None), getattr(config, "logits_scaling", None)
+    return float(by or 1.0) / float(over or 1.0)
