@@ -20,8 +20,8 @@ def step(make: Any) -> Any:
     """The first pass and all guessed rounds of 8 queries with 100 candidates of 100 tokens, in one plan."""
     builder, tokens = make(), np.arange(PREFIX)
     nothing, lengths = np.zeros(0, dtype=np.int64), np.full(N, LENGTH)
-    asks = [tuple(range(alive)) for alive in range(N, 1, -1)]
-    after = np.full(len(asks), PREFIX + LENGTH)
+    subsets = [tuple(range(alive)) for alive in range(N, 1, -1)]
+    after = np.full(len(subsets), PREFIX + LENGTH)
     for query_index in range(QUERIES):
         start = query_index * (PREFIX + N * LENGTH)
         prefix = np.array([builder.segment(start, PREFIX, 0)])
@@ -30,7 +30,7 @@ def step(make: Any) -> Any:
         for i in range(N):
             row = builder.chunk(tokens[:LENGTH], PREFIX, prefix, query_index, start + PREFIX + i * LENGTH)
             builder.read(row + LENGTH - 1)
-        builder.ask(tokens[:1], after, prefix, np.asarray(places), asks, query_index)
+        builder.questions(tokens[:1], after, prefix, np.asarray(places), subsets, query_index)
     return builder.arrays()
 
 

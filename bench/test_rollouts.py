@@ -101,10 +101,10 @@ def by_plain_forwards(policy: Policy, prompts: list[Segments]) -> Callable[[], l
                 for rng in generators(q)
             ]
             while going := [e for e in episodes if e.remaining]:
-                asks = [e.asks(1)[0] for e in going]
-                logits = plain_logits(policy, s, [list(ask) for ask in asks])
-                for episode, ask, row in zip(going, asks, logits, strict=True):
-                    episode.observe([ask], [row])
+                subsets = [e.subsets(1)[0] for e in going]
+                logits = plain_logits(policy, s, [list(subset) for subset in subsets])
+                for episode, subset, row in zip(going, subsets, logits, strict=True):
+                    episode.observe([subset], [row])
             found.append([e.rollouts[0] for e in episodes])
         return found
 

@@ -53,22 +53,25 @@ class BatchBuilder {
     return first;
   }
 
-  // One copy of the question per ask: it sees `always`, then the asked places' segments, and its last row is read.
-  int64_t ask(const I64& tokens, const I64& positions, const I64& always, const I64& places, const py::sequence& asks,
-              int64_t query_index) {
+  // One copy of the question per subset: it sees `always`, then its places' segments; its last `reads` rows are read.
+  int64_t questions(const I64& tokens, const I64& positions, const I64& always, const I64& places,
+                    const py::sequence& subsets, int64_t query_index, int64_t reads) {
     const auto question = view(tokens, "tokens"), at = view(positions, "positions");
     const auto first = view(always, "always"), numbers = view(places, "places");
-    if (at.size != static_cast<int64_t>(py::len(asks))) throw py::value_error("one position an ask is needed");
-    if (question.size == 0) throw py::value_error("a question needs a token: its last row is what is read");
+    if (at.size != static_cast<int64_t>(py::len(subsets))) throw py::value_error("one position a subset is needed");
+    if (reads < 1 || reads > question.size) {
+      throw py::value_error("a question of " + std::to_string(question.size) + " tokens has no last " +
+                            std::to_string(reads) + " rows to read");
+    }
     for (int64_t i = 0; i < first.size; ++i) check_segment(first[i]);
     std::vector<std::vector<int64_t>> seen;
     for (int64_t k = 0; k < at.size; ++k) {
       auto& segments = seen.emplace_back(first.data, first.data + first.size);
-      const py::tuple alive = py::reinterpret_borrow<py::object>(asks[static_cast<size_t>(k)]);
+      const py::tuple alive = py::reinterpret_borrow<py::object>(subsets[static_cast<size_t>(k)]);
       for (const py::handle item : alive) {
         const int64_t place = item.cast<int64_t>();
         if (place < 0 || place >= numbers.size) {
-          throw py::value_error("an ask names candidate " + std::to_string(place) + " of " +
+          throw py::value_error("a subset names candidate " + std::to_string(place) + " of " +
                                 std::to_string(numbers.size));
         }
         check_segment(numbers[place]);
@@ -80,7 +83,7 @@ class BatchBuilder {
       add_rows(question, at[static_cast<int64_t>(k)], query_index, -1);
       visible_.insert(visible_.end(), seen[k].begin(), seen[k].end());
       visible_offsets_.push_back(static_cast<int64_t>(visible_.size()));
-      read(rows() - 1);
+      for (int64_t row = rows() - reads; row < rows(); ++row) read(row);
     }
     return read_from;
   }
@@ -179,8 +182,8 @@ void bind_batch(py::module_& m) {
       .def("segments", &BatchBuilder::segments, py::arg("start"), py::arg("lengths"), py::arg("position"))
       .def("chunk", &BatchBuilder::chunk, py::arg("tokens"), py::arg("position"), py::arg("visible"), py::arg("query_index"),
            py::arg("first_slot"))
-      .def("ask", &BatchBuilder::ask, py::arg("tokens"), py::arg("positions"), py::arg("always"), py::arg("places"),
-           py::arg("asks"), py::arg("query_index"))
+      .def("questions", &BatchBuilder::questions, py::arg("tokens"), py::arg("positions"), py::arg("always"),
+           py::arg("places"), py::arg("subsets"), py::arg("query_index"), py::arg("reads"))
       .def("read", &BatchBuilder::read, py::arg("row"))
       .def("arrays", &BatchBuilder::arrays);
   m.def("hidden_keys", &hidden_keys, py::arg("chunks"), py::arg("segments"), py::arg("row_offsets"),

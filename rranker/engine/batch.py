@@ -96,21 +96,22 @@ class BatchBuilder:
             tokens, position, visible, query_index, -1 if first_slot is None else first_slot
         )
 
-    def ask(
+    def questions(
         self,
         tokens: Ints,
         positions: Ints,
         always: Ints,
         places: Ints,
-        asks: Sequence[tuple[int, ...]],
+        subsets: Sequence[tuple[int, ...]],
         query_index: int,
+        reads: int = 1,
     ) -> int:
-        """Adds a copy of the question `tokens` per ask, at that ask's position, its last row read.
+        """Adds a copy of the question `tokens` per subset, at that subset's position, its last `reads` rows read.
 
-        A copy sees the segments `always`, then `places[i]` for each i of its ask. Returns the first copy's place
+        A copy sees the segments `always`, then `places[i]` for each i of its subset. Returns the first copy's place
         in the step's output; the others follow.
         """
-        return self._arrays.ask(tokens, positions, always, places, asks, query_index)
+        return self._arrays.questions(tokens, positions, always, places, subsets, query_index, reads)
 
     def read(self, row: int) -> int:
         """Asks for a row's final hidden state; returns its place in the step's output."""

@@ -227,16 +227,16 @@ class Engine:
             method, before = handle.request.method, builder.rows
             if handle.speculation is None:
                 handle.speculation = self._account(handle, overhead)
-            asks = method.asks(handle.speculation.depth(method.remaining, overhead))
-            handle.session.plan(builder, query_index, asks)
+            subsets = method.subsets(handle.speculation.depth(method.remaining, overhead))
+            handle.session.plan(builder, query_index, subsets)
             handle.tokens_encoded += builder.rows - before
-            asked.append(asks)
+            asked.append(subsets)
         hidden = self.runner.hidden(builder.build())
         readings = [handle.session.readout_request(hidden) for handle in handles]
         logits = read(self.readout, hidden, readings, kernels=self.runner.kernels)
-        for handle, asks, found in zip(handles, asked, logits, strict=True):
+        for handle, subsets, found in zip(handles, asked, logits, strict=True):
             try:
-                _update(handle, asks, found, overhead)
+                _update(handle, subsets, found, overhead)
             except Exception as error:
                 handle.fail(error)
 
@@ -255,12 +255,12 @@ class Engine:
         return Speculation(suffix, handle.session.slots + rounds * (overhead + suffix))
 
 
-def _update(handle: Handle, asks: list[Subset], logits: list[Logits], overhead: float) -> None:
+def _update(handle: Handle, subsets: list[Subset], logits: list[Logits], overhead: float) -> None:
     """Gives the verdicts to the method and books the step."""
     assert handle.speculation is not None
-    used = handle.request.method.observe(asks, logits)
-    handle.speculation.update(len(asks), used, overhead)
+    used = handle.request.method.observe(subsets, logits)
+    handle.speculation.update(len(subsets), used, overhead)
     handle.passes += 1
-    handle.tokens_naive += sum(handle.session.naive_tokens(ask) for ask in asks[:used])
+    handle.tokens_naive += sum(handle.session.naive_tokens(subset) for subset in subsets[:used])
     if not handle.request.method.remaining and not handle.done:
         handle.status = "finished"

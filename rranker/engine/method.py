@@ -22,10 +22,10 @@ class Method(Protocol):
         """Rounds still to play, at most; 0 when all is decided."""
         ...
 
-    def asks(self, depth: int) -> list[Subset]:
+    def subsets(self, depth: int) -> list[Subset]:
         """The next question, then up to `depth - 1` guesses at later ones."""
         ...
 
-    def observe(self, asks: Sequence[Subset], logits: Sequence[Logits]) -> int:
-        """Takes the verdicts of `asks`; returns how many counted: those before the first wrong guess."""
+    def observe(self, subsets: Sequence[Subset], logits: Sequence[Logits]) -> int:
+        """Takes the verdicts about `subsets`; returns how many counted: those before the first wrong guess."""
         ...

@@ -32,10 +32,10 @@ class PrefixTree:
         """Of all nodes together."""
         return sum(self.ends) - sum(self.starts)
 
-    def path(self, ask: Iterable[int]) -> list[int]:
-        """The nodes of an ask's prompt, the prefix first; those that are not there yet are added."""
+    def path(self, subset: Iterable[int]) -> list[int]:
+        """The nodes of a subset's prompt, the prefix first; those that are not there yet are added."""
         node, path = ROOT, [ROOT]
-        for place in ask:
+        for place in subset:
             known = self._children.get((node, place))
             if known is None:
                 known = self._children[node, place] = len(self.places)

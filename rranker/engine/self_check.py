@@ -28,7 +28,7 @@ _HALVES = (torch.float16, torch.bfloat16)
 _SECOND = "rranker-second"
 _SLOTS = 64  # more than the prompt's 18 tokens, of which a whole model's worth is stored for a moment
 _LENGTHS = (3, 1, 4, 2)
-_ASKS: tuple[Subset, Subset] = ((0, 1, 2, 3), (0, 2, 3))
+_SUBSETS: tuple[Subset, Subset] = ((0, 1, 2, 3), (0, 2, 3))
 
 
 def probe(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
@@ -136,7 +136,7 @@ def _labels(vocabulary: int) -> list[int]:
 
 @torch.inference_mode()
 def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, attention: AttentionMode) -> Tensor:
-    """Logits of 64 spread tokens after each of the two asks, asked one step after the other: [2, 64]."""
+    """Logits of 64 spread tokens of the questions about two subsets, one step after the other: [2, 64]."""
     readout = IdentifierReadout(lm)
     session_type = BlockSession if attention == "block" else CausalSession
     session = session_type(segments, "exclude", runner.kv_cache, readout)
@@ -146,9 +146,9 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, attention:
         )
     vectors, rows = readout.vectors(_labels(int(lm.config.vocab_size))), []
     try:
-        for ask in _ASKS:
+        for subset in _SUBSETS:
             builder = BatchBuilder()
-            session.plan(builder, 0, [ask])
+            session.plan(builder, 0, [subset])
             rows.append(readout.logits(runner.hidden(builder.build())[-1:], vectors, "exclude")[0])
     finally:
         session.close()
@@ -162,8 +162,8 @@ def _through_model(
     """The same from whole forwards of each prompt, under a dense mask or the masks the model makes itself: [2, 64]."""
     lm.set_attn_implementation(implementation)
     labels, rows = _labels(int(lm.config.vocab_size)), []
-    for ask in _ASKS:
-        ids, positions, mask = dense_prompt(segments, ask, attention)
+    for subset in _SUBSETS:
+        ids, positions, mask = dense_prompt(segments, subset, attention)
         bias = torch.zeros(mask.shape, dtype=lm.dtype).masked_fill(~mask, torch.finfo(lm.dtype).min)
         output = lm(
             input_ids=ids[None].to(lm.device),
@@ -175,19 +175,21 @@ def _through_model(
     return torch.stack(rows).cpu()
 
 
-def dense_prompt(segments: Segments, ask: Subset, attention: AttentionMode) -> tuple[Tensor, Tensor, Tensor]:
+def dense_prompt(
+    segments: Segments, subset: Subset, attention: AttentionMode
+) -> tuple[Tensor, Tensor, Tensor]:
     """One round's whole prompt: token ids [T], RoPE positions [T], and who sees whom, bool [T, T].
 
     The definition that everything faster is tested against.
     """
-    pieces = [segments.prefix, *(segments.candidates[place] for place in ask), segments.suffix]
+    pieces = [segments.prefix, *(segments.candidates[place] for place in subset), segments.suffix]
     lengths = [len(piece) for piece in pieces]
     ids = torch.tensor([token for piece in pieces for token in piece])
     mask = torch.ones(len(ids), len(ids)).tril().bool()
     if attention == "causal":
         return ids, torch.arange(len(ids)), mask
     p, longest = lengths[0], max(len(ids) for ids in segments.candidates)
-    firsts = [0, *([p] * len(ask)), p + longest]
+    firsts = [0, *([p] * len(subset)), p + longest]
     positions = torch.cat([torch.arange(first, first + n) for first, n in zip(firsts, lengths, strict=True)])
     piece = torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor(lengths))
     last = len(pieces) - 1

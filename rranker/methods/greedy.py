@@ -30,25 +30,25 @@ class Greedy(Player):
         self._layout: Subset = tuple(range(episode.n))
         self._latest = np.zeros(episode.n)  # each candidate's logit in the last verdict about it
 
-    def asks(self, depth: int) -> list[Subset]:
+    def subsets(self, depth: int) -> list[Subset]:
         """The next question, then those of later rounds if the latest verdict stays as it is."""
-        asks = [self._laid(self._episode)]
+        subsets = [self._laid(self._episode)]
         if not self._decisions or depth < 2:
-            return asks
+            return subsets
         future = self._episode.copy()
-        while len(asks) < depth and future.remaining > 1:
+        while len(subsets) < depth and future.remaining > 1:
             choices = future.choices
             future.play(self._first(choices, self._latest[list(choices)], future.leaving))
-            ask = self._laid(future)
-            if self._nested and ask != asks[-1][: len(ask)]:
+            subset = self._laid(future)
+            if self._nested and subset != subsets[-1][: len(subset)]:
                 break  # the survivors would have to be encoded anew: not a guess worth paying for
-            asks.append(ask)
-        return asks
+            subsets.append(subset)
+        return subsets
 
-    def observe(self, asks: Sequence[Subset], logits: Sequence[NDArray[np.floating]]) -> int:
+    def observe(self, subsets: Sequence[Subset], logits: Sequence[NDArray[np.floating]]) -> int:
         """Plays rounds while they were asked about exactly what the rules now ask; returns how many."""
         used = 0
-        for asked, row in zip(asks, logits, strict=True):
+        for asked, row in zip(subsets, logits, strict=True):
             if not self.remaining or asked != self._laid(self._episode):
                 break
             self._play(asked, np.asarray(row, dtype=np.float64))

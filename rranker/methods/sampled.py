@@ -54,13 +54,15 @@ class Sampled:
         """Questions that the longest rollout has still to come."""
         return max((self._limit - len(r.decisions) for r in self.rollouts if self._going(r)), default=0)
 
-    def asks(self, depth: int) -> list[Subset]:
+    def subsets(self, depth: int) -> list[Subset]:
         """What each rollout asks next; nothing is guessed."""
         return list(dict.fromkeys(r.episode.asked for r in self.rollouts if self._going(r)))
 
-    def observe(self, asks: Sequence[Subset], logits: Sequence[NDArray[np.floating]]) -> int:
-        """Draws for every rollout as long as the verdict at hand answers its question; all of `asks` count."""
-        found = {ask: np.asarray(row, dtype=np.float64) for ask, row in zip(asks, logits, strict=True)}
+    def observe(self, subsets: Sequence[Subset], logits: Sequence[NDArray[np.floating]]) -> int:
+        """Draws for every rollout as long as the verdict at hand answers its question; all of `subsets` count."""
+        found = {
+            subset: np.asarray(row, dtype=np.float64) for subset, row in zip(subsets, logits, strict=True)
+        }
         for rollout, rng in zip(self.rollouts, self._rngs, strict=True):
             asked = rollout.episode.asked
             while self._going(rollout) and rollout.episode.asked == asked:
@@ -69,7 +71,7 @@ class Sampled:
                 if len(choices) < len(asked):
                     row = row[[asked.index(place) for place in choices]]
                 self._decide(rollout, choices, row, rng)
-        return len(asks)
+        return len(subsets)
 
     def _going(self, rollout: Rollout) -> bool:
         return len(rollout.decisions) < self._limit and not self._settled(rollout.episode.left)

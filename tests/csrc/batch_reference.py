@@ -1,4 +1,4 @@
-"""The plan builder in plain Python: a list per array, appended to as the docstrings of `engine/plan.py` say."""
+"""The plan builder in plain Python: a list per array, appended to as the docstrings of `engine/batch.py` say."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ class BatchBuilder:
         self.visible_offsets.append(len(self.visible))
         return first
 
-    def ask(self, tokens, positions, always, places, asks, query_index):
+    def questions(self, tokens, positions, always, places, subsets, query_index, reads):
         first = len(self.reads)
-        for position, ask in zip(positions, asks, strict=True):
-            self.chunk(tokens, position, [*always, *(places[place] for place in ask)], query_index, -1)
-            self.read(self.rows - 1)
+        for position, subset in zip(positions, subsets, strict=True):
+            self.chunk(tokens, position, [*always, *(places[place] for place in subset)], query_index, -1)
+            for row in range(self.rows - reads, self.rows):
+                self.read(row)
         return first
 
     def read(self, row):

@@ -28,11 +28,13 @@ def random_step(builder, seed):
             if length:
                 builder.read(row + length - 1)
             first += length
-        asks = [
+        subsets = [
             tuple(rng.permutation(n)[: rng.integers(0, n + 1)].tolist()) for _ in range(rng.integers(0, 6))
         ]
-        positions = rng.integers(0, 99, size=len(asks))
-        builder.ask(ids(1, 4), positions, np.array([number]), places, asks, query_index)
+        positions = rng.integers(0, 99, size=len(subsets))
+        question = ids(1, 4)
+        reads = int(rng.integers(1, len(question) + 1))
+        builder.questions(question, positions, np.array([number]), places, subsets, query_index, reads)
         assert builder.segment(slot, len(prefix), 0) == number  # asked for again, the same one
         slot = first
     return builder.arrays()
@@ -70,13 +72,15 @@ def test_impossible_plans_are_refused():
     builder = _C.BatchBuilder()
     places = builder.segments(0, np.array([2, 3]), 5)
     with pytest.raises(ValueError, match="names candidate 2 of 2"):
-        builder.ask(one, np.array([9]), nothing, places, [(0, 2)], 0)
-    with pytest.raises(ValueError, match="one position an ask"):
-        builder.ask(one, np.array([9, 9]), nothing, places, [(0,)], 0)
+        builder.questions(one, np.array([9]), nothing, places, [(0, 2)], 0, 1)
+    with pytest.raises(ValueError, match="one position a subset"):
+        builder.questions(one, np.array([9, 9]), nothing, places, [(0,)], 0, 1)
     with pytest.raises(ValueError, match="no row 7"):
         builder.read(7)
-    with pytest.raises(ValueError, match="a question needs a token"):
-        builder.ask(nothing, np.array([9]), nothing, places, [(0,)], 0)
+    with pytest.raises(ValueError, match="a question of 0 tokens has no last 1 rows"):
+        builder.questions(nothing, np.array([9]), nothing, places, [(0,)], 0, 1)
+    with pytest.raises(ValueError, match="a question of 1 tokens has no last 2 rows"):
+        builder.questions(one, np.array([9]), nothing, places, [(0,)], 0, 2)
     with pytest.raises(ValueError, match="a segment cannot hold -1 tokens"):
         builder.segment(0, -1, 0)
     offsets = np.array([0, 1])
@@ -105,19 +109,19 @@ def test_a_plan_is_unchanged_by_what_it_refuses():
         lambda: builder.chunk(two, 0, np.array([0, 7]), 0, 0),
         lambda: builder.chunk(two, 0, np.array([-1]), 0, 0),
         lambda: builder.segments(0, np.array([4, -1]), 0),
-        lambda: builder.ask(two, np.array([9, 9]), one, places, [(0,), (0, 2)], 0),
-        lambda: builder.ask(two, np.array([9, 9]), one, places, [(0,), (1, -1)], 0),
-        lambda: builder.ask(two, np.array([9, 9]), one, np.array([0, 7]), [(0,), (1,)], 0),
-        lambda: builder.ask(two, np.array([9]), np.array([0, 7]), places, [(0,)], 0),
-        lambda: builder.ask(two, np.array([9, 9]), one, places, [(0,), 5], 0),
-        lambda: builder.ask(two, np.array([9, 9]), one, places, [(0,), (Broken(),)], 0),
-        lambda: builder.ask(nothing, np.array([9]), one, places, [(0,)], 0),
-        lambda: builder.ask(nothing, nothing, one, places, [], 0),
+        lambda: builder.questions(two, np.array([9, 9]), one, places, [(0,), (0, 2)], 0, 1),
+        lambda: builder.questions(two, np.array([9, 9]), one, places, [(0,), (1, -1)], 0, 1),
+        lambda: builder.questions(two, np.array([9, 9]), one, np.array([0, 7]), [(0,), (1,)], 0, 1),
+        lambda: builder.questions(two, np.array([9]), np.array([0, 7]), places, [(0,)], 0, 1),
+        lambda: builder.questions(two, np.array([9, 9]), one, places, [(0,), 5], 0, 1),
+        lambda: builder.questions(two, np.array([9, 9]), one, places, [(0,), (Broken(),)], 0, 1),
+        lambda: builder.questions(nothing, np.array([9]), one, places, [(0,)], 0, 1),
+        lambda: builder.questions(nothing, nothing, one, places, [], 0, 1),
         lambda: builder.read(2),
     ]
     for number, call in enumerate(refused):
         with pytest.raises((ValueError, TypeError, RuntimeError)):
             call()
         assert [a.tolist() for a in builder.arrays()] == before, number
-    builder.ask(two, np.array([9]), one, places, [(0, 1)], 0)
+    builder.questions(two, np.array([9]), one, places, [(0, 1)], 0, 1)
     assert builder.rows == 4

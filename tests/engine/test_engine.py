@@ -54,10 +54,10 @@ def alone(engine, seed, n=6):
 class Broken(Greedy):
     """A method with a fault of its own, met in its second round."""
 
-    def observe(self, asks, logits):
+    def observe(self, subsets, logits):
         if self.remaining < 4:
             raise RuntimeError("a fault in the method")
-        return super().observe(asks, logits)
+        return super().observe(subsets, logits)
 
 
 def poisoned(engine, n=6):

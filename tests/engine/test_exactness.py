@@ -33,36 +33,36 @@ def problem(seed, n=6, longest=9, prefix=11, suffix=3):
     return Segments(ids(prefix), tuple(ids(rng.integers(1, longest)) for _ in range(n)), ids(suffix), labels)
 
 
-def dense_logits(lm, segments, ask, attention):
+def dense_logits(lm, segments, subset, attention):
     """Identifier logits by transformers alone: eager attention, the whole prompt, the full vocabulary."""
     before = lm.config._attn_implementation
     lm.set_attn_implementation("eager")
-    ids, positions, mask = dense_prompt(segments, ask, attention)
+    ids, positions, mask = dense_prompt(segments, subset, attention)
     bias = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)[None, None]
     with torch.no_grad():
         out = lm(input_ids=ids[None], position_ids=positions[None], attention_mask=bias, use_cache=False)
     lm.set_attn_implementation(before)
-    return out.logits[0, -1, [segments.labels[place] for place in ask]].numpy()
+    return out.logits[0, -1, [segments.labels[place] for place in subset]].numpy()
 
 
-def fresh_causal_logits(lm, segments, ask):
+def fresh_causal_logits(lm, segments, subset):
     """The same by a plain forward, no mask of ours at all."""
     before = lm.config._attn_implementation
     lm.set_attn_implementation("eager")
-    ids, _, _ = dense_prompt(segments, ask, "causal")
+    ids, _, _ = dense_prompt(segments, subset, "causal")
     with torch.no_grad():
         out = lm(input_ids=ids[None], use_cache=False)
     lm.set_attn_implementation(before)
-    return out.logits[0, -1, [segments.labels[place] for place in ask]].numpy()
+    return out.logits[0, -1, [segments.labels[place] for place in subset]].numpy()
 
 
 def engine(lm, backend="cpu", slots=4096):
     return ModelRunner(lm, attention_backend(backend), slots)
 
 
-def one_step(runner, lm, session, asks):
+def one_step(runner, lm, session, subsets):
     builder = BatchBuilder()
-    session.plan(builder, 0, asks)
+    session.plan(builder, 0, subsets)
     hidden = runner.hidden(builder.build())
     return read(IdentifierReadout(lm), hidden, [session.readout_request(hidden)], kernels=runner.kernels)[0]
 
@@ -89,9 +89,9 @@ class TestArchitectures:
             session = opened(runner, lm, segments, "block")
             first = (0, 1, 2, 3, 4, 5)
             close(one_step(runner, lm, session, [first])[0], dense_logits(lm, segments, first, "block"))
-            asks = [(0, 1, 2, 4, 5), (1, 5), (2,), (0, 3)]  # any subsets, at once
-            for ask, found in zip(asks, one_step(runner, lm, session, asks), strict=True):
-                close(found, dense_logits(lm, segments, ask, "block"))
+            subsets = [(0, 1, 2, 4, 5), (1, 5), (2,), (0, 3)]  # any subsets, at once
+            for subset, found in zip(subsets, one_step(runner, lm, session, subsets), strict=True):
+                close(found, dense_logits(lm, segments, subset, "block"))
             session.close()
 
     def test_causal_equals_fresh_forward(self, name, backend):
@@ -106,9 +106,9 @@ class TestArchitectures:
                 [(0, 1, 4, 3), (0, 1, 4)],  # another tail
                 [(1, 0)],
             ]
-            for asks in steps:
-                for ask, found in zip(asks, one_step(runner, lm, session, asks), strict=True):
-                    close(found, fresh_causal_logits(lm, segments, ask))
+            for subsets in steps:
+                for subset, found in zip(subsets, one_step(runner, lm, session, subsets), strict=True):
+                    close(found, fresh_causal_logits(lm, segments, subset))
             session.close()
 
 
@@ -119,16 +119,16 @@ def test_sliding_windows_follow_positions(name, attention):
     runner = engine(lm)
     segments = problem(0)
     session = opened(runner, lm, segments, attention)
-    for ask in [(0, 1, 2, 3, 4, 5), (0, 2, 3, 5)]:
-        ids, positions, mask = dense_prompt(segments, ask, attention)
+    for subset in [(0, 1, 2, 3, 4, 5), (0, 2, 3, 5)]:
+        ids, positions, mask = dense_prompt(segments, subset, attention)
         mask &= positions[:, None] - positions[None] < 8
         lm.set_attn_implementation("eager")
         bias = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)[None, None]
         with torch.no_grad():
             out = lm(input_ids=ids[None], position_ids=positions[None], attention_mask=bias, use_cache=False)
-        expected = out.logits[0, -1, [segments.labels[place] for place in ask]].numpy()
+        expected = out.logits[0, -1, [segments.labels[place] for place in subset]].numpy()
         lm.set_attn_implementation("rranker")
-        close(one_step(runner, lm, session, [ask])[0], expected)
+        close(one_step(runner, lm, session, [subset])[0], expected)
 
 
 def naive(lm, segments, attention, order):
@@ -136,11 +136,11 @@ def naive(lm, segments, attention, order):
     n, gap = len(segments.candidates), np.inf
     episode = Greedy(Elimination(n), relayout=order, nested=attention == "causal")
     while episode.remaining:
-        ask = episode.asks(1)[0]
-        logits = dense_logits(lm, segments, ask, attention)
+        subset = episode.subsets(1)[0]
+        logits = dense_logits(lm, segments, subset, attention)
         top = np.sort(logits)
         gap = min(gap, top[-1] - top[-2])
-        episode.observe([ask], [logits])
+        episode.observe([subset], [logits])
     return episode.outcome(), gap
 
 

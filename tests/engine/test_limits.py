@@ -116,9 +116,9 @@ def test_prompts_longer_than_the_window_equal_the_models_own_forward(name, backe
         segments = long_problem(seed)
         session = SESSIONS["causal"](segments, "exclude", run.kv_cache, IdentifierReadout(lm))
         assert session.open()
-        for asks in [[(0, 1, 2, 3, 4)], [(0, 1, 3, 4), (0, 1, 3)], [(4, 1)]]:
-            for ask, found in zip(asks, one_step(run, lm, session, asks), strict=True):
-                close(found, fresh_causal_logits(lm, segments, ask))
+        for subsets in [[(0, 1, 2, 3, 4)], [(0, 1, 3, 4), (0, 1, 3)], [(4, 1)]]:
+            for subset, found in zip(subsets, one_step(run, lm, session, subsets), strict=True):
+                close(found, fresh_causal_logits(lm, segments, subset))
         session.close()
 
 

@@ -21,10 +21,13 @@ from tests.engine.architectures import tiny_model
 from tests.engine.test_exactness import close, fresh_causal_logits, one_step, problem
 
 
-def asks_of(rng, n, count):
+def subsets_of(rng, n, count):
     """Any candidates in any order, some of them beginnings of others."""
-    asks = [tuple(rng.permutation(n)[: rng.integers(1, n + 1)].tolist()) for _ in range(count)]
-    return [ask[: rng.integers(1, len(ask) + 1)] if rng.random() < 0.3 else ask for ask in (*asks, *asks)]
+    subsets = [tuple(rng.permutation(n)[: rng.integers(1, n + 1)].tolist()) for _ in range(count)]
+    return [
+        subset[: rng.integers(1, len(subset) + 1)] if rng.random() < 0.3 else subset
+        for subset in (*subsets, *subsets)
+    ]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -32,32 +35,37 @@ def test_a_tree_is_what_the_prompts_have_in_common(seed):
     rng = np.random.default_rng(seed)
     n, prefix = int(rng.integers(2, 7)), int(rng.integers(1, 9))
     lengths = rng.integers(1, 9, size=n).tolist()
-    asks = asks_of(rng, n, 5)
+    subsets = subsets_of(rng, n, 5)
     tree = PrefixTree(prefix, lengths)
-    paths = [tree.path(ask) for ask in asks]
-    beginnings = {ask[:depth] for ask in asks for depth in range(len(ask) + 1)}
+    paths = [tree.path(subset) for subset in subsets]
+    beginnings = {subset[:depth] for subset in subsets for depth in range(len(subset) + 1)}
     assert len(tree) == len(beginnings)  # each beginning of a prompt is one node
     assert tree.tokens == prefix + sum(lengths[beginning[-1]] for beginning in beginnings if beginning)
-    for ask, path in zip(asks, paths, strict=True):
+    for subset, path in zip(subsets, paths, strict=True):
         at = 0
-        for node, place, length in zip(path, (-1, *ask), (prefix, *(lengths[i] for i in ask)), strict=True):
+        for node, place, length in zip(
+            path, (-1, *subset), (prefix, *(lengths[i] for i in subset)), strict=True
+        ):
             assert (tree.places[node], tree.starts[node], tree.ends[node]) == (place, at, at + length)
             at += length
         assert tree.above(path[-1]) == path[:-1]
-        assert tree.path(ask) == path  # nothing is added twice
+        assert tree.path(subset) == path  # nothing is added twice
     chosen = sorted(rng.choice(len(tree), size=int(rng.integers(0, len(tree) + 1)), replace=False).tolist())
     runs = tree.runs(chosen)
     assert [node for run in runs for node in run] == chosen
     for run in runs:
         assert [tree.parents[node] for node in run[1:]] == run[:-1]
-    others = asks_of(rng, n, 4)
+    others = subsets_of(rng, n, 4)
     other = PrefixTree(prefix, lengths)
     where = {
-        ask[:depth]: path[depth] for ask in others for path in [other.path(ask)] for depth in range(len(path))
+        subset[:depth]: path[depth]
+        for subset in others
+        for path in [other.path(subset)]
+        for depth in range(len(path))
     }
     same = tree.found_in(other)
-    for ask, path in zip(asks, paths, strict=True):
-        assert [same[node] for node in path] == [where.get(ask[:depth], -1) for depth in range(len(path))]
+    for subset, path in zip(subsets, paths, strict=True):
+        assert [same[node] for node in path] == [where.get(subset[:depth], -1) for depth in range(len(path))]
 
 
 def pointer(size=48):
@@ -66,15 +74,15 @@ def pointer(size=48):
     return PointerReadout(*(torch.tensor(w, dtype=torch.float32) for w in weights))
 
 
-def fresh_pointer_logits(lm, readout, segments, ask):
+def fresh_pointer_logits(lm, readout, segments, subset):
     """A pointer's logits by one forward of the whole prompt, causal as transformers has it."""
     before = lm.config._attn_implementation
     lm.set_attn_implementation("eager")
-    ids = [*segments.prefix, *(t for place in ask for t in segments.candidates[place]), *segments.suffix]
+    ids = [*segments.prefix, *(t for place in subset for t in segments.candidates[place]), *segments.suffix]
     with torch.no_grad():
         hidden = lm.base_model(input_ids=torch.tensor([ids]), use_cache=False).last_hidden_state[0]
     lm.set_attn_implementation(before)
-    ends = len(segments.prefix) + np.cumsum([len(segments.candidates[place]) for place in ask]) - 1
+    ends = len(segments.prefix) + np.cumsum([len(segments.candidates[place]) for place in subset]) - 1
     return readout.logits(hidden[-1:], hidden[ends], "exclude")[0].numpy()
 
 
@@ -101,10 +109,10 @@ def test_independent_questions_of_a_step_equal_fresh_forwards(backend, kind, mon
         assert session.open()
         assert session.slots == len(segments.prefix) + 3 * sum(map(len, segments.candidates))
         for _ in range(4 if backend == "triton" else 12):
-            asks = asks_of(rng, 5, 3)[:3]
+            subsets = subsets_of(rng, 5, 3)[:3]
             while True:
                 builder = BatchBuilder()
-                session.plan(builder, 0, asks)
+                session.plan(builder, 0, subsets)
                 plan = builder.build()
                 slots = plan.write_slots[plan.write_slots >= 0]
                 assert len(set(slots.tolist())) == len(slots)
@@ -121,11 +129,11 @@ def test_independent_questions_of_a_step_equal_fresh_forwards(backend, kind, mon
                 if rng.random() < 0.7:
                     break  # else it counts as failed, after all was written
             rows = read(readout, hidden, [session.readout_request(hidden)], kernels=False)[0]
-            for ask, row in zip(asks, rows, strict=True):
+            for subset, row in zip(subsets, rows, strict=True):
                 if kind == "identifier":
-                    close(row, fresh_causal_logits(lm, segments, ask))
+                    close(row, fresh_causal_logits(lm, segments, subset))
                 else:
-                    close(row, fresh_pointer_logits(lm, readout, segments, ask))
+                    close(row, fresh_pointer_logits(lm, readout, segments, subset))
         session.close()
     assert runner.kv_cache.allocator.free == 400
     assert kept > 0  # something was reused
@@ -141,19 +149,19 @@ def test_a_lone_prompt_lies_end_to_end_and_encodes_what_changed():
     session = CausalSession(segments, "exclude", runner.kv_cache, IdentifierReadout(lm))
     assert session.open()
     lengths, rng = [len(c) for c in segments.candidates], np.random.default_rng(0)
-    ask, same, more = tuple(range(8)), 0, len(segments.prefix)
-    while ask:
+    subset, same, more = tuple(range(8)), 0, len(segments.prefix)
+    while subset:
         builder = BatchBuilder()
         session.plan(
-            builder, 0, [ask, ask[:-1]] if len(ask) > 1 else [ask]
+            builder, 0, [subset, subset[:-1]] if len(subset) > 1 else [subset]
         )  # the second is the first's beginning
         plan = builder.build()
         written = plan.write_slots >= 0
         np.testing.assert_array_equal(plan.write_slots[written], plan.positions[written])
-        assert written.sum() == sum(lengths[place] for place in ask[same:]) + more
+        assert written.sum() == sum(lengths[place] for place in subset[same:]) + more
         session.readout_request(runner.hidden(plan))
-        same, more = int(rng.integers(len(ask))), 0
-        ask = (*ask[:same], *ask[same + 1 :])
+        same, more = int(rng.integers(len(subset))), 0
+        subset = (*subset[:same], *subset[same + 1 :])
     session.close()
 
 

@@ -106,9 +106,9 @@ def test_any_subsets_at_once():
     lm = tiny_model("llama").to(DEVICE)
     run, segments = runner(lm, "triton"), problem(2)
     session = opened(run, lm, segments, "block")
-    asks = [(0, 1, 2, 3, 4, 5), (5,), (1, 4), (0, 2, 3)]
-    for ask, found in zip(asks, one_step(run, lm, session, asks), strict=True):
-        close(found, dense_logits(lm, segments, ask, "block"))
+    subsets = [(0, 1, 2, 3, 4, 5), (5,), (1, 4), (0, 2, 3)]
+    for subset, found in zip(subsets, one_step(run, lm, session, subsets), strict=True):
+        close(found, dense_logits(lm, segments, subset, "block"))
 
 
 def test_a_prompt_longer_than_the_window_equals_the_reference():

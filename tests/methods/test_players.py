@@ -52,10 +52,10 @@ def play(player, logits, depth=1, shuffle=None) -> int:
     """To the end; returns how many steps it took."""
     steps = 0
     while player.remaining:
-        asks = player.asks(depth)
-        assert len(asks) <= depth
-        used = player.observe(asks, [logits(ask) for ask in asks])
-        assert 1 <= used <= len(asks)
+        subsets = player.subsets(depth)
+        assert len(subsets) <= depth
+        used = player.observe(subsets, [logits(subset) for subset in subsets])
+        assert 1 <= used <= len(subsets)
         steps += 1
     return steps
 
@@ -78,7 +78,7 @@ def test_greedy_is_the_plain_loop_however_deep_it_guesses(method, n):
 def test_guesses_save_steps_where_verdicts_do_not_depend_on_company(method):
     base = np.random.default_rng(0).normal(size=12)
     player = Greedy(method(12))
-    assert play(player, lambda ask: base[list(ask)], depth=99) == 2
+    assert play(player, lambda subset: base[list(subset)], depth=99) == 2
 
 
 @pytest.mark.parametrize("method", [Elimination, Selection])
@@ -86,15 +86,15 @@ def test_nested_guesses_are_prefixes_of_the_question(method):
     logits = world(3, 10)
     player = Greedy(method(10), relayout="best_first", nested=True)
     while player.remaining:
-        asks = player.asks(9)
-        assert all(ask == asks[0][: len(ask)] for ask in asks)
-        player.observe(asks, [logits(ask) for ask in asks])
+        subsets = player.subsets(9)
+        assert all(subset == subsets[0][: len(subset)] for subset in subsets)
+        player.observe(subsets, [logits(subset) for subset in subsets])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_equal_verdicts_keep_the_order_of_the_prompt(method):
     player = Greedy(method(6))
-    play(player, lambda ask: np.zeros(len(ask)))
+    play(player, lambda subset: np.zeros(len(subset)))
     assert list(player.outcome().order) == list(range(6))
 
 
@@ -126,7 +126,7 @@ def test_elimination_for_the_top_halves_what_is_left_above_it():
 def test_one_shot_confidences_are_plackett_luce():
     logits = np.array([0.3, 2.0, -1.0])
     player = Greedy(Listwise(3))
-    player.observe(player.asks(1), [logits])
+    player.observe(player.subsets(1), [logits])
     weights = np.exp(logits)
     expected = [weights[1] / weights.sum(), weights[0] / (weights[0] + weights[2]), 1.0]
     assert player.outcome().kept == pytest.approx(expected)
@@ -146,9 +146,9 @@ def test_draws_are_those_of_the_rules_and_replay_gives_them_back(method):
     rngs = [np.random.default_rng(seed) for seed in range(40)]
     player = Sampled(method, n, rngs, temperature=0.7, settled=lambda left: len(left) < 2)
     while player.remaining:
-        asks = player.asks(1)
-        assert len(set(asks)) == len(asks)
-        assert player.observe(asks, [logits(ask) for ask in asks]) == len(asks)
+        subsets = player.subsets(1)
+        assert len(set(subsets)) == len(subsets)
+        assert player.observe(subsets, [logits(subset) for subset in subsets]) == len(subsets)
     assert len({tuple(r.decisions) for r in player.rollouts}) > 10
     for rollout in player.rollouts:
         assert len(rollout.decisions) == n - 1

@@ -17,16 +17,16 @@ from rranker.prompts.segments import Kind, Segments
 from rranker.training.packing.chunks import Chunks, build_chunks
 from rranker.training.packing.layout import Layout, build_layout
 
-Ask = tuple[int, ...]
+Subset = tuple[int, ...]
 """The candidates a question is about, in prompt order: places in the segments."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One query with everything that is asked about it: the segments and its distinct asks."""
+    """One query with everything that is asked about it: the segments and its distinct subsets."""
 
     segments: Segments
-    asks: tuple[Ask, ...]
+    subsets: tuple[Subset, ...]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Packed:
     """One forward's rows, and where to read them.
 
     `ends[q]` and `suffixes[q]` are rows of the q-th question's candidates ([n], empty where a label stands
-    for the candidate) and asks ([S]); `labels[q]` are the identifiers' tokens.
+    for the candidate) and questions ([S]); `labels[q]` are the identifiers' tokens.
     """
 
     ids: Tensor  # [T]
@@ -61,12 +61,12 @@ def pack(
 
 def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device) -> Packed:
     """Every question gets as many suffix copies as the one with most; the surplus repeats and is not read."""
-    most = max(len(q.asks) for q in questions)
+    most = max(len(q.subsets) for q in questions)
     alive = []
     for q in questions:
         rows = torch.zeros(most, len(q.segments.candidates), dtype=torch.bool)
-        for row, ask in zip(rows, [*q.asks, *[q.asks[-1]] * (most - len(q.asks))], strict=True):
-            row[list(ask)] = True
+        for row, subset in zip(rows, [*q.subsets, *[q.subsets[-1]] * (most - len(q.subsets))], strict=True):
+            row[list(subset)] = True
         alive.append(rows)
     layout = build_layout(
         [q.segments for q in questions], [list(q.segments.suffix) * most for q in questions], alive
@@ -78,7 +78,7 @@ def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device) -
         layout.positions,
         layout,
         tuple(layout.ends[b, : len(q.segments.candidates)] for b, q in enumerate(questions)),
-        tuple(layout.suffix[b, : len(q.asks)] for b, q in enumerate(questions)),
+        tuple(layout.suffix[b, : len(q.subsets)] for b, q in enumerate(questions)),
         tuple(q.segments.labels for q in questions),
         kind,
     )
@@ -96,9 +96,9 @@ def _planned(
         if mode == "block":
             session = BlockSession(q.segments, kind, store, _Labels())
         else:
-            session = CausalSession(q.segments, kind, store, _Labels(), branches=len(q.asks))
+            session = CausalSession(q.segments, kind, store, _Labels(), branches=len(q.subsets))
         session.open()
-        session.plan(builder, owner, q.asks)
+        session.plan(builder, owner, q.subsets)
     plan = builder.build()
     reads = torch.from_numpy(plan.read_rows).to(device)
     nothing = torch.zeros(0, dtype=torch.long, device=device)
@@ -107,7 +107,7 @@ def _planned(
         torch.from_numpy(plan.positions).to(device),
         build_chunks(plan, device),
         tuple(nothing for _ in questions),
-        torch.split(reads, [len(q.asks) for q in questions]),
+        torch.split(reads, [len(q.subsets) for q in questions]),
         tuple(q.segments.labels for q in questions),
         kind,
     )

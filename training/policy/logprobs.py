@@ -55,14 +55,14 @@ def score(
 ) -> tuple[Tensor, Tensor]:
     """(log-probabilities, entropies) of all decisions, [rows, longest], 0 where an episode has ended.
 
-    Each prompt is encoded once, however many rows share it; equal asks are asked once. `lm` is called with
+    Each prompt is encoded once, however many rows share it; equal questions are asked once. `lm` is called with
     `packed=`, so it may be wrapped (DDP, FSDP).
     """
     wanted = [list(replay(method(len(prompts[r.prompt].candidates)), r.decisions)) for r in rows]
     distinct: list[dict[Subset, int]] = [{} for _ in prompts]
     for row, steps in zip(rows, wanted, strict=True):
-        for ask, _ in steps:
-            distinct[row.prompt].setdefault(ask, len(distinct[row.prompt]))
+        for subset, _ in steps:
+            distinct[row.prompt].setdefault(subset, len(distinct[row.prompt]))
     logits: list[Tensor | None] = [None] * len(prompts)
     for bucket in buckets(prompts, distinct, mode):
         questions = [Question(prompts[p], tuple(distinct[p])) for p in bucket]
@@ -73,7 +73,7 @@ def score(
     for row, steps in zip(rows, wanted, strict=True):
         table = logits[row.prompt]
         assert table is not None
-        found = table[[distinct[row.prompt][ask] for ask, _ in steps]]
+        found = table[[distinct[row.prompt][subset] for subset, _ in steps]]
         chances = found.masked_fill(~_choices(steps, found), -torch.inf).log_softmax(-1)
         picked = chances[torch.arange(len(steps), device=device), torch.tensor(row.decisions, device=device)]
         spread = torch.where(chances.isfinite(), chances, 0.0)
@@ -95,7 +95,7 @@ def buckets(
     prompts: Sequence[Segments], distinct: Sequence[dict[Subset, int]], mode: Literal["block", "causal"]
 ) -> Iterator[list[int]]:
     """Prompts that share a forward: of like shape where a layout pads them to one, else all of them."""
-    used = [p for p, asks in enumerate(distinct) if asks]
+    used = [p for p, subsets in enumerate(distinct) if subsets]
     if mode == "causal" or any(len(prompts[p].suffix) > 1 for p in used):
         if used:
             yield used

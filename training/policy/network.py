@@ -1,4 +1,4 @@
-"""A ranking policy to train: a causal language model, its readout, and a forward that answers packed asks."""
+"""A ranking policy to train: a causal language model, its readout, and a forward that answers packed questions."""
 
 from __future__ import annotations
 

@@ -27,12 +27,12 @@ Logits = NDArray[np.float32]
 class ReadoutRequest:
     """What one session wants to know of a step's hidden states.
 
-    asks[k] is answered by the hidden state at suffixes[k]. Candidate i of its asks is named by the token
+    subsets[k] is asked about by the question whose hidden state is at suffixes[k]. Candidate i is named by the token
     `labels[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states.
     """
 
     kind: Kind
-    asks: Sequence[Subset]
+    subsets: Sequence[Subset]
     suffixes: range
     labels: Ints
     states: Tensor | None
@@ -42,13 +42,13 @@ class ReadoutRequest:
 def read(
     readout: Readout, hidden: Tensor, readings: Sequence[ReadoutRequest], *, kernels: bool
 ) -> list[list[Logits]]:
-    """hidden: [reads of the step, D] → for each reading, for each of its asks, the logits over its candidates.
+    """hidden: [reads of the step, D] → for each reading, for each of its subsets, the logits over its candidates.
 
     `kernels` reads identifiers through `kernels.score`, where no decision has more than 512 of them. Raises
     FloatingPointError when a logit is not finite.
     """
-    sizes = [np.fromiter(map(len, reading.asks), np.int64) for reading in readings]
-    named = [np.fromiter(chain.from_iterable(reading.asks), np.int64) for reading in readings]
+    sizes = [np.fromiter(map(len, reading.subsets), np.int64) for reading in readings]
+    named = [np.fromiter(chain.from_iterable(reading.subsets), np.int64) for reading in readings]
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
     if kernels and isinstance(readout, IdentifierReadout) and np.diff(offsets).max() <= MOST_IDENTIFIERS:
         flat = _through_kernel(readout, hidden, readings, named, offsets)
@@ -59,7 +59,7 @@ def read(
             "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
         )
     rows: Iterator[Logits] = (flat[begin:end] for begin, end in pairwise(offsets.tolist()))
-    return [[next(rows) for _ in reading.asks] for reading in readings]
+    return [[next(rows) for _ in reading.subsets] for reading in readings]
 
 
 def _through_tables(
@@ -71,7 +71,7 @@ def _through_tables(
 ) -> Logits:
     """The plain way: each query's suffixes times all its candidates, of which those asked about are picked.
 
-    Of each reading, named: its asks end to end; sizes: their lengths. Returns the picked ones, end to end.
+    Of each reading, named: its subsets end to end; sizes: their lengths. Returns the picked ones, end to end.
     """
     tables, picks, begin = list[Tensor](), list[Ints](), 0
     for reading, mine, lengths in zip(readings, named, sizes, strict=True):
@@ -93,7 +93,7 @@ def _through_kernel(
     named: Sequence[Ints],
     offsets: Ints,
 ) -> Logits:
-    """One launch for all asks, over the gathered rows of the head. offsets: [asks + 1], of the asks end to end."""
+    """One launch for all subsets, over the gathered rows of the head. offsets: [subsets + 1], of them end to end."""
     from rranker.kernels.score import score
 
     rows = np.concatenate([np.asarray(reading.suffixes) for reading in readings])

@@ -38,7 +38,7 @@ class SessionBase(ABC):
         self._start: int | None = None
         self._states: Tensor | None = None  # [rows, D] fp32: see `ReadoutRequest.states`
         self._fresh_reads = self._suffix_reads = range(0)
-        self._asks: Sequence[Subset] = ()
+        self._subsets: Sequence[Subset] = ()
 
     @property
     def slots(self) -> int:
@@ -50,9 +50,9 @@ class SessionBase(ABC):
         """Tokens that one more question costs."""
         return len(self._suffix)
 
-    def naive_tokens(self, ask: Subset) -> int:
+    def naive_tokens(self, subset: Subset) -> int:
         """Tokens of a question's whole prompt."""
-        return len(self._prefix) + int(self._lengths[list(ask)].sum()) + len(self._suffix)
+        return len(self._prefix) + int(self._lengths[list(subset)].sum()) + len(self._suffix)
 
     def open(self) -> bool:
         """Reserves the slots; False when the store has no run that long."""
@@ -91,4 +91,4 @@ class SessionBase(ABC):
         """What is to be read from this step's hidden states [T, D], and on whose behalf."""
         reads = self._fresh_reads
         self._commit(hidden[reads.start : reads.stop].float() if reads else None)
-        return ReadoutRequest(self._kind, self._asks, self._suffix_reads, self._labels, self._states)
+        return ReadoutRequest(self._kind, self._subsets, self._suffix_reads, self._labels, self._states)

@@ -20,18 +20,18 @@ class BlockSession(SessionBase):
 
     _encoded = False
 
-    def plan(self, builder: BatchBuilder, query_index: int, asks: Sequence[Subset]) -> None:
+    def plan(self, builder: BatchBuilder, query_index: int, subsets: Sequence[Subset]) -> None:
         """Adds a step to `builder`: the prefix and candidates the first time, then one suffix a question."""
         start, position = self._begin(), len(self._prefix)
         prefix = builder.segment(Segment(start, position, 0))
         places = builder.segments(start + position, self._lengths, position)
         if not self._encoded:
             self._encode(builder, query_index, start, prefix)
-        after = np.full(len(asks), position + int(self._lengths.max()), dtype=np.int64)
+        after = np.full(len(subsets), position + int(self._lengths.max()), dtype=np.int64)
         always = np.asarray([prefix], dtype=np.int64)
         # Seen by nobody, so the keys and values of suffix copies stay out of the store.
-        first = builder.ask(self._suffix, after, always, places, asks, query_index)
-        self._suffix_reads, self._asks = range(first, first + len(asks)), asks
+        first = builder.questions(self._suffix, after, always, places, subsets, query_index)
+        self._suffix_reads, self._subsets = range(first, first + len(subsets)), subsets
 
     def _encode(self, builder: BatchBuilder, query_index: int, start: int, prefix: int) -> None:
         position, nothing = len(self._prefix), np.zeros(0, dtype=np.int64)

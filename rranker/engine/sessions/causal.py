@@ -31,12 +31,12 @@ class _Stored:
 
 
 class CausalSession(SessionBase):
-    """Prompts as a prefix tree: the keys of a node are stored once, for all asks whose prompts go through it.
+    """Prompts as a prefix tree: the keys of a node are stored once, for all questions whose prompts go through it.
 
-    A step keeps the nodes that its asks go through, gives up all others, and encodes what is missing, one chunk a run
-    of new nodes. There is room for the candidates `branches` times: enough for any asks of which at most so many are
-    not the beginning of another one. Where the free slots lie too scattered for a new run, all behind the prefix is
-    encoded anew. With one branch they never do: its prompt lies end to end, slot = position. See `Session`.
+    A step keeps the nodes that its questions go through, gives up all others, and encodes what is missing, one chunk a
+    run of new nodes. There is room for the candidates `branches` times: enough for any questions of which at most so
+    many are not the beginning of another one. Where the free slots lie too scattered for a new run, all behind the
+    prefix is encoded anew. With one branch they never do: its prompt lies end to end, slot = position. See `Session`.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class CausalSession(SessionBase):
         super().__init__(segments, kind, store, readout, branches)
         self._stored = self._planned = _Stored(self._empty(), [_NONE], [_NONE])
 
-    def plan(self, builder: BatchBuilder, query_index: int, asks: Sequence[Subset]) -> None:
+    def plan(self, builder: BatchBuilder, query_index: int, subsets: Sequence[Subset]) -> None:
         """Adds a step to `builder`: what of its prompts is not stored yet, then one suffix a question.
 
         Raises ValueError when there are more independent questions than the slots have room for.
         """
         start, tree = self._begin(), self._empty()
-        paths = [tree.path(ask) for ask in asks]
+        paths = [tree.path(subset) for subset in subsets]
         if tree.tokens > self.slots:
             raise ValueError(
                 f"the prompts of this step take {tree.tokens} slots and {self.slots} are reserved: "
@@ -77,7 +77,7 @@ class CausalSession(SessionBase):
             first = builder.chunk(self._suffix, tree.ends[path[-1]], numbers[path], query_index)
             reads.append(builder.read(first + len(self._suffix) - 1))
         self._suffix_reads = range(reads[0], reads[-1] + 1)
-        self._asks = [tuple([rows[node] for node in path[1:]]) for path in paths]
+        self._subsets = [tuple([rows[node] for node in path[1:]]) for path in paths]
         # The pass overwrites what it does not keep: should it fail, only that is still there.
         self._stored, self._planned = kept, _Stored(tree, slots, rows)
 

@@ -12,7 +12,7 @@ from ..readout.gather import ReadoutRequest, Subset
 
 
 class Session(Protocol):
-    """Lives from admission (`open`) to `close`; each step it plans its asks, then says what to read."""
+    """Lives from admission (`open`) to `close`; each step it plans its questions, then says what to read."""
 
     @property
     def slots(self) -> int:
@@ -28,16 +28,16 @@ class Session(Protocol):
         """Takes its slots; False when the store has no room for them now."""
         ...
 
-    def plan(self, builder: BatchBuilder, query_index: int, asks: Sequence[Subset]) -> None:
-        """Adds what the asks need to the step: segments not yet encoded, and one suffix each."""
+    def plan(self, builder: BatchBuilder, query_index: int, subsets: Sequence[Subset]) -> None:
+        """Adds what questions about the subsets need to the step: segments not yet encoded, and one suffix each."""
         ...
 
     def readout_request(self, hidden: Tensor) -> ReadoutRequest:
-        """hidden [reads of the step, D] → where the asks of the last `plan` are answered, and between whom."""
+        """hidden [reads of the step, D] → where the questions of the last `plan` are answered, and between whom."""
         ...
 
-    def naive_tokens(self, ask: Subset) -> int:
-        """Tokens of the whole prompt for this ask, as a loop without reuse would encode it."""
+    def naive_tokens(self, subset: Subset) -> int:
+        """Tokens of the whole prompt about this subset, as a loop without reuse would encode it."""
         ...
 
     def close(self) -> None:

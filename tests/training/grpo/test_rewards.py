@@ -71,9 +71,9 @@ def play(relevance: list[float], decisions: list[int]) -> list[int]:
     sampling = Sampled(Elimination, len(relevance), rngs, temperature=1.0, settled=equally_good(relevance))
     while sampling.remaining:
         step = len(sampling.rollouts[0].decisions)
-        (ask,) = sampling.asks(1)
-        logits = np.array([100.0 if i == decisions[step] else 0.0 for i in ask], dtype=np.float32)
-        sampling.observe([ask], [logits])
+        (subset,) = sampling.subsets(1)
+        logits = np.array([100.0 if i == decisions[step] else 0.0 for i in subset], dtype=np.float32)
+        sampling.observe([subset], [logits])
     return sampling.rollouts[0].decisions
 
 

@@ -50,7 +50,7 @@ def saving(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> E
     ],
 )
 def test_a_checkpoint_that_cannot_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, asks: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, subsets: bool
 ) -> None:
     stopped = saving(error, tmp_path, monkeypatch)
     assert isinstance(stopped, CheckpointError)
@@ -58,7 +58,7 @@ def test_a_checkpoint_that_cannot_be_written(
     said = explain(stopped, tmp_path)
     assert said is not None
     assert str(tmp_path / "checkpoint-3") in said
-    assert ("Is the disk full?" in said) == asks
+    assert ("Is the disk full?" in said) == subsets
 
 
 @pytest.mark.parametrize(

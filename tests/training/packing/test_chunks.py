@@ -15,7 +15,7 @@ from rranker.engine.sessions import BlockSession, CausalSession
 from rranker.training.packing import chunks as module
 from rranker.training.packing.chunks import build_chunks, chunk_attention
 from tests.engine.test_exactness import problem
-from tests.engine.test_prefix_tree import asks_of
+from tests.engine.test_prefix_tree import subsets_of
 
 
 def plan_of(mode: str, seed: int) -> Batch:
@@ -24,16 +24,16 @@ def plan_of(mode: str, seed: int) -> Batch:
     labels = SimpleNamespace(needs_states=False)
     for owner in range(3):
         n = int(rng.integers(2, 8))
-        segments, asks = (
+        segments, subsets = (
             problem(int(rng.integers(1000)), n=n, prefix=int(rng.integers(1, 30))),
-            asks_of(rng, n, 3),
+            subsets_of(rng, n, 3),
         )
         if mode == "block":
             session = BlockSession(segments, "exclude", store, labels)
         else:
-            session = CausalSession(segments, "exclude", store, labels, branches=len(asks))
+            session = CausalSession(segments, "exclude", store, labels, branches=len(subsets))
         assert session.open()
-        session.plan(builder, owner, asks)
+        session.plan(builder, owner, subsets)
     return builder.build()
 
 

@@ -58,10 +58,10 @@ def made(kind: str, folder: Path, tokenizer: Any) -> Policy:
     return load_policy(save_pointer_policy(tokenizer, tiny, folder))
 
 
-def dense_logits(policy: Policy, s: Segments, ask: tuple[int, ...], kind: Kind) -> Tensor:
+def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kind) -> Tensor:
     """One question in a forward of its own, under a mask and positions written down from the rules."""
     block = policy.settings.attention == "block"
-    chosen = range(len(s.candidates)) if block else ask
+    chosen = range(len(s.candidates)) if block else subset
     ids, positions, spans = list(s.prefix), list(range(len(s.prefix))), {}
     for i in chosen:
         spans[i] = (len(ids), len(ids) + len(s.candidates[i]))
@@ -76,7 +76,7 @@ def dense_logits(policy: Policy, s: Segments, ask: tuple[int, ...], kind: Kind) 
     if block:
         for (a, b), (c, d) in itertools.permutations(spans.values(), 2):
             seen[a:b, c:d] = False
-        for i in set(chosen) - set(ask):
+        for i in set(chosen) - set(subset):
             seen[first:, spans[i][0] : spans[i][1]] = False
     mask = torch.zeros(1, 1, len(ids), len(ids)).masked_fill_(~seen, -torch.inf)
     hidden = policy.lm.base_model(
@@ -87,9 +87,9 @@ def dense_logits(policy: Policy, s: Segments, ask: tuple[int, ...], kind: Kind) 
     ).last_hidden_state[0]
     readout = readout_of(policy.lm)
     if readout.needs_states:
-        vectors = hidden[[spans[i][1] - 1 for i in ask]]
+        vectors = hidden[[spans[i][1] - 1 for i in subset]]
     else:
-        vectors = readout.vectors([s.labels[i] for i in ask])
+        vectors = readout.vectors([s.labels[i] for i in subset])
     return readout.logits(hidden[-1:], vectors, kind)[0]
 
 
@@ -99,11 +99,11 @@ def dense_score(
     logps, everybody = [], tuple(range(len(s.candidates)))
     for t in range(len(decisions)):
         left = tuple(i for i in everybody if i not in decisions[:t])
-        ask = everybody if method == "dranker" else left
+        subset = everybody if method == "dranker" else left
         kind: Kind = "exclude" if method == "iranker" else "select"
-        row = dense_logits(policy, s, ask, kind) / temperature
-        open_ = torch.tensor([i not in decisions[:t] for i in ask])
-        logps.append(row.masked_fill(~open_, -torch.inf).log_softmax(-1)[ask.index(decisions[t])])
+        row = dense_logits(policy, s, subset, kind) / temperature
+        open_ = torch.tensor([i not in decisions[:t] for i in subset])
+        logps.append(row.masked_fill(~open_, -torch.inf).log_softmax(-1)[subset.index(decisions[t])])
     return torch.stack(logps)
 
 
