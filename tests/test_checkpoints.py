@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from rranker import Ranker, UnsupportedModelError
 from rranker.engine.loading.model import DEFAULT_MODEL
+from rranker.engine.loading.settings import ModelSettings
 from rranker.prompts import PASSAGE
 from tests.checkpoints import save_checkpoint, small_tokenizer
 from tests.engine.architectures import CONFIGS
@@ -129,6 +130,20 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match="pickled weights are not read"):
         Ranker(folder)
+
+
+def test_the_old_name_of_the_prompt_format_is_still_read(tmp_path: Path) -> None:
+    path = DEFAULT_MODEL / "config.json"
+    present = json.loads(path.read_text())["rranker"]
+    before = {"dialect" if name == "prompt_format" else name: value for name, value in present.items()}
+    assert before != present
+    settings = ModelSettings.read(before, path)
+    assert settings == ModelSettings.read(present, path)
+    assert settings.prompt_format == "compact"
+    with pytest.raises(ValueError, match=r"config\.json: .*'prompt_format' is given twice.*'dialect'"):
+        ModelSettings.read({**present, "dialect": "text"}, path)
+    with pytest.raises(ValueError, match=r"config\.json: .*prompt_format must be one of text, compact"):
+        ModelSettings.read({"dialect": "klingon"}, path)
 
 
 def test_unknown_settings_in_a_checkpoint_are_named(tmp_path: Path) -> None:

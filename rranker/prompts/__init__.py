@@ -1,4 +1,4 @@
-"""A prompt as segments: templates say the words, dialects lay them out, encoders make them ids."""
+"""A prompt as segments: templates say the words, formats lay them out, encoders make them ids."""
 
 from rranker.deprecated import renamed_members
 

@@ -48,7 +48,7 @@ class Truncation:
 
 
 def assemble(  # noqa: PLR0913 (all that a prompt is made of)
-    dialect: PromptFormat,
+    prompt_format: PromptFormat,
     identifiers: Identifiers,
     template: Template,
     instruction: str | None,
@@ -65,9 +65,9 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
     instruction and the question are never cut. Raises ValueError when they do not fit, when a cut would be
     needed under `truncate="error"`, or when the vocabulary has too few single-token identifiers.
     """
-    labels = identifiers.first(len(texts)) if dialect.uses_labels else ()
-    prefix, suffix = dialect.prefix(template, instruction, query), dialect.suffix(template, kind)
-    pieces = dialect.candidates(texts, list(labels))
+    labels = identifiers.first(len(texts)) if prompt_format.uses_labels else ()
+    prefix, suffix = prompt_format.prefix(template, instruction, query), prompt_format.suffix(template, kind)
+    pieces = prompt_format.candidates(texts, list(labels))
     cuts: list[Truncation] = []
     if limits.context is not None and prefix.keep_end:
         around = len(prefix) - len(prefix.body)

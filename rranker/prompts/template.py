@@ -12,7 +12,7 @@ class Template:
     """The words of one task family.
 
     `instruction` opens the prompt of a general language model; `brief` is the (often empty) one that models
-    trained in the compact dialect know. Both give way to the caller's own instruction.
+    trained in the compact format know. Both give way to the caller's own instruction.
     """
 
     name: str

@@ -51,9 +51,9 @@ class EngineScorer:
         self._block, self._seed = engine.attention_mode == "block", seed
         self._relayout: Relayout = "keep" if self._block else relayout
         encoder, settings = TextEncoder(model.tokenizer), model.settings
-        self._dialect: PromptFormat = (CompactFormat if settings.dialect == "compact" else TextFormat)(
-            encoder
-        )
+        self._prompt_format: PromptFormat = (
+            CompactFormat if settings.prompt_format == "compact" else TextFormat
+        )(encoder)
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(engine.attention_mode, model.context, settings.max_candidate_tokens)
 
@@ -80,7 +80,7 @@ class EngineScorer:
         if job.decided:
             return job
         segments, cuts = assemble(
-            self._dialect,
+            self._prompt_format,
             self._identifiers,
             request.template,
             request.instruction,

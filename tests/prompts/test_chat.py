@@ -170,16 +170,16 @@ def test_one_start_token_though_the_tokenizer_also_adds_one():
     assert tokenizer("x")["input_ids"][0] == start
     for template in (None, GEMMA):
         tokenizer.chat_template = template
-        dialect = TextFormat(TextEncoder(tokenizer))
-        label = dialect.encoder.single_token("A")
+        prompt_format = TextFormat(TextEncoder(tokenizer))
+        label = prompt_format.encoder.single_token("A")
         parts = [
-            dialect.prefix(TEMPLATES["passage"], words, query).ids
+            prompt_format.prefix(TEMPLATES["passage"], words, query).ids
             for words in (None, "Rank.")
             for query in ("who?", ["a", "b"])
         ]
         assert all(ids[0] == start and ids.count(start) == 1 for ids in parts)
-        assert start not in dialect.candidates(["x"], [label])[0].ids
-        assert start not in dialect.suffix(TEMPLATES["passage"], "exclude")
+        assert start not in prompt_format.candidates(["x"], [label])[0].ids
+        assert start not in prompt_format.suffix(TEMPLATES["passage"], "exclude")
 
 
 @pytest.mark.parametrize(

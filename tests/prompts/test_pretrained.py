@@ -35,16 +35,16 @@ def encoder():
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_prompt_is_the_chat_template_filled_and_tokenised_whole(encoder, name):
     tokenizer, template = encoder.tokenizer, TEMPLATES[name]
-    dialect, labels = TextFormat(encoder), Identifiers(encoder).first(len(TEXTS))
+    prompt_format, labels = TextFormat(encoder), Identifiers(encoder).first(len(TEXTS))
     lines = "".join(f"[{chr(65 + i)}] {text}\n" for i, text in enumerate(TEXTS))
     message = f"{template.instruction}\n\n{template.query_heading}{QUERY}\n\n{template.list_heading}\n{lines}"
     whole = tokenizer.apply_chat_template(
         [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
     )
     pieces = [
-        dialect.prefix(template, None, QUERY),
-        *dialect.candidates(TEXTS, list(labels)),
+        prompt_format.prefix(template, None, QUERY),
+        *prompt_format.candidates(TEXTS, list(labels)),
     ]
     ids = [i for piece in pieces for i in piece.ids]
-    ids += dialect.suffix(template, "exclude")
+    ids += prompt_format.suffix(template, "exclude")
     assert ids == tokenizer(f"{whole}{template.worst}: [", add_special_tokens=False)["input_ids"]

@@ -35,17 +35,17 @@ def natural(encoder, text):
 @pytest.mark.parametrize("instruction", [None, "Rank the dogs."])
 def test_segments_are_written_as_the_whole_prompt_would_be(spaced, name, template, query, instruction):
     encoder, template = spaced[name], TEMPLATES[template]
-    dialect = TextFormat(encoder)
+    prompt_format = TextFormat(encoder)
     heading = template.query_heading if query is QUERY else template.history_heading + "\n"
     said = QUERY if query is QUERY else "".join(f"- {title}\n" for title in HISTORY)[:-1]
     lines = "".join(f"[{chr(65 + i)}] {text}\n" for i, text in enumerate(TEXTS))
     words = instruction or template.instruction
     whole = f"{words}\n\n{heading}{said}\n\n{template.list_heading}\n{lines}{template.worst}: ["
     pieces = [
-        dialect.prefix(template, instruction, query),
-        *dialect.candidates(TEXTS, letters(encoder, len(TEXTS))),
+        prompt_format.prefix(template, instruction, query),
+        *prompt_format.candidates(TEXTS, letters(encoder, len(TEXTS))),
     ]
-    ids = tuple(i for piece in pieces for i in piece.ids) + dialect.suffix(template, "exclude")
+    ids = tuple(i for piece in pieces for i in piece.ids) + prompt_format.suffix(template, "exclude")
     assert ids == (encoder.tokenizer.bos_token_id, *natural(encoder, whole))
 
 
@@ -53,13 +53,13 @@ def test_segments_are_written_as_the_whole_prompt_would_be(spaced, name, templat
 def test_the_words_carry_the_space_before_them(spaced, name):
     """No literal ends in a space of its own: the first word is the token that it is inside a sentence."""
     encoder = spaced[name]
-    dialect, fox = TextFormat(encoder), natural(encoder, "dog fox")[-1]
-    piece = dialect.candidates(["fox"], letters(encoder, 1))[0]
+    prompt_format, fox = TextFormat(encoder), natural(encoder, "dog fox")[-1]
+    piece = prompt_format.candidates(["fox"], letters(encoder, 1))[0]
     assert piece.body == (fox,)
     assert (encoder.decode(piece.head).lstrip(), encoder.decode(piece.tail)) == ("[A]", "\n")
     for template in TEMPLATES.values():
         for instruction in (None, "Rank."):
-            assert dialect.prefix(template, instruction, "fox").body == (fox,)
+            assert prompt_format.prefix(template, instruction, "fox").body == (fox,)
 
 
 def test_a_template_that_ends_in_a_space_gives_it_to_the_instruction(spaced):
@@ -72,11 +72,11 @@ def test_a_template_that_ends_in_a_space_gives_it_to_the_instruction(spaced):
 
 def test_the_templates_own_instruction_passed_by_hand_is_the_same_prompt(spaced):
     for encoder in spaced.values():
-        dialect = TextFormat(encoder)
+        prompt_format = TextFormat(encoder)
         for template in TEMPLATES.values():
             for query in (QUERY, HISTORY):
-                by_hand = dialect.prefix(template, template.instruction, query)
-                assert by_hand.ids == dialect.prefix(template, None, query).ids
+                by_hand = prompt_format.prefix(template, template.instruction, query)
+                assert by_hand.ids == prompt_format.prefix(template, None, query).ids
 
 
 @pytest.mark.parametrize("name", ["metaspace", "legacy", "gemma"])

@@ -38,7 +38,7 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture(scope="session")
-def dialect(tokenizer: Any) -> CompactFormat:
+def prompt_format(tokenizer: Any) -> CompactFormat:
     return CompactFormat(TextEncoder(tokenizer))
 
 

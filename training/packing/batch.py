@@ -40,16 +40,16 @@ def cut(piece: PromptPart, length: int) -> tuple[int, ...]:
 
 
 def segments_of(
-    dialect: CompactFormat, cases: Sequence[RankingExample], candidate_tokens: int, prefix_tokens: int
+    prompt_format: CompactFormat, cases: Sequence[RankingExample], candidate_tokens: int, prefix_tokens: int
 ) -> list[Segments]:
     """Tokenises all candidates of all cases in one call."""
-    pieces = iter(dialect.candidates([text for case in cases for text in case.candidates], []))
+    pieces = iter(prompt_format.candidates([text for case in cases for text in case.candidates], []))
     result = []
     for case in cases:
         template = TEMPLATES[case.task]
-        prefix = cut(dialect.prefix(template, case.instruction, case.query), prefix_tokens)
+        prefix = cut(prompt_format.prefix(template, case.instruction, case.query), prefix_tokens)
         candidates = tuple(cut(next(pieces), candidate_tokens) for _ in case.candidates)
-        result.append(Segments(prefix, candidates, dialect.suffix(template, "exclude")))
+        result.append(Segments(prefix, candidates, prompt_format.suffix(template, "exclude")))
     return result
 
 
@@ -68,7 +68,7 @@ def alive_sets(relevance: Sequence[float], rng: np.random.Generator) -> Tensor:
 
 
 def training_batch(
-    dialect: CompactFormat,
+    prompt_format: CompactFormat,
     examples: Sequence[Example],
     rng: np.random.Generator,
     *,
@@ -82,7 +82,7 @@ def training_batch(
     Block attention asks about nested random sets, causal attention about what a list begins with.
     """
     cases = [example.ranking for example in examples]
-    segments = segments_of(dialect, cases, candidate_tokens, prefix_tokens)
+    segments = segments_of(prompt_format, cases, candidate_tokens, prefix_tokens)
     total, keep = 0, 0
     for s in segments:
         total += len(s.prefix) + sum(map(len, s.candidates)) + COPIES
@@ -91,7 +91,7 @@ def training_batch(
         keep += 1
     segments, examples = segments[:keep], examples[:keep]
     template = TEMPLATES[cases[0].task]
-    select, exclude = dialect.suffix(template, "select"), dialect.suffix(template, "exclude")
+    select, exclude = prompt_format.suffix(template, "select"), prompt_format.suffix(template, "exclude")
     suffixes = [[*select, *exclude * (COPIES - 1)]] * keep
     if attention == "block":
         alive = [alive_sets(example.ranking.relevance, rng) for example in examples]

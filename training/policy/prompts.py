@@ -35,8 +35,8 @@ class Prompts:
     ) -> None:
         self.max_prompt, self.max_candidate = max_prompt, max_candidate
         encoder = TextEncoder(tokenizer)
-        compact = settings.dialect == "compact"
-        self._dialect: PromptFormat = CompactFormat(encoder) if compact else TextFormat(encoder)
+        compact = settings.prompt_format == "compact"
+        self._prompt_format: PromptFormat = CompactFormat(encoder) if compact else TextFormat(encoder)
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(
             settings.attention,
@@ -59,7 +59,7 @@ class Prompts:
         """
         texts = case.candidates
         segments, _ = assemble(
-            self._dialect,
+            self._prompt_format,
             self._identifiers,
             TEMPLATES[case.task],
             case.instruction,

@@ -21,7 +21,7 @@ def mark(attention: AttentionMode) -> dict[str, Any]:
         "format": FORMAT,
         "attention": attention,
         "readout": "pointer",
-        "dialect": "compact",
+        "prompt_format": "compact",
         "max_candidate_tokens": 256,
     }
 

@@ -35,7 +35,7 @@ LATE = ("squad", "trecdl", "classic")
 Maker = Callable[[int], list[tuple[str, Batch]]]
 
 
-def mixture(sources: Sources, dialect: CompactFormat, config: SftConfig) -> Maker:
+def mixture(sources: Sources, prompt_format: CompactFormat, config: SftConfig) -> Maker:
     """A function from a step's number to its named micro-batches: nothing else is remembered."""
     names, weights = list(config.weights), np.array(list(config.weights.values()))
     late = np.array([name in LATE for name in names])
@@ -52,7 +52,7 @@ def mixture(sources: Sources, dialect: CompactFormat, config: SftConfig) -> Make
                 (
                     name,
                     training_batch(
-                        dialect,
+                        prompt_format,
                         drawn.examples,
                         rng,
                         candidate_tokens=drawn.candidate_tokens,

@@ -9,6 +9,7 @@ from typing import Literal
 
 AttentionMode = Literal["causal", "block"]
 FORMAT = 1
+_RENAMED = {"dialect": "prompt_format"}  # entries of checkpoints that earlier releases saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +18,19 @@ class ModelSettings:
 
     `attention`: `block` when each candidate sees the prefix and itself only, else `causal`. `readout`:
     `identifier` names a candidate by a token, `pointer` scores hidden states by a head saved beside the
-    weights. `dialect`: the prompt's language. `max_candidate_tokens`: the longest candidate it knows.
+    weights. `prompt_format`: how prompts are laid out. `max_candidate_tokens`: the longest candidate it knows.
     """
 
     attention: AttentionMode = "causal"
     readout: Literal["identifier", "pointer"] = "identifier"
-    dialect: Literal["text", "compact"] = "text"
+    prompt_format: Literal["text", "compact"] = "text"
     max_candidate_tokens: int | None = None
 
     def __post_init__(self) -> None:
         for name, known in (
             ("attention", ("causal", "block")),
             ("readout", ("identifier", "pointer")),
-            ("dialect", ("text", "compact")),
+            ("prompt_format", ("text", "compact")),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
@@ -46,6 +47,13 @@ class ModelSettings:
         if saved is not None and not isinstance(saved, Mapping):
             raise ValueError(f"{path}: `rranker` must be an object, not {saved!r}")
         entries = dict(saved or {})
+        for old, new in _RENAMED.items():
+            if old in entries:
+                if new in entries:
+                    raise ValueError(
+                        f"{path}: under `rranker`, {new!r} is given twice, the other time by its old name {old!r}"
+                    )
+                entries[new] = entries.pop(old)
         version = entries.pop("format", FORMAT)
         if version != FORMAT:
             raise ValueError(f"{path}: its rranker format is {version!r}, and this release reads {FORMAT}")

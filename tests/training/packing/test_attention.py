@@ -19,12 +19,12 @@ from tests.training.conftest import make_example
 
 
 def make_batch(
-    dialect: CompactFormat, sizes: tuple[int, ...], seed: int, attention: AttentionMode = "block"
+    prompt_format: CompactFormat, sizes: tuple[int, ...], seed: int, attention: AttentionMode = "block"
 ) -> Batch:
     rng = np.random.default_rng(seed)
     examples = [make_example(rng, n) for n in sizes]
     return training_batch(
-        dialect, examples, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6, attention=attention
+        prompt_format, examples, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6, attention=attention
     )
 
 
@@ -65,10 +65,10 @@ def causal_mask(layout: Layout) -> torch.Tensor:
 @pytest.mark.parametrize("sizes", [(5,), (3, 7, 2), (4, 4)])
 @pytest.mark.parametrize("attention", ["block", "causal"])
 def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
-    dialect: CompactFormat, tiny: ModelConfig, sizes: tuple[int, ...], attention: AttentionMode
+    prompt_format: CompactFormat, tiny: ModelConfig, sizes: tuple[int, ...], attention: AttentionMode
 ) -> None:
     model = build_model(tiny)
-    batch = make_batch(dialect, sizes, len(sizes), attention)
+    batch = make_batch(prompt_format, sizes, len(sizes), attention)
     layout = batch.layout
     reference = copy.deepcopy(model)
     reference.lm.set_attn_implementation("eager")
@@ -91,8 +91,8 @@ def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
         torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_every_token_is_used_once_and_positions_follow_the_rule(dialect: CompactFormat) -> None:
-    layout = make_batch(dialect, (3, 6), seed=3).layout
+def test_every_token_is_used_once_and_positions_follow_the_rule(prompt_format: CompactFormat) -> None:
+    layout = make_batch(prompt_format, (3, 6), seed=3).layout
     rows = torch.cat(
         [
             layout.prefix[layout.prefix_valid],
@@ -109,8 +109,8 @@ def test_every_token_is_used_once_and_positions_follow_the_rule(dialect: Compact
         assert set(layout.positions[layout.suffix[b]].tolist()) == {p + longest}
 
 
-def test_alive_sets_are_nested_and_keep_a_best_candidate(dialect: CompactFormat) -> None:
-    batch = make_batch(dialect, (8, 5), seed=5)
+def test_alive_sets_are_nested_and_keep_a_best_candidate(prompt_format: CompactFormat) -> None:
+    batch = make_batch(prompt_format, (8, 5), seed=5)
     alive = batch.layout.alive
     best = batch.relevance.argmax(-1)
     for b, sets in enumerate(alive):
@@ -121,8 +121,10 @@ def test_alive_sets_are_nested_and_keep_a_best_candidate(dialect: CompactFormat)
         assert int(sets.sum(-1).min()) >= 2
 
 
-def test_causal_copies_stand_after_shorter_lists_that_keep_a_best_candidate(dialect: CompactFormat) -> None:
-    batch = make_batch(dialect, (8, 5, 1), 5, "causal")
+def test_causal_copies_stand_after_shorter_lists_that_keep_a_best_candidate(
+    prompt_format: CompactFormat,
+) -> None:
+    batch = make_batch(prompt_format, (8, 5, 1), 5, "causal")
     layout = batch.layout
     for b, sets in enumerate(layout.alive):
         n, sizes = len(batch.relevance[b].nonzero()), sets.sum(-1).tolist()

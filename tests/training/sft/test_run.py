@@ -28,12 +28,18 @@ from rranker.training.sft.options import configured, parse, saved_settings, shar
 from tests.training.conftest import make_case, make_example
 
 
-def maker(dialect: CompactFormat, attention: AttentionMode = "block") -> Maker:
+def maker(prompt_format: CompactFormat, attention: AttentionMode = "block") -> Maker:
     def make(step: int) -> list[tuple[str, Any]]:
         rng = np.random.default_rng(step)
         examples = [make_example(rng, 5) for _ in range(4)]
         batch = training_batch(
-            dialect, examples, rng, candidate_tokens=8, prefix_tokens=16, budget=4096, attention=attention
+            prompt_format,
+            examples,
+            rng,
+            candidate_tokens=8,
+            prefix_tokens=16,
+            budget=4096,
+            attention=attention,
         )
         return [("made", batch), ("made too", batch)]
 
@@ -46,30 +52,30 @@ def settings(model: ModelConfig, **changes: Any) -> SftConfig:
 
 @pytest.mark.parametrize(("optimizer", "precision"), [("adamw", "fp32"), ("muon", "bf16")])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig, optimizer: str, precision: str
+    tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig, optimizer: str, precision: str
 ) -> None:
     config = settings(tiny, optimizer=optimizer, precision=precision)
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     one = build_model(tiny)
-    train(config, whole, one, dialect.encoder.tokenizer, maker(dialect))
-    train(config, halves, build_model(tiny), dialect.encoder.tokenizer, maker(dialect), stop_at=5)
+    train(config, whole, one, prompt_format.encoder.tokenizer, maker(prompt_format))
+    train(config, halves, build_model(tiny), prompt_format.encoder.tokenizer, maker(prompt_format), stop_at=5)
     two = build_model(tiny, seed=1)
-    train(config, halves, two, dialect.encoder.tokenizer, maker(dialect), resume=True)
+    train(config, halves, two, prompt_format.encoder.tokenizer, maker(prompt_format), resume=True)
     for (name, a), b in zip(one.named_parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b), name
 
 
 def test_the_folder_is_a_hugging_face_one_with_a_mark_and_a_head(
-    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig
+    tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig
 ) -> None:
-    train(settings(tiny), tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect))
+    train(settings(tiny), tmp_path, build_model(tiny), prompt_format.encoder.tokenizer, maker(prompt_format))
     folder = tmp_path / "final"
     mark = json.loads((folder / "config.json").read_text())["rranker"]
     assert mark == {
         "format": 1,
         "attention": "block",
         "readout": "pointer",
-        "dialect": "compact",
+        "prompt_format": "compact",
         "max_candidate_tokens": 256,
     }
     weights = load_file(folder / "model.safetensors")
@@ -83,21 +89,23 @@ def test_the_folder_is_a_hugging_face_one_with_a_mark_and_a_head(
 
 
 def test_a_nan_stops_the_run_with_the_step_and_the_source(
-    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig
+    tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig
 ) -> None:
     model = build_model(tiny)
     with torch.no_grad():
         model.head.w[0] = float("nan")
     with pytest.raises(FloatingPointError, match=r"step 0, source made: the loss is nan"):
-        train(settings(tiny), tmp_path, model, dialect.encoder.tokenizer, maker(dialect))
+        train(settings(tiny), tmp_path, model, prompt_format.encoder.tokenizer, maker(prompt_format))
 
 
 @pytest.mark.parametrize("attention", ["block", "causal"])
 def test_the_engine_ranks_as_the_training_forward_does_round_by_round(
-    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig, attention: AttentionMode
+    tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig, attention: AttentionMode
 ) -> None:
     config = settings(tiny, attention=attention)
-    train(config, tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect, attention))
+    train(
+        config, tmp_path, build_model(tiny), prompt_format.encoder.tokenizer, maker(prompt_format, attention)
+    )
     model = load_model(tmp_path / "final")
     ranker = Ranker(tmp_path / "final", dtype="float32", kv_cache_tokens=2048, relayout="keep")
     rng = np.random.default_rng(1)
@@ -106,15 +114,15 @@ def test_the_engine_ranks_as_the_training_forward_does_round_by_round(
         alive, gone = list(range(n)), []
         while len(alive) > 1:
             least = _least_block if attention == "block" else _least_causal
-            gone.append(least(model, dialect, case, alive))
+            gone.append(least(model, prompt_format, case, alive))
             alive.remove(gone[-1])
         assert ranker.rank(case.query, case.candidates, task=case.task).order == alive + gone[::-1]
 
 
 @torch.no_grad()
-def _least_block(model: Any, dialect: CompactFormat, case: Any, alive: list[int]) -> int:
+def _least_block(model: Any, prompt_format: CompactFormat, case: Any, alive: list[int]) -> int:
     """One round in a forward of its own."""
-    segments = segments_of(dialect, [case], 254, 1024)
+    segments = segments_of(prompt_format, [case], 254, 1024)
     mask = torch.zeros(1, len(case.candidates), dtype=torch.bool)
     mask[0, alive] = True
     layout = build_layout(segments, [segments[0].suffix], [mask])
@@ -123,9 +131,9 @@ def _least_block(model: Any, dialect: CompactFormat, case: Any, alive: list[int]
 
 
 @torch.no_grad()
-def _least_causal(model: Any, dialect: CompactFormat, case: Any, alive: list[int]) -> int:
+def _least_causal(model: Any, prompt_format: CompactFormat, case: Any, alive: list[int]) -> int:
     """One round in a forward of its own, over the survivors alone."""
-    segments = segments_of(dialect, [case], 254, 1024)
+    segments = segments_of(prompt_format, [case], 254, 1024)
     left = replace(segments[0], candidates=tuple(segments[0].candidates[i] for i in alive))
     layout = build_causal_layout([left], [left.suffix], [[len(alive)]])
     scores = model.fitness(model.hidden(layout), layout)[0, 0]
@@ -160,10 +168,12 @@ def test_shares_are_read_from_the_command_line() -> None:
 
 
 def test_a_resumed_run_keeps_its_settings_but_for_those_that_may_change(
-    tmp_path: Path, dialect: CompactFormat, tiny: ModelConfig
+    tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig
 ) -> None:
     config = settings(tiny, lr=0.5, uniform=0.25)
-    train(config, tmp_path, build_model(tiny), dialect.encoder.tokenizer, maker(dialect), stop_at=1)
+    train(
+        config, tmp_path, build_model(tiny), prompt_format.encoder.tokenizer, maker(prompt_format), stop_at=1
+    )
     options = parse(
         ["--out", str(tmp_path), "--resume", "--steps", "9", "--weights", "movies=1", "--lr", "3"]
     )
