@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from pathlib import Path
 
 # Before NumPy is imported. The interpreter's matrices are small: threads only get in each other's way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -26,6 +27,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("data"):
                 item.add_marker(pytest.mark.skip(reason=str(error)))
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint folder of SmolLM2-135M-Instruct, float32, converted once. For tests marked `pretrained`."""
+    from bench.pretrained_models import smollm2_folder
+
+    try:
+        return smollm2_folder(tmp_path_factory.mktemp("pretrained"))
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

