@@ -44,8 +44,8 @@ asan: .venv/.dev
 	$(INSTALL) setuptools pybind11
 	RRANKER_SANITIZE=1 $(BIN)/python setup.py -q build_ext --build-lib build/asan --build-temp build/asan-objects
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=tests \
-	$(BIN)/python -m pytest -p asan_plugin -p no:cacheprovider -k "not pytrec_eval and not ir_measures and not [rank]" tests/csrc tests/metrics \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	$(BIN)/python -m pytest -p tests.support.asan_plugin -p no:cacheprovider -k "not pytrec_eval and not ir_measures and not [rank]" tests/csrc tests/metrics \
 		tests/test_rewards.py tests/test_permutations.py tests/test_parse_battery.py tests/test_parse_sentences.py tests/fuzz
 
 .venv/bin/python:

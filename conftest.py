@@ -14,7 +14,7 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # A plugin of its own (`make asan`): importing it is what it does.
-collect_ignore = ["tests/asan_plugin.py"]
+collect_ignore = ["tests/support/asan_plugin.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

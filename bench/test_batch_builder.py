@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rranker import _C
-from tests.csrc import batch_reference
+from tests.support import batch_reference
 
 QUERIES, N, PREFIX, LENGTH = 8, 100, 200, 100
 BUILDERS = {"extension": _C.BatchBuilder, "Python reference": batch_reference.BatchBuilder}
@@ -30,7 +30,7 @@ def step(make: Any) -> Any:
         for i in range(N):
             row = builder.chunk(tokens[:LENGTH], PREFIX, prefix, query_index, start + PREFIX + i * LENGTH)
             builder.read(row + LENGTH - 1)
-        builder.questions(tokens[:1], after, prefix, np.asarray(places), subsets, query_index)
+        builder.questions(tokens[:1], after, prefix, np.asarray(places), subsets, query_index, 1)
     return builder.arrays()
 
 

@@ -14,7 +14,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from rranker import permutations
-from tests.csrc.hostile import HOSTILE_TEXTS, HOSTILE_UNITS
+from tests.support.hostile_texts import HOSTILE_TEXTS, HOSTILE_UNITS
 
 SHORT, LONG = 40_000, 640_000
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rranker import CapacityError, Ranker, Ranking
-from tests.samples import QUERY, TEXTS
+from tests.support.samples import QUERY, TEXTS
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,8 @@ import transformers as t
 
 from rranker import Ranker, UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
-from tests.checkpoints import as_class, edit, save_checkpoint, small_tokenizer, weights, write
-from tests.engine.architectures import CONFIGS
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_checkpoint(tmp_path_factory.mktemp("whole"), "qwen3", small_tokenizer())
-
-
-@pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    """A copy to damage."""
-    return Path(shutil.copytree(whole, tmp_path / "model"))
-
+from tests.support.architectures import CONFIGS
+from tests.support.checkpoints import as_class, edit, small_tokenizer, weights, write
 
 NOT_CAUSAL = {
     "a classifier": (as_class("Qwen3ForSequenceClassification", tied=False), "a classifier"),
@@ -88,10 +75,10 @@ def test_remote_code_is_refused_without_naming_arguments_that_do_not_exist(folde
     assert "trust_remote_code" not in str(error.value)
 
 
-def test_weights_of_other_modules_are_not_needed(folder: Path, whole: Path) -> None:
+def test_weights_of_other_modules_are_not_needed(folder: Path, sound_checkpoint: Path) -> None:
     """A value head beside the language model, as TRL saves it."""
     weights(v_head__summary__weight=torch.ones(1, 48), v_head__summary__bias=torch.ones(1))(folder)
-    with Ranker(folder, dtype="float32") as one, Ranker(whole, dtype="float32") as other:
+    with Ranker(folder, dtype="float32") as one, Ranker(sound_checkpoint, dtype="float32") as other:
         texts = ["the fox", "the dog", "the query"]
         assert one.rank("which?", texts).rounds == other.rank("which?", texts).rounds
 

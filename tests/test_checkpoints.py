@@ -16,9 +16,9 @@ from rranker import Ranker, UnsupportedModelError
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.engine.loading.settings import ModelSettings
 from rranker.prompts import PASSAGE
-from tests.checkpoints import save_checkpoint, small_tokenizer
-from tests.engine.architectures import CONFIGS
-from tests.prompts.conftest import CHAT_TEMPLATE, train
+from tests.support.architectures import CONFIGS
+from tests.support.checkpoints import save_checkpoint, small_tokenizer
+from tests.support.toy_tokenizers import CHAT_TEMPLATE, train
 
 QUERY = "which fox answers the query?"
 TEXTS = ["the quick brown fox", "a lazy dog", "passages by how well", "the items next", "oldest first"]

@@ -13,30 +13,17 @@ from rranker import Ranker, UnsupportedModelError
 from rranker.engine.errors import SettingError
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.model import DEFAULT_MODEL
-from rranker.engine.readout import HEAD_FILE
-from tests.checkpoints import (
+from rranker.engine.loading.pointer_head import HEAD_FILE
+from tests.support.checkpoints import (
     cut,
     edit,
-    save_checkpoint,
     sharded,
-    small_tokenizer,
     weights,
     without_a_shard,
     write,
 )
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_checkpoint(tmp_path_factory.mktemp("whole"), "qwen3", small_tokenizer())
-
-
-@pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    """A copy to damage."""
-    return Path(shutil.copytree(whole, tmp_path / "model"))
 
 
 DAMAGED = {
@@ -103,9 +90,12 @@ def test_a_missing_file_is_named(folder: Path, case: str) -> None:
         Ranker(folder)
 
 
-def test_shards_are_read(folder: Path, whole: Path) -> None:
+def test_shards_are_read(folder: Path, sound_checkpoint: Path) -> None:
     sharded(folder)
-    one, other = read_checkpoint(folder, torch.float32).lm, read_checkpoint(whole, torch.float32).lm
+    one, other = (
+        read_checkpoint(folder, torch.float32).lm,
+        read_checkpoint(sound_checkpoint, torch.float32).lm,
+    )
     assert all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoints import save_checkpoint, small_tokenizer
+from tests.support.checkpoints import save_checkpoint, small_tokenizer
 
 COMMIT = "a" * 40
 RANK = """

@@ -6,10 +6,10 @@ import unicodedata
 import pytest
 
 from rranker import permutations
-from tests.parse_keys import KEY_CHOICES
-from tests.parse_rankings import RANKINGS
-from tests.parse_sentences import CHOICES as SENTENCES
-from tests.parse_sentences import TITLE_CHOICES, TITLES
+from tests.support.parse_keys import KEY_CHOICES
+from tests.support.parse_rankings import RANKINGS
+from tests.support.parse_sentences import CHOICES as SENTENCES
+from tests.support.parse_sentences import TITLE_CHOICES, TITLES
 
 CHOICES = SENTENCES + KEY_CHOICES
 

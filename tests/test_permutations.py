@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rranker import permutations
-from tests.csrc import references
-from tests.csrc.hostile import HOSTILE_TEXTS, HOSTILE_UNITS
+from tests.support import extension_reference as references
+from tests.support.hostile_texts import HOSTILE_TEXTS, HOSTILE_UNITS
 
 orders = st.integers(1, 30).flatmap(
     lambda n: st.tuples(st.permutations(list(range(n))), st.permutations(list(range(n))))

@@ -12,7 +12,7 @@ import pytest
 
 import rranker
 from rranker import Candidate, CapacityError, Ranker
-from tests.samples import QUERY, TEXTS
+from tests.support.samples import QUERY, TEXTS
 
 ODD = {
     "empty": "",

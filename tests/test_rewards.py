@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rranker import rewards
-from tests.csrc import references
+from tests.support import extension_reference as references
 
 episode = st.lists(st.integers(0, 3), min_size=1, max_size=9).flatmap(
     lambda rel: st.tuples(st.just(rel), st.lists(st.integers(-1, len(rel)), max_size=10))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rranker import _C
-from tests.csrc import batch_reference
+from tests.support import batch_reference
 
 
 def random_step(builder, seed):

@@ -14,8 +14,8 @@ from rranker.engine.errors import CapacityError
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
 from rranker.methods import Elimination, Greedy
-from tests.engine.architectures import VOCAB, tiny_model
-from tests.engine.test_exactness import problem
+from tests.support.architectures import VOCAB, tiny_model
+from tests.support.engine_steps import problem
 
 SLOTS = 400
 

@@ -6,76 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.engine.attention import attention_backend
-from rranker.engine.batch import BatchBuilder
 from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout
-from rranker.engine.readout.gather import read
 from rranker.engine.requests import EngineRequest
-from rranker.engine.runner import ModelRunner
 from rranker.engine.self_check import dense_prompt, probe
-from rranker.engine.sessions import BlockSession, CausalSession
 from rranker.methods import Elimination, Greedy
 from rranker.prompts import Segments
-from tests.engine.architectures import CONFIGS, VOCAB, tiny_model
-
-SESSIONS = {"block": BlockSession, "causal": CausalSession}
-TOLERANCE = 1e-5  # of the largest logit
-
-
-def problem(seed, n=6, longest=9, prefix=11, suffix=3):
-    rng = np.random.default_rng(seed)
-
-    def ids(length):
-        return tuple(rng.integers(3, VOCAB, size=length).tolist())
-
-    labels = tuple(rng.choice(np.arange(3, VOCAB), size=n, replace=False).tolist())
-    return Segments(ids(prefix), tuple(ids(rng.integers(1, longest)) for _ in range(n)), ids(suffix), labels)
-
-
-def dense_logits(lm, segments, subset, attention):
-    """Identifier logits by transformers alone: eager attention, the whole prompt, the full vocabulary."""
-    before = lm.config._attn_implementation
-    lm.set_attn_implementation("eager")
-    ids, positions, mask = dense_prompt(segments, subset, attention)
-    bias = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)[None, None]
-    with torch.no_grad():
-        out = lm(input_ids=ids[None], position_ids=positions[None], attention_mask=bias, use_cache=False)
-    lm.set_attn_implementation(before)
-    return out.logits[0, -1, [segments.labels[place] for place in subset]].numpy()
-
-
-def fresh_causal_logits(lm, segments, subset):
-    """The same by a plain forward, no mask of ours at all."""
-    before = lm.config._attn_implementation
-    lm.set_attn_implementation("eager")
-    ids, _, _ = dense_prompt(segments, subset, "causal")
-    with torch.no_grad():
-        out = lm(input_ids=ids[None], use_cache=False)
-    lm.set_attn_implementation(before)
-    return out.logits[0, -1, [segments.labels[place] for place in subset]].numpy()
-
-
-def engine(lm, backend="cpu", slots=4096):
-    return ModelRunner(lm, attention_backend(backend), slots)
-
-
-def one_step(runner, lm, session, subsets):
-    builder = BatchBuilder()
-    session.plan(builder, 0, subsets)
-    hidden = runner.hidden(builder.build())
-    return read(IdentifierReadout(lm), hidden, [session.readout_request(hidden)], kernels=runner.kernels)[0]
-
-
-def opened(runner, lm, segments, attention):
-    session = SESSIONS[attention](segments, "exclude", runner.kv_cache, IdentifierReadout(lm))
-    assert session.open()
-    return session
-
-
-def close(found, expected):
-    scale = max(1.0, float(np.abs(expected).max()))
-    np.testing.assert_allclose(found, expected, atol=TOLERANCE * scale, rtol=0)
+from tests.support.architectures import CONFIGS, tiny_model
+from tests.support.engine_steps import (
+    SESSIONS,
+    close,
+    dense_logits,
+    fresh_causal_logits,
+    model_runner,
+    one_step,
+    opened,
+    problem,
+)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
@@ -83,7 +30,7 @@ def close(found, expected):
 class TestArchitectures:
     def test_block_equals_dense_mask(self, name, backend):
         lm = tiny_model(name)
-        runner = engine(lm, backend)
+        runner = model_runner(lm, backend)
         for seed in range(3):
             segments = problem(seed)
             session = opened(runner, lm, segments, "block")
@@ -96,7 +43,7 @@ class TestArchitectures:
 
     def test_causal_equals_fresh_forward(self, name, backend):
         lm = tiny_model(name)
-        runner = engine(lm, backend)
+        runner = model_runner(lm, backend)
         for seed in range(3):
             segments = problem(seed)
             session = opened(runner, lm, segments, "causal")
@@ -116,7 +63,7 @@ class TestArchitectures:
 @pytest.mark.parametrize("name", ["qwen2", "mixtral"])
 def test_sliding_windows_follow_positions(name, attention):
     lm = tiny_model("mistral" if name == "qwen2" else name, sliding_window=8)
-    runner = engine(lm)
+    runner = model_runner(lm)
     segments = problem(0)
     session = opened(runner, lm, segments, attention)
     for subset in [(0, 1, 2, 3, 4, 5), (0, 2, 3, 5)]:
@@ -185,7 +132,7 @@ def test_speculative_equals_sequential_equals_naive_and_batched_equals_alone(att
 
 def test_added_then_dropped_equals_never_added():
     lm = tiny_model("llama")
-    runner = engine(lm)
+    runner = model_runner(lm)
     full = problem(4)
     kept = (0, 2, 5)
     without = Segments(
@@ -212,4 +159,4 @@ def test_added_then_dropped_equals_never_added():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_probe_accepts_what_is_exact(name, attention):
     lm = tiny_model(name)
-    assert probe(lm, engine(lm), attention) < 1e-4
+    assert probe(lm, model_runner(lm), attention) < 1e-4

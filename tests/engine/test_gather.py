@@ -9,7 +9,7 @@ import torch
 from rranker.engine.readout import IdentifierReadout, PointerReadout
 from rranker.engine.readout.gather import ReadoutRequest, read
 from rranker.kernels import score as scoring
-from tests.engine.architectures import tiny_model
+from tests.support.architectures import tiny_model
 
 pytestmark = pytest.mark.gpu
 

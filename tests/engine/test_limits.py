@@ -16,8 +16,8 @@ from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
 from rranker.engine.self_check import probe
 from rranker.prompts import Segments
-from tests.engine.architectures import SIZE, VOCAB, randomized
-from tests.engine.test_exactness import SESSIONS, close, fresh_causal_logits, one_step
+from tests.support.architectures import SIZE, VOCAB, randomized
+from tests.support.engine_steps import SESSIONS, close, fresh_causal_logits, one_step
 
 WINDOW = 32
 _MIXED = ["sliding_attention", "full_attention", "sliding_attention"]

@@ -16,7 +16,7 @@ from rranker.engine.attention.reference import ReferenceAttention
 from rranker.engine.errors import SettingError, UnsupportedModelError
 from rranker.engine.runner import ModelRunner
 from rranker.engine.self_check import probe
-from tests.engine.architectures import tiny_model
+from tests.support.architectures import tiny_model
 
 
 def broken(error: Any) -> Any:

@@ -10,7 +10,7 @@ from torch import nn
 
 from rranker.engine.hardware import packs
 from rranker.engine.onednn import PackedLinear, pack_linears, packable, weight_count
-from tests.engine.architectures import tiny_model
+from tests.support.architectures import tiny_model
 
 PACKS = pytest.mark.skipif(not packs(torch.bfloat16), reason="this CPU packs no bfloat16 (AVX-512 does)")
 

@@ -17,17 +17,8 @@ from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
 from rranker.engine.sessions import CausalSession, causal
 from rranker.methods import Elimination, Greedy, Sampled
-from tests.engine.architectures import tiny_model
-from tests.engine.test_exactness import close, fresh_causal_logits, one_step, problem
-
-
-def subsets_of(rng, n, count):
-    """Any candidates in any order, some of them beginnings of others."""
-    subsets = [tuple(rng.permutation(n)[: rng.integers(1, n + 1)].tolist()) for _ in range(count)]
-    return [
-        subset[: rng.integers(1, len(subset) + 1)] if rng.random() < 0.3 else subset
-        for subset in (*subsets, *subsets)
-    ]
+from tests.support.architectures import tiny_model
+from tests.support.engine_steps import close, fresh_causal_logits, one_step, problem, subsets_of
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -15,7 +15,7 @@ from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
 from rranker.engine.self_check import probe
-from tests.engine.architectures import tiny_model
+from tests.support.architectures import tiny_model
 
 HALVES = [torch.bfloat16, torch.float16]
 

@@ -18,7 +18,7 @@ def play(
     account = Speculation(suffix, sequential)
     cost, passes, left = float(first), 0, rounds
     while left:
-        # The first round has no verdict to guess from, as in `Greedy.asks`.
+        # The first round has no verdict to guess from, as in `Greedy.subsets`.
         asked = account.depth(left, overhead) if passes else 1
         used = 1
         while used < asked and holds():

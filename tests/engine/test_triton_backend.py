@@ -18,8 +18,8 @@ from rranker.engine.self_check import probe
 from rranker.kernels import score as scoring
 from rranker.kernels.score import score
 from rranker.methods import Elimination, Greedy
-from tests.engine.architectures import tiny_model
-from tests.engine.test_exactness import SESSIONS, close, dense_logits, one_step, opened, problem
+from tests.support.architectures import tiny_model
+from tests.support.engine_steps import SESSIONS, close, dense_logits, one_step, opened, problem
 
 pytestmark = pytest.mark.gpu
 

@@ -12,7 +12,7 @@ from rranker.engine.attention.reference import dense_mask, stored_keys
 from rranker.engine.attention.windows import ROWS, blocks, cut_chunks, some_chunks
 from rranker.engine.batch import Batch, BatchBuilder, Segment
 from rranker.engine.kv.cache import KVCache
-from tests.engine.test_flash_backend import varlen_reference
+from tests.support.flash_reference import varlen_reference
 
 CPU = torch.device("cpu")
 SLOTS = 4096

@@ -11,7 +11,7 @@ from rranker.engine.attention.triton_metadata import SPLIT, attention_metadata
 from rranker.kernels.decode import decode, decode_reference
 from rranker.kernels.launch import pick_attention
 from rranker.kernels.prefill import prefill, prefill_reference
-from tests.kernels.problems import DEVICE, TOLERANCE, Problem, problem, relative_error
+from tests.support.kernel_problems import DEVICE, TOLERANCE, Problem, problem, relative_error
 
 pytestmark = pytest.mark.gpu
 

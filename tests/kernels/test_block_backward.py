@@ -14,8 +14,8 @@ import torch
 from rranker.prompts import Segments
 from rranker.training.packing.attention import packed_attention
 from rranker.training.packing.layout import Layout, build_layout
-from tests.kernels.problems import DEVICE, relative_error
-from tests.training.packing.test_attention import reference_mask
+from tests.support.kernel_problems import DEVICE, relative_error
+from tests.support.packing_reference import reference_mask
 
 pytestmark = pytest.mark.gpu
 

@@ -8,7 +8,7 @@ import torch
 
 from rranker.kernels import logprob, logprob_triton
 from rranker.kernels.logprob import backward_reference, forward_reference, selected_logprobs
-from tests.kernels.problems import DEVICE, relative_error
+from tests.support.kernel_problems import DEVICE, relative_error
 
 pytestmark = pytest.mark.gpu
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rranker.kernels.score import score, score_reference
-from tests.kernels.problems import DEVICE, TOLERANCE, relative_error
+from tests.support.kernel_problems import DEVICE, TOLERANCE, relative_error
 
 pytestmark = pytest.mark.gpu
 

@@ -8,7 +8,7 @@ import pytest
 
 from rranker import metrics
 from rranker.metrics import Columns, evaluate
-from tests.metrics.test_peers import random_run
+from tests.support.random_runs import random_run
 
 # Some of the random runs miss every judged document of a query, of which `evaluate` warns.
 pytestmark = pytest.mark.filterwarnings("ignore:.*share no document")

@@ -8,7 +8,7 @@ import pytest
 import pytrec_eval
 
 from rranker.metrics import AP, ERR, P, evaluate, nDCG, parse_measure, parse_measures
-from tests.metrics.test_peers import random_run
+from tests.support.random_runs import random_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*share no document")
 

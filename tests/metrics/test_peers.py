@@ -1,14 +1,13 @@
 """Equality with pytrec_eval and ir-measures on random ragged runs full of ties."""
 
-import random
-
 import ir_measures
 import pytest
 import pytrec_eval
 from ir_measures.providers.gdeval_provider import GdevalProvider
 
 from rranker.metrics import evaluate
-from tests.metrics import plain
+from tests.support import metrics_reference as reference
+from tests.support.random_runs import random_run
 
 MEASURES = [
     "map",
@@ -25,19 +24,6 @@ MEASURES += ["num_ret", "num_rel_ret"]
 
 # Some of the random runs miss every judged document of a query, of which `evaluate` warns.
 pytestmark = pytest.mark.filterwarnings("ignore:.*share no document")
-
-
-def random_run(seed, levels=(-1, 0, 0, 1, 2, 3)):
-    rng = random.Random(seed)
-    docs = [f"d{i}" for i in range(60)] + [f"é{i}" for i in range(5)] + ["z", "aa", "日本"]
-    qrels, run = {}, {}
-    for query in range(rng.randint(1, 6)):
-        judged = rng.sample(docs, rng.randint(1, 40))
-        qrels[f"q{query}"] = {doc: rng.choice(levels) for doc in judged}
-        found = rng.sample(docs, rng.randint(1, len(docs)))
-        step = rng.choice([1, 0.25, 1e-3, 1e-9])  # the last ties in single precision only
-        run[f"q{query}"] = {doc: 1.0 + step * rng.randint(0, 8) for doc in found}
-    return qrels, run
 
 
 @pytest.mark.parametrize("level", [1, 2])
@@ -114,11 +100,11 @@ def test_plain_references():
         ours = evaluate(qrels, run, names, precision="double")
         for query, docs in run.items():
             expected = [
-                plain.ndcg(qrels[query], docs, 6),
-                plain.ndcg(qrels[query], docs, 6, lambda x: 2.0**x - 1),
-                plain.err(qrels[query], docs, 9),
-                plain.rbp(qrels[query], docs, 0.7),
-                plain.reciprocal_rank(qrels[query], docs, 3),
+                reference.ndcg(qrels[query], docs, 6),
+                reference.ndcg(qrels[query], docs, 6, lambda x: 2.0**x - 1),
+                reference.err(qrels[query], docs, 9),
+                reference.rbp(qrels[query], docs, 0.7),
+                reference.reciprocal_rank(qrels[query], docs, 3),
             ]
             assert [ours.per_query(n)[query] for n in names] == pytest.approx(expected, abs=1e-12), (
                 seed,

@@ -10,8 +10,7 @@ from rranker.prompts import TEMPLATES
 from rranker.prompts.chat import chat_frame
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.text import TextFormat
-
-from .conftest import train
+from tests.support.toy_tokenizers import train
 
 QWEN3 = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"

@@ -16,7 +16,7 @@ from rranker.data import BENCHMARK_TASKS, RankingExample
 from rranker.training.grpo import parse as parse_grpo
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SOURCES
-from tests.training.toys import save_pointer_policy, toy_cases
+from tests.support.toys import save_pointer_policy, toy_cases
 
 
 def test_a_paired_interval_is_narrower_than_the_spread_of_the_queries() -> None:

@@ -13,7 +13,7 @@ from bench.quality import chance, figures, ours, some, table
 from rranker import Ranker
 from rranker.data import Interactions, RankingExample
 from rranker.training.policy.model_config import ModelConfig
-from tests.training.toys import save_pointer_policy, toy_cases
+from tests.support.toys import save_pointer_policy, toy_cases
 
 
 def test_perfect_and_worst_orders() -> None:

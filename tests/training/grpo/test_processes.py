@@ -16,7 +16,7 @@ import pytest
 
 from rranker.training.grpo.checkpoints import checkpoints, last_good
 from rranker.training.policy.model_config import ModelConfig
-from tests.training.toys import options, save_pointer_policy
+from tests.support.toys import options, save_pointer_policy
 
 ROOT = Path(__file__).parents[3]
 NAMES = ("loss", "grad_norm", "reward", "entropy", "eval_mrr/toy")
@@ -28,7 +28,7 @@ def pointer(tmp_path: Path, tokenizer: Any, tiny: ModelConfig) -> Path:
 
 
 def start(words: list[str], launcher: list[str] | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, *(launcher or []), "-m", "tests.training.toys", *words]
+    command = [sys.executable, *(launcher or []), "-m", "tests.support.toys", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -79,7 +79,7 @@ def test_a_full_disk_stops_with_a_message_and_the_last_checkpoint(pointer: Path,
         "-c",
         "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); sys.argv = sys.argv[2:]; "
-        "runpy.run_module('tests.training.toys', run_name='__main__')",
+        "runpy.run_module('tests.support.toys', run_name='__main__')",
     ]
     process = start(options(pointer, out, max_steps=6, resume=True), launcher)
     said, _ = process.communicate(timeout=120)

@@ -15,7 +15,7 @@ from rranker.training.grpo import explain, parse, train
 from rranker.training.grpo.checkpoints import MARK, checkpoints, drop_partial, last_good
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.network import load_policy
-from tests.training.toys import (
+from tests.support.toys import (
     learnable_cases,
     options,
     save_causal_policy,

@@ -17,7 +17,7 @@ from rranker.training.grpo.checkpoints import CheckpointError
 from rranker.training.grpo.run import explain, fitting
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
 from rranker.training.policy.prompts import Prompts
-from tests.training.toys import toy_cases
+from tests.support.toys import toy_cases
 
 
 def saving(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Exception:
@@ -41,7 +41,7 @@ def saving(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> E
 
 
 @pytest.mark.parametrize(
-    ("error", "asks"),
+    ("error", "suggests_room"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), True),
         (SafetensorError("I/O error: No space left on device"), True),
@@ -50,7 +50,7 @@ def saving(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> E
     ],
 )
 def test_a_checkpoint_that_cannot_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, subsets: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, suggests_room: bool
 ) -> None:
     stopped = saving(error, tmp_path, monkeypatch)
     assert isinstance(stopped, CheckpointError)
@@ -58,7 +58,7 @@ def test_a_checkpoint_that_cannot_be_written(
     said = explain(stopped, tmp_path)
     assert said is not None
     assert str(tmp_path / "checkpoint-3") in said
-    assert ("Is the disk full?" in said) == subsets
+    assert ("Is the disk full?" in said) == suggests_room
 
 
 @pytest.mark.parametrize(

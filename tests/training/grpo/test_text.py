@@ -12,8 +12,8 @@ from rranker.data import RankingExample
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.grpo import parse
 from rranker.training.grpo.text import PREFILL, answer_rewards, fitting, format_reward, prompt_ids, train_text
-from tests.prompts.conftest import CHAT_TEMPLATE, train
-from tests.training.toys import options, save_causal_policy, toy_cases
+from tests.support.toy_tokenizers import CHAT_TEMPLATE, train
+from tests.support.toys import options, save_causal_policy, toy_cases
 
 CASE = RankingExample("passage", "who?", None, ["Heat", "Alien", "Up"], [0.0, 1.0, 0.0], "q")
 

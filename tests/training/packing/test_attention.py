@@ -11,11 +11,11 @@ import torch
 from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts.compact import CompactFormat
 from rranker.training.packing.batch import Batch, training_batch
-from rranker.training.packing.layout import Layout
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.loss import entropy, ranking_loss, reciprocal_rank, targets
-from tests.training.conftest import make_example
+from tests.support.packing_reference import causal_mask, reference_mask
+from tests.support.toy_examples import make_example
 
 
 def make_batch(
@@ -26,40 +26,6 @@ def make_batch(
     return training_batch(
         prompt_format, examples, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6, attention=attention
     )
-
-
-def reference_mask(layout: Layout) -> torch.Tensor:
-    """[1, 1, T, T]: 0 where a row may see a column, written down from the rules and nothing else."""
-    size = len(layout.ids)
-    seen = torch.eye(size, dtype=torch.bool)
-    for b in range(len(layout.prefix)):
-        prefix = layout.prefix[b][layout.prefix_valid[b]]
-        candidates = [c[ok] for c, ok in zip(layout.candidates[b], layout.candidates_valid[b], strict=True)]
-        for i, row in enumerate(prefix):
-            seen[row, prefix[: i + 1]] = True
-        for candidate in candidates:
-            for i, row in enumerate(candidate):
-                seen[row, prefix] = True
-                seen[row, candidate[: i + 1]] = True
-        for row, alive in zip(layout.suffix[b], layout.alive[b], strict=True):
-            seen[row, prefix] = True
-            for candidate in (c for c, lives in zip(candidates, alive, strict=True) if lives):
-                seen[row, candidate] = True
-    return torch.zeros(1, 1, size, size).masked_fill_(~seen, torch.finfo(torch.float32).min)
-
-
-def causal_mask(layout: Layout) -> torch.Tensor:
-    """The same for whole prompts: a suffix copy sees its prompt up to the end of its last candidate."""
-    size = len(layout.ids)
-    seen = torch.eye(size, dtype=torch.bool)
-    for b in range(len(layout.prefix)):
-        prompt = layout.prefix[b][layout.prefix_valid[b]]
-        for i, row in enumerate(prompt):
-            seen[row, prompt[: i + 1]] = True
-        for row, alive in zip(layout.suffix[b], layout.alive[b], strict=True):
-            last = layout.ends[b][alive].max()
-            seen[row, prompt[prompt <= last]] = True
-    return torch.zeros(1, 1, size, size).masked_fill_(~seen, torch.finfo(torch.float32).min)
 
 
 @pytest.mark.parametrize("sizes", [(5,), (3, 7, 2), (4, 4)])

@@ -14,8 +14,7 @@ from rranker.engine.kv.cache import KVCache
 from rranker.engine.sessions import BlockSession, CausalSession
 from rranker.training.packing import chunks as module
 from rranker.training.packing.chunks import build_chunks, chunk_attention
-from tests.engine.test_exactness import problem
-from tests.engine.test_prefix_tree import subsets_of
+from tests.support.engine_steps import problem, subsets_of
 
 
 def plan_of(mode: str, seed: int) -> Batch:

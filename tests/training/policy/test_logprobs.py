@@ -19,7 +19,7 @@ from rranker.training.policy.logprobs import Row, from_ids, score, to_ids
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.network import Policy, load_policy, readout_of, save_policy
 from rranker.training.policy.rollouts import RolloutEngine
-from tests.training.toys import save_causal_policy, save_pointer_policy, toy_cases
+from tests.support.toys import save_causal_policy, save_pointer_policy, toy_cases
 
 CPU = torch.device("cpu")
 

@@ -15,8 +15,8 @@ from rranker.training.grpo import parse
 from rranker.training.grpo.text import TextGRPOTrainer
 from rranker.training.policy import token_logprobs
 from rranker.training.policy.token_logprobs import plain_head
-from tests.engine.architectures import tiny_model
-from tests.training.toys import options, toy_cases
+from tests.support.architectures import tiny_model
+from tests.support.toys import options, toy_cases
 
 KEPT = 7
 

@@ -25,7 +25,7 @@ from rranker.training.sft import Maker, train
 from rranker.training.sft.checkpoint import load_model
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.options import configured, parse, saved_settings, shares
-from tests.training.conftest import make_case, make_example
+from tests.support.toy_examples import make_case, make_example
 
 
 def maker(prompt_format: CompactFormat, attention: AttentionMode = "block") -> Maker:

@@ -11,8 +11,8 @@ import torch
 import transformers as t
 from safetensors.torch import load_file, save_file
 
-from tests.engine.architectures import tiny_model
-from tests.prompts.conftest import CHAT_TEMPLATE, train
+from tests.support.architectures import tiny_model
+from tests.support.toy_tokenizers import CHAT_TEMPLATE, train
 
 Change = Callable[[Path], Any]
 

@@ -1,6 +1,6 @@
 """A toy ranking task, a tiny policy for it, and a runnable training of a few steps.
 
-`python -m tests.training.toys POLICY_FOLDER [options of training.grpo]` is what the kill and the
+`python -m tests.support.toys POLICY_FOLDER [options of training.grpo]` is what the kill and the
 two-process tests start.
 """
 
@@ -18,8 +18,8 @@ from rranker.prompts.identifiers import Identifiers
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.checkpoint import save_model
-from tests.engine.architectures import tiny_model
-from tests.training.conftest import WORDS, make_case
+from tests.support.architectures import tiny_model
+from tests.support.toy_examples import WORDS, make_case
 
 
 def toy_cases(count: int, seed: int = 0, n: int = 5) -> dict[str, RankingExample]:
