@@ -11,7 +11,7 @@ import transformers as t
 from rranker import Ranker, UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
 from tests.support.architectures import CONFIGS
-from tests.support.checkpoints import as_class, edit, small_tokenizer, weights, write
+from tests.support.checkpoints import as_class, edit, small_tokenizer, weights
 
 NOT_CAUSAL = {
     "a classifier": (as_class("Qwen3ForSequenceClassification", tied=False), "a classifier"),
@@ -47,13 +47,6 @@ NOT_CAUSAL = {
         r"do not fit its config.json: model\.layers\.0\.mlp\.down_proj\.weight is \[48, 64\].*\[48, 80\]",
     ),
     "a small vocabulary": (edit("config.json", vocab_size=100), r"ids up to \d+, but the model knows 100"),
-    "an adapter": (
-        lambda folder: (
-            (folder / "config.json").unlink(),
-            write("adapter_config.json", '{"base_model_name_or_path": "owner/base"}')(folder),
-        ),
-        "an adapter of owner/base.*merge_and_unload",
-    ),
     "a new model type": (edit("config.json", model_type="qwen9"), "does not know the model type 'qwen9'"),
     "no model type": (edit("config.json", model_type=None), "has no `model_type`"),
 }

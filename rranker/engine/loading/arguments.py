@@ -82,13 +82,16 @@ def as_device(device: object) -> torch.device:
 
 
 def as_source(model: object) -> Path | str | None:
-    """Where a checkpoint is: a folder's path, a hub name (a str), or None for the bundled one.
+    """Where a checkpoint is: a folder's or a GGUF file's path, a hub name (a str), or None for the bundled one.
 
     A string that looks like a path (it starts with `.`, `~` or a separator, has more than one separator, or the
     folder before its separator exists here) is never looked up on the hub, so that a misspelt folder is an
     error at once. `~` is expanded.
 
-    Raises FileNotFoundError when there is no such folder, TypeError for anything but a str or a path.
+    A folder with a GGUF file and no config.json stands for the file.
+
+    Raises FileNotFoundError when there is no such folder, ValueError for a folder with several GGUF files, TypeError
+    for anything but a str or a path.
     """
     if model is None:
         return None
@@ -108,16 +111,32 @@ def as_source(model: object) -> Path | str | None:
     path = Path(text).expanduser()
     # os.path, not pathlib: a text too long for a name is no folder, rather than an OSError.
     if os.path.isdir(path):
+        return _folder_or_its_gguf(path)
+    if path.suffix.lower() == ".gguf" and os.path.isfile(path):
         return path
     if os.path.exists(path):
-        raise FileNotFoundError(f"{path} is a file: give the checkpoint folder that holds it")
+        raise FileNotFoundError(
+            f"{path} is a file: give the checkpoint folder that holds it, or a .gguf file"
+        )
     if isinstance(model, str) and not _looks_like_a_path(text):
         return model
     raise FileNotFoundError(f"no model {text!r}: there is no such folder here{_whereabouts(text, path)}")
 
 
+def _folder_or_its_gguf(folder: Path) -> Path:
+    if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+        return folder
+    files = sorted(folder.glob("*.[gG][gG][uU][fF]"))
+    if len(files) > 1:
+        raise ValueError(
+            f"{folder} holds {len(files)} GGUF files: give the path of one, such as {str(files[0])!r} (others: "
+            f"{', '.join(file.name for file in files[1:4])}{', …' if len(files) > 4 else ''})"
+        )
+    return files[0] if files else folder
+
+
 def _looks_like_a_path(text: str) -> bool:
-    if text[0] in ".~/" or "\\" in text or Path(text).is_absolute():
+    if text[0] in ".~/" or "\\" in text or Path(text).is_absolute() or text.lower().endswith(".gguf"):
         return True
     # `owner/name` is a hub name, unless `owner` is a folder here.
     return text.count("/") > 1 or text.endswith("/") or ("/" in text and os.path.isdir(Path(text).parent))

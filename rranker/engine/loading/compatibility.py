@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UnsupportedModelError
-from .files import read_json
 
 # By the ending of a transformers class: what its checkpoints are.
 _KINDS = {
@@ -23,17 +22,6 @@ _KINDS = {
 
 # Reads of config attributes that mean state flows from token to token outside attention.
 _RECURRENT = ("mamba", "linear_attention", "recurrent", "conv", "rwkv")
-
-
-def check_adapter(folder: Path) -> None:
-    """Raises UnsupportedModelError when a folder holds an adapter (peft) in place of a model."""
-    path = folder / "adapter_config.json"
-    if path.is_file():
-        base = read_json(path).get("base_model_name_or_path")
-        raise UnsupportedModelError(
-            f"{folder} holds an adapter of {base}, not a model: load both with peft, `merge_and_unload`, and save the "
-            "result and its tokenizer with `save_pretrained`"
-        )
 
 
 def check_model_type(entries: Mapping[str, Any], path: Path) -> None:

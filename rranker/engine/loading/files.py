@@ -14,7 +14,7 @@ _POINTER = b"version https://git-lfs"
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises ValueError, naming the file and the position, when it is none."""
     data = path.read_bytes()
-    _refuse_pointer(path, data)
+    refuse_pointer(path, data)
     try:
         found = json.loads(data)
     except json.JSONDecodeError as error:
@@ -38,7 +38,7 @@ def check_tensors(path: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb") as file:
-        _refuse_pointer(path, file.read(len(_POINTER)))
+        refuse_pointer(path, file.read(len(_POINTER)))
     try:
         with safe_open(path, "pt"):
             pass
@@ -76,7 +76,8 @@ def _weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(set(names.values()))]
 
 
-def _refuse_pointer(path: Path, data: bytes) -> None:
+def refuse_pointer(path: Path, data: bytes) -> None:
+    """Raises ValueError when `data`, the beginning of a file, is a git-lfs pointer."""
     if data.startswith(_POINTER):
         raise ValueError(
             f"{path} is a git-lfs pointer, not the file itself: run `git lfs pull` in its repository, or download "

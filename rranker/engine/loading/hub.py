@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .adapters import ADAPTER_WEIGHTS
 from .files import INDEX, WEIGHTS
 from .pointer_head import HEAD_FILE
 
 # Never weights in other formats, nor the copies that some repositories keep in subfolders.
 _TEXTS = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
-_WEIGHTS = (WEIGHTS, "model-*.safetensors", INDEX, HEAD_FILE)
+_WEIGHTS = (WEIGHTS, "model-*.safetensors", INDEX, HEAD_FILE, ADAPTER_WEIGHTS)
 
 
 def download(name: str, *, weights: bool) -> Path:

@@ -1,0 +1,208 @@
+"""GGUF files, as llama.cpp writes them: config, tokenizer and weights, read by transformers, checked for what it skips.
+
+transformers parses a file's metadata once for each of the three, and builds a table of tensor names for every module
+of the model; that is two thirds of the time. Here both are made once (`_once`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import UnsupportedModelError
+from .files import refuse_pointer
+from .gguf_facts import check_facts, check_tokenizer_kind, set_pre_tokenizer
+
+SUFFIX = ".gguf"
+_CONVERT = (
+    "Use the model's checkpoint folder in place of the GGUF file (config.json, tokenizer, *.safetensors)"
+)
+
+
+def is_gguf(source: str | Path) -> bool:
+    """Whether a source that `as_source` found is a GGUF file."""
+    return isinstance(source, Path) and source.suffix.lower() == SUFFIX and source.is_file()
+
+
+class GGUFFile:
+    """One GGUF file, its header read.
+
+    Raises ImportError, naming the extra, when a package is missing; ValueError when the file is damaged;
+    UnsupportedModelError for what cannot be run from it as it was meant.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = _read_header(path)
+        architecture = self._fact("general.architecture")
+        _check_architecture(path, architecture)
+        self.facts = {
+            name.removeprefix(f"{architecture}."): self._fact(name)
+            for name in self._reader.fields
+            if not name.startswith(("GGUF.", "tokenizer.ggml.tokens", "tokenizer.ggml.merges"))
+        }
+        """Metadata by name, the architecture's own without its prefix; vocabulary and merges are left out."""
+        if (parts := self.facts.get("split.count") or 1) > 1:
+            raise UnsupportedModelError(
+                f"{path} is one of {parts} parts of a model: put them together with "
+                "`llama-gguf-split --merge` and give the result"
+            )
+
+    def config(self) -> Any:
+        """transformers' config. Raises UnsupportedModelError for settings that transformers would leave out."""
+        from transformers import AutoConfig
+
+        with _once(self._reader):
+            config = AutoConfig.from_pretrained(self.path.parent, gguf_file=self.path.name)
+        check_facts(self.path, self.facts, config)
+        return config
+
+    def tokenizer(self) -> Any:
+        """The file's own tokenizer; files beside it are not read. Raises what `check_tokenizer_kind` raises."""
+        from transformers import PreTrainedTokenizerFast
+
+        check_tokenizer_kind(self.path, self.facts)
+        tokenizer = PreTrainedTokenizerFast(gguf_file=self.path.name, name_or_path=str(self.path.parent))
+        set_pre_tokenizer(tokenizer, self.facts)
+        return tokenizer
+
+    def weights(self, config: Any, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+        """The model, dequantised to `dtype`, and transformers' report.
+
+        Raises UnsupportedModelError for a type of block that the `gguf` package does not read, and for tensors that
+        transformers would leave out.
+        """
+        from transformers import AutoModelForCausalLM
+
+        with _once(self._reader):
+            try:
+                lm, report = AutoModelForCausalLM.from_pretrained(
+                    self.path.parent,
+                    gguf_file=self.path.name,
+                    config=config,
+                    dtype=dtype,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,  # the report names them; the error that comes without it does not
+                )
+            except NotImplementedError as error:
+                kinds = sorted({tensor.tensor_type.name for tensor in self._reader.tensors})
+                raise UnsupportedModelError(
+                    f"{self.path} cannot be read by the installed `gguf` package ({error}; its tensors are "
+                    f"{', '.join(kinds)}): a newer one may (`pip install -U gguf`). {_CONVERT}"
+                ) from error
+            self._check_all_used(lm)
+        _forget_blocks(lm)
+        return lm, report
+
+    def _check_all_used(self, lm: Any) -> None:
+        from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, get_gguf_hf_weights_map
+
+        processor = TENSOR_PROCESSORS.get(self._fact("general.architecture"))
+        known = get_gguf_hf_weights_map(lm, _processor(processor, lm.config))
+        unused = [tensor.name for tensor in self._reader.tensors if tensor.name not in known]
+        if unused:
+            shown = f"{', '.join(unused[:3])}{', …' if len(unused) > 3 else ''}"
+            raise UnsupportedModelError(
+                f"{self.path} has tensors that transformers would leave out ({shown}): {type(lm).__name__} would "
+                f"compute something else than was trained. {_CONVERT}"
+            )
+
+    def _fact(self, name: str) -> Any:
+        field = self._reader.fields.get(name)
+        return None if field is None else field.contents()
+
+
+def _processor(kind: Any, config: Any) -> Any:
+    from transformers.modeling_gguf_pytorch_utils import TensorProcessor
+
+    return (kind or TensorProcessor)(config=config.to_dict())
+
+
+def _forget_blocks(lm: Any) -> None:
+    """What is left is a plain model, which can be moved, trained and saved; transformers still calls it quantised."""
+    lm.config.__dict__.pop("quantization_config", None)
+    for name in ("hf_quantizer", "quantization_method", "is_quantized"):
+        lm.__dict__.pop(name, None)
+
+
+def _read_header(path: Path) -> Any:
+    try:
+        import accelerate  # noqa: F401 (transformers reads GGUF weights with it)
+        from gguf import GGUFReader
+        from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{path} is a GGUF file; reading it needs gguf, accelerate and transformers 5.24 or newer: "
+            f"pip install -U 'rranker[gguf]' ({error})"
+        ) from error
+    with path.open("rb") as file:
+        start = file.read(64)
+    refuse_pointer(path, start)
+    if not start.startswith(b"GGUF"):
+        raise ValueError(f"{path} is not a GGUF file: it begins with {start[:4]!r}, not b'GGUF'")
+    try:
+        return _plain_arrays(GGUFReader)(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # NumPy says what it likes of a header that does not add up
+        raise ValueError(
+            f"{path} is damaged or was not copied to its end ({path.stat().st_size:,} bytes): {error}. Copy or "
+            "download it again"
+        ) from error
+
+
+def _plain_arrays(reader: Any) -> Any:
+    """A GGUFReader that looks at the file through a plain array: slices of a `memmap` take three times as long."""
+
+    class Reader(reader):  # type: ignore[misc]
+        @property
+        def data(self) -> Any:
+            return self._data
+
+        @data.setter
+        def data(self, mapped: Any) -> None:
+            self._data = mapped.view(np.ndarray)
+
+    return Reader
+
+
+def _check_architecture(path: Path, name: Any) -> None:
+    from transformers import __version__
+    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
+
+    # transformers' own names, and llama.cpp's for the same.
+    known = {*GGUF_SUPPORTED_ARCHITECTURES, "qwen2moe", "qwen3moe", "gpt-oss", "minimax-m2"}
+    if name not in known:
+        raise UnsupportedModelError(
+            f"{path}: the installed transformers {__version__} does not read GGUF files of the architecture {name!r} "
+            f"(but of {', '.join(sorted(known))}). {_CONVERT}"
+        )
+
+
+@contextmanager
+def _once(reader: Any) -> Iterator[None]:
+    """Inside, whoever opens the file gets `reader`, and tables of tensor names are made once.
+
+    transformers looks both up in `gguf` whenever it reads. They belong to the process: loads must take turns.
+    """
+    import gguf
+
+    stand_ins = {
+        "GGUFReader": lambda *_, **__: reader,
+        "get_tensor_name_map": cache(gguf.get_tensor_name_map),
+    }
+    before = {name: getattr(gguf, name) for name in stand_ins}
+    try:
+        for name, stand_in in stand_ins.items():
+            setattr(gguf, name, stand_in)
+        yield
+    finally:
+        for name, own in before.items():
+            setattr(gguf, name, own)

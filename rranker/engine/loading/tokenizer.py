@@ -1,0 +1,64 @@
+"""A checkpoint's tokenizer, checked: transformers makes an empty one where its files are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import UnsupportedModelError
+from .files import check_json
+
+_VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a vocabulary."""
+    return any(any(folder.glob(pattern)) for pattern in _VOCABULARIES)
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """transformers' tokenizer of a checkpoint folder.
+
+    Raises FileNotFoundError when there is none, ValueError, naming the file, for a damaged one.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (MemoryError, ImportError):
+        raise
+    except Exception as error:  # the tokenizers library raises plain Exceptions
+        check_json(folder)
+        if not has_tokenizer(folder):
+            raise _without_tokenizer(folder) from error
+        raise ValueError(f"the tokenizer in {folder} cannot be read: {error}") from error
+    # Where a tokenizer's files are missing, transformers makes one that knows special tokens only.
+    if not set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()):
+        raise _without_tokenizer(folder)
+    return tokenizer
+
+
+def _without_tokenizer(folder: Path) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"{folder} has no tokenizer: it needs tokenizer.json (or another vocabulary file) beside the weights, as "
+        "`tokenizer.save_pretrained` writes it"
+    )
+
+
+def check_vocabulary(source: Path | str, config: Any, tokenizer: Any) -> None:
+    """Raises UnsupportedModelError when `tokenizer` writes tokens that the model of `config` does not know."""
+    # transformers gives some tokenizers special tokens that the checkpoint never had. Only prompts' tokens count: text,
+    # the beginning of a sequence, and what the chat template writes.
+    written = str(tokenizer.chat_template)
+    never = {
+        place
+        for place, token in tokenizer.added_tokens_decoder.items()
+        if token.special and token.content != tokenizer.bos_token and token.content not in written
+    }
+    largest = max(place for place in tokenizer.get_vocab().values() if place not in never)
+    if largest >= config.vocab_size:
+        raise UnsupportedModelError(
+            f"the tokenizer of {source} has ids up to {largest}, but the model knows {config.vocab_size} tokens "
+            "(`vocab_size` in config.json): it belongs to another model, or tokens were added without "
+            "`resize_token_embeddings`"
+        )
