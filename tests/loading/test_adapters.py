@@ -35,11 +35,6 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_checkpoint(tmp_path_factory.mktemp("base"), "qwen3", small_tokenizer())
-
-
 def adapt(base: Path, folder: Path, config: Any) -> Path:
     """An adapter of `base` whose weights are random, not the nothing that they are when training begins."""
     torch.manual_seed(1)
@@ -53,8 +48,8 @@ def adapt(base: Path, folder: Path, config: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lora(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return adapt(base, tmp_path_factory.mktemp("lora"), KINDS["lora"]())
+def lora(sound_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return adapt(sound_checkpoint, tmp_path_factory.mktemp("lora"), KINDS["lora"]())
 
 
 @pytest.fixture
@@ -66,37 +61,37 @@ def copy(lora: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_adapter_ranks_as_its_merged_model(
-    base: Path, tmp_path: Path, kind: str, dtype: torch.dtype
+    sound_checkpoint: Path, tmp_path: Path, kind: str, dtype: torch.dtype
 ) -> None:
-    folder = adapt(base, tmp_path / "adapter", KINDS[kind]())
-    plain = t.AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+    folder = adapt(sound_checkpoint, tmp_path / "adapter", KINDS[kind]())
+    plain = t.AutoModelForCausalLM.from_pretrained(sound_checkpoint, dtype=dtype)
     merged = peft.PeftModel.from_pretrained(plain, folder).merge_and_unload()
     merged.save_pretrained(tmp_path / "merged")
     small_tokenizer().save_pretrained(tmp_path / "merged")
     rounds = []
-    for model in (folder, tmp_path / "merged", base):
+    for model in (folder, tmp_path / "merged", sound_checkpoint):
         with Ranker(model, dtype=dtype) as ranker:
             rounds.append(ranker.rank(QUERY, TEXTS).rounds)
     assert rounds[0] == rounds[1]
     assert rounds[0] != rounds[2]
 
 
-def test_the_adapters_own_tokenizer_goes_before_its_bases(base: Path, copy: Path) -> None:
+def test_the_adapters_own_tokenizer_goes_before_its_bases(sound_checkpoint: Path, copy: Path) -> None:
     assert read_checkpoint(copy, None).tokenizer.chat_template == small_tokenizer().chat_template
     tokenizer = small_tokenizer()
     tokenizer.chat_template = "of its own {{ messages[0]['content'] }}"
     tokenizer.save_pretrained(copy)
     assert read_checkpoint(copy, None).tokenizer.chat_template == tokenizer.chat_template
-    assert read_config(copy).to_dict() == read_config(base).to_dict()
+    assert read_config(copy).to_dict() == read_config(sound_checkpoint).to_dict()
 
 
 def test_an_adapter_and_its_base_are_found_by_their_names_on_the_hub(
-    base: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sound_checkpoint: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Laid out as `hf download` leaves them, offline."""
     edit("adapter_config.json", base_model_name_or_path="some-org/base")(copy)
     revision = "0" * 40
-    for name, folder in (("base", base), ("adapter", copy)):
+    for name, folder in (("base", sound_checkpoint), ("adapter", copy)):
         repository = tmp_path / f"models--some-org--{name}"
         (repository / "refs").mkdir(parents=True)
         (repository / "refs" / "main").write_text(revision)
@@ -164,16 +159,16 @@ def test_a_classifiers_adapter_is_refused(copy: Path) -> None:
         Ranker(copy)
 
 
-def test_a_learned_prompt_cannot_be_merged(base: Path, tmp_path: Path) -> None:
+def test_a_learned_prompt_cannot_be_merged(sound_checkpoint: Path, tmp_path: Path) -> None:
     config = peft.PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM")
-    folder = adapt(base, tmp_path / "adapter", config)
+    folder = adapt(sound_checkpoint, tmp_path / "adapter", config)
     with pytest.raises(UnsupportedModelError, match="PROMPT_TUNING, which cannot be merged"):
         Ranker(folder)
 
 
-def test_a_folder_with_a_model_and_an_adapter_is_refused(copy: Path, base: Path) -> None:
-    shutil.copy(base / "model.safetensors", copy)
-    shutil.copy(base / "config.json", copy)
+def test_a_folder_with_a_model_and_an_adapter_is_refused(copy: Path, sound_checkpoint: Path) -> None:
+    shutil.copy(sound_checkpoint / "model.safetensors", copy)
+    shutil.copy(sound_checkpoint / "config.json", copy)
     with pytest.raises(ValueError, match=r"holds a model and an adapter.*a folder of its own"):
         Ranker(copy)
 
