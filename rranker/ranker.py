@@ -7,14 +7,15 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import torch
 
 from .deprecated import renamed
 from .engine.engine import Engine
-from .engine.loading.arguments import as_device, as_dtype, as_source
+from .engine.loading.arguments import refuse_transformers_arguments
 from .engine.loading.model import LoadedModel
+from .engine.loading.objects import as_model
 from .engine.loading.settings import AttentionMode
 from .methods import Relayout, method_class
 from .processes import building, check_process
@@ -25,6 +26,9 @@ from .result import build_ranking
 from .scorers import Job, Scorer
 from .scorers.engine_logits import EngineScorer
 from .types import Ranking
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 OnError = Literal["raise", "return"]
 _CLOSED = "this Ranker is closed; make a new one"
@@ -37,7 +41,8 @@ class Ranker:
     child gets an error that says so.
 
     Args:
-        model: a checkpoint folder or hub name; None is the bundled model.
+        model: a checkpoint folder, GGUF file, adapter folder or hub name (docs/loading.md); a transformers model with
+            its `tokenizer`, used as it is, where it is, and left as it was; None is the bundled model.
         device: where it runs; None is the first GPU when there is one, else the CPU.
         dtype: of its weights; None is bfloat16 where the hardware multiplies it, else float32.
         method: `iranker` eliminates the worst round after round; `selection` takes the best round after round;
@@ -67,8 +72,9 @@ class Ranker:
 
     def __init__(  # noqa: PLR0913 (options of a loaded model, all but the first by keyword)
         self,
-        model: str | Path | None = None,
+        model: str | Path | PreTrainedModel | None = None,
         *,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         method: str = "iranker",
@@ -85,6 +91,7 @@ class Ranker:
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "old")}
         if old:
+            refuse_transformers_arguments(old)
             arguments |= renamed(old, Ranker.__init__, arguments)
             self.__init__(**arguments)  # type: ignore[misc]
             return
@@ -99,7 +106,7 @@ class Ranker:
         if scorer is not None:
             self._scorer = scorer
             return
-        source, on, wanted = as_source(model), as_device(device), as_dtype(dtype)
+        source, on, wanted = as_model(model, tokenizer, device, dtype)
         check_process()
         with building():
             engine = Engine.load(

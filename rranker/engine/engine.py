@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Sequence
 from itertools import count
-from pathlib import Path
 from threading import Condition
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from .batch import BatchBuilder
 from .errors import CapacityError
 from .hardware import best_device
 from .loading.model import LoadedModel, load_model
+from .loading.objects import ModelAndTokenizer, Source
 from .loading.settings import AttentionMode
 from .queue import RequestQueue
 from .readout import Readout
@@ -70,7 +70,7 @@ class Engine:
     @classmethod
     def load(
         cls,
-        model: str | Path | None = None,
+        model: Source = None,
         *,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
@@ -80,11 +80,11 @@ class Engine:
         max_batch_tokens: int = 4096,
         speculate: bool = True,
     ) -> Self:
-        """Loads a checkpoint (None: the bundled model), and checks the engine on it. None elsewhere: what suits it.
+        """Loads a model (None: the bundled one), and checks the engine on it. None elsewhere: what suits it.
 
         Raises what `load_model` and `probe` raise.
         """
-        on = best_device() if device is None else device
+        on = device or (model.device if isinstance(model, ModelAndTokenizer) else best_device())
         chosen = default_backend(on) if attention_backend is None else backend_of(attention_backend)
         began = time.perf_counter()
         loaded = load_model(model, on, dtype)

@@ -57,7 +57,7 @@ def test_devices_are_understood() -> None:
     [
         ("gpu", 'use "cuda"'),
         ("GPU:1", 'use "cuda:1"'),
-        ("auto", "leave `device` out"),
+        ("auto", "runs a whole model on one device.*leave it out to have it chosen"),
         ("cpu0", "device must be 'cpu' or 'cuda'"),
         ("meta", "holds no numbers"),
         ("xla", "cannot be used"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,31 @@ _DTYPES = {
     "half": torch.float16,
     "fp16": torch.float16,
 }
+
+
+_ONE_DEVICE = (
+    "the engine runs a whole model on one device, and spreads none over several. Give `device` ('cuda:1'), or leave it "
+    "out to have it chosen; a model too large for one GPU needs a smaller `dtype`, or a larger GPU"
+)
+# Of transformers' `from_pretrained`: what they are called here, or why they are not.
+_FOREIGN = {
+    "device_map": _ONE_DEVICE,
+    "max_memory": _ONE_DEVICE,
+    "torch_dtype": "it is called `dtype` here",
+    "attn_implementation": "attention is the engine's own: `attention_backend` chooses how it is computed",
+    "trust_remote_code": "no code from checkpoints is run: only models that transformers itself has are loaded",
+    **dict.fromkeys(
+        ("quantization_config", "load_in_8bit", "load_in_4bit"),
+        "weights are not quantised while they are loaded; docs/loading.md says what can be given",
+    ),
+}
+
+
+def refuse_transformers_arguments(given: Iterable[str]) -> None:
+    """Raises TypeError for the first name that is an argument of transformers', saying what there is in its place."""
+    for name in given:
+        if name in _FOREIGN:
+            raise TypeError(f"there is no argument {name!r}: {_FOREIGN[name]}")
 
 
 def as_dtype(dtype: object) -> torch.dtype | None:
@@ -49,12 +75,13 @@ def as_device(device: object) -> torch.device:
     if isinstance(device, int) and not isinstance(device, bool):
         device = f"cuda:{device}"
     if not isinstance(device, str | torch.device):
-        raise TypeError(f"device must be 'cpu' or 'cuda', not {_shown(device)}")
+        several = f": {_ONE_DEVICE}" if isinstance(device, Collection) else ""
+        raise TypeError(f"device must be 'cpu' or 'cuda', not {_shown(device)}{several}")
     name = str(device)
     if name.split(":")[0].lower() == "gpu":
         raise ValueError(f'device {name!r} is not a name that torch knows: use "cuda{name[3:]}"')
     if name == "auto":
-        raise ValueError("device 'auto' is not a name that torch knows: leave `device` out to have it chosen")
+        raise ValueError(f"device 'auto' is not a name that torch knows: {_ONE_DEVICE}")
     try:
         found = torch.device(device)
     except RuntimeError as error:
@@ -99,8 +126,8 @@ def as_source(model: object) -> Path | str | None:
         kind = type(model).__name__
         if hasattr(model, "state_dict"):
             raise TypeError(
-                f"model must be a checkpoint folder or a hub name, not the {kind} itself: write it and its tokenizer "
-                "to a folder with `save_pretrained` and pass the folder"
+                f"model must be a checkpoint folder or a hub name, not the {kind} itself: make a "
+                "`Ranker(model, tokenizer=tokenizer)`, or write both to a folder with `save_pretrained` and pass that"
             )
         raise TypeError(f"model must be a checkpoint folder or a hub name, not {_shown(model)}")
     text = os.fspath(model)

@@ -76,6 +76,18 @@ def check_kind(config: Any, folder: Path) -> None:
         )
 
 
+def check_class(model: Any) -> None:
+    """Raises UnsupportedModelError when a loaded transformers model is not a causal language model with its head."""
+    name = type(model).__name__
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise UnsupportedModelError(
+            f"{name} is an encoder-decoder; rranker drives decoder-only language models"
+        )
+    if model.get_output_embeddings() is None:
+        what = next((kind for ending, kind in _KINDS.items() if name.endswith(ending)), "something else")
+        raise UnsupportedModelError(f"{name} is {what}; rranker needs a causal language model (…ForCausalLM)")
+
+
 def check_supported(config: Any) -> None:
     """Raises UnsupportedModelError when `config` (a transformers PretrainedConfig) promises what we cannot do."""
     name = config.model_type

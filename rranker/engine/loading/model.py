@@ -12,6 +12,7 @@ from ..hardware import best_dtype, warn_if_emulated
 from ..onednn import pack_linears, packable
 from ..readout import IdentifierReadout, Readout
 from .checkpoint import read_checkpoint
+from .objects import ModelAndTokenizer, Source
 from .pointer_head import load_pointer
 from .settings import ModelSettings
 
@@ -30,12 +31,14 @@ class LoadedModel:
     name: str
 
 
-def load_model(name: str | Path | None, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
-    """Loads a checkpoint folder, a hub name, or (None) the bundled model. `dtype` None chooses by device.
+def load_model(name: Source, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+    """Loads what `read_checkpoint` reads, or (None) the bundled model; a loaded one is used as it is, where it is.
 
-    A `dtype` that this hardware has to emulate is taken, with a warning in the log. Raises what `read_checkpoint`
-    and `load_head` raise.
+    `dtype` None chooses by device; one that this hardware has to emulate is taken, with a warning in the log. Raises
+    what `read_checkpoint` and `load_head` raise.
     """
+    if isinstance(name, ModelAndTokenizer):
+        return _use(name)
     wanted = best_dtype(device) if dtype is None else dtype
     warn_if_emulated(device, wanted, "dtype")
     checkpoint = read_checkpoint(DEFAULT_MODEL if name is None else name, wanted)
@@ -47,12 +50,21 @@ def load_model(name: str | Path | None, device: torch.device, dtype: torch.dtype
         readout = load_pointer(checkpoint.folder, lm.config.hidden_size, device)
     else:
         readout = IdentifierReadout(lm)
-    context = getattr(checkpoint.config, "max_position_embeddings", None)
     return LoadedModel(
         lm,
         checkpoint.tokenizer,
         readout,
         checkpoint.settings,
-        context,
+        _context(checkpoint.config),
         "default" if name is None else str(name),
     )
+
+
+def _use(given: ModelAndTokenizer) -> LoadedModel:
+    lm = given.shared()
+    settings, context = given.settings(), _context(lm.config)
+    return LoadedModel(lm, given.tokenizer, IdentifierReadout(lm), settings, context, type(lm).__name__)
+
+
+def _context(config: Any) -> int | None:
+    return getattr(config, "max_position_embeddings", None)
