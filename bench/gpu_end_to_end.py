@@ -15,7 +15,7 @@ from rranker.engine.attention.transformers_hook import use_engine_attention
 from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
-from rranker.engine.self_check import probe
+from rranker.engine.self_check import self_check
 from rranker.methods import Elimination, Greedy
 from rranker.prompts import Segments
 
@@ -56,9 +56,11 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
         kv_cache_tokens=slots,
         max_batch_tokens=STEP_ROWS,
     )
-    error = probe(lm, engine.runner, "block")
+    error = self_check(lm, engine.runner, "block")
     yield Line(
-        "end to end: the engine's probe against dense masks", f"{error:.1e}", "refused above its tolerance"
+        "end to end: the engine's self-check against dense masks",
+        f"{error:.1e}",
+        "refused above its tolerance",
     )
     _ours(engine, sizes, sizes.end_to_end[0][0], 1)  # compiles the kernels
     for n, queries in sizes.end_to_end:
@@ -68,7 +70,7 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
         length = sizes.prefix + n * sizes.candidate + sizes.suffix
         _plain(lm, length, min(queries, BATCH))  # lets the libraries choose their algorithms
         forward = wall_seconds(partial(_plain, lm, length, queries), on)
-        naive = queries * _naive(lm, sizes, n, on)
+        naive = queries * _whole_prompts(lm, sizes, n, on)
         goal = 1.25 if (n, queries) == (50, 16) else None
         name = f"end to end, n = {n}, {queries} together"
         yield Line(
@@ -108,7 +110,7 @@ def _plain(lm: Any, length: int, queries: int) -> None:
         lm(input_ids=ids, use_cache=False, logits_to_keep=1)
 
 
-def _naive(lm: Any, sizes: Sizes, n: int, on: torch.device) -> float:
+def _whole_prompts(lm: Any, sizes: Sizes, n: int, on: torch.device) -> float:
     """Seconds of one query's loop: a whole prompt every round; rounds between four measured sizes interpolated."""
     rounds = np.arange(2, n + 1)
     measured = np.unique(np.linspace(2, n, 4).round().astype(int))

@@ -1,4 +1,4 @@
-"""Score and logprob against their plain torch formulations."""
+"""Score and logprob against their reference torch formulations."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rranker.kernels.score import score, score_reference
 def _decisions(sizes: Sizes, on: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     hidden = torch.randn(sizes.decisions, sizes.hidden, device=on, dtype=sizes.dtype)
     weight = torch.randn(sizes.vocabulary, sizes.hidden, device=on, dtype=sizes.dtype) / sizes.hidden**0.5
-    labels = torch.randint(sizes.vocabulary, (sizes.decisions * sizes.candidates,), device=on).int()
+    identifiers = torch.randint(sizes.vocabulary, (sizes.decisions * sizes.candidates,), device=on).int()
     offsets = torch.arange(sizes.decisions + 1, device=on).int() * sizes.candidates
-    return hidden, weight, labels, offsets
+    return hidden, weight, identifiers, offsets
 
 
 def _rows(sizes: Sizes, on: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -36,13 +36,15 @@ def check(sizes: Sizes, on: torch.device) -> Iterator[tuple[str, float]]:
     def error(found: Tensor, expected: Tensor) -> float:
         return float((found.double() - expected).square().mean().sqrt() / expected.square().mean().sqrt())
 
-    hidden, weight, labels, offsets = _decisions(small, on)
-    found = score(hidden, weight, labels, offsets, small.candidates)
+    hidden, weight, identifiers, offsets = _decisions(small, on)
+    found = score(hidden, weight, identifiers, offsets, small.candidates)
     yield (
         "score",
         error(
             found.logprobs,
-            score_reference(hidden.double(), weight.double(), labels, offsets, small.candidates).logprobs,
+            score_reference(
+                hidden.double(), weight.double(), identifiers, offsets, small.candidates
+            ).logprobs,
         ),
     )
     hidden, weight, targets = _rows(small, on)
@@ -62,18 +64,18 @@ def check(sizes: Sizes, on: torch.device) -> Iterator[tuple[str, float]]:
 
 
 def score_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
-    hidden, weight, labels, offsets = _decisions(sizes, on)
+    hidden, weight, identifiers, offsets = _decisions(sizes, on)
 
-    def plain() -> Tensor:
-        gathered = weight[labels.long()].view(sizes.decisions, sizes.candidates, -1)
+    def reference() -> Tensor:
+        gathered = weight[identifiers.long()].view(sizes.decisions, sizes.candidates, -1)
         logits = torch.einsum("rnh,rh->rn", gathered.float(), hidden.float())
         logs = logits.log_softmax(-1)
         return torch.stack([-(logs.exp() * logs).sum(-1), logits.argmax(-1).float()])
 
     def ours() -> object:
-        return score(hidden, weight, labels, offsets, sizes.candidates)
+        return score(hidden, weight, identifiers, offsets, sizes.candidates)
 
-    yield from _both(f"score, {sizes.decisions} × {sizes.candidates}", ours, plain, on, None, None)
+    yield from _both(f"score, {sizes.decisions} × {sizes.candidates}", ours, reference, on, None, None)
 
 
 def logprob_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
@@ -81,7 +83,7 @@ def logprob_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
     hidden.requires_grad_(True)
     weight.requires_grad_(True)
 
-    def plain() -> Tensor:
+    def reference() -> Tensor:
         logs = (hidden @ weight.T).float().log_softmax(-1)
         return logs.gather(1, targets[:, None]).mean() - (logs.exp() * logs).sum(-1).mean()
 
@@ -94,28 +96,28 @@ def logprob_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
 
     name = f"logprob, {sizes.rows} × {sizes.vocabulary}"
     with torch.no_grad():
-        yield from _both(f"{name}, forward", ours, plain, on, 3.0, 0.1)
-    yield from _both(f"{name}, forward and backward", trained(ours), trained(plain), on, 3.0, 0.1)
+        yield from _both(f"{name}, forward", ours, reference, on, 3.0, 0.1)
+    yield from _both(f"{name}, forward and backward", trained(ours), trained(reference), on, 3.0, 0.1)
 
 
 def _both(
     name: str,
     ours: Callable[[], object],
-    plain: Callable[[], object],
+    reference: Callable[[], object],
     on: torch.device,
     faster: float | None,
     smaller: float | None,
 ) -> Iterator[Line]:
-    """A line of times and a line of peak memory; a plain formulation that does not fit says so."""
+    """A line of times and a line of peak memory; a reference formulation that does not fit says so."""
     mine, held = seconds(ours, on), peak_bytes(ours, on)
     try:
-        other, other_held = seconds(plain, on), peak_bytes(plain, on)
+        other, other_held = seconds(reference, on), peak_bytes(reference, on)
     except torch.cuda.OutOfMemoryError:
         torch.cuda.empty_cache()
-        yield Line(f"{name} (ms; MB)", f"{mine * 1e3:.2f}; {held / 1e6:.0f}", "plain: out of memory")
+        yield Line(f"{name} (ms; MB)", f"{mine * 1e3:.2f}; {held / 1e6:.0f}", "reference: out of memory")
         return
     yield Line(
-        f"{name}: time (ms), plain's over ours",
+        f"{name}: time (ms), reference's over ours",
         f"{mine * 1e3:.2f}",
         f"{other * 1e3:.2f}",
         other / mine,
@@ -123,7 +125,7 @@ def _both(
     )
     ratio = held / other_held if other_held else None
     yield Line(
-        f"{name}: peak memory (MB), ours over plain's",
+        f"{name}: peak memory (MB), ours over reference's",
         f"{held / 1e6:.0f}",
         f"{other_held / 1e6:.0f}",
         ratio,

@@ -25,7 +25,7 @@ class Work:
     cached: int = 0
 
 
-def naive(segments: Segments, gone: Sequence[int]) -> list[Work]:
+def whole_prompts(segments: Segments, gone: Sequence[int]) -> list[Work]:
     """The whole prompt, every round."""
     return [Work(len(segments.prefix) + tail) for tail in _tails(segments, gone)]
 
@@ -52,12 +52,12 @@ def longest_common_prefix(segments: Segments, gone: Sequence[int]) -> list[Work]
 
 def one_pass(segments: Segments, gone: Sequence[int]) -> list[Work]:
     """A single plain forward over the full prompt: what no ranking can do without."""
-    return naive(segments, gone)[:1]
+    return whole_prompts(segments, gone)[:1]
 
 
 SCHEMES = {
     "one plain forward": one_pass,
-    "naive loop": naive,
+    "naive loop": whole_prompts,
     "prefix reuse": prefix_reuse,
     "longest common prefix": longest_common_prefix,
 }

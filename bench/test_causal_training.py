@@ -52,9 +52,9 @@ def prompts() -> list[Segments]:
     def run(length: int) -> tuple[int, ...]:
         return tuple(rng.integers(CANDIDATES, VOCABULARY, size=length).tolist())
 
-    labels = tuple(range(CANDIDATES))
+    identifiers = tuple(range(CANDIDATES))
     return [
-        Segments(run(PREFIX), tuple(run(TOKENS) for _ in range(CANDIDATES)), run(SUFFIX), labels)
+        Segments(run(PREFIX), tuple(run(TOKENS) for _ in range(CANDIDATES)), run(SUFFIX), identifiers)
         for _ in range(QUERIES)
     ]
 

@@ -22,7 +22,7 @@ from rranker.engine.attention import attention_backend
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
-from rranker.engine.sessions import CausalSession
+from rranker.engine.sessions import CausalQueryState
 from rranker.prompts import Segments
 
 WINDOW, CANDIDATES = 512, 10
@@ -58,7 +58,7 @@ def one_round(runner: ModelRunner, readout: IdentifierReadout, queries: int) -> 
     for query_index in range(queries):
         candidates = tuple(ids(_CANDIDATE) for _ in range(CANDIDATES))
         segments = Segments(ids(_PREFIX), candidates, ids(_SUFFIX), tuple(range(16, 16 + CANDIDATES)))
-        session = CausalSession(segments, "exclude", runner.kv_cache, readout)
+        session = CausalQueryState(segments, "exclude", runner.kv_cache, readout)
         assert session.open()
         session.plan(builder, query_index, [tuple(range(CANDIDATES))])
         sessions.append(session)

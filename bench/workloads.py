@@ -80,8 +80,8 @@ def prompt(subject: Subject, n: int, length: int = 100, prefix: int = 200, seed:
     def ids(count: int) -> tuple[int, ...]:
         return tuple(rng.integers(16, subject.vocabulary, size=count).tolist())
 
-    labels = tuple(range(16, 16 + n))
-    return Segments(ids(prefix), tuple(ids(length) for _ in range(n)), ids(subject.suffix), labels)
+    identifiers = tuple(range(16, 16 + n))
+    return Segments(ids(prefix), tuple(ids(length) for _ in range(n)), ids(subject.suffix), identifiers)
 
 
 class Elimination:

@@ -40,10 +40,10 @@ _INT32 = {
         "key_seen_by",
         "chunk_bits",
     ),
-    *("labels", "offsets", "out_best"),
+    *("identifiers", "offsets", "out_best"),
 }
 _FP32 = {
-    *("partial", "partial_lse", "out_peak", "out_total", "out_weighted", "out_picked", "lse", "entropy"),
+    *("partial", "partial_lse", "out_m_i", "out_l_i", "out_weighted", "out_picked", "lse", "entropy"),
     *("to_logprobs", "to_entropy", "out_logits", "out_logprobs", "out_entropy"),
 }
 # Sizes and strides that a launch finds to be multiples of 16; the others may be anything.
@@ -73,11 +73,11 @@ class Build:
     def signature(self, arguments: list[str]) -> tuple[dict[str, str], dict[tuple[int], list[list[Any]]]]:
         """Types of the kernel's arguments, and which of them are multiples of 16, as a launch specialises them."""
         types, aligned = {}, {}
-        for place, name in enumerate(arguments):
+        for index, name in enumerate(arguments):
             kind = self._type(name)
             types[name] = kind
             if kind.startswith("*") or (kind == "i32" and (name in _ALIGNED or name.endswith(_STRIDES))):
-                aligned[place,] = [["tt.divisibility", 16]]
+                aligned[index,] = [["tt.divisibility", 16]]
         return types, aligned
 
     def _type(self, name: str) -> str:

@@ -51,10 +51,10 @@ def decode_kernel(
     stored_value += kv_head * stored_head
     end = tl.load(key_ends + item)
     for n in range(tl.load(key_begins + item), end, BLOCK_N):
-        place = n + tl.arange(0, BLOCK_N)
-        inside = place < end
-        slot = tl.load(key_slots + place, mask=inside, other=0)
-        seen_by = tl.load(key_seen_by + place, mask=inside, other=0)  # no bit is set past the end
+        index = n + tl.arange(0, BLOCK_N)
+        inside = index < end
+        slot = tl.load(key_slots + index, mask=inside, other=0)
+        seen_by = tl.load(key_seen_by + index, mask=inside, other=0)  # no bit is set past the end
         k = load_rows(stored_key, slot, stored_slot, inside, D, BLOCK_D)
         v = load_rows(stored_value, slot, stored_slot, inside, D, BLOCK_D)
         visible = ((seen_by[None, :] >> bit[:, None]) & 1) != 0
@@ -152,7 +152,7 @@ def decode_reference(
     for tile, (first, count) in enumerate(zip(work.rows.tolist(), work.counts.tolist(), strict=True)):
         items = slice(int(work.item_offsets[tile]), int(work.item_offsets[tile + 1]))
         spans = zip(work.key_begins[items].tolist(), work.key_ends[items].tolist(), strict=True)
-        listed = [place for begin, end in spans for place in range(begin, end)]
+        listed = [index for begin, end in spans for index in range(begin, end)]
         for row in range(first, first + count):
             seen = (work.key_seen_by[listed] >> work.chunk_bits[row]) & 1
             slots = work.key_slots[listed][seen == 1].long()

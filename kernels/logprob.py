@@ -119,9 +119,9 @@ def forward_reference(
         # The mean logit under the softmax over all chunks so far.
         mean = mean * (lse - raised).exp() + ((logits - raised[:, None]).exp() * logits).sum(-1)
         lse = raised
-        place = targets - first
-        hit = (place >= 0) & (place < len(rows))
-        at = place.clamp(0, len(rows) - 1)[:, None]
+        index = targets - first
+        hit = (index >= 0) & (index < len(rows))
+        at = index.clamp(0, len(rows) - 1)[:, None]
         picked = torch.where(hit, logits.gather(1, at)[:, 0], picked)
     return picked - lse, lse - mean, lse
 
@@ -145,9 +145,9 @@ def backward_reference(
         logs = states @ rows.T * scale - lse[:, None]
         p = logs.exp()
         grad = -p * (to_logprobs[:, None] + to_entropy[:, None] * (logs + entropy[:, None]))
-        place = targets - first
-        hit = ((place >= 0) & (place < len(rows))).nonzero()[:, 0]
-        grad[hit, place[hit]] += to_logprobs[hit]
+        index = targets - first
+        hit = ((index >= 0) & (index < len(rows))).nonzero()[:, 0]
+        grad[hit, index[hit]] += to_logprobs[hit]
         grad *= scale
         if to_hidden is not None:
             to_hidden += grad @ rows

@@ -56,7 +56,7 @@ def logit_block(
 
 @triton.jit
 def logprob_forward_kernel(
-    hidden, weight, targets, out_peak, out_total, out_weighted, out_picked,
+    hidden, weight, targets, out_m_i, out_l_i, out_weighted, out_picked,
     row_count, column_count, width, hidden_row, weight_row, scale, splits,
     SPLIT: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_H: tl.constexpr,
     EVEN: tl.constexpr,
@@ -67,7 +67,7 @@ def logprob_forward_kernel(
     real = rows < row_count
     target = tl.load(targets + rows, mask=real, other=-1)
     m_i = tl.full((BLOCK_R,), float("-inf"), tl.float32)
-    total = tl.zeros((BLOCK_R,), tl.float32)
+    l_i = tl.zeros((BLOCK_R,), tl.float32)
     weighted = tl.zeros((BLOCK_R,), tl.float32)
     picked = tl.zeros((BLOCK_R,), tl.float32)
     for first in range(split * SPLIT, tl.minimum((split + 1) * SPLIT, column_count), BLOCK_V):
@@ -80,13 +80,13 @@ def logprob_forward_kernel(
         raised = tl.maximum(m_i, tl.max(tl.where(inside, logits, float("-inf")), 1))
         weights = tl.where(inside, tl.exp(logits - raised[:, None]), 0.0)
         alpha = tl.exp(m_i - raised)
-        total = total * alpha + tl.sum(weights, 1)
+        l_i = l_i * alpha + tl.sum(weights, 1)
         weighted = weighted * alpha + tl.sum(weights * logits, 1)
         picked += tl.sum(tl.where(columns[None, :] == target[:, None], logits, 0.0), 1)
         m_i = raised
     line = split.to(tl.int64) * row_count + rows
-    tl.store(out_peak + line, m_i, mask=real)
-    tl.store(out_total + line, total, mask=real)
+    tl.store(out_m_i + line, m_i, mask=real)
+    tl.store(out_l_i + line, l_i, mask=real)
     tl.store(out_weighted + line, weighted, mask=real)
     tl.store(out_picked + line, picked, mask=real)
 
@@ -157,15 +157,15 @@ def forward(hidden: Tensor, weight: Tensor, targets: Tensor, scale: float) -> tu
     hidden, weight = hidden.contiguous(), weight.contiguous()
     (rows, width), columns = hidden.shape, len(weight)
     tile, splits = logit_tile(hidden), triton.cdiv(columns, SPLIT)
-    m_i, total, weighted, picked = hidden.new_empty(4, splits, rows, dtype=torch.float32)
+    m_i, l_i, weighted, picked = hidden.new_empty(4, splits, rows, dtype=torch.float32)
     logprob_forward_kernel[(triton.cdiv(rows, tile.block_r) * splits,)](
-        hidden, weight, targets, m_i, total, weighted, picked,
+        hidden, weight, targets, m_i, l_i, weighted, picked,
         rows, columns, width, hidden.stride(0), weight.stride(0), scale, splits,
         SPLIT=SPLIT, **tile.options(width),
     )  # fmt: skip
     top = m_i.amax(0)
     shares = (m_i - top).exp()
-    sums = (total * shares).sum(0)
+    sums = (l_i * shares).sum(0)
     lse = top + sums.log()
     return picked.sum(0) - lse, lse - (weighted * shares).sum(0) / sums, lse
 

@@ -48,10 +48,10 @@ def prefill_kernel(
     for run in range(tl.load(run_begins + tile), tl.load(run_ends + tile)):
         start, length = tl.load(run_starts + run), tl.load(run_lengths + run)
         for n in range(0, length, BLOCK_N):
-            place = n + tl.arange(0, BLOCK_N)
-            inside = place < length
-            k = load_rows(stored_key, start + place, stored_slot, inside, D, BLOCK_D)
-            v = load_rows(stored_value, start + place, stored_slot, inside, D, BLOCK_D)
+            index = n + tl.arange(0, BLOCK_N)
+            inside = index < length
+            k = load_rows(stored_key, start + index, stored_slot, inside, D, BLOCK_D)
+            v = load_rows(stored_value, start + index, stored_slot, inside, D, BLOCK_D)
             acc, m_i, l_i = attend(q, k, v, inside[None, :], acc, m_i, l_i, scale, True)
     acc, m_i, l_i = attend_own(
         q, row, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,

@@ -27,22 +27,22 @@ class Scores(NamedTuple):
 
 @triton.jit
 def score_kernel(
-    hidden, weight, labels, offsets, out_logits, out_logprobs, out_entropy, out_best,
+    hidden, weight, identifiers, offsets, out_logits, out_logprobs, out_entropy, out_best,
     hidden_row, weight_row, width, scale, cap,
     CAPPED: tl.constexpr, BLOCK_A: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """Grid: (decisions,). width: columns of hidden and weight."""
     decision = tl.program_id(0)
     end = tl.load(offsets + decision + 1)
-    place = tl.load(offsets + decision) + tl.arange(0, BLOCK_A)
-    alive = place < end
-    label = tl.load(labels + place, mask=alive, other=0).to(tl.int64)
+    index = tl.load(offsets + decision) + tl.arange(0, BLOCK_A)
+    alive = index < end
+    identifier = tl.load(identifiers + index, mask=alive, other=0).to(tl.int64)
     products = tl.zeros((BLOCK_A, BLOCK_H), tl.float32)
     for at in range(0, width, BLOCK_H):
         columns = at + tl.arange(0, BLOCK_H)
         inside = columns < width
         h = tl.load(hidden + decision.to(tl.int64) * hidden_row + columns, mask=inside, other=0.0)
-        rows = weight + label[:, None] * weight_row + columns[None, :]
+        rows = weight + identifier[:, None] * weight_row + columns[None, :]
         w = tl.load(rows, mask=alive[:, None] & inside[None, :], other=0.0)
         products += w.to(tl.float32) * h.to(tl.float32)[None, :]
     logits = tl.sum(products, 1) * scale
@@ -50,11 +50,11 @@ def score_kernel(
         logits = cap * (2.0 * tl.sigmoid(2.0 * logits / cap) - 1.0)  # cap · tanh(logits / cap)
     logits = tl.where(alive, logits, float("-inf"))
     shifted = logits - tl.max(logits, 0)
-    total = tl.sum(tl.exp(shifted), 0)
-    logprobs = shifted - tl.log(total)
+    l_i = tl.sum(tl.exp(shifted), 0)
+    logprobs = shifted - tl.log(l_i)
     weighted = tl.exp(logprobs) * tl.where(alive, logprobs, 0.0)
-    tl.store(out_logits + place, logits, mask=alive)
-    tl.store(out_logprobs + place, logprobs, mask=alive)
+    tl.store(out_logits + index, logits, mask=alive)
+    tl.store(out_logprobs + index, logprobs, mask=alive)
     tl.store(out_entropy + decision, -tl.sum(weighted, 0))
     tl.store(out_best + decision, tl.argmax(logits, 0))
 
@@ -62,7 +62,7 @@ def score_kernel(
 def score(
     hidden: Tensor,
     weight: Tensor,
-    labels: Tensor,
+    identifiers: Tensor,
     offsets: Tensor,
     most: int,
     scale: float = 1.0,
@@ -71,16 +71,16 @@ def score(
     """Logits, log-probabilities, entropy and argmax of every decision over its alive identifiers.
 
     hidden: [R, H]; weight: [V, H], the language-model head; decision r's identifiers are the tokens
-    `labels[offsets[r]:offsets[r + 1]]` (at least one, at most `most`), int32. Logits are multiplied by `scale`,
+    `identifiers[offsets[r]:offsets[r + 1]]` (at least one, at most `most`), int32. Logits are multiplied by `scale`,
     then soft-capped. Raises ValueError for more than 512 identifiers in one decision.
     """
-    decisions, alive = len(hidden), len(labels)
+    decisions, alive = len(hidden), len(identifiers)
     tile = pick_score(most)
     logits, logprobs = (torch.empty(alive, dtype=torch.float32, device=hidden.device) for _ in range(2))
     entropy = torch.empty(decisions, dtype=torch.float32, device=hidden.device)
     best = torch.empty(decisions, dtype=torch.int32, device=hidden.device)
     score_kernel[(decisions,)](
-        hidden, weight, labels, offsets, logits, logprobs, entropy, best,
+        hidden, weight, identifiers, offsets, logits, logprobs, entropy, best,
         hidden.stride(0), weight.stride(0), hidden.shape[1], scale, 1.0 if cap is None else cap,
         CAPPED=cap is not None, **tile.options(),
     )  # fmt: skip
@@ -90,7 +90,7 @@ def score(
 def score_reference(
     hidden: Tensor,
     weight: Tensor,
-    labels: Tensor,
+    identifiers: Tensor,
     offsets: Tensor,
     most: int,
     scale: float = 1.0,
@@ -99,7 +99,7 @@ def score_reference(
     """See `score`; decision by decision, in the precision of its arguments."""
     logits, logprobs, entropy, best = [], [], [], []
     for state, begin, end in zip(hidden, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-        found = weight[labels[begin:end].long()] @ state * scale
+        found = weight[identifiers[begin:end].long()] @ state * scale
         if cap is not None:
             found = cap * torch.tanh(found / cap)
         logs = found.log_softmax(-1)

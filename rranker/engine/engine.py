@@ -23,8 +23,8 @@ from .readout import Readout
 from .readout.gather import Logits, Subset, read
 from .requests import EngineRequest, Handle
 from .runner import ModelRunner
-from .self_check import probe
-from .sessions import BlockSession, CausalSession, Session
+from .self_check import self_check
+from .sessions import BlockQueryState, CausalQueryState, QueryState
 from .speculation import Sequential, Speculation
 
 
@@ -82,7 +82,7 @@ class Engine:
     ) -> Self:
         """Loads a model (None: the bundled one), and checks the engine on it. None elsewhere: what suits it.
 
-        Raises what `load_model` and `probe` raise.
+        Raises what `load_model` and `self_check` raise.
         """
         on = device or (model.device if isinstance(model, ModelAndTokenizer) else best_device())
         chosen = default_backend(on) if attention_backend is None else backend_of(attention_backend)
@@ -99,7 +99,7 @@ class Engine:
         )
         engine.load_seconds["weights"] = time.perf_counter() - began
         began = time.perf_counter()
-        probe(loaded.lm, engine.runner, engine.attention_mode)
+        self_check(loaded.lm, engine.runner, engine.attention_mode)
         engine.load_seconds["probe"] = time.perf_counter() - began
         engine.model = loaded
         return engine
@@ -240,12 +240,12 @@ class Engine:
             except Exception as error:
                 handle.fail(error)
 
-    def _session(self, request: EngineRequest) -> Session:
+    def _session(self, request: EngineRequest) -> QueryState:
         parts = request.segments, request.method.kind, self.runner.kv_cache, self.readout
         return (
-            BlockSession(*parts)
+            BlockQueryState(*parts)
             if self.attention_mode == "block"
-            else CausalSession(*parts, request.branches)
+            else CausalQueryState(*parts, request.branches)
         )
 
     def _account(self, handle: Handle, overhead: float) -> Speculation | Sequential:

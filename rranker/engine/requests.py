@@ -8,7 +8,7 @@ from typing import Literal
 from ..prompts.segments import Segments
 from .loading.settings import AttentionMode
 from .method import Method
-from .sessions import Session
+from .sessions import QueryState
 from .speculation import Sequential, Speculation
 
 Status = Literal["waiting", "running", "finished", "failed", "cancelled"]
@@ -44,7 +44,7 @@ class Handle:
 
     request: EngineRequest
     flow: int
-    session: Session
+    session: QueryState
     speculation: Speculation | Sequential | None = None
     status: Status = "waiting"
     error: Exception | None = None

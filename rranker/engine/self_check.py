@@ -17,7 +17,7 @@ from .loading.settings import AttentionMode
 from .readout import IdentifierReadout
 from .readout.gather import Subset
 from .runner import ModelRunner
-from .sessions import BlockSession, CausalSession
+from .sessions import BlockQueryState, CausalQueryState
 
 # Root-mean-square error of logits over their spread. A candidate that lost sight of the prefix is off by over 1.
 _TOLERANCE = 1e-3
@@ -31,7 +31,7 @@ _LENGTHS = (3, 1, 4, 2)
 _SUBSETS: tuple[Subset, Subset] = ((0, 1, 2, 3), (0, 2, 3))
 
 
-def probe(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
+def self_check(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
     """Ranks four candidates, drops one, and compares both rounds' logits with whole forwards of the model alone.
 
     Once under dense masks, as `attention` defines them. Where layers have sliding windows, they are wider than the
@@ -127,10 +127,10 @@ def _problem(vocabulary: int, number: int) -> Segments:
     ids = iter(((np.arange(64) * 7919 + 31 + 1009 * number) % vocabulary).tolist())
     prefix, *candidates = ([next(ids) for _ in range(n)] for n in (6, *_LENGTHS))
     suffix = (next(ids), next(ids))
-    return Segments(tuple(prefix), tuple(map(tuple, candidates)), suffix, tuple(_labels(vocabulary)[:4]))
+    return Segments(tuple(prefix), tuple(map(tuple, candidates)), suffix, tuple(_identifiers(vocabulary)[:4]))
 
 
-def _labels(vocabulary: int) -> list[int]:
+def _identifiers(vocabulary: int) -> list[int]:
     return [int(i) for i in np.unique(np.linspace(0, vocabulary - 1, 64).astype(int))]
 
 
@@ -138,13 +138,13 @@ def _labels(vocabulary: int) -> list[int]:
 def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, attention: AttentionMode) -> Tensor:
     """Logits of 64 spread tokens of the questions about two subsets, one step after the other: [2, 64]."""
     readout = IdentifierReadout(lm)
-    session_type = BlockSession if attention == "block" else CausalSession
+    session_type = BlockQueryState if attention == "block" else CausalQueryState
     session = session_type(segments, "exclude", runner.kv_cache, readout)
     if not session.open():
         raise SettingError(
             f"kv_cache_tokens is too small to check the model: it takes {session.slots} tokens at least"
         )
-    vectors, rows = readout.vectors(_labels(int(lm.config.vocab_size))), []
+    vectors, rows = readout.vectors(_identifiers(int(lm.config.vocab_size))), []
     try:
         for subset in _SUBSETS:
             builder = BatchBuilder()
@@ -161,7 +161,7 @@ def _through_model(
 ) -> Tensor:
     """The same from whole forwards of each prompt, under a dense mask or the masks the model makes itself: [2, 64]."""
     lm.set_attn_implementation(implementation)
-    labels, rows = _labels(int(lm.config.vocab_size)), []
+    identifiers, rows = _identifiers(int(lm.config.vocab_size)), []
     for subset in _SUBSETS:
         ids, positions, mask = dense_prompt(segments, subset, attention)
         bias = torch.zeros(mask.shape, dtype=lm.dtype).masked_fill(~mask, torch.finfo(lm.dtype).min)
@@ -171,7 +171,7 @@ def _through_model(
             attention_mask=None if own_masks else bias[None, None].to(lm.device),
             use_cache=False,
         )
-        rows.append(output.logits[0, -1, labels].float())
+        rows.append(output.logits[0, -1, identifiers].float())
     return torch.stack(rows).cpu()
 
 

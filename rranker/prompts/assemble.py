@@ -8,19 +8,19 @@ from typing import Literal, Protocol
 from .identifiers import Identifiers
 from .segments import Kind, PromptPart, Query, Segments
 from .template import Template
-from .truncation import Truncate, cut, fair_share
+from .truncation import Truncate, fair_share, truncate_part
 
 
 class PromptFormat(Protocol):
     """A prompt's language. See `compact.CompactFormat` and `text.TextFormat`."""
 
-    uses_labels: bool
+    uses_identifiers: bool
 
     def prefix(self, template: Template, instruction: str | None, query: Query) -> PromptPart:
         """What stands before the candidates: instruction and query."""
 
-    def candidates(self, texts: list[str], labels: list[int]) -> list[PromptPart]:
-        """One piece a text, under its label."""
+    def candidates(self, texts: list[str], identifiers: list[int]) -> list[PromptPart]:
+        """One part a text, under its identifier."""
 
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
         """Token ids of the question for one kind of answer."""
@@ -65,9 +65,9 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
     instruction and the question are never cut. Raises ValueError when they do not fit, when a cut would be
     needed under `truncate="error"`, or when the vocabulary has too few single-token identifiers.
     """
-    labels = identifiers.first(len(texts)) if prompt_format.uses_labels else ()
+    named_by = identifiers.first(len(texts)) if prompt_format.uses_identifiers else ()
     prefix, suffix = prompt_format.prefix(template, instruction, query), prompt_format.suffix(template, kind)
-    pieces = prompt_format.candidates(texts, list(labels))
+    pieces = prompt_format.candidates(texts, list(named_by))
     cuts: list[Truncation] = []
     if limits.context is not None and prefix.keep_end:
         around = len(prefix) - len(prefix.body)
@@ -76,16 +76,16 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
                 f"a history may take half of the {limits.context} tokens that the model reads, and the instruction "
                 f"and headings around it alone take {around}: shorten the instruction"
             )
-        fitted = cut(prefix, limits.context // 2, truncate, "the history")
+        fitted = truncate_part(prefix, limits.context // 2, truncate, "the history")
         if len(fitted) < len(prefix):
             cuts.append(Truncation(None, len(prefix), len(fitted)))
         prefix = fitted
     room = _room(limits, len(prefix), len(suffix), pieces, indices, truncate)
     for place, piece in enumerate(pieces):
         if len(piece) > room:
-            pieces[place] = cut(piece, room, truncate, f"candidate {indices[place]}")
+            pieces[place] = truncate_part(piece, room, truncate, f"candidate {indices[place]}")
             cuts.append(Truncation(indices[place], len(piece), len(pieces[place])))
-    return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, labels), cuts
+    return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, named_by), cuts
 
 
 def _room(

@@ -23,7 +23,7 @@ _GENERIC_STANDS_FOR = "passage"
 class CompactFormat:
     """Renders pieces for models whose tokenizer holds `SPECIAL_TOKENS` (ValueError when it does not)."""
 
-    uses_labels = False
+    uses_identifiers = False
 
     def __init__(self, encoder: TextEncoder) -> None:
         self.encoder = encoder
@@ -39,8 +39,8 @@ class CompactFormat:
             return PromptPart(head, self.encoder.user(query))
         return PromptPart(head, self.encoder.user("\n".join(query)), keep_end=True)
 
-    def candidates(self, texts: list[str], labels: list[int]) -> list[PromptPart]:
-        """`<|candidate|>text<|end|>` for each text; the readout points, so `labels` stay unused."""
+    def candidates(self, texts: list[str], identifiers: list[int]) -> list[PromptPart]:
+        """`<|candidate|>text<|end|>` for each text; the readout points, so `identifiers` stay unused."""
         head, tail = (self._ids[CANDIDATE],), (self._ids[END],)
         return [PromptPart(head, body, tail) for body in self.encoder.user_batch(texts)]
 

@@ -1,4 +1,4 @@
-"""Identifiers: short labels that are one token each in the model's vocabulary."""
+"""Identifiers: short strings that are one token each in the model's vocabulary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from string import ascii_lowercase, ascii_uppercase, digits
 from .encoding import TextEncoder
 
 
-def labels() -> Iterator[str]:
+def spellings() -> Iterator[str]:
     """A … Z, then a … z, AA … ZZ, digits and longer mixes: the shortest and plainest first."""
     yield from ascii_uppercase
     yield from ascii_lowercase
@@ -20,27 +20,27 @@ def labels() -> Iterator[str]:
 
 
 class Identifiers:
-    """Token ids of labels, found by trying: a number, or a letter, need not be one token."""
+    """Token ids of identifiers, found by trying: a number, or a letter, need not be one token."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
-        self._source = labels()
+        self._source = spellings()
         self._found: list[int] = []
         self._seen: set[int] = set()
 
     def first(self, n: int) -> tuple[int, ...]:
-        """The first `n` distinct single-token labels.
+        """The first `n` distinct single-token identifiers.
 
         Raises ValueError when the vocabulary has fewer; then rank fewer candidates at once.
         """
         while len(self._found) < n:
-            label = next(self._source, None)
-            if label is None:
+            spelling = next(self._source, None)
+            if spelling is None:
                 raise ValueError(
-                    f"this model's vocabulary has only {len(self._found)} single-token labels, {n} candidates "
+                    f"this model's vocabulary has only {len(self._found)} single-token identifiers, {n} candidates "
                     "need one each: rank fewer candidates at once, or use a model with a pointer head"
                 )
-            index = self._encoder.single_token(label)
+            index = self._encoder.single_token(spelling)
             if index is not None and index not in self._seen:
                 self._seen.add(index)
                 self._found.append(index)

@@ -37,19 +37,19 @@ class PromptPart:
 class Segments:
     """`[prefix] [candidate 1] … [candidate n] [suffix]`, each tokenised on its own.
 
-    `labels[i]` is the token that names candidate i in the answer (identifier readout), or empty when the
+    `identifiers[i]` is the token that names candidate i in the answer (identifier readout), or empty when the
     readout points at the candidates' hidden states instead.
     """
 
     prefix: tuple[int, ...]
     candidates: tuple[tuple[int, ...], ...]
     suffix: tuple[int, ...]
-    labels: tuple[int, ...] = ()
+    identifiers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.prefix or not self.suffix or not all(self.candidates):
             raise ValueError("every segment of a prompt must hold at least one token")
-        if self.labels and len(self.labels) != len(self.candidates):
-            raise ValueError(f"{len(self.labels)} labels for {len(self.candidates)} candidates")
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("two candidates share a label")
+        if self.identifiers and len(self.identifiers) != len(self.candidates):
+            raise ValueError(f"{len(self.identifiers)} identifiers for {len(self.candidates)} candidates")
+        if len(set(self.identifiers)) != len(self.identifiers):
+            raise ValueError("two candidates share an identifier")

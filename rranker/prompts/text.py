@@ -34,7 +34,7 @@ class TextFormat:
     Raises ValueError when the tokenizer's chat template cannot carry a prompt (see `chat.chat_frame`).
     """
 
-    uses_labels = True
+    uses_identifiers = True
 
     def __init__(self, encoder: TextEncoder) -> None:
         self.encoder = encoder
@@ -50,13 +50,13 @@ class TextFormat:
         piece = opening(self.encoder, self._before, template, instruction, query)
         return replace(piece, head=self._start + piece.head)
 
-    def candidates(self, texts: list[str], labels: list[int]) -> list[PromptPart]:
-        """`[label] text⏎` for each text, the label placed as the very token the answer will name."""
+    def candidates(self, texts: list[str], identifiers: list[int]) -> list[PromptPart]:
+        """`[identifier] text⏎` for each text, the identifier as the very token the answer will name."""
         left = self.encoder.literal("[", inside=True)
         pieces = self.encoder.framed("] ", texts, "\n", inside=True)
         return [
-            replace(piece, head=(*left, label, *piece.head))
-            for label, piece in zip(labels, pieces, strict=True)
+            replace(piece, head=(*left, identifier, *piece.head))
+            for identifier, piece in zip(identifiers, pieces, strict=True)
         ]
 
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:

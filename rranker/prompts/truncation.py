@@ -17,7 +17,7 @@ def check_truncate(truncate: str) -> Truncate:
     return truncate  # type: ignore[return-value]
 
 
-def cut(piece: PromptPart, length: int, truncate: Truncate, what: str) -> PromptPart:
+def truncate_part(piece: PromptPart, length: int, truncate: Truncate, what: str) -> PromptPart:
     """`piece` in at most `length` tokens. `end` drops the last (a history's first) tokens, `middle` the inner ones.
 
     Raises ValueError when it does not fit and `truncate="error"`, or when not even an empty body would fit.

@@ -9,12 +9,12 @@ import torch
 from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
-from rranker.engine.self_check import dense_prompt, probe
+from rranker.engine.self_check import dense_prompt, self_check
 from rranker.methods import Elimination, Greedy
 from rranker.prompts import Segments
 from tests.support.architectures import CONFIGS, tiny_model
 from tests.support.engine_steps import (
-    SESSIONS,
+    QUERY_STATES,
     close,
     dense_logits,
     fresh_causal_logits,
@@ -59,7 +59,7 @@ class TestArchitectures:
             session.close()
 
 
-@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("attention", QUERY_STATES)
 @pytest.mark.parametrize("name", ["qwen2", "mixtral"])
 def test_sliding_windows_follow_positions(name, attention):
     lm = tiny_model("mistral" if name == "qwen2" else name, sliding_window=8)
@@ -73,12 +73,12 @@ def test_sliding_windows_follow_positions(name, attention):
         bias = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)[None, None]
         with torch.no_grad():
             out = lm(input_ids=ids[None], position_ids=positions[None], attention_mask=bias, use_cache=False)
-        expected = out.logits[0, -1, [segments.labels[place] for place in subset]].numpy()
+        expected = out.logits[0, -1, [segments.identifiers[place] for place in subset]].numpy()
         lm.set_attn_implementation("rranker")
         close(one_step(runner, lm, session, [subset])[0], expected)
 
 
-def naive(lm, segments, attention, order):
+def reference_outcome(lm, segments, attention, order):
     """The plain loop: a whole forward a round. Also the smallest gap between a loser and the runner-up."""
     n, gap = len(segments.candidates), np.inf
     episode = Greedy(Elimination(n), relayout=order, nested=attention == "causal")
@@ -112,20 +112,20 @@ def through(lm, many, attention, order, speculate):
 @pytest.mark.parametrize(
     ("attention", "order"), [("block", "keep"), ("causal", "keep"), ("causal", "best_first")]
 )
-def test_speculative_equals_sequential_equals_naive_and_batched_equals_alone(attention, order):
+def test_speculative_equals_sequential_equals_the_reference_and_batched_equals_alone(attention, order):
     lm = tiny_model("qwen3")
     many = [
         problem(seed, n=int(n)) for seed, n in enumerate(np.random.default_rng(0).integers(2, 12, size=12))
     ]
-    plain = [naive(lm, segments, attention, order) for segments in many]
-    clear = [k for k, (_, gap) in enumerate(plain) if gap > 1e-4]
+    reference = [reference_outcome(lm, segments, attention, order) for segments in many]
+    clear = [k for k, (_, gap) in enumerate(reference) if gap > 1e-4]
     assert len(clear) >= 9
     speculative, handles = through(lm, many, attention, order, speculate=True)
     sequential, _ = through(lm, many, attention, order, speculate=False)
     alone = [through(lm, [segments], attention, order, speculate=True)[0][0] for segments in many]
     for k in clear:
-        assert speculative[k].order == sequential[k].order == alone[k].order == plain[k][0].order
-        close(np.array(speculative[k].kept), np.array(plain[k][0].kept))
+        assert speculative[k].order == sequential[k].order == alone[k].order == reference[k][0].order
+        close(np.array(speculative[k].kept), np.array(reference[k][0].kept))
     assert sum(handle.speculation.hits for handle in handles) > 0  # something was guessed
     assert sum(handle.speculation.misses for handle in handles) > 0  # and something guessed wrong
 
@@ -136,12 +136,18 @@ def test_added_then_dropped_equals_never_added():
     full = problem(4)
     kept = (0, 2, 5)
     without = Segments(
-        full.prefix, tuple(full.candidates[i] for i in kept), full.suffix, tuple(full.labels[i] for i in kept)
+        full.prefix,
+        tuple(full.candidates[i] for i in kept),
+        full.suffix,
+        tuple(full.identifiers[i] for i in kept),
     )
-    for attention in SESSIONS:
+    for attention in QUERY_STATES:
         if attention == "block" and max(map(len, without.candidates)) != max(map(len, full.candidates)):
             without = Segments(
-                without.prefix, (*without.candidates[:2], full.candidates[5]), without.suffix, without.labels
+                without.prefix,
+                (*without.candidates[:2], full.candidates[5]),
+                without.suffix,
+                without.identifiers,
             )
         session = opened(runner, lm, full, attention)
         one_step(runner, lm, session, [tuple(range(6))])
@@ -155,8 +161,8 @@ def test_added_then_dropped_equals_never_added():
         close(dropped, expected)
 
 
-@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("attention", QUERY_STATES)
 @pytest.mark.parametrize("name", CONFIGS)
-def test_probe_accepts_what_is_exact(name, attention):
+def test_the_check_accepts_what_is_exact(name, attention):
     lm = tiny_model(name)
-    assert probe(lm, model_runner(lm), attention) < 1e-4
+    assert self_check(lm, model_runner(lm), attention) < 1e-4

@@ -35,10 +35,10 @@ def step(readout, shapes, dtype=torch.float32, seed=0):
     readings, at = [], 3
     for n, questions in shapes:
         subsets = [tuple(rng.permutation(n)[: rng.integers(1, n + 1)].tolist()) for _ in range(questions)]
-        labels = np.zeros(0, np.int64) if readout.needs_states else rng.choice(300, size=n)
+        identifiers = np.zeros(0, np.int64) if readout.needs_states else rng.choice(300, size=n)
         states = torch.randn(n, WIDTH, generator=torch_rng).to(DEVICE) if readout.needs_states else None
         kind = "select" if n % 2 else "exclude"
-        readings.append(ReadoutRequest(kind, subsets, range(at, at + questions), labels, states))
+        readings.append(ReadoutRequest(kind, subsets, range(at, at + questions), identifiers, states))
         at += questions + 2
     return torch.randn(at, WIDTH, generator=torch_rng).to(DEVICE, dtype), readings
 
@@ -46,7 +46,7 @@ def step(readout, shapes, dtype=torch.float32, seed=0):
 def one_by_one(readout, hidden, readings):
     """Each question with its own candidates' vectors, by the readout itself."""
     for reading in readings:
-        vectors = readout.vectors(reading.labels) if reading.states is None else reading.states
+        vectors = readout.vectors(reading.identifiers) if reading.states is None else reading.states
         for subset, row in zip(reading.subsets, reading.suffixes, strict=True):
             yield readout.logits(hidden[row : row + 1], vectors[list(subset)], reading.kind)[0].cpu().numpy()
 

@@ -14,10 +14,10 @@ from rranker.engine.attention.limits import layer_windows, limited
 from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
-from rranker.engine.self_check import probe
+from rranker.engine.self_check import self_check
 from rranker.prompts import Segments
 from tests.support.architectures import SIZE, VOCAB, randomized
-from tests.support.engine_steps import SESSIONS, close, fresh_causal_logits, one_step
+from tests.support.engine_steps import QUERY_STATES, close, fresh_causal_logits, one_step
 
 WINDOW = 32
 _MIXED = ["sliding_attention", "full_attention", "sliding_attention"]
@@ -88,8 +88,8 @@ def long_problem(seed: int) -> Segments:
     def ids(length: int) -> tuple[int, ...]:
         return tuple(rng.integers(3, VOCAB, size=length).tolist())
 
-    labels = tuple(rng.choice(np.arange(3, VOCAB), size=5, replace=False).tolist())
-    return Segments(ids(40), tuple(ids(length) for length in (9, 40, 3, 33, 20)), ids(5), labels)
+    identifiers = tuple(rng.choice(np.arange(3, VOCAB), size=5, replace=False).tolist())
+    return Segments(ids(40), tuple(ids(length) for length in (9, 40, 3, 33, 20)), ids(5), identifiers)
 
 
 @pytest.mark.parametrize("name", WINDOWED)
@@ -104,7 +104,7 @@ def test_each_layers_window_is_found_and_the_config_left_alone(name):
 def test_what_the_masks_do_not_limit_has_no_window(name):
     lm = model(UNLIMITED[name])
     assert layer_windows(lm) == (None, None, None)
-    assert probe(lm, runner(lm), "causal") < 1e-4
+    assert self_check(lm, runner(lm), "causal") < 1e-4
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
@@ -114,7 +114,7 @@ def test_prompts_longer_than_the_window_equal_the_models_own_forward(name, backe
     run = runner(lm, backend)
     for seed in range(2):
         segments = long_problem(seed)
-        session = SESSIONS["causal"](segments, "exclude", run.kv_cache, IdentifierReadout(lm))
+        session = QUERY_STATES["causal"](segments, "exclude", run.kv_cache, IdentifierReadout(lm))
         assert session.open()
         for subsets in [[(0, 1, 2, 3, 4)], [(0, 1, 3, 4), (0, 1, 3)], [(4, 1)]]:
             for subset, found in zip(subsets, one_step(run, lm, session, subsets), strict=True):
@@ -122,32 +122,32 @@ def test_prompts_longer_than_the_window_equal_the_models_own_forward(name, backe
         session.close()
 
 
-@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("attention", QUERY_STATES)
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
 @pytest.mark.parametrize("name", WINDOWED)
 def test_the_check_accepts_them_and_leaves_their_windows(name, backend, attention):
     lm = model(WINDOWED[name][0])
     run = runner(lm, backend)
     windows = run.windows
-    assert probe(lm, run, attention) < 1e-4
+    assert self_check(lm, run, attention) < 1e-4
     assert layer_windows(lm) == windows
 
 
-@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("attention", QUERY_STATES)
 @pytest.mark.parametrize("reason", REFUSED)
 def test_what_cannot_be_reproduced_is_refused_by_name(reason, attention):
     lm = model(REFUSED[reason])
     with pytest.raises(UnsupportedModelError, match=reason):
-        probe(lm, runner(lm), attention)
+        self_check(lm, runner(lm), attention)
 
 
-@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("attention", QUERY_STATES)
 def test_the_check_outgrows_windows_wider_than_its_prompt(monkeypatch, attention):
     """Prompts of 18 tokens, a window of 32: an engine that ignores windows is found out all the same."""
     lm = model(WINDOWED["gemma3"][0])
     monkeypatch.setattr(step, "cut_chunks", lambda plan, window: np.zeros(plan.chunks, dtype=bool))
     with pytest.raises(UnsupportedModelError, match="beyond its sliding windows"):
-        probe(lm, runner(lm), attention)
+        self_check(lm, runner(lm), attention)
 
 
 def test_limits_come_back_when_something_fails():
@@ -161,4 +161,4 @@ def test_limits_come_back_when_something_fails():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_windows_are_checked_in_half_precision(dtype):
     lm = model(WINDOWED["gemma3"][0]).to(dtype)
-    assert probe(lm, runner(lm), "block") < 0.1
+    assert self_check(lm, runner(lm), "block") < 0.1

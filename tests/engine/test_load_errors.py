@@ -15,7 +15,7 @@ from rranker.engine.attention.flash import FlashAttention
 from rranker.engine.attention.reference import ReferenceAttention
 from rranker.engine.errors import SettingError, UnsupportedModelError
 from rranker.engine.runner import ModelRunner
-from rranker.engine.self_check import probe
+from rranker.engine.self_check import self_check
 from tests.support.architectures import tiny_model
 
 
@@ -27,7 +27,7 @@ def broken(error: Any) -> Any:
 
 
 def check(lm: Any, backend: Any = None, slots: int = 64) -> float:
-    return probe(lm, ModelRunner(lm, backend or ReferenceAttention(), slots), "causal")
+    return self_check(lm, ModelRunner(lm, backend or ReferenceAttention(), slots), "causal")
 
 
 def test_memory_that_runs_out_stays_what_it_is() -> None:

@@ -15,7 +15,7 @@ from rranker.engine.readout import IdentifierReadout, PointerReadout
 from rranker.engine.readout.gather import read
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
-from rranker.engine.sessions import CausalSession, causal
+from rranker.engine.sessions import CausalQueryState, causal
 from rranker.methods import Elimination, Greedy, Sampled
 from tests.support.architectures import tiny_model
 from tests.support.engine_steps import close, fresh_causal_logits, one_step, problem, subsets_of
@@ -96,7 +96,7 @@ def test_independent_questions_of_a_step_equal_fresh_forwards(backend, kind, mon
     for seed in range(2 if backend == "triton" else 8):
         rng = np.random.default_rng(seed)
         segments = problem(seed, n=5)
-        session = CausalSession(segments, "exclude", runner.kv_cache, readout, branches=3)
+        session = CausalQueryState(segments, "exclude", runner.kv_cache, readout, branches=3)
         assert session.open()
         assert session.slots == len(segments.prefix) + 3 * sum(map(len, segments.candidates))
         for _ in range(4 if backend == "triton" else 12):
@@ -137,7 +137,7 @@ def test_a_lone_prompt_lies_end_to_end_and_encodes_what_changed():
     lm = tiny_model("qwen2")
     runner = ModelRunner(lm, attention_backend("cpu"), 400)
     segments = problem(0, n=8)
-    session = CausalSession(segments, "exclude", runner.kv_cache, IdentifierReadout(lm))
+    session = CausalQueryState(segments, "exclude", runner.kv_cache, IdentifierReadout(lm))
     assert session.open()
     lengths, rng = [len(c) for c in segments.candidates], np.random.default_rng(0)
     subset, same, more = tuple(range(8)), 0, len(segments.prefix)
@@ -160,7 +160,7 @@ def test_more_questions_than_branches_are_refused_and_harm_nothing():
     lm = tiny_model("qwen2")
     runner = ModelRunner(lm, attention_backend("cpu"), 400)
     segments = problem(1, n=5)
-    session = CausalSession(segments, "exclude", runner.kv_cache, IdentifierReadout(lm), branches=2)
+    session = CausalQueryState(segments, "exclude", runner.kv_cache, IdentifierReadout(lm), branches=2)
     assert session.open()
     one_step(runner, lm, session, [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0)])
     with pytest.raises(ValueError, match="as many `branches` as it asks independent questions"):

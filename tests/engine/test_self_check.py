@@ -14,14 +14,14 @@ from rranker.engine.attention.transformers_hook import ForwardPass
 from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
-from rranker.engine.self_check import probe
+from rranker.engine.self_check import self_check
 from tests.support.architectures import tiny_model
 
 HALVES = [torch.bfloat16, torch.float16]
 
 
 def check(lm: Any, attention: Any = "block") -> float:
-    return probe(lm, ModelRunner(lm, attention_backend("cpu"), slots=64), attention)
+    return self_check(lm, ModelRunner(lm, attention_backend("cpu"), slots=64), attention)
 
 
 def looped() -> Any:

@@ -14,12 +14,12 @@ from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
-from rranker.engine.self_check import probe
+from rranker.engine.self_check import self_check
 from rranker.kernels import score as scoring
 from rranker.kernels.score import score
 from rranker.methods import Elimination, Greedy
 from tests.support.architectures import tiny_model
-from tests.support.engine_steps import SESSIONS, close, dense_logits, one_step, opened, problem
+from tests.support.engine_steps import QUERY_STATES, close, dense_logits, one_step, opened, problem
 
 pytestmark = pytest.mark.gpu
 
@@ -66,7 +66,7 @@ def test_rankings_equal_the_reference(attention, order):
         close(np.array(one.kept), np.array(other.kept))
 
 
-@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("attention", QUERY_STATES)
 def test_every_step_reads_all_queries_in_one_launch_scaled_and_capped(monkeypatch, attention):
     lm = tiny_model("granite").to(DEVICE)  # divides its logits by 3
     lm.config.final_logit_softcapping = 2.0
@@ -95,11 +95,11 @@ def test_every_step_reads_all_queries_in_one_launch_scaled_and_capped(monkeypatc
     )
 
 
-@pytest.mark.parametrize("attention", SESSIONS)
+@pytest.mark.parametrize("attention", QUERY_STATES)
 @pytest.mark.parametrize("name", ["llama", "mistral", "gemma3"])
-def test_the_probe_accepts_architectures(name, attention):
+def test_the_check_accepts_architectures(name, attention):
     lm = tiny_model(name).to(DEVICE)
-    assert probe(lm, runner(lm, "triton"), attention) < 1e-4
+    assert self_check(lm, runner(lm, "triton"), attention) < 1e-4
 
 
 def test_any_subsets_at_once():

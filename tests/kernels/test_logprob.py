@@ -23,7 +23,7 @@ def case(rows, width, vocabulary, seed=0):
     return hidden.to(DEVICE), weight.to(DEVICE), targets.to(DEVICE)
 
 
-def plain(hidden, weight, targets, scale):
+def reference(hidden, weight, targets, scale):
     """The textbook formulation, on materialised logits."""
     logs = (hidden @ weight.T * scale).log_softmax(-1)
     return logs.gather(1, targets[:, None])[:, 0], -(logs.exp() * logs).sum(-1)
@@ -37,11 +37,11 @@ def small_chunks(monkeypatch):
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
-def test_the_twin_equals_materialised_logits(small_chunks, scale):
+def test_the_reference_equals_materialised_logits(small_chunks, scale):
     hidden, weight, targets = case(5, 24, 200)
     for found, expected in zip(
         selected_logprobs(hidden.cpu(), weight.cpu(), targets.cpu(), scale=scale),
-        plain(hidden.cpu(), weight.cpu(), targets.cpu(), scale),
+        reference(hidden.cpu(), weight.cpu(), targets.cpu(), scale),
         strict=True,
     ):
         torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
@@ -65,7 +65,7 @@ def test_what_is_frozen_gets_no_gradient(small_chunks, frozen):
     trained.requires_grad_(True)
     logprobs, entropy = selected_logprobs(hidden, weight, targets)
     (logprobs.sum() - entropy.sum()).backward()
-    logs, mean = plain(hidden, weight, targets, 1.0)
+    logs, mean = reference(hidden, weight, targets, 1.0)
     (expected,) = torch.autograd.grad(logs.sum() - mean.sum(), trained)
     torch.testing.assert_close(trained.grad, expected, atol=1e-10, rtol=1e-10)
     assert (hidden if frozen == "hidden" else weight).grad is None
@@ -75,7 +75,7 @@ def test_bfloat16_is_summed_in_fp32():
     hidden, weight, targets = (x.cpu() for x in case(4, 64, 500))
     logprobs, entropy = selected_logprobs(hidden.bfloat16(), weight.bfloat16(), targets)
     assert logprobs.dtype == entropy.dtype == torch.float32
-    expected = plain(hidden.bfloat16().double(), weight.bfloat16().double(), targets, 1.0)
+    expected = reference(hidden.bfloat16().double(), weight.bfloat16().double(), targets, 1.0)
     assert relative_error(logprobs, expected[0]) < 1e-6
     assert relative_error(entropy, expected[1]) < 1e-6
 

@@ -21,7 +21,7 @@ def lists(count: int = 60) -> tuple[list[list[float]], list[list[int]]]:
     return relevance, [rng.permutation(len(r)).tolist() for r in relevance]
 
 
-def plain_ndcg(relevance: list[float], order: list[int], k: int) -> float:
+def reference_ndcg(relevance: list[float], order: list[int], k: int) -> float:
     values = gains(relevance)
     discounts = 1 / np.log2(np.arange(2, 2 + min(k, len(values))))
     found = np.array([values[i] for i in order[:k]])
@@ -31,7 +31,7 @@ def plain_ndcg(relevance: list[float], order: list[int], k: int) -> float:
 @pytest.mark.parametrize("k", [1, 3, 10])
 def test_ndcg_of_any_real_relevance(k: int) -> None:
     relevance, orders = lists()
-    expected = [plain_ndcg(r, o, k) for r, o in zip(relevance, orders, strict=True)]
+    expected = [reference_ndcg(r, o, k) for r, o in zip(relevance, orders, strict=True)]
     np.testing.assert_allclose(ndcgs(relevance, orders, k), expected, rtol=1e-14)
     best = [sorted(range(len(r)), key=lambda i, r=r: -r[i]) for r in relevance]
     np.testing.assert_allclose(ndcgs(relevance, best, k), 1.0, rtol=1e-14)

@@ -22,7 +22,7 @@ def chatml() -> Any:
 
 
 @pytest.fixture(scope="session")
-def plain() -> Any:
+def without_template() -> Any:
     """No chat template; a token that opens every sequence."""
     return PreTrainedTokenizerFast(tokenizer_object=train(), bos_token="<|endoftext|>")
 
@@ -58,6 +58,6 @@ def bundled() -> Any:
 
 
 @pytest.fixture(scope="session")
-def encoders(bundled: Any, chatml: Any, plain: Any, folding: Any) -> dict[str, TextEncoder]:
-    named = {"bundled": bundled, "chatml": chatml, "plain": plain, "folding": folding}
+def encoders(bundled: Any, chatml: Any, without_template: Any, folding: Any) -> dict[str, TextEncoder]:
+    named = {"bundled": bundled, "chatml": chatml, "plain": without_template, "folding": folding}
     return {name: TextEncoder(tokenizer) for name, tokenizer in named.items()}

@@ -40,8 +40,10 @@ def test_without_limits_nothing_is_cut(prompt_format):
     assert cuts == []
     assert segments.prefix == prompt_format.prefix(PASSAGE, None, "who?").ids
     assert segments.suffix == prompt_format.suffix(PASSAGE, "exclude")
-    assert len(segments.labels) == (2 if prompt_format.uses_labels else 0)
-    assert all(label in c for label, c in zip(segments.labels, segments.candidates, strict=False))
+    assert len(segments.identifiers) == (2 if prompt_format.uses_identifiers else 0)
+    assert all(
+        identifier in c for identifier, c in zip(segments.identifiers, segments.candidates, strict=False)
+    )
 
 
 def test_a_candidates_own_limit(prompt_format):

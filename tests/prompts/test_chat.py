@@ -170,14 +170,14 @@ def test_one_start_token_though_the_tokenizer_also_adds_one():
     for template in (None, GEMMA):
         tokenizer.chat_template = template
         prompt_format = TextFormat(TextEncoder(tokenizer))
-        label = prompt_format.encoder.single_token("A")
+        identifier = prompt_format.encoder.single_token("A")
         parts = [
             prompt_format.prefix(TEMPLATES["passage"], words, query).ids
             for words in (None, "Rank.")
             for query in ("who?", ["a", "b"])
         ]
         assert all(ids[0] == start and ids.count(start) == 1 for ids in parts)
-        assert start not in prompt_format.candidates(["x"], [label])[0].ids
+        assert start not in prompt_format.candidates(["x"], [identifier])[0].ids
         assert start not in prompt_format.suffix(TEMPLATES["passage"], "exclude")
 
 

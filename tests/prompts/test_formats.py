@@ -16,9 +16,9 @@ def read(encoder, *ids):
     return encoder.tokenizer.decode([i for part in ids for i in part], clean_up_tokenization_spaces=False)
 
 
-def prompt(prompt_format, template, query, texts, kind, labels, instruction=None):
+def prompt(prompt_format, template, query, texts, kind, identifiers, instruction=None):
     """The whole prompt as text."""
-    pieces = prompt_format.candidates(texts, labels)
+    pieces = prompt_format.candidates(texts, identifiers)
     parts = [prompt_format.prefix(template, instruction, query).ids, *(piece.ids for piece in pieces)]
     return read(prompt_format.encoder, *parts, prompt_format.suffix(template, kind))
 
@@ -73,9 +73,9 @@ def test_no_user_text_opens_or_closes_a_turn(encoders, place):
 
 def test_the_label_is_the_token_that_the_answer_names(encoders):
     encoder = encoders["chatml"]
-    label = encoder.single_token("Q")
-    piece = TextFormat(encoder).candidates(["text"], [label])[0]
-    assert piece.head.count(label) == 1
+    identifier = encoder.single_token("Q")
+    piece = TextFormat(encoder).candidates(["text"], [identifier])[0]
+    assert piece.head.count(identifier) == 1
     assert (read(encoder, piece.head), read(encoder, piece.tail)) == ("[Q]", "\n")
 
 

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.identifiers import Identifiers, labels
+from rranker.prompts.identifiers import Identifiers, spellings
 
 
 def test_the_plainest_come_first(encoders):
@@ -33,11 +33,11 @@ def test_a_label_that_is_no_single_token_is_passed_over():
     words.normalizer = normalizers.Lowercase()
     encoder = TextEncoder(PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?"))
     assert Identifiers(encoder).first(4) == (1, 2, 3, 4)
-    with pytest.raises(ValueError, match=r"only 4 single-token labels, 5 candidates"):
+    with pytest.raises(ValueError, match=r"only 4 single-token identifiers, 5 candidates"):
         Identifiers(encoder).first(5)
 
 
 def test_labels_never_repeat():
-    every = list(labels())
+    every = list(spellings())
     assert len(every) == len(set(every)) > 18_000
     assert every[:26] == [chr(65 + i) for i in range(26)]

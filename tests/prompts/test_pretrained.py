@@ -28,7 +28,7 @@ def encoder(smollm2):
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_prompt_is_the_chat_template_filled_and_tokenised_whole(encoder, name):
     tokenizer, template = encoder.tokenizer, TEMPLATES[name]
-    prompt_format, labels = TextFormat(encoder), Identifiers(encoder).first(len(TEXTS))
+    prompt_format, identifiers = TextFormat(encoder), Identifiers(encoder).first(len(TEXTS))
     lines = "".join(f"[{chr(65 + i)}] {text}\n" for i, text in enumerate(TEXTS))
     message = f"{template.instruction}\n\n{template.query_heading}{QUERY}\n\n{template.list_heading}\n{lines}"
     whole = tokenizer.apply_chat_template(
@@ -36,7 +36,7 @@ def test_a_prompt_is_the_chat_template_filled_and_tokenised_whole(encoder, name)
     )
     pieces = [
         prompt_format.prefix(template, None, QUERY),
-        *prompt_format.candidates(TEXTS, list(labels)),
+        *prompt_format.candidates(TEXTS, list(identifiers)),
     ]
     ids = [i for piece in pieces for i in piece.ids]
     ids += prompt_format.suffix(template, "exclude")

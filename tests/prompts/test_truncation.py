@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rranker.prompts.segments import PromptPart, Segments
-from rranker.prompts.truncation import check_truncate, cut, fair_share
+from rranker.prompts.truncation import check_truncate, fair_share, truncate_part
 
 BODY = tuple(range(100, 110))
 
@@ -20,7 +20,7 @@ BODY = tuple(range(100, 110))
     ],
 )
 def test_what_is_kept(truncate, keep_end, expected):
-    fitted = cut(PromptPart((1, 2), BODY, (3,), keep_end), 8, truncate, "candidate 0")
+    fitted = truncate_part(PromptPart((1, 2), BODY, (3,), keep_end), 8, truncate, "candidate 0")
     assert fitted == PromptPart((1, 2), expected, (3,), keep_end)
 
 
@@ -36,9 +36,9 @@ def test_a_cut_fits_exactly_and_keeps_the_frame(head, body, tail, length, trunca
     piece = PromptPart((1,) * head, BODY[:body] + BODY[: body - 10], (2,) * tail, keep_end)
     if length < head + tail and piece.body:
         with pytest.raises(ValueError, match="has no room: its template alone takes"):
-            cut(piece, length, truncate, "candidate 3")
+            truncate_part(piece, length, truncate, "candidate 3")
     elif length >= head + tail:
-        fitted = cut(piece, length, truncate, "candidate 3")
+        fitted = truncate_part(piece, length, truncate, "candidate 3")
         assert len(fitted) == min(length, len(piece))
         assert (fitted.head, fitted.tail) == (piece.head, piece.tail)
 
@@ -47,8 +47,8 @@ def test_an_error_says_what_to_do():
     with pytest.raises(
         ValueError, match=r"candidate 7 takes 13 tokens where 8 fit: shorten it, or pass truncate="
     ):
-        cut(PromptPart((1, 2), BODY, (3,)), 8, "error", "candidate 7")
-    assert cut(PromptPart((1, 2), BODY, (3,)), 13, "error", "candidate 7").body == BODY
+        truncate_part(PromptPart((1, 2), BODY, (3,)), 8, "error", "candidate 7")
+    assert truncate_part(PromptPart((1, 2), BODY, (3,)), 13, "error", "candidate 7").body == BODY
     with pytest.raises(ValueError, match="one of error, end, middle, not 'left'"):
         check_truncate("left")
 
@@ -62,12 +62,12 @@ def test_fair_share_is_the_largest_cap_that_fits(lengths, total):
 
 
 def test_segments_refuse_what_no_prompt_can_be():
-    assert Segments((1,), ((2,), (3,)), (4,), (8, 9)).labels == (8, 9)
+    assert Segments((1,), ((2,), (3,)), (4,), (8, 9)).identifiers == (8, 9)
     for arguments, message in (
         (((), ((2,),), (4,)), "at least one token"),
         (((1,), ((2,), ()), (4,)), "at least one token"),
-        (((1,), ((2,), (3,)), (4,), (8,)), "1 labels for 2 candidates"),
-        (((1,), ((2,), (3,)), (4,), (8, 8)), "share a label"),
+        (((1,), ((2,), (3,)), (4,), (8,)), "1 identifiers for 2 candidates"),
+        (((1,), ((2,), (3,)), (4,), (8, 8)), "share an identifier"),
     ):
         with pytest.raises(ValueError, match=message):
             Segments(*arguments)

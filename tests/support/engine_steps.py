@@ -11,11 +11,11 @@ from rranker.engine.readout import IdentifierReadout
 from rranker.engine.readout.gather import read
 from rranker.engine.runner import ModelRunner
 from rranker.engine.self_check import dense_prompt
-from rranker.engine.sessions import BlockSession, CausalSession
+from rranker.engine.sessions import BlockQueryState, CausalQueryState
 from rranker.prompts import Segments
 from tests.support.architectures import VOCAB
 
-SESSIONS = {"block": BlockSession, "causal": CausalSession}
+QUERY_STATES = {"block": BlockQueryState, "causal": CausalQueryState}
 
 
 TOLERANCE = 1e-5  # of the largest logit
@@ -27,8 +27,10 @@ def problem(seed, n=6, longest=9, prefix=11, suffix=3):
     def ids(length):
         return tuple(rng.integers(3, VOCAB, size=length).tolist())
 
-    labels = tuple(rng.choice(np.arange(3, VOCAB), size=n, replace=False).tolist())
-    return Segments(ids(prefix), tuple(ids(rng.integers(1, longest)) for _ in range(n)), ids(suffix), labels)
+    identifiers = tuple(rng.choice(np.arange(3, VOCAB), size=n, replace=False).tolist())
+    return Segments(
+        ids(prefix), tuple(ids(rng.integers(1, longest)) for _ in range(n)), ids(suffix), identifiers
+    )
 
 
 def dense_logits(lm, segments, subset, attention):
@@ -40,7 +42,7 @@ def dense_logits(lm, segments, subset, attention):
     with torch.no_grad():
         out = lm(input_ids=ids[None], position_ids=positions[None], attention_mask=bias, use_cache=False)
     lm.set_attn_implementation(before)
-    return out.logits[0, -1, [segments.labels[place] for place in subset]].numpy()
+    return out.logits[0, -1, [segments.identifiers[place] for place in subset]].numpy()
 
 
 def fresh_causal_logits(lm, segments, subset):
@@ -51,7 +53,7 @@ def fresh_causal_logits(lm, segments, subset):
     with torch.no_grad():
         out = lm(input_ids=ids[None], use_cache=False)
     lm.set_attn_implementation(before)
-    return out.logits[0, -1, [segments.labels[place] for place in subset]].numpy()
+    return out.logits[0, -1, [segments.identifiers[place] for place in subset]].numpy()
 
 
 def model_runner(lm, backend="cpu", slots=4096):
@@ -66,7 +68,7 @@ def one_step(runner, lm, session, subsets):
 
 
 def opened(runner, lm, segments, attention):
-    session = SESSIONS[attention](segments, "exclude", runner.kv_cache, IdentifierReadout(lm))
+    session = QUERY_STATES[attention](segments, "exclude", runner.kv_cache, IdentifierReadout(lm))
     assert session.open()
     return session
 

@@ -31,7 +31,7 @@ class Batch:
     teacher_weight: Tensor
 
 
-def cut(piece: PromptPart, length: int) -> tuple[int, ...]:
+def shortened(piece: PromptPart, length: int) -> tuple[int, ...]:
     """Ids of `piece` with at most `length` body tokens, from the end that matters."""
     body = piece.body
     if len(body) > length:
@@ -47,8 +47,8 @@ def segments_of(
     result = []
     for case in cases:
         template = TEMPLATES[case.task]
-        prefix = cut(prompt_format.prefix(template, case.instruction, case.query), prefix_tokens)
-        candidates = tuple(cut(next(pieces), candidate_tokens) for _ in case.candidates)
+        prefix = shortened(prompt_format.prefix(template, case.instruction, case.query), prefix_tokens)
+        candidates = tuple(shortened(next(pieces), candidate_tokens) for _ in case.candidates)
         result.append(Segments(prefix, candidates, prompt_format.suffix(template, "exclude")))
     return result
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.kv.cache import KVCache
-from rranker.engine.sessions import BlockSession, CausalSession
+from rranker.engine.sessions import BlockQueryState, CausalQueryState
 from rranker.prompts.segments import Kind, Segments
 from rranker.training.packing.chunks import Chunks, build_chunks
 from rranker.training.packing.layout import Layout, build_layout
@@ -33,8 +33,8 @@ class Question:
 class Packed:
     """One forward's rows, and where to read them.
 
-    `ends[q]` and `suffixes[q]` are rows of the q-th question's candidates ([n], empty where a label stands
-    for the candidate) and questions ([S]); `labels[q]` are the identifiers' tokens.
+    `ends[q]` and `suffixes[q]` are rows of the q-th question's candidates ([n], empty where an identifier stands
+    for the candidate) and questions ([S]); `identifiers[q]` are the identifiers' tokens.
     """
 
     ids: Tensor  # [T]
@@ -42,7 +42,7 @@ class Packed:
     structure: Layout | Chunks
     ends: tuple[Tensor, ...]
     suffixes: tuple[Tensor, ...]
-    labels: tuple[tuple[int, ...], ...]
+    identifiers: tuple[tuple[int, ...], ...]
     kind: Kind
 
     def attention(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device) -
         layout,
         tuple(layout.ends[b, : len(q.segments.candidates)] for b, q in enumerate(questions)),
         tuple(layout.suffix[b, : len(q.subsets)] for b, q in enumerate(questions)),
-        tuple(q.segments.labels for q in questions),
+        tuple(q.segments.identifiers for q in questions),
         kind,
     )
 
@@ -89,16 +89,18 @@ def _planned(
 ) -> Packed:
     """As the engine's sessions plan it, everything in one step; what they store, the forward itself holds."""
     builder, store = BatchBuilder(), KVCache(layers=0, slots=sys.maxsize)
-    for owner, q in enumerate(questions):
-        if not q.segments.labels:
-            raise ValueError("only models that name candidates by a label can be re-scored in this mode")
-        session: BlockSession | CausalSession
+    for query_index, q in enumerate(questions):
+        if not q.segments.identifiers:
+            raise ValueError(
+                "only models that name candidates by an identifier can be re-scored in this mode"
+            )
+        session: BlockQueryState | CausalQueryState
         if mode == "block":
-            session = BlockSession(q.segments, kind, store, _Labels())
+            session = BlockQueryState(q.segments, kind, store, _Identifiers())
         else:
-            session = CausalSession(q.segments, kind, store, _Labels(), branches=len(q.subsets))
+            session = CausalQueryState(q.segments, kind, store, _Identifiers(), branches=len(q.subsets))
         session.open()
-        session.plan(builder, owner, q.subsets)
+        session.plan(builder, query_index, q.subsets)
     plan = builder.build()
     reads = torch.from_numpy(plan.read_rows).to(device)
     nothing = torch.zeros(0, dtype=torch.long, device=device)
@@ -108,12 +110,12 @@ def _planned(
         build_chunks(plan, device),
         tuple(nothing for _ in questions),
         torch.split(reads, [len(q.subsets) for q in questions]),
-        tuple(q.segments.labels for q in questions),
+        tuple(q.segments.identifiers for q in questions),
         kind,
     )
 
 
-class _Labels:
-    """What a session must know of a readout that names candidates by a label."""
+class _Identifiers:
+    """What a session must know of a readout that names candidates by an identifier."""
 
     needs_states = False

@@ -18,11 +18,11 @@ SEPARATOR = -1
 
 
 def to_ids(segments: Segments) -> list[int]:
-    """`prefix, -1, candidate, -1, …, suffix, -1, labels`: all that re-scoring needs, in a row of ids."""
+    """`prefix, -1, candidate, -1, …, suffix, -1, identifiers`: all that re-scoring needs, in a row of ids."""
     ids: list[int] = []
     for part in (segments.prefix, *segments.candidates, segments.suffix):
         ids += [*part, SEPARATOR]
-    return ids + list(segments.labels)
+    return ids + list(segments.identifiers)
 
 
 def from_ids(ids: Sequence[int]) -> Segments:

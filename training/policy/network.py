@@ -105,8 +105,8 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
     found = []
     # Verdicts are differences of logits: they are taken in fp32 even where the layers run in bfloat16.
     with torch.autocast(hidden.device.type, enabled=False):
-        for ends, suffixes, labels in zip(packed.ends, packed.suffixes, packed.labels, strict=True):
-            vectors = hidden[ends].float() if readout.needs_states else readout.vectors(labels)
+        for ends, suffixes, identifiers in zip(packed.ends, packed.suffixes, packed.identifiers, strict=True):
+            vectors = hidden[ends].float() if readout.needs_states else readout.vectors(identifiers)
             found.append(readout.logits(hidden[suffixes], vectors, packed.kind))
     return found
 

@@ -91,7 +91,7 @@ class _Attend:
 
     def _attend_shared(
         self,
-        place: int,
+        index: int,
         part: _SharedPart,
         layer: int,
         query: Tensor,
@@ -106,11 +106,11 @@ class _Attend:
         packed = rows.reshape(1, heads, groups * count, -1)
         bias = None
         if part.hidden is not None:
-            if place not in self._bias:
+            if index not in self._bias:
                 bias = torch.zeros(count, part.hidden.shape[1], dtype=query.dtype)
                 bias.masked_fill_(part.hidden, float("-inf"))
-                self._bias[place] = bias.repeat(groups, 1)[None, None]
-            bias = self._bias[place]
+                self._bias[index] = bias.repeat(groups, 1)[None, None]
+            bias = self._bias[index]
         mixed, norm = _flash(packed, keys[None], values[None], 0.0, False, attn_mask=bias, scale=scaling)
         mixed = mixed.reshape(heads * groups, count, -1).transpose(0, 1)
         norm = norm.reshape(heads * groups, count).transpose(0, 1).float()

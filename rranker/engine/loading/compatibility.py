@@ -1,4 +1,4 @@
-"""Checkpoints the engine refuses by their config, before any weight is read. The probe catches the rest."""
+"""Checkpoints the engine refuses by their config, before any weight is read. The check at load catches the rest."""
 
 from __future__ import annotations
 

@@ -28,13 +28,13 @@ class ReadoutRequest:
     """What one session wants to know of a step's hidden states.
 
     subsets[k] is asked about by the question whose hidden state is at suffixes[k]. Candidate i is named by the token
-    `labels[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states.
+    `identifiers[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states.
     """
 
     kind: Kind
     subsets: Sequence[Subset]
     suffixes: range
-    labels: Ints
+    identifiers: Ints
     states: Tensor | None
 
 
@@ -76,7 +76,7 @@ def _through_tables(
     tables, picks, begin = list[Tensor](), list[Ints](), 0
     for reading, mine, lengths in zip(readings, named, sizes, strict=True):
         suffixes = hidden[reading.suffixes.start : reading.suffixes.stop]
-        vectors = readout.vectors(reading.labels) if reading.states is None else reading.states
+        vectors = readout.vectors(reading.identifiers) if reading.states is None else reading.states
         table = readout.logits(suffixes, vectors, reading.kind)
         tables.append(table.flatten())
         picks.append(begin + np.repeat(np.arange(len(table)) * table.shape[1], lengths) + mine)
@@ -97,8 +97,10 @@ def _through_kernel(
     from rranker.kernels.score import score
 
     rows = np.concatenate([np.asarray(reading.suffixes) for reading in readings])
-    labels = np.concatenate([reading.labels[mine] for reading, mine in zip(readings, named, strict=True)])
-    places, bounds, tokens = _sent((rows, offsets, labels), hidden.device)
+    identifiers = np.concatenate(
+        [reading.identifiers[mine] for reading, mine in zip(readings, named, strict=True)]
+    )
+    places, bounds, tokens = _sent((rows, offsets, identifiers), hidden.device)
     found = score(
         hidden.index_select(0, places),
         readout.weight,

@@ -33,9 +33,9 @@ class IdentifierReadout:
         # The Gemmas cap: the same word as in their config.json.
         self.cap: float | None = getattr(lm.config, "final_logit_softcapping", None)
 
-    def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
-        """[labels, D] rows of the language-model head, fp32."""
-        index = torch.as_tensor(labels, dtype=torch.long, device=self.weight.device)
+    def vectors(self, identifiers: Sequence[int] | Ints) -> Tensor:
+        """[identifiers, D] rows of the language-model head, fp32."""
+        index = torch.as_tensor(identifiers, dtype=torch.long, device=self.weight.device)
         return self.weight.index_select(0, index).float()
 
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:

@@ -29,9 +29,9 @@ class PointerReadout:
     def __init__(self, w: Tensor, bilinear: Tensor) -> None:
         self._w, self._bilinear = w.float(), bilinear.float()
 
-    def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
-        """Raises TypeError: there is nothing to look up by label."""
-        raise TypeError("a pointer reads candidates' hidden states, not labels")
+    def vectors(self, identifiers: Sequence[int] | Ints) -> Tensor:
+        """Raises TypeError: there is nothing to look up by identifier."""
+        raise TypeError("a pointer reads candidates' hidden states, not identifiers")
 
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → [S, N]: fitness, negated for a question that asks for the worst."""

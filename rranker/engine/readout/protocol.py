@@ -18,10 +18,10 @@ class Readout(Protocol):
     """
 
     needs_states: bool
-    """Whether a candidate is read at its own last token (else its label is enough)."""
+    """Whether a candidate is read at its own last token (else its identifier is enough)."""
 
-    def vectors(self, labels: Sequence[int] | Ints) -> Tensor:
-        """[n, D], fp32: what stands for the candidates of these labels. For readouts without states."""
+    def vectors(self, identifiers: Sequence[int] | Ints) -> Tensor:
+        """[n, D], fp32: what stands for the candidates of these identifiers. For readouts without states."""
         ...
 
     def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:

@@ -1,7 +1,7 @@
 """One query in the engine: block or causal."""
 
-from .block import BlockSession
-from .causal import CausalSession
-from .protocol import Session
+from .block import BlockQueryState
+from .causal import CausalQueryState
+from .protocol import QueryState
 
-__all__ = ["BlockSession", "CausalSession", "Session"]
+__all__ = ["BlockQueryState", "CausalQueryState", "QueryState"]

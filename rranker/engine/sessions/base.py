@@ -22,7 +22,7 @@ class ReadsStates(Protocol):
     needs_states: bool
 
 
-class SessionBase(ABC):
+class QueryStateBase(ABC):
     """Segments of one query, stored in one contiguous extent of `slots` KV slots: candidates `branches` times."""
 
     def __init__(
@@ -32,7 +32,7 @@ class SessionBase(ABC):
         self._prefix = np.asarray(segments.prefix, dtype=np.int64)
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)
-        self._labels = np.asarray(segments.labels, dtype=np.int64)
+        self._identifiers = np.asarray(segments.identifiers, dtype=np.int64)
         self._lengths = np.asarray([len(ids) for ids in self._candidates], dtype=np.int64)
         self._branches = branches
         self._start: int | None = None
@@ -91,4 +91,4 @@ class SessionBase(ABC):
         """What is to be read from this step's hidden states [T, D], and on whose behalf."""
         reads = self._fresh_reads
         self._commit(hidden[reads.start : reads.stop].float() if reads else None)
-        return ReadoutRequest(self._kind, self._subsets, self._suffix_reads, self._labels, self._states)
+        return ReadoutRequest(self._kind, self._subsets, self._suffix_reads, self._identifiers, self._states)

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ..batch import BatchBuilder, Segment
 from ..readout.gather import Subset
-from .base import SessionBase
+from .base import QueryStateBase
 
 
-class BlockSession(SessionBase):
+class BlockQueryState(QueryStateBase):
     """Candidates all start at position p; the suffix stands at p + the longest of them, in every round.
 
-    See `Session`. Any subset of the candidates may be asked about, any number of them at once.
+    See `QueryState`. Any subset of the candidates may be asked about, any number of them at once.
     """
 
     _encoded = False

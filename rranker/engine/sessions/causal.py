@@ -16,7 +16,7 @@ from ..kv.allocator import SlotAllocator
 from ..kv.cache import KVCache
 from ..prefix_tree import ROOT, PrefixTree
 from ..readout.gather import Subset
-from .base import ReadsStates, SessionBase
+from .base import QueryStateBase, ReadsStates
 
 _NONE = -1
 
@@ -30,13 +30,14 @@ class _Stored:
     rows: list[int]
 
 
-class CausalSession(SessionBase):
+class CausalQueryState(QueryStateBase):
     """Prompts as a prefix tree: the keys of a node are stored once, for all questions whose prompts go through it.
 
     A step keeps the nodes that its questions go through, gives up all others, and encodes what is missing, one chunk a
     run of new nodes. There is room for the candidates `branches` times: enough for any questions of which at most so
     many are not the beginning of another one. Where the free slots lie too scattered for a new run, all behind the
-    prefix is encoded anew. With one branch they never do: its prompt lies end to end, slot = position. See `Session`.
+    prefix is encoded anew. With one branch they never do: its prompt lies end to end, slot = position.
+    See `QueryState`.
     """
 
     def __init__(
@@ -114,8 +115,8 @@ class CausalSession(SessionBase):
         numbers = [builder.segment(Segment(start + slot, end - begin, begin)) for slot, begin, end in spans]
         return np.asarray(numbers, dtype=np.int64)
 
-    def _tokens(self, place: int) -> Ints:
-        return self._candidates[place] if place >= 0 else self._prefix
+    def _tokens(self, index: int) -> Ints:
+        return self._candidates[index] if index >= 0 else self._prefix
 
     def _empty(self) -> PrefixTree:
         return PrefixTree(len(self._prefix), self._lengths.tolist())

@@ -11,7 +11,7 @@ from ..batch import BatchBuilder
 from ..readout.gather import ReadoutRequest, Subset
 
 
-class Session(Protocol):
+class QueryState(Protocol):
     """Lives from admission (`open`) to `close`; each step it plans its questions, then says what to read."""
 
     @property

@@ -11,7 +11,7 @@ import torch
 from rranker.engine.attention.reference import dense_mask, stored_keys
 from rranker.engine.batch import Batch, BatchBuilder
 from rranker.engine.kv.cache import KVCache
-from rranker.engine.sessions import BlockSession, CausalSession
+from rranker.engine.sessions import BlockQueryState, CausalQueryState
 from rranker.training.packing import chunks as module
 from rranker.training.packing.chunks import build_chunks, chunk_attention
 from tests.support.engine_steps import problem, subsets_of
@@ -20,19 +20,19 @@ from tests.support.engine_steps import problem, subsets_of
 def plan_of(mode: str, seed: int) -> Batch:
     """Three queries of different sizes, several questions each, in one step."""
     builder, store, rng = BatchBuilder(), KVCache(0, 10_000), np.random.default_rng(seed)
-    labels = SimpleNamespace(needs_states=False)
-    for owner in range(3):
+    identifiers = SimpleNamespace(needs_states=False)
+    for query_index in range(3):
         n = int(rng.integers(2, 8))
         segments, subsets = (
             problem(int(rng.integers(1000)), n=n, prefix=int(rng.integers(1, 30))),
             subsets_of(rng, n, 3),
         )
         if mode == "block":
-            session = BlockSession(segments, "exclude", store, labels)
+            session = BlockQueryState(segments, "exclude", store, identifiers)
         else:
-            session = CausalSession(segments, "exclude", store, labels, branches=len(subsets))
+            session = CausalQueryState(segments, "exclude", store, identifiers, branches=len(subsets))
         assert session.open()
-        session.plan(builder, owner, subsets)
+        session.plan(builder, query_index, subsets)
     return builder.build()
 
 

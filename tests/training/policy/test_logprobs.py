@@ -31,7 +31,7 @@ def policy(
     return made(request.param, tmp_path_factory.mktemp(request.param), tokenizer)
 
 
-@pytest.fixture(scope="module", params=["block", "block-labels", "causal"])
+@pytest.fixture(scope="module", params=["block", "block-identifiers", "causal"])
 def scored(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any
 ) -> Policy:
@@ -39,10 +39,10 @@ def scored(
 
 
 def made(kind: str, folder: Path, tokenizer: Any) -> Policy:
-    """A pointer in block mode; or labels after questions of several tokens, in either mode."""
+    """A pointer in block mode; or identifiers after questions of several tokens, in either mode."""
     if kind != "block":
         save_causal_policy(tokenizer, folder)
-        if kind == "block-labels":
+        if kind == "block-identifiers":
             config = json.loads((folder / "config.json").read_text())
             config["rranker"] = {"attention": "block"}
             (folder / "config.json").write_text(json.dumps(config))
@@ -89,7 +89,7 @@ def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kin
     if readout.needs_states:
         vectors = hidden[[spans[i][1] - 1 for i in subset]]
     else:
-        vectors = readout.vectors([s.labels[i] for i in subset])
+        vectors = readout.vectors([s.identifiers[i] for i in subset])
     return readout.logits(hidden[-1:], vectors, kind)[0]
 
 
