@@ -14,6 +14,7 @@ from .compatibility import check_kind, check_model_type, check_supported, is_mul
 from .files import incomplete, read_json
 from .gguf import GGUFFile, is_gguf
 from .hub import download
+from .quantised import check_quantised
 from .quiet import quiet
 from .settings import ModelSettings
 from .tokenizer import check_vocabulary, has_tokenizer, read_tokenizer
@@ -97,6 +98,7 @@ def _read_config(folder: Path) -> Any:
         raise ValueError(f"{path} does not describe a model that can be built: {error}") from error
     check_kind(config, folder)
     check_supported(config.text_config if is_multimodal(config) else config)
+    check_quantised(config, folder, multimodal=is_multimodal(config))
     return config
 
 

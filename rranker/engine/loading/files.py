@@ -51,7 +51,7 @@ def check_tensors(path: Path) -> None:
 
 def check_weights(folder: Path) -> None:
     """Raises FileNotFoundError when weights are missing, ValueError when a file of theirs is damaged."""
-    for path in _weight_files(folder):
+    for path in weight_files(folder):
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: {folder / INDEX} says that it holds weights")
         check_tensors(path)
@@ -65,7 +65,8 @@ def incomplete(folder: Path) -> FileNotFoundError:
     )
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a checkpoint's weights, there or not. Raises what `check_weights` raises."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():

@@ -18,6 +18,7 @@ import torch
 from ..errors import UnsupportedModelError
 from .files import refuse_pointer
 from .gguf_facts import check_facts, check_tokenizer_kind, set_pre_tokenizer
+from .quantised import forget_quantiser
 
 SUFFIX = ".gguf"
 _CONVERT = (
@@ -98,7 +99,7 @@ class GGUFFile:
                     f"{', '.join(kinds)}): a newer one may (`pip install -U gguf`). {_CONVERT}"
                 ) from error
             self._check_all_used(lm)
-        _forget_blocks(lm)
+        forget_quantiser(lm)
         return lm, report
 
     def _check_all_used(self, lm: Any) -> None:
@@ -123,13 +124,6 @@ def _processor(kind: Any, config: Any) -> Any:
     from transformers.modeling_gguf_pytorch_utils import TensorProcessor
 
     return (kind or TensorProcessor)(config=config.to_dict())
-
-
-def _forget_blocks(lm: Any) -> None:
-    """What is left is a plain model, which can be moved, trained and saved; transformers still calls it quantised."""
-    lm.config.__dict__.pop("quantization_config", None)
-    for name in ("hf_quantizer", "quantization_method", "is_quantized"):
-        lm.__dict__.pop(name, None)
 
 
 def _read_header(path: Path) -> Any:

@@ -12,6 +12,7 @@ import torch
 from ..errors import UnsupportedModelError
 from .arguments import as_device, as_dtype, as_source
 from .compatibility import check_class, check_supported, is_multimodal
+from .quantised import check_plain
 from .settings import ModelSettings
 from .tokenizer import check_vocabulary
 
@@ -99,6 +100,7 @@ def _checked(model: Any, tokenizer: Any) -> ModelAndTokenizer:
             f"{name} is a language model among other parts: give its checkpoint folder, of which the text model is used"
         )
     check_supported(model.config)
+    check_plain(model)
     devices = {str(tensor.device) for tensor in [*model.parameters(), *model.buffers()]}
     if len(devices) > 1 or "meta" in devices or any(hasattr(part, "_hf_hook") for part in model.modules()):
         raise ValueError(

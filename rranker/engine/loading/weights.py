@@ -10,6 +10,7 @@ import torch
 
 from ..errors import SettingError, UnsupportedModelError
 from .files import check_weights
+from .quantised import ask_for_plain_weights, dequantised
 from .quiet import logger
 
 # Where multimodal checkpoints keep the weights of their text model, and where that model looks for them.
@@ -28,6 +29,7 @@ def read_weights(folder: Path, config: Any, dtype: torch.dtype, *, within_multim
     from transformers import AutoModelForCausalLM
 
     check_weights(folder)
+    ask_for_plain_weights(config, folder)
     lm, report = AutoModelForCausalLM.from_pretrained(
         folder,
         config=config,
@@ -39,7 +41,7 @@ def read_weights(folder: Path, config: Any, dtype: torch.dtype, *, within_multim
         key_mapping=_TEXT_WEIGHTS if within_multimodal else None,
     )
     check_report(folder, lm, report)
-    return lm
+    return dequantised(lm, dtype)
 
 
 def check_report(source: Path, lm: Any, report: dict[str, Any]) -> None:
