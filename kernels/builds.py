@@ -39,6 +39,7 @@ _INT32 = {
         "key_slots",
         "key_seen_by",
         "chunk_bits",
+        "own_ends",
     ),
     *("identifiers", "offsets", "out_best"),
 }

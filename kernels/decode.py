@@ -25,7 +25,7 @@ from .work import DecodeWork
 def decode_kernel(
     query, key, value, stored_key, stored_value, partial, partial_lse,
     tile_rows, tile_counts, item_tiles, key_begins, key_ends, item_own, key_slots, key_seen_by, chunk_bits,
-    chunk_starts,
+    chunk_starts, own_ends,
     query_head, query_row, key_head, key_row, value_head, value_row, stored_head, stored_slot,
     groups, scale,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
@@ -61,8 +61,8 @@ def decode_kernel(
         acc, m_i, l_i = attend(q, k, v, visible, acc, m_i, l_i, scale, True)
     if tl.load(item_own + item) != 0:
         acc, m_i, l_i = attend_own(
-            q, row, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
-            tl.load(chunk_starts + row), first, first + count, acc, m_i, l_i, scale,
+            q, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
+            tl.load(chunk_starts + row), tl.load(own_ends + row), first, acc, m_i, l_i, scale,
             D, BLOCK_D, BLOCK_N,
         )  # fmt: skip
     line = (item * tl.num_programs(1) + kv_head) * BLOCK_M + packed  # 64 bits, as kv_head is
@@ -125,7 +125,7 @@ def decode(
     decode_kernel[(items, kv_heads)](
         query, key, value, stored_key, stored_value, partial, lse,
         work.rows, work.counts, work.tiles, work.key_begins, work.key_ends, work.own, work.key_slots,
-        work.key_seen_by, work.chunk_bits, work.chunk_starts,
+        work.key_seen_by, work.chunk_bits, work.chunk_starts, work.own_ends,
         query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0), value.stride(1),
         stored_key.stride(0), stored_key.stride(1),
         groups, log2_scale(scaling),
@@ -156,7 +156,7 @@ def decode_reference(
         for row in range(first, first + count):
             seen = (work.key_seen_by[listed] >> work.chunk_bits[row]) & 1
             slots = work.key_slots[listed][seen == 1].long()
-            own = slice(int(work.chunk_starts[row]), row + 1)
+            own = slice(int(work.chunk_starts[row]), int(work.own_ends[row]))
             keys = torch.cat([stored_key[:, slots], key[:, own]], 1).repeat_interleave(groups, 0)
             values = torch.cat([stored_value[:, slots], value[:, own]], 1).repeat_interleave(groups, 0)
             weights = (torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling).softmax(-1)

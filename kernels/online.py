@@ -43,15 +43,15 @@ def attend(q, k, v, visible, acc, m_i, l_i, scale, MASKED: tl.constexpr):
 
 @triton.jit
 def attend_own(
-    q, row, key, value, key_row_stride, value_row_stride, chunk_start, first, end, acc, m_i, l_i, scale,
+    q, key, value, key_row_stride, value_row_stride, chunk_start, own_end, first, acc, m_i, l_i, scale,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
-    """The step's own keys: row r sees the rows from `chunk_start[r]` to r.
+    """The step's own keys: row r sees the rows from `chunk_start[r]` to `own_end[r]` - 1.
 
-    `first` and `end` bound the tile's rows. Rows of the tile's first chunk that precede `first` by whole blocks are
-    seen by everyone when the tile holds no second chunk, and take no mask.
+    `first` is the tile's first row. Rows of the tile's first chunk that precede it by whole blocks are seen by
+    everyone when the tile holds no second chunk, and take no mask.
     """
-    begin = tl.min(chunk_start)
+    begin, end = tl.min(chunk_start), tl.max(own_end)
     alone = tl.max(chunk_start) == begin
     unmasked = tl.where(alone, begin + (first - begin) // BLOCK_N * BLOCK_N, begin)
     for at in range(begin, unmasked, BLOCK_N):
@@ -65,6 +65,6 @@ def attend_own(
         inside = rows < end
         k = load_rows(key, rows, key_row_stride, inside, D, BLOCK_D)
         v = load_rows(value, rows, value_row_stride, inside, D, BLOCK_D)
-        visible = (rows[None, :] >= chunk_start[:, None]) & (rows[None, :] <= row[:, None])
+        visible = (rows[None, :] >= chunk_start[:, None]) & (rows[None, :] < own_end[:, None])
         acc, m_i, l_i = attend(q, k, v, visible, acc, m_i, l_i, scale, True)
     return acc, m_i, l_i

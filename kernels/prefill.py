@@ -2,8 +2,8 @@
 
 One program takes one tile of rows, for all query heads of one KV head (grouped heads are packed into the rows of
 the tile, so a key is loaded once for all of them). It walks the runs of stored slots the tile sees, read in place,
-and then the tile's own keys under the causal rule of each chunk. Small chunks that see the same stored keys share
-tiles: a hundred short candidates over one prefix cost no padding.
+and then of each row's own chunk what it sees: itself and what came before, or all of it. Small chunks that see the
+same stored keys share tiles: a hundred short candidates over one prefix cost no padding.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .work import PrefillWork
 def prefill_kernel(
     query, key, value, stored_key, stored_value, out,
     tile_rows, tile_counts, run_begins, run_ends, run_starts, run_lengths, chunk_starts,
+    own_ends,
     query_head, query_row, key_head, key_row, value_head, value_row,
     stored_head, stored_slot, out_row, out_head,
     groups, scale,
@@ -54,8 +55,8 @@ def prefill_kernel(
             v = load_rows(stored_value, start + index, stored_slot, inside, D, BLOCK_D)
             acc, m_i, l_i = attend(q, k, v, inside[None, :], acc, m_i, l_i, scale, True)
     acc, m_i, l_i = attend_own(
-        q, row, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
-        tl.load(chunk_starts + row), first, first + count, acc, m_i, l_i, scale,
+        q, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
+        tl.load(chunk_starts + row), tl.load(own_ends + row), first, acc, m_i, l_i, scale,
         D, BLOCK_D, BLOCK_N,
     )  # fmt: skip
     result = (acc / l_i[:, None]).to(out.dtype.element_ty)
@@ -82,7 +83,7 @@ def prefill(
     prefill_kernel[(len(work.rows), kv_heads)](
         query, key, value, stored_key, stored_value, out,
         work.rows, work.counts, work.run_begins, work.run_ends, work.run_starts, work.run_lengths,
-        work.chunk_starts,
+        work.chunk_starts, work.own_ends,
         query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0), value.stride(1),
         stored_key.stride(0), stored_key.stride(1), out.stride(0), out.stride(1),
         groups, log2_scale(scaling),
@@ -107,7 +108,7 @@ def prefill_reference(
         runs = zip(work.run_starts[begin:end].tolist(), work.run_lengths[begin:end].tolist(), strict=True)
         slots = [slot for start, length in runs for slot in range(start, start + length)]
         for row in range(first, first + count):
-            own = slice(int(work.chunk_starts[row]), row + 1)
+            own = slice(int(work.chunk_starts[row]), int(work.own_ends[row]))
             keys = torch.cat([stored_key[:, slots], key[:, own]], 1).repeat_interleave(groups, 0)
             values = torch.cat([stored_value[:, slots], value[:, own]], 1).repeat_interleave(groups, 0)
             weights = (torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling).softmax(-1)

@@ -26,7 +26,8 @@ class Segment:
 class Batch:
     """T query rows in C chunks over S stored segments.
 
-    A chunk is a run of rows that sees itself causally and, fully, every token of its visible segments.
+    A chunk is a run of rows that sees, fully, every token of its visible segments and, causally, itself; wholly itself
+    where the batch is `bidirectional` (an encoder's).
     Keys and values of a row are written to the store (before anything is read) when its slot is not -1.
 
     token_ids, positions, write_slots: [T]; row_offsets: [C + 1]; query_indices: [C], chunks of one query share one;
@@ -46,6 +47,7 @@ class Batch:
     segment_lengths: Ints
     segment_positions: Ints
     read_rows: Ints
+    bidirectional: bool = False
 
     def __post_init__(self) -> None:
         rows, chunks = len(self.token_ids), len(self.row_offsets) - 1
@@ -64,12 +66,23 @@ class Batch:
         """Runs of rows that see the same stored segments."""
         return len(self.row_offsets) - 1
 
+    @property
+    def own_ends(self) -> Ints:
+        """[T]: of its own chunk, a row sees the rows before this one."""
+        if self.bidirectional:
+            return np.repeat(self.row_offsets[1:], np.diff(self.row_offsets))
+        return np.arange(1, self.rows + 1)
+
 
 class BatchBuilder:
-    """Collects chunks from many queries into one `Batch`. The arrays grow in the C++ extension."""
+    """Collects chunks from many queries into one `Batch`. The arrays grow in the C++ extension.
 
-    def __init__(self) -> None:
+    `bidirectional`: the model is an encoder, whose chunks see themselves wholly.
+    """
+
+    def __init__(self, *, bidirectional: bool = False) -> None:
         self._arrays = _C.BatchBuilder()
+        self.bidirectional = bidirectional
 
     @property
     def rows(self) -> int:
@@ -119,4 +132,4 @@ class BatchBuilder:
 
     def build(self) -> Batch:
         """The plan of everything collected so far."""
-        return Batch(*self._arrays.arrays())
+        return Batch(*self._arrays.arrays(), bidirectional=self.bidirectional)

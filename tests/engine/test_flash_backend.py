@@ -16,9 +16,9 @@ from rranker.engine.kv.cache import KVCache
 from tests.support.flash_reference import varlen_reference
 
 
-def step(store: KVCache):
+def step(store: KVCache, bidirectional: bool):
     """Two queries: prefixes, candidates, suffix copies over subsets (one sees nothing, one an empty segment)."""
-    builder = BatchBuilder()
+    builder = BatchBuilder(bidirectional=bidirectional)
     stored = [Segment(0, 7, 0), Segment(7, 3, 7), Segment(12, 0, 7), Segment(20, 5, 0), Segment(30, 1, 5)]
     numbers = [builder.segment(segment) for segment in stored]
     free = 40
@@ -37,21 +37,22 @@ def step(store: KVCache):
     return builder.build()
 
 
-def run(backend, dtype):
+def run(backend, dtype, bidirectional=False):
     torch.manual_seed(0)
     store = KVCache(1, 64)
     store.write(0, slice(0, 64), torch.randn(2, 64, 16).to(dtype), torch.randn(2, 64, 16).to(dtype))
-    plan = step(store)
+    plan = step(store, bidirectional)
     query, key, value = (torch.randn(1, heads, plan.rows, 16).to(dtype) for heads in (6, 2, 2))
     attend = backend.prepare(plan, store, torch.device("cpu"))
     out = attend(0, query, key, value, scaling=0.3, window=None)
     return out, store.read(0, slice(0, 64))
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_two_merged_calls_equal_the_oracle(dtype):
-    found, kept = run(FlashAttention(varlen_reference), dtype)
-    expected, also_kept = run(ReferenceAttention(), dtype)
+def test_two_merged_calls_equal_the_oracle(dtype, bidirectional):
+    found, kept = run(FlashAttention(varlen_reference), dtype, bidirectional)
+    expected, also_kept = run(ReferenceAttention(), dtype, bidirectional)
     digits = {torch.float16: 2e-3, torch.bfloat16: 2e-2}[dtype]
     torch.testing.assert_close(found, expected, atol=digits, rtol=digits)
     assert all(torch.equal(one, other) for one, other in zip(kept, also_kept, strict=True))

@@ -38,15 +38,15 @@ def add_query(
     numbers = [builder.segment(Segment(slot, prefix, 0))]
     if rng.random() < 0.5:
         builder.chunk(tokens(prefix), 0, nothing, query_index, slot)
-    slot, position = slot + prefix, prefix
+    slot, position = slot + prefix, 0 if builder.bidirectional else prefix
     for length in lengths.tolist():
         numbers.append(builder.segment(Segment(slot, length, position)))
         if length and rng.random() < 0.5:  # a fresh one; the others are stored by an earlier step
             seen = numbers[:1] if block else numbers[:-1]
             builder.chunk(tokens(length), position, np.asarray(seen), query_index, slot)
         slot += length
-        position += 0 if block else length
-    behind = prefix + int(lengths.max()) if block else position
+        position += 0 if block or builder.bidirectional else length
+    behind = 0 if builder.bidirectional else prefix + int(lengths.max()) if block else position
     for _ in range(int(rng.integers(1, 5))):
         seen = [number for number in numbers if rng.random() < 0.8]
         builder.chunk(tokens(int(rng.integers(1, 9))), behind, np.asarray(seen, np.int64), query_index, None)
@@ -54,7 +54,8 @@ def add_query(
 
 
 def random_plan(seed: int, queries: int = 3) -> Batch:
-    rng, builder, slot = np.random.default_rng(seed), BatchBuilder(), 0
+    """Every second seed's is an encoder's: chunks see themselves wholly, and all segments start at position 0."""
+    rng, builder, slot = np.random.default_rng(seed), BatchBuilder(bidirectional=seed % 2 == 1), 0
     for query_index in range(queries):
         slot = add_query(builder, query_index, rng, bool(rng.integers(2)), slot + int(rng.integers(3)))
     assert slot <= SLOTS
@@ -86,7 +87,7 @@ def by_blocks(plan: Batch, window: int) -> np.ndarray:
     for block in blocks(plan, window, np.flatnonzero(cut)):
         mask[block.first : block.last] = False
         columns = [place[slot] for slot in block.slots.tolist()]
-        columns += [len(slots) + row for row in range(block.own, block.last)]
+        columns += [len(slots) + row for row in range(block.own, block.own_last)]
         mask[block.first : block.last, columns] = block.visible
         assert block.last - block.first <= ROWS
         assert block.visible.any(axis=0)[: len(block.slots)].all()  # nothing is read that nobody sees

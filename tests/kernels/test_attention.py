@@ -60,6 +60,35 @@ def test_a_causal_tail_and_long_nested_suffixes_are_prefilled(dtype):
     assert decodes == 0
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("rows", [1, 63, 129])
+def test_an_encoders_chunks_see_themselves_wholly(rows, dtype):
+    # alone, over a prefix that chunks of other lengths share, and as questions over subsets
+    chunks = [
+        (0, rows, []),
+        *((0, length, [0]) for length in (5, rows, 2, 70)),
+        (0, 3, [0, 1, 2]),
+        (0, 2, [0, 2]),
+    ]
+    case = problem(chunks, [70, 33, 600], heads=(4, 2), seed=rows, bidirectional=True)
+    error, prefills, decodes = both(case, dtype, tiles_for(64, dtype))
+    assert error < TOLERANCE[dtype]
+    assert prefills > 0
+    assert decodes > 0
+    causal = problem(chunks, [70, 33, 600], heads=(4, 2), seed=rows)
+    assert both_references_differ(case, causal)
+
+
+def both_references_differ(one: Problem, other: Problem) -> bool:
+    found = []
+    for case in (one, other):
+        work = attention_metadata(case.plan, case.groups, 128, 64, DEVICE)
+        out = torch.zeros(case.plan.rows, 4, 64, dtype=torch.float64, device=DEVICE)
+        prefill_reference(*case.tensors(torch.float64), work.prefill, out, case.scaling)
+        found.append(out)
+    return relative_error(*found) > 0.1
+
+
 def test_the_largest_head():
     case = problem([(0, 9, []), (0, 33, [0]), (0, 2, [0, 1])], [70, 5], heads=(2, 1), size=256)
     for dtype in TOLERANCE:

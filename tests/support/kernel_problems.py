@@ -38,13 +38,13 @@ class Problem:
         return parts
 
 
-def problem(chunks, lengths, *, heads=(4, 2), size=64, seed=0) -> Problem:
+def problem(chunks, lengths, *, heads=(4, 2), size=64, seed=0, bidirectional=False) -> Problem:
     """chunks: (query_index, rows, segments it sees), in order; lengths: tokens of each stored segment.
 
     Segments lie in the store in a shuffled order with holes between some of them.
     """
     rng = np.random.default_rng(seed)
-    builder, start, segments = BatchBuilder(), 3, {}
+    builder, start, segments = BatchBuilder(bidirectional=bidirectional), 3, {}
     for number in rng.permutation(len(lengths)).tolist():
         segments[number] = Segment(start, lengths[number], 0)
         start += lengths[number] + int(rng.integers(0, 2)) * 5

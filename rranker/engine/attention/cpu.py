@@ -1,6 +1,6 @@
 """Attention as a few dense SDPA pieces, merged by log-sum-exp: no T×T mask, no copy of a shared prefix.
 
-Each row attends in two parts. *Self*: its own chunk, causally; chunks of similar length run as one padded
+Each row attends in two parts. *Self*: its own chunk, causally or wholly; chunks of similar length run as one padded
 batch. *Shared*: the stored segments its chunk sees; all rows of chunks with the same visible set run as one
 call with the query heads of a KV head packed into rows, and small chunks of one query with differing sets
 (the copies of a speculated suffix) run as one masked call over the union of what they see.
@@ -31,12 +31,17 @@ _PAD_LIMIT = 0.7
 
 @dataclass(frozen=True, slots=True)
 class _SelfPart:
-    """Chunks padded to one length: `gather` [batch * length] rows, of which `valid` land in `rows`."""
+    """Chunks padded to one length: `gather` [batch * length] rows, of which `valid` land in `rows`.
+
+    `padding` [batch, 1, 1, length] marks the keys that are none, where causality does not keep them out.
+    """
 
     gather: Index
     batch: int
     valid: Tensor | None
     rows: Index
+    causal: bool
+    padding: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,12 @@ class _Attend:
             heads, _, size = x.shape
             return x[:, part.gather].view(heads, part.batch, -1, size).transpose(0, 1)
 
-        mixed, norm = _flash(padded(query), padded(key), padded(value), 0.0, True, scale=scaling)
+        bias = None
+        if part.padding is not None:
+            bias = torch.zeros(part.padding.shape, dtype=query.dtype).masked_fill_(part.padding, -torch.inf)
+        mixed, norm = _flash(
+            padded(query), padded(key), padded(value), 0.0, part.causal, attn_mask=bias, scale=scaling
+        )
         mixed = mixed.transpose(1, 2).flatten(0, 1)  # [batch * length, heads, size]
         norm = norm.transpose(1, 2).flatten(0, 1)
         if part.valid is not None:
@@ -129,12 +139,14 @@ def _self_parts(batch: Batch, on: torch.device) -> list[_SelfPart]:
         chunks = np.sort(order[begin:end])
         steps = np.arange(longest)
         inside = steps[None, :] < lengths[chunks][:, None]
-        # A padded place repeats the chunk's last row: causality keeps it out of every real one.
+        # A padded place repeats the chunk's last row: causality keeps it out of every real one, else `padding` does.
         gather = batch.row_offsets[chunks][:, None] + np.minimum(steps[None, :], lengths[chunks][:, None] - 1)
-        valid = None if inside.all() else torch.from_numpy(np.flatnonzero(inside)).to(on)
-        parts.append(
-            _SelfPart(as_index(gather.ravel(), on), len(chunks), valid, as_index(gather[inside], on))
-        )
+        valid = padding = None
+        if not inside.all():
+            valid = torch.from_numpy(np.flatnonzero(inside)).to(on)
+            padding = torch.from_numpy(~inside)[:, None, None].to(on) if batch.bidirectional else None
+        rows, causal = as_index(gather[inside], on), not batch.bidirectional
+        parts.append(_SelfPart(as_index(gather.ravel(), on), len(chunks), valid, rows, causal, padding))
         begin = end
     return parts
 

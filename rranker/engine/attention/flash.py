@@ -84,6 +84,7 @@ class _Attend:
         self._store, self._varlen = store, varlen
         lengths = np.diff(batch.row_offsets)
         self._own = Ragged.of(lengths, lengths, on)
+        self._causal = not batch.bidirectional
         self._shared = shared_part(batch, on)
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
@@ -92,7 +93,7 @@ class _Attend:
                 f"flash-attn computes in float16 and bfloat16, not {query.dtype}: use attention_backend='triton'"
             )
         rows, own_keys, own_values = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, heads, D]
-        out, lse = self._attend(rows, own_keys, own_values, self._own, scaling, causal=True)
+        out, lse = self._attend(rows, own_keys, own_values, self._own, scaling, causal=self._causal)
         if self._shared is not None:
             stored = self._store.read(layer, self._shared.slots)
             keys, values = (x.transpose(0, 1) for x in stored)

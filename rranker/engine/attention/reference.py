@@ -31,11 +31,11 @@ def dense_mask(batch: Batch, window: int | None) -> np.ndarray:
         first, last = batch.row_offsets[chunk], batch.row_offsets[chunk + 1]
         for segment in batch.visible[batch.visible_offsets[chunk] : batch.visible_offsets[chunk + 1]]:
             mask[first:last, begins[segment] : ends[segment]] = True
-        own = np.tril(np.ones((last - first, last - first), dtype=bool))
+        own = np.arange(first, last)[None, :] < batch.own_ends[first:last, None]
         mask[first:last, stored + first : stored + last] = own
     if window is not None:
         key_positions = np.concatenate([stored_positions, batch.positions])
-        mask &= batch.positions[:, None] - key_positions[None, :] < window
+        mask &= np.abs(batch.positions[:, None] - key_positions[None, :]) < window
     return mask
 
 

@@ -56,7 +56,8 @@ class Step:
     ) -> None:
         self._batch, self._store, self._on, self._prepare = batch, store, on, prepare
         self._writes = StoreWrites(batch, store, on)
-        self._span = int(batch.positions.max()) + 1
+        ends = batch.segment_positions + batch.segment_lengths
+        self._span = int(max(batch.positions.max() + 1, ends.max(initial=0)))
         self._work: dict[int | None, tuple[_Whole | None, list[_Masked]]] = {}
 
     def __call__(
@@ -92,7 +93,7 @@ class Step:
         masked = [
             _Masked(
                 slice(block.first, block.last),
-                slice(block.own, block.last),
+                slice(block.own, block.own_last),
                 as_index(block.slots, self._on),
                 torch.from_numpy(block.visible).to(self._on),
             )

@@ -57,10 +57,10 @@ def attention_metadata(
         keys = int(batch.segment_lengths[_seen(batch, span.first)].sum())
         many = rows >= decode_rows and (keys <= SPLIT or rows >= keys)
         (prefill if many or groups > decode_rows else decode).append(span)
-    starts = np.repeat(batch.row_offsets[:-1], np.diff(batch.row_offsets))
+    own = np.repeat(batch.row_offsets[:-1], np.diff(batch.row_offsets)), batch.own_ends
     return AttentionMetadata(
-        _prefill(batch, prefill, prefill_rows // groups, starts, on) if prefill else None,
-        _decode(batch, decode, decode_rows // groups, starts, on) if decode else None,
+        _prefill(batch, prefill, prefill_rows // groups, own, on) if prefill else None,
+        _decode(batch, decode, decode_rows // groups, own, on) if decode else None,
     )
 
 
@@ -77,8 +77,9 @@ def _spans(batch: Batch) -> Iterator[_Span]:
 
 
 def _prefill(
-    batch: Batch, spans: list[_Span], tile: int, chunk_starts: Ints, on: torch.device
+    batch: Batch, spans: list[_Span], tile: int, own: tuple[Ints, Ints], on: torch.device
 ) -> PrefillWork:
+    """own: of every row, where its chunk starts, and where what it sees of it ends."""
     rows, counts, begins, ends = list[Ints](), list[Ints](), list[Ints](), list[Ints]()
     starts, lengths, costs = list[Ints](), list[Ints](), list[Ints]()
     known = 0
@@ -93,15 +94,17 @@ def _prefill(
         ends.append(np.full(len(tiles), known))
         starts.append(run_starts)
         lengths.append(run_lengths)
-        costs.append(run_lengths.sum() + tiles + counts[-1] - chunk_starts[tiles])
+        costs.append(run_lengths.sum() + own[1][tiles + counts[-1] - 1] - own[0][tiles])
     # The longest tiles start first, so that none is left running alone at the end.
     order = np.argsort(-np.concatenate(costs), kind="stable")
     ordered = [np.concatenate(part)[order] for part in (rows, counts, begins, ends)]
-    arrays = [*ordered, np.concatenate(starts), np.concatenate(lengths), chunk_starts]
+    arrays = [*ordered, np.concatenate(starts), np.concatenate(lengths), *own]
     return PrefillWork(int(ordered[1].max()), *(_int32(array, on) for array in arrays))
 
 
-def _decode(batch: Batch, spans: list[_Span], tile: int, chunk_starts: Ints, on: torch.device) -> DecodeWork:
+def _decode(
+    batch: Batch, spans: list[_Span], tile: int, own: tuple[Ints, Ints], on: torch.device
+) -> DecodeWork:
     """Each cluster lists its keys once; its tiles share the list, and each tile is split over it."""
     rows, counts, splits = list[int](), list[int](), list[int]()
     item_tiles, key_begins, key_ends = list[Ints](), list[Ints](), list[Ints]()
@@ -129,11 +132,11 @@ def _decode(batch: Batch, spans: list[_Span], tile: int, chunk_starts: Ints, on:
             splits.append(len(begins))
         known += len(listed)
     offsets = np.concatenate([[0], np.cumsum(splits)])
-    own = np.zeros(offsets[-1], dtype=np.int64)
-    own[offsets[:-1]] = 1  # a tile's first split takes the tile's own rows
+    takes_own = np.zeros(offsets[-1], dtype=np.int64)
+    takes_own[offsets[:-1]] = 1  # a tile's first split takes its rows' own chunks
     items = [np.concatenate(part) for part in (item_tiles, key_begins, key_ends)]
     keys = [np.concatenate(part) for part in (slots, seen_by)]
-    arrays = [np.asarray(rows), np.asarray(counts), offsets, *items, own, *keys, bits, chunk_starts]
+    arrays = [np.asarray(rows), np.asarray(counts), offsets, *items, takes_own, *keys, bits, *own]
     return DecodeWork(max(counts), *(_int32(array, on) for array in arrays))
 
 

@@ -1,8 +1,9 @@
 """A sliding window as work: which chunks it cuts, and what is left to see for blocks of their rows.
 
-A row at position p sees a key at position k when p - k < window. Positions decide, never slots: in block attention
-all candidates of a query start at the same position. Earlier rows of a chunk see further back than later ones, so a
-block keeps, of each stored segment, the suffix that its first row still sees, and a mask for the ragged edge.
+A row at position p sees a key at k when |p - k| < window (in causal attention no key stands behind its row).
+Positions decide, never slots: in block attention all candidates of a query start at the same position. Earlier rows of
+a chunk see further back than later ones, so a block keeps, of each stored segment, the suffix that its first row still
+sees, and a mask for the ragged edge.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ Bools = NDArray[np.bool_]
 class Block:
     """Rows `first` … `last - 1` of the step, all of one query, and the keys that any of them sees.
 
-    The keys are the stored `slots`, then those of the step's own rows `own` … `last - 1`.
-    visible: [last - first, len(slots) + last - own]; every row sees at least itself.
+    The keys are the stored `slots`, then those of the step's own rows `own` … `own_last - 1`.
+    visible: [last - first, len(slots) + own_last - own]; every row sees at least itself.
     """
 
     first: int
     last: int
     own: int
+    own_last: int
     slots: Ints
     visible: Bools
 
@@ -47,11 +49,14 @@ class _Piece:
 
 def cut_chunks(batch: Batch, window: int) -> Bools:
     """[C]: whether the window hides from a row of the chunk anything that it would see without one."""
-    lowest = batch.positions[batch.row_offsets[:-1]]
+    firsts, lasts = batch.positions[batch.row_offsets[:-1]], batch.positions[batch.row_offsets[1:] - 1]
+    lowest, highest = firsts.copy(), (lasts if batch.bidirectional else firsts).copy()
     chunk = np.repeat(np.arange(batch.chunks), np.diff(batch.visible_offsets))
     filled = batch.segment_lengths[batch.visible] > 0
-    np.minimum.at(lowest, chunk[filled], batch.segment_positions[batch.visible[filled]])
-    return batch.positions[batch.row_offsets[1:] - 1] - lowest >= window
+    seen = batch.visible[filled]
+    np.minimum.at(lowest, chunk[filled], batch.segment_positions[seen])
+    np.maximum.at(highest, chunk[filled], batch.segment_positions[seen] + batch.segment_lengths[seen] - 1)
+    return np.maximum(lasts - lowest, highest - firsts) >= window
 
 
 def some_chunks(batch: Batch, chunks: Ints) -> tuple[Batch, Ints]:
@@ -104,16 +109,16 @@ def _block(batch: Batch, window: int, pieces: Sequence[_Piece]) -> Block:
     segment = np.repeat(np.arange(len(segments)), ends - hidden)
     token = _ranges(hidden, ends)
     visible = np.repeat(sees, counts, axis=0)[:, segment]
-    visible &= positions[:, None] - (starts[segment] + token)[None, :] < window
+    visible &= np.abs(positions[:, None] - (starts[segment] + token)[None, :]) < window
     seen = visible.any(axis=0)
-    # Rows of a chunk stand at consecutive positions: in its own chunk a row sees the last `window` rows.
-    chunk_first = int(batch.row_offsets[pieces[0].chunk])
-    own = max(chunk_first, first - window + 1)
+    # Rows of a chunk stand at consecutive positions: in its own chunk a row sees rows less than `window` away.
+    chunk_first, ends = int(batch.row_offsets[pieces[0].chunk]), batch.own_ends[first:last]
+    own, own_last = max(chunk_first, first - window + 1), min(int(ends[-1]), last + window - 1)
     begins = np.repeat([batch.row_offsets[piece.chunk] for piece in pieces], counts)
-    rows, keys = np.arange(first, last)[:, None], np.arange(own, last)[None, :]
-    self_visible = (keys <= rows) & (keys > rows - window) & (keys >= begins[:, None])
+    rows, keys = np.arange(first, last)[:, None], np.arange(own, own_last)[None, :]
+    self_visible = (keys < ends[:, None]) & (np.abs(keys - rows) < window) & (keys >= begins[:, None])
     slots = (batch.segment_starts[segments][segment] + token)[seen]
-    return Block(first, last, own, slots, np.concatenate([visible[:, seen], self_visible], axis=1))
+    return Block(first, last, own, own_last, slots, np.concatenate([visible[:, seen], self_visible], axis=1))
 
 
 def _segments(batch: Batch, pieces: Sequence[_Piece]) -> tuple[Ints, Bools]:
