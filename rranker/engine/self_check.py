@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,9 +12,10 @@ from ..prompts.segments import Segments
 from .attention.limits import SHORT, limited
 from .attention.transformers_hook import use_engine_attention
 from .batch import BatchBuilder
+from .encoders import is_encoder, position_offset
 from .errors import SettingError, UnsupportedModelError, out_of_memory
 from .loading.settings import AttentionMode
-from .readout import IdentifierReadout
+from .readout import IdentifierReadout, Pooling
 from .readout.gather import Subset
 from .runner import ModelRunner
 from .sessions import BlockQueryState, CausalQueryState
@@ -29,6 +30,10 @@ _SECOND = "rranker-second"
 _SLOTS = 64  # more than the prompt's 18 tokens, of which a whole model's worth is stored for a moment
 _LENGTHS = (3, 1, 4, 2)
 _SUBSETS: tuple[Subset, Subset] = ((0, 1, 2, 3), (0, 2, 3))
+_ROWS = (0, 9)  # of a text alone: one of them sees a window's other end
+
+Problem = Literal["causal", "block", "windows", "alone"]
+"""Questions under dense masks, in one of both modes; causal ones, or one text alone, under the model's own masks."""
 
 
 def self_check(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
@@ -36,22 +41,25 @@ def self_check(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
 
     Once under dense masks, as `attention` defines them. Where layers have sliding windows, they are wider than the
     prompt for that; then once more under the masks that the model makes itself, with windows that the prompt
-    outgrows. Returns the root-mean-square error over the logits' standard deviation, the larger of the two. Raises
+    outgrows. An encoder makes masks and positions for one text alone, so that is what it is given then, always. Returns
+    the root-mean-square error over the logits' standard deviation, the larger of the two. Raises
     UnsupportedModelError when one is too large, or when the model cannot be driven at all; leaves the model ready
     to run.
     """
     try:
         inside = f"in {attention} attention"
         if all(window is None for window in runner.windows):
-            return _check(lm, runner, attention, inside, own_masks=False)
+            deviation = _check(lm, runner, attention, inside)
+            if runner.bidirectional:
+                deviation = max(deviation, _check(lm, runner, "alone", "on one text alone"))
+            return deviation
         slots = min(runner.kv_cache.slots, _SLOTS)
         with limited(lm, _SLOTS):
-            wide = ModelRunner(lm, runner.backend, slots)
-            deviation = _check(lm, wide, attention, inside, own_masks=False)
+            deviation = _check(lm, ModelRunner(lm, runner.backend, slots), attention, inside)
         with limited(lm, SHORT):
             narrow = ModelRunner(lm, runner.backend, slots)
-            beyond = _check(lm, narrow, "causal", "beyond its sliding windows", own_masks=True)
-        return max(deviation, beyond)
+            own: Problem = "alone" if runner.bidirectional else "windows"
+            return max(deviation, _check(lm, narrow, own, "beyond its sliding windows"))
     except (UnsupportedModelError, SettingError):
         raise
     except Exception as error:  # model code raises what it likes when it is driven in a way it does not know
@@ -64,12 +72,12 @@ def self_check(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
         use_engine_attention(lm)
 
 
-def _check(lm: Any, runner: ModelRunner, attention: AttentionMode, where: str, *, own_masks: bool) -> float:
-    deviation, tolerance = _compared(lm, runner, attention, 0, own_masks)
+def _check(lm: Any, runner: ModelRunner, problem: Problem, where: str) -> float:
+    deviation, tolerance = _compared(lm, runner, problem, 0)
     # In half precision a router of experts that is nearly undecided may choose otherwise, and all logits move. That
     # is a matter of the prompt; a model that computes something else does so on most: two others decide.
     if not deviation <= tolerance and lm.dtype in _HALVES:
-        others = [_compared(lm, runner, attention, number, own_masks) for number in (1, 2)]
+        others = [_compared(lm, runner, problem, number) for number in (1, 2)]
         if all(other <= allowed for other, allowed in others):
             return max(other for other, _ in others)
     if not deviation <= tolerance:
@@ -80,18 +88,16 @@ def _check(lm: Any, runner: ModelRunner, attention: AttentionMode, where: str, *
     return deviation
 
 
-def _compared(
-    lm: Any, runner: ModelRunner, attention: AttentionMode, number: int, own_masks: bool
-) -> tuple[float, float]:
+def _compared(lm: Any, runner: ModelRunner, problem: Problem, number: int) -> tuple[float, float]:
     """The deviation on one problem, and how much of it is allowed."""
-    segments = _problem(int(lm.config.vocab_size), number)
+    segments = _segments(int(lm.config.vocab_size), number)
     use_engine_attention(lm)
-    found = _through_engine(lm, runner, segments, attention)
-    expected = _through_model(lm, segments, attention, "eager", own_masks)
+    found = _through_engine(lm, runner, segments, problem)
+    expected = _through_model(lm, segments, problem, "eager")
     _check_logits(lm, found, expected)
     tolerance = _TOLERANCE
     if lm.dtype in _HALVES:
-        second = _through_model(lm, segments, attention, _second(), own_masks)
+        second = _through_model(lm, segments, problem, _second())
         tolerance = max(torch.finfo(lm.dtype).eps, _NOISE * _deviation(second, expected))
     return _deviation(found, expected), tolerance
 
@@ -123,7 +129,7 @@ def _check_logits(lm: Any, found: Tensor, expected: Tensor) -> None:
         raise UnsupportedModelError(f"{model} gives all tokens the same logit: its weights are zeros")
 
 
-def _problem(vocabulary: int, number: int) -> Segments:
+def _segments(vocabulary: int, number: int) -> Segments:
     ids = iter(((np.arange(64) * 7919 + 31 + 1009 * number) % vocabulary).tolist())
     prefix, *candidates = ([next(ids) for _ in range(n)] for n in (6, *_LENGTHS))
     suffix = (next(ids), next(ids))
@@ -135,52 +141,76 @@ def _identifiers(vocabulary: int) -> list[int]:
 
 
 @torch.inference_mode()
-def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, attention: AttentionMode) -> Tensor:
-    """Logits of 64 spread tokens of the questions about two subsets, one step after the other: [2, 64]."""
-    readout = IdentifierReadout(lm)
-    session_type = BlockQueryState if attention == "block" else CausalQueryState
-    session = session_type(segments, "exclude", runner.kv_cache, readout)
+def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, problem: Problem) -> Tensor:
+    """Logits of 64 spread tokens (of an encoder: states) of two questions, one step after the other: [2, 64 or D]."""
+    if problem == "alone":
+        builder, ids = BatchBuilder(bidirectional=True), dense_prompt(segments, _SUBSETS[0], "causal")[0]
+        builder.chunk(ids.numpy(), 0, np.zeros(0, dtype=np.int64), 0)
+        for row in _ROWS:
+            builder.read(row)
+        return runner.hidden(builder.build()).float().cpu()
+    readout = None if runner.bidirectional else IdentifierReadout(lm)
+    session_type = BlockQueryState if problem == "block" else CausalQueryState
+    session = session_type(segments, "exclude", runner.kv_cache, _Identifiers())
     if not session.open():
         raise SettingError(
             f"kv_cache_tokens is too small to check the model: it takes {session.slots} tokens at least"
         )
-    vectors, rows = readout.vectors(_identifiers(int(lm.config.vocab_size))), []
+    rows = []
     try:
         for subset in _SUBSETS:
-            builder = BatchBuilder()
+            builder = BatchBuilder(bidirectional=runner.bidirectional)
             session.plan(builder, 0, [subset])
-            rows.append(readout.logits(runner.hidden(builder.build())[-1:], vectors, "exclude")[0])
+            hidden = runner.hidden(builder.build())[-1:]
+            if readout is not None:
+                hidden = readout.logits(
+                    hidden, readout.vectors(_identifiers(int(lm.config.vocab_size))), "exclude"
+                )
+            rows.append(hidden[0].float())
     finally:
         session.close()
     return torch.stack(rows).cpu()
 
 
 @torch.inference_mode()
-def _through_model(
-    lm: Any, segments: Segments, attention: AttentionMode, implementation: str, own_masks: bool
-) -> Tensor:
-    """The same from whole forwards of each prompt, under a dense mask or the masks the model makes itself: [2, 64]."""
+def _through_model(lm: Any, segments: Segments, problem: Problem, implementation: str) -> Tensor:
+    """The same from whole forwards of each prompt, under a dense mask or the masks the model makes itself."""
     lm.set_attn_implementation(implementation)
-    identifiers, rows = _identifiers(int(lm.config.vocab_size)), []
+    if problem == "alone":
+        ids = dense_prompt(segments, _SUBSETS[0], "causal")[0].to(lm.device)
+        alone: Tensor = lm(input_ids=ids[None], use_cache=False).last_hidden_state[0, list(_ROWS)]
+        return alone.float().cpu()
+    bidirectional, offset, rows = is_encoder(lm.config), position_offset(lm), []
     for subset in _SUBSETS:
-        ids, positions, mask = dense_prompt(segments, subset, attention)
+        attention: AttentionMode = "block" if problem == "block" else "causal"
+        ids, positions, mask = dense_prompt(segments, subset, attention, bidirectional=bidirectional)
         bias = torch.zeros(mask.shape, dtype=lm.dtype).masked_fill(~mask, torch.finfo(lm.dtype).min)
         output = lm(
             input_ids=ids[None].to(lm.device),
-            position_ids=positions[None].to(lm.device),
-            attention_mask=None if own_masks else bias[None, None].to(lm.device),
+            position_ids=positions[None].to(lm.device) + offset,
+            attention_mask=None if problem == "windows" else bias[None, None].to(lm.device),
             use_cache=False,
         )
-        rows.append(output.logits[0, -1, identifiers].float())
+        if bidirectional:
+            rows.append(output.last_hidden_state[0, -1].float())
+        else:
+            rows.append(output.logits[0, -1, _identifiers(int(lm.config.vocab_size))].float())
     return torch.stack(rows).cpu()
 
 
-def dense_prompt(
-    segments: Segments, subset: Subset, attention: AttentionMode
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One round's whole prompt: token ids [T], RoPE positions [T], and who sees whom, bool [T, T].
+class _Identifiers:
+    """What a session must know of a readout that reads no candidate's state."""
 
-    The definition that everything faster is tested against.
+    needs_states = False
+    pooling: Pooling = "last"
+
+
+def dense_prompt(
+    segments: Segments, subset: Subset, attention: AttentionMode, *, bidirectional: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One round's whole prompt: token ids [T], positions [T], and who sees whom, bool [T, T].
+
+    The definition that everything faster is tested against. `bidirectional`: an encoder's.
     """
     pieces = [segments.prefix, *(segments.candidates[place] for place in subset), segments.suffix]
     lengths = [len(piece) for piece in pieces]
@@ -189,9 +219,9 @@ def dense_prompt(
     if attention == "causal":
         return ids, torch.arange(len(ids)), mask
     p, longest = lengths[0], max(len(ids) for ids in segments.candidates)
-    firsts = [0, *([p] * len(subset)), p + longest]
+    firsts = [0] * len(pieces) if bidirectional else [0, *([p] * len(subset)), p + longest]
     positions = torch.cat([torch.arange(first, first + n) for first, n in zip(firsts, lengths, strict=True)])
     piece = torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor(lengths))
     last = len(pieces) - 1
     sees = (piece[:, None] == piece[None]) | (piece[None] == 0) | (piece[:, None] == last)
-    return ids, positions, mask & sees
+    return ids, positions, sees if bidirectional else mask & sees

@@ -11,11 +11,10 @@ from ..engine.loading.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle
 from ..methods import Episode, Greedy, Relayout
 from ..ordering import canonical_order, distinct
-from ..prompts.assemble import Limits, PromptFormat, assemble
-from ..prompts.compact import CompactFormat
+from ..prompts.assemble import Limits, assemble
 from ..prompts.encoding import TextEncoder
+from ..prompts.formats import prompt_format
 from ..prompts.identifiers import Identifiers
-from ..prompts.text import TextFormat
 from ..prompts.truncation import Truncate
 from ..repairs import cut_repairs, encoding_repairs
 from ..request import Request
@@ -51,9 +50,7 @@ class EngineScorer:
         self._block, self._seed = engine.attention_mode == "block", seed
         self._relayout: Relayout = "keep" if self._block else relayout
         encoder, settings = TextEncoder(model.tokenizer), model.settings
-        self._prompt_format: PromptFormat = (
-            CompactFormat if settings.prompt_format == "compact" else TextFormat
-        )(encoder)
+        self._prompt_format = prompt_format(settings.prompt_format, encoder)
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(engine.attention_mode, model.context, settings.max_candidate_tokens)
 

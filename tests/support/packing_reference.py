@@ -15,11 +15,11 @@ def reference_mask(layout: Layout) -> torch.Tensor:
         prefix = layout.prefix[b][layout.prefix_valid[b]]
         candidates = [c[ok] for c, ok in zip(layout.candidates[b], layout.candidates_valid[b], strict=True)]
         for i, row in enumerate(prefix):
-            seen[row, prefix[: i + 1]] = True
+            seen[row, prefix if layout.bidirectional else prefix[: i + 1]] = True
         for candidate in candidates:
             for i, row in enumerate(candidate):
                 seen[row, prefix] = True
-                seen[row, candidate[: i + 1]] = True
+                seen[row, candidate if layout.bidirectional else candidate[: i + 1]] = True
         for row, alive in zip(layout.suffix[b], layout.alive[b], strict=True):
             seen[row, prefix] = True
             for candidate in (c for c, lives in zip(candidates, alive, strict=True) if lives):

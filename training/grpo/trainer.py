@@ -18,6 +18,7 @@ from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
 from rranker.data import RankingExample
+from rranker.engine.encoders import is_encoder
 from rranker.engine.loading.pointer_head import HEAD_FILE
 from rranker.methods import method_class, order_of
 from rranker.metrics.graded import best_level, by_query, ndcgs, reciprocal_ranks
@@ -204,6 +205,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
                 self.policy.settings.attention,
                 self.temperature,
                 input_ids.device,
+                bidirectional=is_encoder(self.policy.lm.config),
             )
         short = logits_to_keep - logps.shape[1]
         logps = torch.nn.functional.pad(logps, (0, short))

@@ -26,13 +26,16 @@ def packed_attention(
     """query [1, Hq, T, D], key and value [1, Hk, T, D] → [1, T, Hq, D].
 
     Prefix rows are causal; candidate rows see their prefix and, causally, themselves; suffix rows see the
-    prefix, the candidates alive for them, and themselves (a suffix is one token).
+    prefix, the candidates alive for them, and themselves (a suffix is one token). An encoder's prefixes and candidates
+    see themselves wholly.
     """
     heads, dim, kv = query.shape[1], query.shape[3], key.shape[1]
     q, k, v = (x[0].transpose(0, 1) for x in (query * scaling, key, value))  # [T, H, D]
     kp, vp = (_pick(x, layout.prefix).transpose(1, 2) for x in (k, v))  # [B, Hk, P, D]
-    pieces = [_on_prompt(_by_group(_pick(q, layout.prefix), kv), kp, vp)]
     seen = layout.prefix_valid[:, None]  # [B, 1, P]
+    qp, group = _by_group(_pick(q, layout.prefix), kv), heads // kv
+    on_itself = _hide(seen, q)[:, None] if layout.bidirectional else _later(kp.shape[2], group, q)
+    pieces = [_on_prompt(qp, kp, vp, on_itself)]
     kc = vc = kp[:, :, :0]  # no candidates beside the prompt: all are in it
     alive: Tensor | None = None
     if isinstance(layout, CausalLayout):
@@ -40,12 +43,15 @@ def packed_attention(
     else:
         b, n, c = layout.candidates.shape
         kc, vc = (_pick(x, layout.candidates).permute(0, 3, 1, 2, 4) for x in (k, v))  # [B, Hk, N, C, D]
-        pieces.append(_candidates(_pick(q, layout.candidates), kp, vp, kc, vc, _hide(seen, q)))
+        on_itself = _later(c, group, q)
+        if layout.bidirectional:
+            on_itself = _hide(layout.candidates_valid, q)[:, None, :, None]  # [B, 1, N, 1, C]
+        pieces.append(_candidates(_pick(q, layout.candidates), kp, vp, kc, vc, _hide(seen, q), on_itself))
         kc, vc = (x.reshape(b, kv, n * c, dim) for x in (kc, vc))
         alive = (layout.alive[:, :, :, None] & layout.candidates_valid[:, None]).flatten(2)  # [B, S, N·C]
     ks, vs = (_pick(x, layout.suffix).transpose(1, 2) for x in (k, v))  # [B, Hk, S, D]
     qs = _by_group(_pick(q, layout.suffix), kv)
-    group, s = qs.shape[2:4]
+    s = qs.shape[3]
     qs = qs.reshape(-1, kv, group * s, dim)
     own = torch.eye(s, dtype=torch.bool, device=q.device)[None]
     scores = [qs @ kp.transpose(-1, -2) + _each_head(_hide(seen, q).expand(-1, s, -1), group)]
@@ -86,28 +92,31 @@ def _later(length: int, group: int, like: Tensor) -> Tensor:
     return square.triu(1).repeat(group, 1)
 
 
-def _on_prompt(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention: q [B, Hk, G, P, D], k and v [B, Hk, P, D] → [B, P, Hk, G, D].
+def _on_prompt(q: Tensor, k: Tensor, v: Tensor, hide: Tensor) -> Tensor:
+    """q [B, Hk, G, P, D], k and v [B, Hk, P, D], hide broadcast to [B, Hk, G·P, P] → [B, P, Hk, G, D].
 
-    Padding stands after the real tokens, so the causal mask already hides it. Plain products: at these
+    Padding stands after the real tokens, so a causal mask already hides it. Plain products: at these
     lengths they are several times faster than the CPU's flash kernel in bf16.
     """
     b, kv, group, p, dim = q.shape
-    scores = q.reshape(b, kv, group * p, dim) @ k.transpose(-1, -2) + _later(p, group, q)
+    scores = q.reshape(b, kv, group * p, dim) @ k.transpose(-1, -2) + hide
     return (scores.softmax(-1) @ v).view(b, kv, group, p, dim).permute(0, 3, 1, 2, 4)
 
 
-def _candidates(q: Tensor, kp: Tensor, vp: Tensor, kc: Tensor, vc: Tensor, hide: Tensor) -> Tensor:
-    """q [B, N, C, Hq, D] on the prefix and, causally, on its own candidate → [B, N, C, Hk, G, D].
+def _candidates(
+    q: Tensor, kp: Tensor, vp: Tensor, kc: Tensor, vc: Tensor, hide: Tensor, hide_own: Tensor
+) -> Tensor:
+    """q [B, N, C, Hq, D] on the prefix and on its own candidate → [B, N, C, Hk, G, D].
 
-    The prefix is kp, vp [B, Hk, P, D] and hide [B, 1, P]; the candidates are kc, vc [B, Hk, N, C, D].
+    The prefix is kp, vp [B, Hk, P, D] and hide [B, 1, P]; the candidates are kc, vc [B, Hk, N, C, D] and hide_own,
+    broadcast to [B, Hk, N, G·C, C].
     """
     b, n, c, heads, dim = q.shape
     kv, p = kp.shape[1:3]
     group = heads // kv
     q = q.view(b, n, c, kv, group, dim).permute(0, 3, 1, 4, 2, 5)  # [B, Hk, N, G, C, D]
     on_prefix = q.reshape(b, kv, n * group * c, dim) @ kp.transpose(-1, -2) + hide[:, None]
-    on_self = q.reshape(b, kv, n, group * c, dim) @ kc.transpose(-1, -2) + _later(c, group, q)
+    on_self = q.reshape(b, kv, n, group * c, dim) @ kc.transpose(-1, -2) + hide_own
     joint = torch.cat([on_prefix.view(b, kv, n, group * c, p), on_self], -1).softmax(-1)
     out = joint[..., p:] @ vc
     out = out + (joint[..., :p].reshape(b, kv, n * group * c, p) @ vp).view_as(out)

@@ -12,7 +12,7 @@ from torch import Tensor
 from rranker.data import RankingExample
 from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts import TEMPLATES, Segments
-from rranker.prompts.compact import CompactFormat
+from rranker.prompts.assemble import PromptFormat
 from rranker.prompts.segments import PromptPart
 from rranker.training.examples.example import Example
 from rranker.training.packing.causal import build_causal_layout, prefix_sizes
@@ -40,7 +40,7 @@ def shortened(piece: PromptPart, length: int) -> tuple[int, ...]:
 
 
 def segments_of(
-    prompt_format: CompactFormat, cases: Sequence[RankingExample], candidate_tokens: int, prefix_tokens: int
+    prompt_format: PromptFormat, cases: Sequence[RankingExample], candidate_tokens: int, prefix_tokens: int
 ) -> list[Segments]:
     """Tokenises all candidates of all cases in one call."""
     pieces = iter(prompt_format.candidates([text for case in cases for text in case.candidates], []))
@@ -68,7 +68,7 @@ def alive_sets(relevance: Sequence[float], rng: np.random.Generator) -> Tensor:
 
 
 def training_batch(
-    prompt_format: CompactFormat,
+    prompt_format: PromptFormat,
     examples: Sequence[Example],
     rng: np.random.Generator,
     *,
@@ -76,10 +76,12 @@ def training_batch(
     prefix_tokens: int,
     budget: int,
     attention: AttentionMode = "block",
+    bidirectional: bool = False,
 ) -> Batch:
     """As many of `examples` as fit `budget` tokens (at least one); all of one task.
 
-    Block attention asks about nested random sets, causal attention about what a list begins with.
+    Block attention asks about nested random sets, causal attention about what a list begins with. `bidirectional`: for
+    an encoder.
     """
     cases = [example.ranking for example in examples]
     segments = segments_of(prompt_format, cases, candidate_tokens, prefix_tokens)
@@ -95,7 +97,7 @@ def training_batch(
     suffixes = [[*select, *exclude * (COPIES - 1)]] * keep
     if attention == "block":
         alive = [alive_sets(example.ranking.relevance, rng) for example in examples]
-        layout = build_layout(segments, suffixes, alive)
+        layout = build_layout(segments, suffixes, alive, bidirectional=bidirectional)
     else:
         sizes = [prefix_sizes(example.ranking.relevance, COPIES, rng) for example in examples]
         layout = build_causal_layout(segments, suffixes, sizes)

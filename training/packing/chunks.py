@@ -25,6 +25,7 @@ class Group:
     rows: Tensor  # [B, L]
     keys: Tensor  # [B, S + L], stored ones, then the chunk's own
     seen: Tensor  # [B]
+    own_ends: Tensor  # [B, L], how many of the chunk's own keys a row sees
     _masks: dict[tuple[object, ...], Tensor] = field(default_factory=dict, repr=False)
 
     def mask(self, positions: Tensor, like: Tensor, copies: int, window: int | None) -> Tensor:
@@ -38,10 +39,10 @@ class Group:
             stored = self.keys.shape[1] - length
             steps = torch.arange(max(stored, length), device=like.device)
             others = (steps[:stored] >= self.seen[:, None])[:, None].expand(-1, length, -1)
-            own = (steps[None, :length] > steps[:length, None]).expand(len(self.rows), -1, -1)
+            own = steps[:length] >= self.own_ends[:, :, None]
             hidden = torch.cat([others, own], -1)
             if window is not None:
-                hidden |= positions[self.rows][:, :, None] - positions[self.keys][:, None] >= window
+                hidden |= (positions[self.rows][:, :, None] - positions[self.keys][:, None]).abs() >= window
             known = torch.zeros(hidden.shape, dtype=like.dtype, device=like.device)
             known = known.masked_fill_(hidden, -torch.inf).repeat(1, copies, 1)[:, None]
             self._masks[like.dtype, copies, window] = known
@@ -78,8 +79,9 @@ def build_chunks(plan: Batch, device: torch.device) -> Chunks:
         real = inside < lengths[chunks][:, None]
         back[rows[real]] = padded + np.flatnonzero(real)
         padded += rows.size
-        sent = [torch.from_numpy(x).to(device) for x in (rows, keys, seen[chunks])]
-        groups.append(Group(sent[0], sent[1], sent[2]))
+        own_ends = plan.own_ends[rows] - plan.row_offsets[chunks][:, None]
+        sent = [torch.from_numpy(x).to(device) for x in (rows, keys, seen[chunks], own_ends)]
+        groups.append(Group(sent[0], sent[1], sent[2], sent[3]))
     return Chunks(
         tuple(groups), torch.from_numpy(plan.positions).to(device), torch.from_numpy(back).to(device)
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from rranker.engine.readout import Pooling, segment_means
 from rranker.prompts import Segments
 
 
@@ -15,7 +16,8 @@ from rranker.prompts import Segments
 class Layout:
     """B queries of at most P prefix tokens, N candidates of at most C tokens, S one-token suffix copies.
 
-    T real tokens lie in one row, unpadded: prefixes, then candidates, then suffixes. The index tensors pad
+    T real tokens lie in one row, unpadded: prefixes, then candidates, then suffixes. Prefixes and candidates see
+    themselves causally, or wholly where the layout is `bidirectional` (an encoder's). The index tensors pad
     them for attention only (padding points at row 0 and is masked), so linear layers see real tokens only.
     """
 
@@ -29,6 +31,18 @@ class Layout:
     alive: Tensor  # [B, S, N] bool
     ends: Tensor  # [B, N] rows of each candidate's last token (row 0 where there is no candidate)
     back: Tensor  # [T] places in the concatenated padded outputs
+    bidirectional: bool = field(default=False, kw_only=True)
+
+    def states(self, hidden: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor | None]:
+        """hidden [T, D] → states of the candidates [B, N, D] and, where they are means, of the prefixes [B, D]."""
+        if pooling == "last":
+            return hidden[self.ends], None
+        present = self.present
+        lengths = [*self.prefix_valid.sum(-1).tolist(), *self.candidates_valid.sum(-1)[present].tolist()]
+        means = segment_means(hidden[: sum(lengths)].float(), lengths)
+        candidates = means.new_zeros(*present.shape, means.shape[-1])
+        candidates[present] = means[len(self.prefix) :]
+        return candidates, means[: len(self.prefix)]
 
     @property
     def present(self) -> Tensor:
@@ -37,9 +51,16 @@ class Layout:
 
 
 def build_layout(
-    segments: Sequence[Segments], suffixes: Sequence[Sequence[int]], alive: Sequence[Tensor]
+    segments: Sequence[Segments],
+    suffixes: Sequence[Sequence[int]],
+    alive: Sequence[Tensor],
+    *,
+    bidirectional: bool = False,
 ) -> Layout:
-    """`suffixes[b]` are the tokens of query b's S copies; `alive[b]` is [S, n_b] bool."""
+    """`suffixes[b]` are the tokens of query b's S copies; `alive[b]` is [S, n_b] bool.
+
+    `bidirectional`: an encoder's, whose segments all start at position 0.
+    """
     batch, copies = len(segments), len(suffixes[0])
     width = max(len(s.prefix) for s in segments)
     many = max(len(s.candidates) for s in segments)
@@ -61,7 +82,7 @@ def build_layout(
         ids += s.prefix
         positions += range(p)
     for b, s in enumerate(segments):
-        p = len(s.prefix)
+        p = 0 if bidirectional else len(s.prefix)
         for i, candidate in enumerate(s.candidates):
             c = len(candidate)
             rows[b, i, :c] = torch.arange(len(ids), len(ids) + c)
@@ -75,7 +96,7 @@ def build_layout(
     back.append(batch * width + batch * many * long + torch.arange(batch * copies))
     for s, tokens in zip(segments, suffixes, strict=True):
         ids += tokens
-        positions += [len(s.prefix) + max(map(len, s.candidates))] * copies
+        positions += [0 if bidirectional else len(s.prefix) + max(map(len, s.candidates))] * copies
     return Layout(
         torch.tensor(ids),
         torch.tensor(positions),
@@ -87,4 +108,5 @@ def build_layout(
         mask,
         ends,
         torch.cat(back),
+        bidirectional=bidirectional,
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.kv.cache import KVCache
+from rranker.engine.readout import Pooling
 from rranker.engine.sessions import BlockQueryState, CausalQueryState
 from rranker.prompts.segments import Kind, Segments
 from rranker.training.packing.chunks import Chunks, build_chunks
@@ -33,14 +34,14 @@ class Question:
 class Packed:
     """One forward's rows, and where to read them.
 
-    `ends[q]` and `suffixes[q]` are rows of the q-th question's candidates ([n], empty where an identifier stands
-    for the candidate) and questions ([S]); `identifiers[q]` are the identifiers' tokens.
+    `sizes[q]` is how many candidates the q-th question is about, `suffixes[q]` are the rows of its copies ([S]);
+    `identifiers[q]` are the identifiers' tokens. Where candidates stand for themselves, the layout says where they are.
     """
 
     ids: Tensor  # [T]
     positions: Tensor  # [T]
     structure: Layout | Chunks
-    ends: tuple[Tensor, ...]
+    sizes: tuple[int, ...]
     suffixes: tuple[Tensor, ...]
     identifiers: tuple[tuple[int, ...], ...]
     kind: Kind
@@ -51,15 +52,23 @@ class Packed:
 
 
 def pack(
-    questions: Sequence[Question], kind: Kind, mode: Literal["block", "causal"], device: torch.device
+    questions: Sequence[Question],
+    kind: Kind,
+    mode: Literal["block", "causal"],
+    device: torch.device,
+    *,
+    bidirectional: bool = False,
 ) -> Packed:
-    """All questions in one forward. One-token suffixes in block mode take the fast three-piece attention."""
+    """All questions in one forward. One-token suffixes in block mode take the fast three-piece attention.
+
+    `bidirectional`: for an encoder, whose suffixes are one token.
+    """
     if mode == "block" and all(len(q.segments.suffix) == 1 for q in questions):
-        return _laid_out(questions, kind, device)
+        return _laid_out(questions, kind, device, bidirectional)
     return _planned(questions, kind, mode, device)
 
 
-def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device) -> Packed:
+def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device, bidirectional: bool) -> Packed:
     """Every question gets as many suffix copies as the one with most; the surplus repeats and is not read."""
     most = max(len(q.subsets) for q in questions)
     alive = []
@@ -69,15 +78,19 @@ def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device) -
             row[list(subset)] = True
         alive.append(rows)
     layout = build_layout(
-        [q.segments for q in questions], [list(q.segments.suffix) * most for q in questions], alive
+        [q.segments for q in questions],
+        [list(q.segments.suffix) * most for q in questions],
+        alive,
+        bidirectional=bidirectional,
     )
-    moved = {f.name: getattr(layout, f.name).to(device) for f in fields(layout)}
+    held = {f.name: getattr(layout, f.name) for f in fields(layout)}
+    moved: dict[str, Any] = {name: x.to(device) for name, x in held.items() if isinstance(x, Tensor)}
     layout = replace(layout, **moved)
     return Packed(
         layout.ids,
         layout.positions,
         layout,
-        tuple(layout.ends[b, : len(q.segments.candidates)] for b, q in enumerate(questions)),
+        tuple(len(q.segments.candidates) for q in questions),
         tuple(layout.suffix[b, : len(q.subsets)] for b, q in enumerate(questions)),
         tuple(q.segments.identifiers for q in questions),
         kind,
@@ -103,12 +116,11 @@ def _planned(
         session.plan(builder, query_index, q.subsets)
     plan = builder.build()
     reads = torch.from_numpy(plan.read_rows).to(device)
-    nothing = torch.zeros(0, dtype=torch.long, device=device)
     return Packed(
         torch.from_numpy(plan.token_ids).to(device),
         torch.from_numpy(plan.positions).to(device),
         build_chunks(plan, device),
-        tuple(nothing for _ in questions),
+        tuple(len(q.segments.candidates) for q in questions),
         torch.split(reads, [len(q.subsets) for q in questions]),
         tuple(q.segments.identifiers for q in questions),
         kind,
@@ -119,3 +131,4 @@ class _Identifiers:
     """What a session must know of a readout that names candidates by an identifier."""
 
     needs_states = False
+    pooling: Pooling = "last"

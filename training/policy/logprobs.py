@@ -52,11 +52,13 @@ def score(
     mode: Literal["block", "causal"],
     temperature: float,
     device: torch.device,
+    *,
+    bidirectional: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """(log-probabilities, entropies) of all decisions, [rows, longest], 0 where an episode has ended.
 
     Each prompt is encoded once, however many rows share it; equal questions are asked once. `lm` is called with
-    `packed=`, so it may be wrapped (DDP, FSDP).
+    `packed=`, so it may be wrapped (DDP, FSDP); `bidirectional` says that it is an encoder.
     """
     wanted = [list(replay(method(len(prompts[r.prompt].candidates)), r.decisions)) for r in rows]
     distinct: list[dict[Subset, int]] = [{} for _ in prompts]
@@ -66,7 +68,8 @@ def score(
     logits: list[Tensor | None] = [None] * len(prompts)
     for bucket in buckets(prompts, distinct, mode):
         questions = [Question(prompts[p], tuple(distinct[p])) for p in bucket]
-        for p, found in zip(bucket, lm(packed=pack(questions, method.kind, mode, device)), strict=True):
+        packed = pack(questions, method.kind, mode, device, bidirectional=bidirectional)
+        for p, found in zip(bucket, lm(packed=packed), strict=True):
             logits[p] = found / temperature
     width = max(len(row.decisions) for row in rows)
     logps, entropies = [], []

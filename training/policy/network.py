@@ -14,12 +14,14 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from rranker.engine.attention.transformers_hook import attend as engine_attention
+from rranker.engine.encoders import position_offset
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
 from rranker.engine.loading.settings import ModelSettings
 from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
 from rranker.training.packing.attention import packed_attention
 from rranker.training.packing.chunks import chunk_attention
+from rranker.training.packing.layout import Layout
 from rranker.training.packing.questions import Packed
 from rranker.training.policy.ranking_model import PointerHead
 
@@ -55,12 +57,11 @@ def load_policy(model: str | Path, dtype: torch.dtype = torch.float32) -> Policy
             raise ValueError(
                 "a pointer head is trained by reward in block attention only: give a checkpoint of that mode"
             )
-        head = PointerHead(lm.config.hidden_size)
-        head.load_state_dict(load_head(checkpoint.folder, lm.config.hidden_size))
+        head = PointerHead(lm.config.hidden_size, settings.pooling)
+        head.load_state_dict(load_head(checkpoint.folder, lm.config.hidden_size, settings.pooling))
         lm.add_module(HEAD, head)
     answer_packed(lm)
-    context = getattr(checkpoint.config, "max_position_embeddings", None)
-    return Policy(lm, checkpoint.tokenizer, settings, context)
+    return Policy(lm, checkpoint.tokenizer, settings, checkpoint.context)
 
 
 def attend(
@@ -97,24 +98,28 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
     """Naming logits [S, n], fp32, for each question of the pack, with gradients."""
     hidden = lm.base_model(
         input_ids=packed.ids[None],
-        position_ids=packed.positions[None],
+        position_ids=packed.positions[None] + position_offset(lm),
         use_cache=False,
         **packed.attention(),
     ).last_hidden_state[0]
-    readout = readout_of(lm)
+    readout, structure = readout_of(lm), packed.structure
     found = []
     # Verdicts are differences of logits: they are taken in fp32 even where the layers run in bfloat16.
     with torch.autocast(hidden.device.type, enabled=False):
-        for ends, suffixes, identifiers in zip(packed.ends, packed.suffixes, packed.identifiers, strict=True):
-            vectors = hidden[ends].float() if readout.needs_states else readout.vectors(identifiers)
-            found.append(readout.logits(hidden[suffixes], vectors, packed.kind))
+        states = prefixes = None
+        if readout.needs_states and isinstance(structure, Layout):
+            states, prefixes = structure.states(hidden, readout.pooling)
+        for q, (suffixes, identifiers) in enumerate(zip(packed.suffixes, packed.identifiers, strict=True)):
+            vectors = readout.vectors(identifiers) if states is None else states[q, : packed.sizes[q]].float()
+            prefix = None if prefixes is None else prefixes[q]
+            found.append(readout.logits(hidden[suffixes], vectors, packed.kind, prefix))
     return found
 
 
 def readout_of(lm: Any) -> Readout:
     """The readout of a policy: its pointer head where it has one, else the language model's head."""
     head = getattr(lm, HEAD, None)
-    return IdentifierReadout(lm) if head is None else PointerReadout(head.w, head.W)
+    return IdentifierReadout(lm) if head is None else PointerReadout(head.w, head.W, head.scale)
 
 
 def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -9,12 +9,11 @@ from rranker.data import RankingExample
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.settings import ModelSettings
 from rranker.prompts import TEMPLATES
-from rranker.prompts.assemble import Limits, PromptFormat, assemble
-from rranker.prompts.compact import CompactFormat
+from rranker.prompts.assemble import Limits, assemble
 from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.formats import prompt_format
 from rranker.prompts.identifiers import Identifiers
 from rranker.prompts.segments import Kind, Segments
-from rranker.prompts.text import TextFormat
 
 
 class Prompts:
@@ -35,8 +34,7 @@ class Prompts:
     ) -> None:
         self.max_prompt, self.max_candidate = max_prompt, max_candidate
         encoder = TextEncoder(tokenizer)
-        compact = settings.prompt_format == "compact"
-        self._prompt_format: PromptFormat = CompactFormat(encoder) if compact else TextFormat(encoder)
+        self._prompt_format = prompt_format(settings.prompt_format, encoder)
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(
             settings.attention,
@@ -49,8 +47,7 @@ class Prompts:
     def load(cls, model: str | Path, **limits: int | None) -> Prompts:
         """Of a checkpoint, without its weights; `limits` as above. Raises what `read_checkpoint` raises."""
         checkpoint = read_checkpoint(model, None)
-        context = getattr(checkpoint.config, "max_position_embeddings", None)
-        return cls(checkpoint.tokenizer, checkpoint.settings, context, **limits)
+        return cls(checkpoint.tokenizer, checkpoint.settings, checkpoint.context, **limits)
 
     def segments(self, case: RankingExample, kind: Kind, *, full: bool = False) -> Segments:
         """The case's prompt, candidates in the case's order; `full` leaves the training limits out.

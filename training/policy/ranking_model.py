@@ -1,14 +1,16 @@
-"""The small ranking model: a Llama, and a pointer head that reads a fitness from hidden states."""
+"""The small ranking model: a Llama or an encoder, and a pointer head that reads a fitness from hidden states."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from rranker.engine.readout import pointer_fitness
+from rranker.engine.encoders import is_encoder, position_offset
+from rranker.engine.readout import Pooling, pointer_fitness
 from rranker.training.packing.attention import use_packed_attention
 from rranker.training.packing.layout import Layout
 from rranker.training.policy.model_config import ModelConfig
@@ -19,37 +21,51 @@ move together, so at the common rate a single step would shift scores by several
 
 
 class PointerHead(nn.Module):
-    """The weights of `pointer_fitness`: how a candidate fits alone, and among those still alive."""
+    """The weights of `pointer_fitness`: how a candidate fits alone, and among those still alive.
 
-    def __init__(self, hidden: int) -> None:
+    With `pooling` "mean" also how much its similarity to the prefix counts; at first as much as in the training of
+    sentence-transformers, whose cosines are multiplied by 20.
+    """
+
+    def __init__(self, hidden: int, pooling: Pooling = "last") -> None:
         super().__init__()
         self.w = nn.Parameter(torch.randn(hidden))
         self.W = nn.Parameter(torch.randn(hidden, hidden) * 0.1 / hidden**0.5)
+        self.scale = nn.Parameter(torch.tensor([20.0])) if pooling == "mean" else None
 
-    def forward(self, candidates: Tensor, suffix: Tensor) -> Tensor:
-        """candidates [B, N, D], suffix [B, S, D] → fitness [B, S, N], fp32."""
-        return pointer_fitness(self.w, self.W, suffix, candidates)
+    @property
+    def pooling(self) -> Pooling:
+        """What a segment's state is."""
+        return "last" if self.scale is None else "mean"
+
+    def forward(self, candidates: Tensor, suffix: Tensor, prefix: Tensor | None) -> Tensor:
+        """candidates [B, N, D], suffix [B, S, D], prefix [B, D] → fitness [B, S, N], fp32."""
+        return pointer_fitness(self.w, self.W, suffix, candidates, self.scale, prefix)
 
 
 class RankingModel(nn.Module):
     """`lm` and `head` together, driven by a `Layout`."""
 
-    def __init__(self, lm: LlamaForCausalLM, head: PointerHead) -> None:
+    def __init__(self, lm: Any, head: PointerHead) -> None:
         super().__init__()
         self.lm, self.head = lm, head
+        self.bidirectional = is_encoder(lm.config)
+        self._offset = position_offset(lm)
         use_packed_attention(lm)
 
     def hidden(self, layout: Layout) -> Tensor:
         """[T, D], after the final norm."""
-        out = self.lm.model(
-            input_ids=layout.ids[None], position_ids=layout.positions[None], use_cache=False, layout=layout
+        positions = layout.positions[None] + self._offset
+        out = self.lm.base_model(
+            input_ids=layout.ids[None], position_ids=positions, use_cache=False, layout=layout
         )
         states: Tensor = out.last_hidden_state
         return states[0]
 
     def fitness(self, hidden: Tensor, layout: Layout) -> Tensor:
         """[T, D] → [B, S, N]; what is not alive is −∞."""
-        scores: Tensor = self.head(hidden[layout.ends], hidden[layout.suffix])
+        candidates, prefix = layout.states(hidden, self.head.pooling)
+        scores: Tensor = self.head(candidates, hidden[layout.suffix], prefix)
         return scores.masked_fill(~layout.alive, -torch.inf)
 
 

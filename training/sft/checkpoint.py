@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +12,28 @@ from safetensors.torch import save_file
 
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
-from rranker.engine.loading.settings import FORMAT, AttentionMode
+from rranker.engine.loading.settings import FORMAT, AttentionMode, ModelSettings
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 
 
-def mark(attention: AttentionMode) -> dict[str, Any]:
-    """The extra key `rranker` of config.json."""
-    return {
-        "format": FORMAT,
-        "attention": attention,
-        "readout": "pointer",
-        "prompt_format": "compact",
-        "max_candidate_tokens": 256,
-    }
+def settings_of(model: RankingModel, attention: AttentionMode = "block") -> ModelSettings:
+    """What a checkpoint of `model` says about itself."""
+    return ModelSettings(
+        attention=attention,
+        readout="pointer",
+        prompt_format="encoder" if model.bidirectional else "compact",
+        max_candidate_tokens=256,
+        pooling=model.head.pooling,
+    )
 
 
 def save_model(
     model: RankingModel, tokenizer: Any, folder: str | Path, attention: AttentionMode = "block"
 ) -> None:
-    """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32 `w` [D] and `W` [D, D])."""
+    """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32: the parameters of `PointerHead`)."""
     folder = Path(folder)
     lm = copy.deepcopy(model.lm).to(torch.bfloat16)
-    lm.config.rranker = mark(attention)
+    lm.config.rranker = {"format": FORMAT, **asdict(settings_of(model, attention))}
     lm.config.dtype = torch.bfloat16
     lm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -43,8 +44,9 @@ def save_model(
 def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RankingModel:
     """The model that `save_model` wrote into a folder. Raises what `read_checkpoint` and `load_head` raise."""
     checkpoint = read_checkpoint(folder, dtype)
-    head = PointerHead(checkpoint.lm.config.hidden_size)
-    head.load_state_dict(load_head(checkpoint.folder, checkpoint.lm.config.hidden_size))
+    hidden, pooling = checkpoint.lm.config.hidden_size, checkpoint.settings.pooling
+    head = PointerHead(hidden, pooling)
+    head.load_state_dict(load_head(checkpoint.folder, hidden, pooling))
     return RankingModel(checkpoint.lm, head)
 
 

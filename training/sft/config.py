@@ -29,7 +29,8 @@ class SftConfig:
     `uniform` is the share of recommendation lists whose negatives are drawn uniformly over the catalogue; the
     others' are drawn by popularity. `precision` is that of the layers, chosen by the hardware: `bf16` or `fp32`
     (updates are fp32 either way). `early` is the share of histories that end within a user's first 40 items, as
-    the tasks' do; the others end anywhere.
+    the tasks' do; the others end anywhere. `start` is the folder of the ranking model to start from, None
+    for a new one of the shape `model`.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -62,6 +63,7 @@ class SftConfig:
     precision: str = field(default_factory=best_precision)
     optimizer: str = "muon"
     seed: int = 0
+    start: str | None = None
 
     def __post_init__(self) -> None:
         if self.attention not in get_args(AttentionMode):

@@ -31,11 +31,14 @@ class RunOptions:
 
 @dataclass
 class ModelOptions:
-    """The shape of a new model."""
+    """The shape of a new model, or an old one."""
 
     layers: int = option(ModelConfig.num_hidden_layers, "transformer layers")
     hidden: int = option(ModelConfig.hidden_size, "a multiple of 64")
     tokenizer: Path | None = option(None, "a tokenizer folder, instead of training one")
+    start: Path | None = option(
+        None, "a ranking model's folder to start from (of an encoder, training.sft.from_encoder makes one)"
+    )
 
 
 @dataclass
@@ -104,7 +107,8 @@ def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftC
         shape = {"model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
         return SftConfig(**{**saved, **shape, **given})
     chosen = {name: value for name, value in asdict(options.step).items() if value is not None}
-    return SftConfig(**given, **chosen)
+    start = None if options.model.start is None else str(options.model.start)
+    return SftConfig(**given, **chosen, start=start)
 
 
 def saved_settings(out: Path) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from rranker.prompts.compact import CompactFormat
+from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.formats import prompt_format
 from rranker.training.examples.sources import Sources
 from rranker.training.packing.batch import Batch, training_batch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import RankingModel, build_model
-from rranker.training.sft.checkpoint import save_model, save_state
+from rranker.training.sft.checkpoint import load_model, save_model, save_state, settings_of
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.loss import entropy, language_loss, ranking_loss, reciprocal_rank, targets
 from rranker.training.sft.lsa import lay_into, lsa_embeddings
@@ -35,8 +36,9 @@ LATE = ("squad", "trecdl", "classic")
 Maker = Callable[[int], list[tuple[str, Batch]]]
 
 
-def mixture(sources: Sources, prompt_format: CompactFormat, config: SftConfig) -> Maker:
-    """A function from a step's number to its named micro-batches: nothing else is remembered."""
+def mixture(sources: Sources, model: RankingModel, tokenizer: Any, config: SftConfig) -> Maker:
+    """A function from a step's number to its named micro-batches for `model`: nothing else is remembered."""
+    rendered = prompt_format(settings_of(model).prompt_format, TextEncoder(tokenizer))
     names, weights = list(config.weights), np.array(list(config.weights.values()))
     late = np.array([name in LATE for name in names])
 
@@ -52,13 +54,14 @@ def mixture(sources: Sources, prompt_format: CompactFormat, config: SftConfig) -
                 (
                     name,
                     training_batch(
-                        prompt_format,
+                        rendered,
                         drawn.examples,
                         rng,
                         candidate_tokens=drawn.candidate_tokens,
                         prefix_tokens=drawn.prefix_tokens,
                         budget=config.tokens,
                         attention=config.attention,
+                        bidirectional=model.bidirectional,
                     ),
                 )
             )
@@ -140,6 +143,11 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     stop_at: int | None = None,
 ) -> None:
     """Runs to `config.steps` (or stops at `stop_at`), leaving `out/state.pt` and `out/final`."""
+    if model.bidirectional and (config.lm_weight or config.attention != "block"):
+        raise ValueError(
+            "an encoder learns in block attention, and has no next tokens to learn: lm_weight must be 0 and attention "
+            f"'block', not {config.lm_weight} and {config.attention!r}"
+        )
     out.mkdir(parents=True, exist_ok=True)
     if config.precision == "bf16":
         model.lm.to(torch.bfloat16)
@@ -188,19 +196,25 @@ def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Make
     return max(config.warmup + 1, int(minutes * 60 / (each * 1.08)))
 
 
+def first_model(config: SftConfig) -> RankingModel:
+    """The model that a run starts from, or a new one with random weights."""
+    return build_model(config.model, config.seed) if config.start is None else load_model(config.start)
+
+
 def start(
     config: SftConfig, minutes: float | None, sources: Sources, tokenizer: Any
 ) -> tuple[SftConfig, RankingModel]:
     """A new run's settings, with as many steps as fit `minutes` when they are given, and its model at birth."""
-    encoder = TextEncoder(tokenizer)
     if minutes is not None:
-        model = build_model(config.model, config.seed)
+        model = first_model(config)
         if config.precision == "bf16":
             model.lm.to(torch.bfloat16)
-        steps = steps_for(minutes, config, model, mixture(sources, CompactFormat(encoder), config))
+        steps = steps_for(minutes, config, model, mixture(sources, model, tokenizer, config))
         config = replace(config, steps=steps)
-    model = build_model(config.model, config.seed)
-    documents = sources.documents(encoder)
+    model = first_model(config)
+    if config.start is not None:
+        return config, model
+    documents = sources.documents(TextEncoder(tokenizer))
     meanings = lsa_embeddings(documents, config.model.vocab_size, config.model.hidden_size, config.seed)
     lay_into(model.lm.model.embed_tokens.weight, meanings, seed=config.seed)
     return config, model
@@ -212,17 +226,18 @@ def main(words: Sequence[str] | None = None) -> None:
     # Cores work on whole micro-batches; threads that wait for each other inside one product would only stall.
     torch.set_num_threads(1)
     config = configured(options, saved_settings(options.run.out) if options.run.resume else None)
-    sources = Sources(config.uniform, config.early)
-    folder = options.model.tokenizer or options.run.out / "tokenizer"
-    if not folder.exists():
+    sources, resume = Sources(config.uniform, config.early), options.run.resume
+    folder = options.model.tokenizer or Path(config.start or options.run.out / "tokenizer")
+    if config.start is None and not folder.exists():
         train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)
-    tokenizer = load_tokenizer(folder)
-    if options.run.resume:
-        model = build_model(config.model, config.seed)
-    else:
-        config = replace(
-            config, model=ModelConfig.of_width(options.model.hidden, options.model.layers, len(tokenizer))
-        )
+    tokenizer = load_tokenizer(folder) if config.start is None else read_tokenizer(folder)
+    if config.start is None and not resume:
+        shape = ModelConfig.of_width(options.model.hidden, options.model.layers, len(tokenizer))
+        config = replace(config, model=shape)
+    model = first_model(config)
+    if model.bidirectional:
+        config = replace(config, lm_weight=0.0)
+    if not resume:
         config, model = start(config, None if options.run.steps else options.run.minutes, sources, tokenizer)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     print(f"{size:.2f} M parameters, {config.steps} steps", flush=True)
@@ -231,8 +246,8 @@ def main(words: Sequence[str] | None = None) -> None:
         options.run.out,
         model,
         tokenizer,
-        mixture(sources, CompactFormat(TextEncoder(tokenizer)), config),
-        resume=options.run.resume,
+        mixture(sources, model, tokenizer, config),
+        resume=resume,
         save_every=options.run.save_every,
         stop_at=options.run.stop_at,
     )

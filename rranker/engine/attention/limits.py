@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..encoders import is_encoder
 from ..errors import UnsupportedModelError
 
 Windows = tuple[int | None, ...]
@@ -29,7 +30,7 @@ def layer_windows(lm: Any) -> Windows:
     """The window of each layer of `lm` (a transformers causal language model), which runs on 8 tokens if it has any.
 
     Leaves the model with an attention function of this module. Raises UnsupportedModelError for layers whose mask is
-    neither causal nor a window (chunked attention, bidirectional attention).
+    neither the usual one (causal, or an encoder's: all) nor a window of it (chunked attention).
     """
     layers = int(lm.config.num_hidden_layers)
     announced = _limits(lm.base_model.config)
@@ -37,7 +38,10 @@ def layer_windows(lm: Any) -> Windows:
         return (None,) * layers
     with limited(lm, SHORT):
         masks = _masks(lm)
-    return tuple(_window(lm, layer, masks.get(layer), announced) for layer in range(layers))
+    usual = torch.ones(_TOKENS, _TOKENS, dtype=torch.bool)
+    if not is_encoder(lm.config):
+        usual = usual.tril()
+    return tuple(_window(lm, layer, masks.get(layer), announced, usual) for layer in range(layers))
 
 
 @contextmanager
@@ -90,24 +94,25 @@ def _look(
     return value.repeat_interleave(query.shape[1] // value.shape[1], dim=1).transpose(1, 2).contiguous(), None
 
 
-def _window(lm: Any, layer: int, mask: Tensor | None, announced: dict[str, int]) -> int | None:
+def _window(lm: Any, layer: int, mask: Tensor | None, announced: dict[str, int], usual: Tensor) -> int | None:
     names = " and ".join(f"{key}={limit}" for key, limit in announced.items())
     if mask is None:
+        if usual.all():
+            return None  # all is seen, which an encoder needs no mask for
         raise UnsupportedModelError(
             f"{type(lm).__name__} announces {names}, and layer {layer} hands its attention no mask to see it by"
         )
-    visible = mask == 0
-    distance = torch.arange(_TOKENS, device=mask.device)
-    distance = distance[:, None] - distance[None, :]
-    if torch.equal(visible, distance >= 0):
+    visible = (mask == 0).cpu()
+    if torch.equal(visible, usual):
         return None
-    window = int(visible.sum(dim=1).max())
+    window = int(visible[:, 0].sum())  # rows that see the first token
+    places = torch.arange(_TOKENS)
     limit = announced.get("sliding_window")
-    if limit is None or not torch.equal(visible, (distance >= 0) & (distance < window)):
+    if limit is None or not torch.equal(visible, usual & ((places[:, None] - places).abs() < window)):
         kind = _kind(lm.base_model.config, layer)
         raise UnsupportedModelError(
             f"layer {layer} of {type(lm).__name__} ({kind}{names}) sees neither all tokens before it nor the last "
-            "few: the engine reproduces sliding windows, not chunked or bidirectional attention"
+            "few: the engine reproduces sliding windows, not chunked attention"
         )
     return limit + window - SHORT  # some models count a window's ends otherwise
 

@@ -19,20 +19,30 @@ class ForwardPass:
 
     def __init__(self, step: StepAttention, windows: Windows) -> None:
         self._step, self._windows = step, windows
-        self._served = set[int]()
+        self.served = set[int]()
+        """The layers that have attended."""
 
     def __call__(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, handed: int | None
+        self,
+        layer: int | None,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        scaling: float,
+        handed: int | None,
     ) -> Tensor:
-        """`handed` is the window that the model itself gave: masks decide, so it may be missing, not unannounced.
+        """`layer` None is the next one: some models' attention does not know its number.
 
+        `handed` is the window that the model itself gave: masks decide, so it may be missing, not unannounced.
         Raises UnsupportedModelError for that, and for a layer that attends twice.
         """
-        if layer in self._served:
+        layer = len(self.served) if layer is None else layer
+        if layer in self.served:
             raise UnsupportedModelError(
                 f"this model applies layer {layer} more than once a pass, and the engine stores one set of keys a layer"
             )
-        self._served.add(layer)
+        self.served.add(layer)
         window = self._windows[layer]
         if handed is not None and window is None:
             raise UnsupportedModelError(
@@ -74,7 +84,7 @@ def attend(  # noqa: PLR0913 (transformers' signature)
         what = "soft-capped attention logits" if softcap is not None else "attention sinks"
         raise UnsupportedModelError(f"this model uses {what}, which the engine does not reproduce")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    layer: int = module.layer_idx  # type: ignore[assignment]
+    layer: int | None = getattr(module, "layer_idx", None)
     return rranker_step(layer, query, key, value, scaling=scale, handed=sliding_window), None
 
 

@@ -56,7 +56,8 @@ def cut_chunks(batch: Batch, window: int) -> Bools:
     seen = batch.visible[filled]
     np.minimum.at(lowest, chunk[filled], batch.segment_positions[seen])
     np.maximum.at(highest, chunk[filled], batch.segment_positions[seen] + batch.segment_lengths[seen] - 1)
-    return np.maximum(lasts - lowest, highest - firsts) >= window
+    cut: Bools = np.maximum(lasts - lowest, highest - firsts) >= window
+    return cut
 
 
 def some_chunks(batch: Batch, chunks: Ints) -> tuple[Batch, Ints]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..encoders import is_encoder, position_offset
 from .adapters import base_of, is_adapter, merge_adapter
 from .arguments import as_source
 from .compatibility import check_kind, check_model_type, check_supported, is_multimodal
@@ -34,15 +35,29 @@ class Checkpoint:
     tokenizer: Any
     lm: Any
 
+    @property
+    def context(self) -> int | None:
+        """Positions the model was made for; None when its config does not say."""
+        positions = getattr(self.config, "max_position_embeddings", None)
+        if positions is None or not is_encoder(self.config):
+            return positions
+        from transformers import AutoModel
+
+        lm = self.lm
+        if lm is None:
+            with torch.device("meta"):  # its shape without its weights
+                lm = AutoModel.from_config(self.config)
+        return int(positions) - position_offset(lm)
+
 
 def read_checkpoint(model: str | Path, dtype: torch.dtype | None) -> Checkpoint:
     """Config, tokenizer and weights of a folder, a hub name, a GGUF file or an adapter merged into its base.
 
     Weights are of `dtype`, on the CPU; None: without them.
 
-    Raises FileNotFoundError when it, or a file of it, is not there; UnsupportedModelError for what is not a causal
-    language model or lacks weights of one; ValueError for a damaged file; ImportError, naming the extra, when a
-    package is missing. All name the file or the checkpoint.
+    Raises FileNotFoundError when it, or a file of it, is not there; UnsupportedModelError for what is neither a
+    causal language model nor an encoder, or lacks weights of one; ValueError for a damaged file; ImportError, naming
+    the extra, when a package is missing. All name the file or the checkpoint.
     """
     source = as_source(model)
     assert source is not None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..encoders import is_encoder
 from ..errors import UnsupportedModelError
 
 # By the ending of a transformers class: what its checkpoints are.
@@ -52,27 +53,32 @@ def is_multimodal(config: Any) -> bool:
 
 
 def check_kind(config: Any, folder: Path) -> None:
-    """Raises UnsupportedModelError when a checkpoint is not a causal language model, nor has one as its text model."""
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+    """Raises UnsupportedModelError when a checkpoint is no encoder and has no causal language model."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
     if getattr(config, "is_encoder_decoder", False):
         raise UnsupportedModelError(
-            f"{config.model_type} is an encoder-decoder; rranker drives decoder-only language models"
+            f"{config.model_type} is an encoder-decoder; rranker drives decoder-only language models and encoders"
         )
+    if is_encoder(config):
+        return
     text = config.text_config if is_multimodal(config) else config
-    if type(text) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    causal = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(text), ())
+    if not causal and type(text) not in MODEL_FOR_MASKED_LM_MAPPING:
         raise UnsupportedModelError(
             f"{folder} holds a model of the type {text.model_type!r}, of which transformers has no causal language "
             "model; rranker needs one"
         )
-    known = {kind.__name__ for kind in _as_tuple(MODEL_FOR_CAUSAL_LM_MAPPING[type(text)])}
+    known = {kind.__name__ for kind in _as_tuple(causal)}
     for name in getattr(config, "architectures", None) or ():
-        causal = name in known or name.endswith(("ForCausalLM", "LMHeadModel"))
-        if causal or (is_multimodal(config) and name.endswith("ForConditionalGeneration")):
+        if name in known or name.endswith(("ForCausalLM", "LMHeadModel")):
+            continue
+        if is_multimodal(config) and name.endswith("ForConditionalGeneration"):
             continue
         what = next((kind for ending, kind in _KINDS.items() if name.endswith(ending)), "something else")
         raise UnsupportedModelError(
-            f"{folder} was saved by {name}: {what}; rranker needs a causal language model (…ForCausalLM)"
+            f"{folder} was saved by {name}: {what}; rranker needs a causal language model (…ForCausalLM) or an encoder "
+            "without a head (BertModel and the like)"
         )
 
 

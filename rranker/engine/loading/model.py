@@ -47,7 +47,7 @@ def load_model(name: Source, device: torch.device, dtype: torch.dtype | None) ->
         pack_linears(lm)
     readout: Readout
     if checkpoint.settings.readout == "pointer":
-        readout = load_pointer(checkpoint.folder, lm.config.hidden_size, device)
+        readout = load_pointer(checkpoint.folder, lm.config.hidden_size, device, checkpoint.settings.pooling)
     else:
         readout = IdentifierReadout(lm)
     return LoadedModel(
@@ -55,7 +55,7 @@ def load_model(name: Source, device: torch.device, dtype: torch.dtype | None) ->
         checkpoint.tokenizer,
         readout,
         checkpoint.settings,
-        _context(checkpoint.config),
+        checkpoint.context,
         "default" if name is None else str(name),
     )
 

@@ -7,14 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..readout import PointerReadout
+from ..readout import PointerReadout, Pooling
 from .files import check_tensors
 
 HEAD_FILE = "pointer_head.safetensors"
 
 
-def load_head(folder: Path, hidden: int) -> dict[str, Tensor]:
+def load_head(folder: Path, hidden: int, pooling: Pooling = "last") -> dict[str, Tensor]:
     """`w` [D] and `W` [D, D] of the pointer head beside a checkpoint's weights, D being `hidden`.
+
+    Where states are means, `scale` [1] too. See `pointer_fitness`.
 
     Raises FileNotFoundError when the file is missing, ValueError, naming it, when it is damaged or holds anything
     else.
@@ -27,10 +29,14 @@ def load_head(folder: Path, hidden: int) -> dict[str, Tensor]:
     check_tensors(path)
     head: dict[str, Tensor] = load_file(path)
     found = {name: list(tensor.shape) for name, tensor in head.items()}
-    if found != {"w": [hidden], "W": [hidden, hidden]}:
+    wanted = {"w": [hidden], "W": [hidden, hidden]} | ({"scale": [1]} if pooling == "mean" else {})
+    if found != wanted:
+        needed, held = (
+            ", ".join(f"{name} {shape}" for name, shape in sorted(x.items())) for x in (wanted, found)
+        )
         raise ValueError(
-            f"{path} does not fit the model, whose hidden states have {hidden} numbers: it must hold w [{hidden}] and "
-            f"W [{hidden}, {hidden}], not {', '.join(f'{name} {shape}' for name, shape in sorted(found.items()))}"
+            f"{path} does not fit the model, whose hidden states have {hidden} numbers: it must hold {needed} (pooling "
+            f"is {pooling!r}), not {held}"
         )
     for name, tensor in head.items():
         if not torch.isfinite(tensor).all():
@@ -38,7 +44,9 @@ def load_head(folder: Path, hidden: int) -> dict[str, Tensor]:
     return head
 
 
-def load_pointer(folder: Path, hidden: int, device: torch.device) -> PointerReadout:
+def load_pointer(
+    folder: Path, hidden: int, device: torch.device, pooling: Pooling = "last"
+) -> PointerReadout:
     """The readout of the folder's head. Raises what `load_head` raises."""
-    head = load_head(folder, hidden)
-    return PointerReadout(head["w"].to(device), head["W"].to(device))
+    head = {name: tensor.to(device) for name, tensor in load_head(folder, hidden, pooling).items()}
+    return PointerReadout(head["w"], head["W"], head.get("scale"))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from ..readout import Pooling
+
 AttentionMode = Literal["causal", "block"]
 FORMAT = 1
 _RENAMED = {"dialect": "prompt_format"}  # entries of checkpoints that earlier releases saved
@@ -18,25 +20,33 @@ class ModelSettings:
 
     `attention`: `block` when each candidate sees the prefix and itself only, else `causal`. `readout`:
     `identifier` names a candidate by a token, `pointer` scores hidden states by a head saved beside the
-    weights. `prompt_format`: how prompts are laid out. `max_candidate_tokens`: the longest candidate it knows.
+    weights. `pooling`: what a segment's state is to a pointer, its `last` token's or the `mean` over its tokens.
+    `prompt_format`: how prompts are laid out. `max_candidate_tokens`: the longest candidate it knows.
     """
 
     attention: AttentionMode = "causal"
     readout: Literal["identifier", "pointer"] = "identifier"
-    prompt_format: Literal["text", "compact"] = "text"
+    prompt_format: Literal["text", "compact", "encoder"] = "text"
     max_candidate_tokens: int | None = None
+    pooling: Pooling = "last"
 
     def __post_init__(self) -> None:
         for name, known in (
             ("attention", ("causal", "block")),
             ("readout", ("identifier", "pointer")),
-            ("prompt_format", ("text", "compact")),
+            ("prompt_format", ("text", "compact", "encoder")),
+            ("pooling", ("last", "mean")),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
         longest = self.max_candidate_tokens
         if longest is not None and (type(longest) is not int or longest < 1):
             raise ValueError(f"max_candidate_tokens must be a whole number of at least 1, not {longest!r}")
+        if self.pooling == "mean" and (self.attention, self.readout) != ("block", "pointer"):
+            raise ValueError(
+                "pooling 'mean' goes with attention 'block' and readout 'pointer', not with "
+                f"{self.attention!r} and {self.readout!r}"
+            )
 
     @classmethod
     def read(cls, saved: object, path: Path) -> ModelSettings:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..encoders import is_encoder
 from ..errors import SettingError, UnsupportedModelError
 from .files import check_weights
 from .quantised import ask_for_plain_weights, dequantised
@@ -22,15 +23,16 @@ _TEXT_WEIGHTS = {
 
 
 def read_weights(folder: Path, config: Any, dtype: torch.dtype, *, within_multimodal: bool) -> Any:
-    """The causal language model of a checkpoint folder, as `dtype`, on the CPU.
+    """The causal language model, or the encoder, of a checkpoint folder, as `dtype`, on the CPU.
 
     `within_multimodal`: the folder holds it among other parts. Raises what `check_weights` and `check_report` raise.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModel, AutoModelForCausalLM
 
     check_weights(folder)
     ask_for_plain_weights(config, folder)
-    lm, report = AutoModelForCausalLM.from_pretrained(
+    kind = AutoModel if is_encoder(config) else AutoModelForCausalLM
+    lm, report = kind.from_pretrained(
         folder,
         config=config,
         dtype=dtype,
@@ -40,6 +42,9 @@ def read_weights(folder: Path, config: Any, dtype: torch.dtype, *, within_multim
         ignore_mismatched_sizes=True,  # the report names them; the error that comes without it does not
         key_mapping=_TEXT_WEIGHTS if within_multimodal else None,
     )
+    if getattr(lm, "pooler", None) is not None:  # what classifiers read of an encoder's first token
+        lm.pooler = None
+        report["missing_keys"] = {name for name in report["missing_keys"] if not name.startswith("pooler.")}
     check_report(folder, lm, report)
     return dequantised(lm, dtype)
 

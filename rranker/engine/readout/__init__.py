@@ -1,7 +1,15 @@
 """From hidden states to logits over candidates."""
 
 from .identifier import IdentifierReadout, logit_scale
-from .pointer import PointerReadout, pointer_fitness
+from .pointer import PointerReadout, Pooling, pointer_fitness, segment_means
 from .protocol import Readout
 
-__all__ = ["IdentifierReadout", "PointerReadout", "Readout", "logit_scale", "pointer_fitness"]
+__all__ = [
+    "IdentifierReadout",
+    "PointerReadout",
+    "Pooling",
+    "Readout",
+    "logit_scale",
+    "pointer_fitness",
+    "segment_means",
+]

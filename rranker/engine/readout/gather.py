@@ -28,7 +28,8 @@ class ReadoutRequest:
     """What one session wants to know of a step's hidden states.
 
     subsets[k] is asked about by the question whose hidden state is at suffixes[k]. Candidate i is named by the token
-    `identifiers[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states.
+    `identifiers[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states. `prefix` [D] is
+    the prefix's state, where those are means.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class ReadoutRequest:
     suffixes: range
     identifiers: Ints
     states: Tensor | None
+    prefix: Tensor | None = None
 
 
 @torch.inference_mode()
@@ -77,7 +79,7 @@ def _through_tables(
     for reading, mine, lengths in zip(readings, named, sizes, strict=True):
         suffixes = hidden[reading.suffixes.start : reading.suffixes.stop]
         vectors = readout.vectors(reading.identifiers) if reading.states is None else reading.states
-        table = readout.logits(suffixes, vectors, reading.kind)
+        table = readout.logits(suffixes, vectors, reading.kind, reading.prefix)
         tables.append(table.flatten())
         picks.append(begin + np.repeat(np.arange(len(table)) * table.shape[1], lengths) + mine)
         begin += table.numel()

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from ...prompts.segments import Kind
 from ..batch import Ints
+from ..encoders import is_encoder
 from ..errors import UnsupportedModelError
+from .pointer import Pooling
 
 
 class IdentifierReadout:
@@ -20,8 +22,14 @@ class IdentifierReadout:
     """
 
     needs_states = False
+    pooling: Pooling = "last"
 
     def __init__(self, lm: Any) -> None:
+        if is_encoder(lm.config):
+            raise UnsupportedModelError(
+                f"{type(lm).__name__} is an encoder, which ranks through a pointer head and has none here: "
+                "`python -m rranker.training.sft.from_encoder FOLDER OUT` makes a checkpoint with one"
+            )
         head = lm.get_output_embeddings()
         if head is None:
             raise UnsupportedModelError(
@@ -38,7 +46,9 @@ class IdentifierReadout:
         index = torch.as_tensor(identifiers, dtype=torch.long, device=self.weight.device)
         return self.weight.index_select(0, index).float()
 
-    def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
+    def logits(
+        self, suffixes: Tensor, candidates: Tensor, kind: Kind, prefix: Tensor | None = None
+    ) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → logits [S, N], scaled and capped as the model's own are."""
         found = suffixes.float() @ candidates.T * self.scale
         return found if self.cap is None else torch.tanh(found / self.cap) * self.cap

@@ -3,37 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
+import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from ...prompts.segments import Kind
 from ..batch import Ints
 
+Pooling = Literal["last", "mean"]
+"""What a segment's state is: its last token's, or the mean over its tokens."""
 
-def pointer_fitness(w: Tensor, bilinear: Tensor, suffixes: Tensor, candidates: Tensor) -> Tensor:
-    """Fitness f_i = (w·h_i + (W h_s)·h_i) / √D, with gradients: suffixes […, S, D], candidates […, N, D] → […, S, N].
 
-    h_i is candidate i's last token, h_s the suffix's, after the final norm. The first term looks at a candidate alone,
-    the second (W is `bilinear` [D, D]) knows who is still alive. All in fp32.
+def pointer_fitness(
+    w: Tensor,
+    bilinear: Tensor,
+    suffixes: Tensor,
+    candidates: Tensor,
+    scale: Tensor | None = None,
+    prefix: Tensor | None = None,
+) -> Tensor:
+    """Fitness f_i = (w·h_i + (W h_s)·h_i) / √D, and with a prefix's state h_p, f_i + scale · cos(h_p, h_i).
+
+    With gradients: suffixes […, S, D], candidates […, N, D], prefix […, D], scale [1] → […, S, N], in fp32. h_i, h_p
+    and h_s are the states of candidate i, the prefix and the suffix, after the final norm. The second term (W is
+    `bilinear` [D, D]) knows who is still alive; the others look at a candidate alone.
     """
     states = candidates.float()
     fitness: Tensor = (w + suffixes.float() @ bilinear.T) @ states.mT / states.shape[-1] ** 0.5
-    return fitness
+    if prefix is None or scale is None:
+        return fitness
+    similarity = normalize(prefix.float(), dim=-1)[..., None, :] @ normalize(states, dim=-1).mT
+    return fitness + scale * similarity
+
+
+def segment_means(states: Tensor, lengths: Sequence[int]) -> Tensor:
+    """states [T, D] of segments that lie end to end → [segments, D], each one's mean over its own tokens."""
+    counts = torch.tensor(lengths, device=states.device)
+    means: Tensor = torch.segment_reduce(states, "mean", lengths=counts)
+    return means
 
 
 class PointerReadout:
-    """A small trained head, as `pointer_fitness` says. Naming for exclusion is unfitness: its logit is -f."""
+    """A small trained head, as `pointer_fitness` says. Naming for exclusion is unfitness: its logit is -f.
+
+    With a `scale` [1] segments' states are means over their tokens, and similarity to the prefix counts.
+    """
 
     needs_states = True
 
-    def __init__(self, w: Tensor, bilinear: Tensor) -> None:
+    def __init__(self, w: Tensor, bilinear: Tensor, scale: Tensor | None = None) -> None:
         self._w, self._bilinear = w.float(), bilinear.float()
+        self._scale = None if scale is None else scale.float()
+        self.pooling: Pooling = "last" if scale is None else "mean"
 
     def vectors(self, identifiers: Sequence[int] | Ints) -> Tensor:
         """Raises TypeError: there is nothing to look up by identifier."""
         raise TypeError("a pointer reads candidates' hidden states, not identifiers")
 
-    def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
+    def logits(
+        self, suffixes: Tensor, candidates: Tensor, kind: Kind, prefix: Tensor | None = None
+    ) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → [S, N]: fitness, negated for a question that asks for the worst."""
-        fitness = pointer_fitness(self._w, self._bilinear, suffixes, candidates)
+        fitness = pointer_fitness(self._w, self._bilinear, suffixes, candidates, self._scale, prefix)
         return fitness if kind == "select" else -fitness

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...prompts.segments import Kind
 from ..batch import Ints
+from .pointer import Pooling
 
 
 class Readout(Protocol):
@@ -18,12 +19,16 @@ class Readout(Protocol):
     """
 
     needs_states: bool
-    """Whether a candidate is read at its own last token (else its identifier is enough)."""
+    """Whether a candidate's own state is read (else its identifier is enough)."""
+    pooling: Pooling
+    """Which state that is: its last token's, or the mean over its tokens; the prefix's mean is read then, too."""
 
     def vectors(self, identifiers: Sequence[int] | Ints) -> Tensor:
         """[n, D], fp32: what stands for the candidates of these identifiers. For readouts without states."""
         ...
 
-    def logits(self, suffixes: Tensor, candidates: Tensor, kind: Kind) -> Tensor:
-        """suffixes [m, D] hidden states, candidates [n, D] vectors or states → [m, n], fp32."""
+    def logits(
+        self, suffixes: Tensor, candidates: Tensor, kind: Kind, prefix: Tensor | None = None
+    ) -> Tensor:
+        """suffixes [m, D] hidden states, candidates [n, D] vectors or states, prefix [D] state → [m, n], fp32."""
         ...

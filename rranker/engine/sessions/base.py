@@ -13,13 +13,15 @@ from torch import Tensor
 from ...prompts.segments import Kind, Segments
 from ..batch import BatchBuilder
 from ..kv.cache import KVCache
+from ..readout import Pooling
 from ..readout.gather import ReadoutRequest, Subset
 
 
 class ReadsStates(Protocol):
-    """What a session must know of the readout: whether a candidate is read at its own last token."""
+    """What a session must know of the readout: whether candidates' own states are read, and which (see `Readout`)."""
 
     needs_states: bool
+    pooling: Pooling
 
 
 class QueryStateBase(ABC):
@@ -29,6 +31,7 @@ class QueryStateBase(ABC):
         self, segments: Segments, kind: Kind, store: KVCache, readout: ReadsStates, branches: int = 1
     ) -> None:
         self._store, self._kind, self._needs_states = store, kind, readout.needs_states
+        self._pooling = readout.pooling
         self._prefix = np.asarray(segments.prefix, dtype=np.int64)
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)
@@ -37,6 +40,7 @@ class QueryStateBase(ABC):
         self._branches = branches
         self._start: int | None = None
         self._states: Tensor | None = None  # [rows, D] fp32: see `ReadoutRequest.states`
+        self._prefix_state: Tensor | None = None  # [D] fp32: see `ReadoutRequest.prefix`
         self._fresh_reads = self._suffix_reads = range(0)
         self._subsets: Sequence[Subset] = ()
 
@@ -63,7 +67,7 @@ class QueryStateBase(ABC):
         """Gives the slots back. Nothing happens to a session that is not open."""
         if self._start is not None:
             self._store.allocator.release(self._start, self.slots)
-            self._start = self._states = None
+            self._start = self._states = self._prefix_state = None
 
     def _begin(self) -> int:
         """Starts a step; returns the first slot of the session's extent."""
@@ -81,7 +85,7 @@ class QueryStateBase(ABC):
         ...
 
     def _read_states(self, builder: BatchBuilder, rows: Sequence[int]) -> None:
-        """Asks for the states of candidates whose last tokens are at `rows`, where the readout needs them."""
+        """Asks for the states of `rows` (of each candidate its last token's), where the readout needs them."""
         if self._needs_states and rows:
             places = [builder.read(row) for row in rows]
             self._fresh_reads = range(places[0], places[-1] + 1)
@@ -91,4 +95,6 @@ class QueryStateBase(ABC):
         """What is to be read from this step's hidden states [T, D], and on whose behalf."""
         reads = self._fresh_reads
         self._commit(hidden[reads.start : reads.stop].float() if reads else None)
-        return ReadoutRequest(self._kind, self._subsets, self._suffix_reads, self._identifiers, self._states)
+        return ReadoutRequest(
+            self._kind, self._subsets, self._suffix_reads, self._identifiers, self._states, self._prefix_state
+        )

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ..batch import BatchBuilder, Segment
+from ..readout import segment_means
 from ..readout.gather import Subset
 from .base import QueryStateBase
 
@@ -15,35 +16,44 @@ from .base import QueryStateBase
 class BlockQueryState(QueryStateBase):
     """Candidates all start at position p; the suffix stands at p + the longest of them, in every round.
 
-    See `QueryState`. Any subset of the candidates may be asked about, any number of them at once.
+    An encoder's segments all start at position 0, as every text did that it was trained on. Any subset of the
+    candidates may be asked about, any number of them at once. See `QueryState`.
     """
 
     _encoded = False
 
     def plan(self, builder: BatchBuilder, query_index: int, subsets: Sequence[Subset]) -> None:
         """Adds a step to `builder`: the prefix and candidates the first time, then one suffix a question."""
-        start, position = self._begin(), len(self._prefix)
-        prefix = builder.segment(Segment(start, position, 0))
-        places = builder.segments(start + position, self._lengths, position)
+        start, behind = self._begin(), len(self._prefix)
+        position = 0 if builder.bidirectional else behind
+        prefix = builder.segment(Segment(start, behind, 0))
+        places = builder.segments(start + behind, self._lengths, position)
         if not self._encoded:
-            self._encode(builder, query_index, start, prefix)
-        after = np.full(len(subsets), position + int(self._lengths.max()), dtype=np.int64)
+            self._encode(builder, query_index, start, prefix, position)
+        after = 0 if builder.bidirectional else position + int(self._lengths.max())
         always = np.asarray([prefix], dtype=np.int64)
         # Seen by nobody, so the keys and values of suffix copies stay out of the store.
-        first = builder.questions(self._suffix, after, always, places, subsets, query_index)
+        positions = np.full(len(subsets), after, dtype=np.int64)
+        first = builder.questions(self._suffix, positions, always, places, subsets, query_index)
         self._suffix_reads, self._subsets = range(first, first + len(subsets)), subsets
 
-    def _encode(self, builder: BatchBuilder, query_index: int, start: int, prefix: int) -> None:
-        position, nothing = len(self._prefix), np.zeros(0, dtype=np.int64)
-        builder.chunk(self._prefix, 0, nothing, query_index, start)
-        sees, slot = np.asarray([prefix], dtype=np.int64), start + position
-        lasts = []
+    def _encode(
+        self, builder: BatchBuilder, query_index: int, start: int, prefix: int, position: int
+    ) -> None:
+        nothing, mean = np.zeros(0, dtype=np.int64), self._pooling == "mean"
+        first = builder.chunk(self._prefix, 0, nothing, query_index, start)
+        sees, slot = np.asarray([prefix], dtype=np.int64), start + len(self._prefix)
+        rows = list(range(first, first + len(self._prefix))) if mean else []
         for tokens in self._candidates:
-            lasts.append(builder.chunk(tokens, position, sees, query_index, slot) + len(tokens) - 1)
+            first = builder.chunk(tokens, position, sees, query_index, slot)
+            rows += range(first if mean else first + len(tokens) - 1, first + len(tokens))
             slot += len(tokens)
-        self._read_states(builder, lasts)
+        self._read_states(builder, rows)
 
     def _commit(self, fresh: Tensor | None) -> None:
         self._encoded = True
-        if fresh is not None:
+        if fresh is not None and self._pooling == "mean":
+            means = segment_means(fresh, [len(self._prefix), *self._lengths.tolist()])
+            self._prefix_state, self._states = means[0], means[1:]
+        elif fresh is not None:
             self._states = fresh

@@ -19,15 +19,19 @@ from tests.support.engine_steps import problem, subsets_of
 
 def plan_of(mode: str, seed: int) -> Batch:
     """Three queries of different sizes, several questions each, in one step."""
-    builder, store, rng = BatchBuilder(), KVCache(0, 10_000), np.random.default_rng(seed)
-    identifiers = SimpleNamespace(needs_states=False)
+    builder, store, rng = (
+        BatchBuilder(bidirectional=mode == "encoder"),
+        KVCache(0, 10_000),
+        np.random.default_rng(seed),
+    )
+    identifiers = SimpleNamespace(needs_states=False, pooling="last")
     for query_index in range(3):
         n = int(rng.integers(2, 8))
         segments, subsets = (
             problem(int(rng.integers(1000)), n=n, prefix=int(rng.integers(1, 30))),
             subsets_of(rng, n, 3),
         )
-        if mode == "block":
+        if mode != "causal":
             session = BlockQueryState(segments, "exclude", store, identifiers)
         else:
             session = CausalQueryState(segments, "exclude", store, identifiers, branches=len(subsets))
@@ -49,7 +53,7 @@ def seen(plan: Batch, window: int | None) -> torch.Tensor:
 
 @pytest.mark.parametrize("most", [1 << 22, 1])
 @pytest.mark.parametrize("window", [None, 7])
-@pytest.mark.parametrize("mode", ["block", "causal"])
+@pytest.mark.parametrize("mode", ["block", "causal", "encoder"])
 def test_values_and_gradients_equal_a_dense_mask(
     mode: str, window: int | None, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

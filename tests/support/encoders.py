@@ -1,0 +1,116 @@
+"""Tiny encoders with random weights, a WordPiece tokenizer for them, and what transformers alone says to a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers as t
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from rranker.engine.encoders import position_offset
+from rranker.engine.self_check import dense_prompt
+from rranker.prompts import Segments
+from tests.support.architectures import VOCAB
+
+SIZE: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "hidden_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 128,
+}
+
+ENCODERS: dict[str, Callable[[], Any]] = {
+    "bert": lambda: t.BertConfig(**SIZE),
+    # numbers its layers nowhere
+    "distilbert": lambda: t.DistilBertConfig(
+        vocab_size=VOCAB, dim=48, n_layers=3, n_heads=4, hidden_dim=64, max_position_embeddings=128
+    ),
+    # positions begin behind the padding token's id
+    "roberta": lambda: t.RobertaConfig(**SIZE, pad_token_id=1),
+    "xlm-roberta": lambda: t.XLMRobertaConfig(**SIZE, pad_token_id=1),
+    "electra": lambda: t.ElectraConfig(**SIZE, embedding_size=24),
+    # applies one layer three times
+    "albert": lambda: t.AlbertConfig(**SIZE, embedding_size=24),
+    # rotary positions, and windows to both sides in two layers of three
+    "modernbert": lambda: t.ModernBertConfig(
+        **SIZE,
+        **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0),
+        local_attention=128,
+        global_attn_every_n_layers=3,
+    ),
+}
+
+
+def tiny_encoder(name: str, seed: int = 0, **changes: Any) -> Any:
+    """Random weights, fp32, with a spread wide enough that attention differs from case to case."""
+    return random_encoder(ENCODERS[name](), seed, **changes)
+
+
+def random_encoder(config: Any, seed: int = 0, **changes: Any) -> Any:
+    """See `tiny_encoder`; of any config."""
+    for key, value in changes.items():
+        setattr(config, key, value)
+    torch.manual_seed(seed)
+    model = t.AutoModel.from_config(config, dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.25)
+    return model.eval()
+
+
+def wordpiece(words: Iterable[str]) -> Any:
+    """BERT's kind of tokenizer: these words, and letters for all others."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,?!-"
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
+    entries += sorted({*words} - {*entries})
+    tokenizer = Tokenizer(models.WordPiece({entry: i for i, entry in enumerate(entries)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "[CLS] $A [SEP]", special_tokens=[(token, entries.index(token)) for token in ("[CLS]", "[SEP]")]
+    )
+    names = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("pad", "unk", "cls", "sep", "mask")}
+    return t.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+def save_encoder(folder: Path, name: str = "bert", seed: int = 0, words: Iterable[str] = ()) -> Path:
+    """A tiny encoder as its trainers would publish it: bare, with its tokenizer."""
+    tokenizer = wordpiece(words)
+    tiny_encoder(name, seed, vocab_size=len(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@torch.no_grad()
+def dense_states(lm: Any, segments: Segments, subset: tuple[int, ...]) -> list[torch.Tensor]:
+    """[tokens, D] of the prefix, each candidate of the subset and the suffix: eager attention under one dense mask."""
+    before = lm.config._attn_implementation
+    lm.set_attn_implementation("eager")
+    ids, positions, mask = dense_prompt(segments, subset, "block", bidirectional=True)
+    bias = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)[None, None]
+    hidden = lm(
+        input_ids=ids[None], position_ids=positions[None] + position_offset(lm), attention_mask=bias
+    ).last_hidden_state[0]
+    lm.set_attn_implementation(before)
+    pieces = [segments.prefix, *(segments.candidates[i] for i in subset), segments.suffix]
+    return list(hidden.split([len(piece) for piece in pieces]))
+
+
+def plain_similarities(lm: Any, tokenizer: Any, query: str, texts: list[str]) -> list[float]:
+    """Cosines of mean states, by transformers alone: each text behind the query, under a dense mask of its own.
+
+    Each text is laid out as the encoder's trainers did, `[CLS]text[SEP]`; it sees the query, which does not see it.
+    """
+    found = []
+    for text in texts:
+        pieces = [tokenizer(x)["input_ids"] for x in (query, text)]
+        segments = Segments(tuple(pieces[0]), (tuple(pieces[1]),), (tokenizer.mask_token_id,))
+        prefix, candidate, _ = dense_states(lm, segments, (0,))
+        found.append(float(torch.cosine_similarity(prefix.mean(0), candidate.mean(0), dim=0)))
+    return found

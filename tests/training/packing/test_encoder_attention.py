@@ -1,0 +1,104 @@
+"""An encoder's packed forward must be its dense-mask forward, values and gradients, and say what the engine says."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rranker.prompts.encoder import EncoderFormat
+from rranker.prompts.encoding import TextEncoder
+from rranker.training.packing.batch import Batch, training_batch
+from rranker.training.policy.ranking_model import PointerHead, RankingModel
+from rranker.training.sft.loss import ranking_loss, targets
+from tests.support.encoders import tiny_encoder, wordpiece
+from tests.support.packing_reference import reference_mask
+from tests.support.toy_examples import WORDS, make_example
+
+
+@pytest.fixture(scope="module")
+def encoder_format() -> EncoderFormat:
+    tokenizer = wordpiece(WORDS)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|exclude|>", "<|select|>"]})
+    return EncoderFormat(TextEncoder(tokenizer))
+
+
+def make_model(name: str, prompt_format: EncoderFormat, seed: int = 0) -> RankingModel:
+    """With a random head, so that every term counts."""
+    lm = tiny_encoder(name, seed, vocab_size=len(prompt_format.encoder.tokenizer))
+    return RankingModel(lm, PointerHead(lm.config.hidden_size, "mean"))
+
+
+def make_batch(prompt_format: EncoderFormat, sizes: tuple[int, ...], seed: int) -> Batch:
+    rng = np.random.default_rng(seed)
+    return training_batch(
+        prompt_format,
+        [make_example(rng, n) for n in sizes],
+        rng,
+        candidate_tokens=9,
+        prefix_tokens=12,
+        budget=10**6,
+        bidirectional=True,
+    )
+
+
+def plain_fitness(model: RankingModel, hidden: torch.Tensor, layout: Any) -> torch.Tensor:
+    """The formula, query by query and candidate by candidate."""
+    head, rows = model.head, []
+    for b in range(len(layout.prefix)):
+        prefix = hidden[layout.prefix[b][layout.prefix_valid[b]]].mean(0)
+        for suffix, alive in zip(layout.suffix[b], layout.alive[b], strict=True):
+            row = []
+            for rows_of, valid, lives in zip(
+                layout.candidates[b], layout.candidates_valid[b], alive, strict=True
+            ):
+                state = hidden[rows_of[valid]].mean(0) if lives else prefix
+                pointed = (head.w @ state + (head.W @ hidden[suffix]) @ state) / len(state) ** 0.5
+                score = pointed + head.scale[0] * torch.cosine_similarity(prefix, state, dim=0)
+                row.append(score if lives else score.detach() * 0 - torch.inf)
+            rows.append(torch.stack(row))
+    return torch.stack(rows).view(layout.alive.shape)
+
+
+@pytest.mark.parametrize("sizes", [(5,), (3, 7, 2)])
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert"])
+def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
+    encoder_format: EncoderFormat, name: str, sizes: tuple[int, ...]
+) -> None:
+    model, batch = make_model(name, encoder_format), make_batch(encoder_format, sizes, len(sizes))
+    layout, reference = batch.layout, copy.deepcopy(model)
+    reference.lm.set_attn_implementation("eager")
+    packed = model.hidden(layout)
+    dense = reference.lm(
+        input_ids=layout.ids[None],
+        position_ids=layout.positions[None] + (2 if name == "roberta" else 0),
+        attention_mask=reference_mask(layout),
+    ).last_hidden_state[0]
+    torch.testing.assert_close(packed, dense, atol=1e-5, rtol=1e-5)
+
+    wanted = targets(batch.relevance, batch.teacher_scores, batch.teacher_weight, layout.alive)
+    found, expected = model.fitness(packed, layout), plain_fitness(reference, dense, layout)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
+    ranking_loss(found, wanted).backward()
+    ranking_loss(expected, wanted).backward()
+    for (parameter, one), other in zip(model.named_parameters(), reference.parameters(), strict=True):
+        if parameter.startswith("lm.pooler"):
+            continue
+        assert one.grad is not None, parameter
+        assert other.grad is not None, parameter
+        torch.testing.assert_close(one.grad, other.grad, atol=2e-5, rtol=1e-3, msg=parameter)
+
+
+def test_every_segment_starts_at_position_zero(encoder_format: EncoderFormat) -> None:
+    layout = make_batch(encoder_format, (3, 6), 3).layout
+    for rows, valid in (
+        (layout.prefix, layout.prefix_valid),
+        (layout.candidates, layout.candidates_valid),
+    ):
+        firsts, lengths = rows[..., 0][valid[..., 0]], valid.sum(-1)[valid[..., 0]]
+        for first, length in zip(firsts.tolist(), lengths.tolist(), strict=True):
+            assert layout.positions[first : first + length].tolist() == list(range(length))
+    assert set(layout.positions[layout.suffix].flatten().tolist()) == {0}

@@ -1,0 +1,60 @@
+"""`python -m training.sft.from_encoder FOLDER OUT`: an encoder of texts (MiniLM, …) as a ranking model to start from.
+
+At first its fitness is a scaled cosine between the mean state of the query and that of each candidate, as the encoder's
+own training compared texts; what tells candidates apart beyond that begins at zero. Candidates attend to the query.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rranker.engine.encoders import is_encoder
+from rranker.engine.errors import UnsupportedModelError
+from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.prompts.compact import SUFFIXES
+from rranker.training.policy.ranking_model import PointerHead, RankingModel
+from rranker.training.sft.checkpoint import save_model
+
+
+def from_encoder(folder: str | Path) -> tuple[RankingModel, Any]:
+    """The ranking model of an encoder's checkpoint (fp32), and its tokenizer with the suffixes' tokens.
+
+    Raises what `read_checkpoint` raises, UnsupportedModelError for what is no encoder or has no mask token.
+    """
+    checkpoint = read_checkpoint(folder, torch.float32)
+    lm, tokenizer = checkpoint.lm, checkpoint.tokenizer
+    if not is_encoder(lm.config):
+        raise UnsupportedModelError(f"{folder} holds {type(lm).__name__}, which is not an encoder")
+    if tokenizer.mask_token_id is None:
+        raise UnsupportedModelError(
+            f"the tokenizer in {folder} has no `mask_token`, which the suffixes start as"
+        )
+    tokenizer.add_special_tokens({"additional_special_tokens": list(SUFFIXES.values())})
+    lm.resize_token_embeddings(max(len(tokenizer), lm.config.vocab_size), mean_resizing=False)
+    head = PointerHead(lm.config.hidden_size, "mean")
+    with torch.no_grad():
+        words = lm.get_input_embeddings().weight
+        for token in SUFFIXES.values():
+            words[tokenizer.convert_tokens_to_ids(token)] = words[tokenizer.mask_token_id]
+        head.w.zero_()
+        head.W.zero_()
+    return RankingModel(lm, head), tokenizer
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The command line of `python -m training.sft.from_encoder`."""
+    parser = argparse.ArgumentParser(prog="python -m training.sft.from_encoder", description=__doc__)
+    parser.add_argument("folder", type=Path, help="an encoder's checkpoint, as BertModel is saved")
+    parser.add_argument("out", type=Path, help="where the ranking model is written")
+    options = parser.parse_args(words)
+    save_model(*from_encoder(options.folder), options.out)
+    print(f"wrote {options.out}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
