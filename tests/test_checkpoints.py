@@ -146,6 +146,18 @@ def test_the_old_name_of_the_prompt_format_is_still_read(tmp_path: Path) -> None
         ModelSettings.read({"dialect": "klingon"}, path)
 
 
+def test_means_go_with_a_pointer_in_block_attention() -> None:
+    pointed = {"attention": "block", "readout": "pointer"}
+    assert ModelSettings(pooling="mean", **pointed).pooling == "mean"
+    for change in ({"attention": "causal"}, {"readout": "identifier"}):
+        with pytest.raises(
+            ValueError, match="pooling 'mean' goes with attention 'block' and readout 'pointer'"
+        ):
+            ModelSettings(pooling="mean", **{**pointed, **change})
+    with pytest.raises(ValueError, match="pooling must be one of last, mean, not 'max'"):
+        ModelSettings(pooling="max", **pointed)
+
+
 def test_unknown_settings_in_a_checkpoint_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(DEFAULT_MODEL, folder)
