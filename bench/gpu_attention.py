@@ -17,9 +17,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from bench.gpu_measure import Line, Sizes, seconds
 from rranker.engine.attention.triton_metadata import AttentionMetadata, attention_metadata
 from rranker.engine.batch import Batch, BatchBuilder, Segment
-from rranker.kernels.decode import decode, decode_reference
+from rranker.kernels.attention.decode import decode
+from rranker.kernels.attention.prefill import prefill
+from rranker.kernels.attention.reference import decode_reference, prefill_reference
 from rranker.kernels.launch import attention_tile
-from rranker.kernels.prefill import prefill, prefill_reference
 
 NOTHING = np.zeros(0, dtype=np.int64)
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.gpu_measure import Line, Sizes, peak_bytes, seconds
-from rranker.kernels import logprob_triton
 from rranker.kernels.logprob import backward_reference, forward_reference, selected_logprobs
+from rranker.kernels.logprob import kernel as logprob_kernel
 from rranker.kernels.score import score, score_reference
 
 
@@ -50,10 +50,10 @@ def check(sizes: Sizes, on: torch.device) -> Iterator[tuple[str, float]]:
     hidden, weight, targets = _rows(small, on)
     exact = hidden.double(), weight.double(), targets, 0.7
     expected = forward_reference(*exact)
-    forward = logprob_triton.forward(hidden, weight, targets, 0.7)
+    forward = logprob_kernel.forward(hidden, weight, targets, 0.7)
     yield "logprob, forward", max(error(a, b) for a, b in zip(forward, expected, strict=True))
     upstream = torch.randn(2, small.rows, device=on)
-    grads = logprob_triton.backward(
+    grads = logprob_kernel.backward(
         hidden, weight, targets, 0.7, forward[2], forward[1], upstream[0], upstream[1], (True, True)
     )
     reference = backward_reference(

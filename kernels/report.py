@@ -83,10 +83,12 @@ def compile_one(build: Build) -> Compiled:
 
 
 def _kernel(name: str) -> Any:
-    from . import decode, logprob_triton, prefill, score
+    from .attention import decode, prefill
+    from .logprob import kernel as logprob
+    from .score import kernel as score
 
     return next(
-        getattr(module, name) for module in (prefill, decode, score, logprob_triton) if hasattr(module, name)
+        getattr(module, name) for module in (prefill, decode, score, logprob) if hasattr(module, name)
     )
 
 

@@ -17,7 +17,7 @@ WHEEL = (sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--quiet", "-w"
 FILES = (
     *("rranker/py.typed", "rranker/_C.pyi", "rranker/metrics/evaluate.py", "rranker/training/sft/run.py"),
     *(
-        "rranker/kernels/decode.py",
+        "rranker/kernels/attention/decode.py",
         "rranker/assets/default/config.json",
         "rranker/assets/default/tokenizer.json",
     ),
@@ -29,7 +29,7 @@ from rranker.metrics import evaluate
 figures = evaluate({"q": {"a": 1, "b": 0}}, {"q": {"a": 0.5, "b": 0.9}}, ["nDCG@10", "RR"])
 heavy = [name for name in ("torch", "transformers") if name in sys.modules]
 parents = [importlib.util.find_spec(f"rranker.{name}.{module}").origin
-           for name, module in (("kernels", "decode"), ("training", "sft"))]
+           for name, module in (("kernels", "launch"), ("training", "sft"))]
 order = rranker.rank("who wrote Emma?", ["Emma is a name.", "Jane Austen wrote Emma in 1815."]).order
 print(json.dumps({"file": rranker.__file__, "figures": dict(figures), "heavy": heavy, "parents": parents,
                   "order": sorted(order)}))

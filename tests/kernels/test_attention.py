@@ -8,9 +8,10 @@ import torch
 
 from rranker.engine.attention import triton_metadata
 from rranker.engine.attention.triton_metadata import SPLIT, attention_metadata
-from rranker.kernels.decode import decode, decode_reference
+from rranker.kernels.attention.decode import decode
+from rranker.kernels.attention.prefill import prefill
+from rranker.kernels.attention.reference import decode_reference, prefill_reference
 from rranker.kernels.launch import pick_attention
-from rranker.kernels.prefill import prefill, prefill_reference
 from tests.support.kernel_problems import DEVICE, TOLERANCE, Problem, problem, relative_error
 
 pytestmark = pytest.mark.gpu

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.kernels import logprob, logprob_triton
-from rranker.kernels.logprob import backward_reference, forward_reference, selected_logprobs
+from rranker.kernels.logprob import backward_reference, forward_reference, kernel, selected_logprobs
+from rranker.kernels.logprob import reference as chunked
 from tests.support.kernel_problems import DEVICE, relative_error
 
 pytestmark = pytest.mark.gpu
@@ -32,8 +32,8 @@ def reference(hidden, weight, targets, scale):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Several chunks and splits of a small vocabulary."""
-    monkeypatch.setattr(logprob, "_CHUNK", 60)
-    monkeypatch.setattr(logprob_triton, "SPLIT", 256)
+    monkeypatch.setattr(chunked, "_CHUNK", 60)
+    monkeypatch.setattr(kernel, "SPLIT", 256)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
@@ -87,7 +87,7 @@ SHAPES = [(1, 12, 30), (63, 80, 300), (129, 64, 517)]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_triton_forward_equals_the_reference(small_chunks, shape, dtype):
     hidden, weight, targets = case(*shape)
-    found = logprob_triton.forward(hidden.to(dtype), weight.to(dtype), targets, 0.5)
+    found = kernel.forward(hidden.to(dtype), weight.to(dtype), targets, 0.5)
     expected = forward_reference(hidden, weight, targets, 0.5)
     for one, other in zip(found, expected, strict=True):  # fp32 sums of exact products, in both dtypes
         assert relative_error(one, other) < 5e-6
@@ -96,7 +96,7 @@ def test_triton_forward_equals_the_reference(small_chunks, shape, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_triton_backward_equals_the_reference(small_chunks, monkeypatch, shape, dtype):
-    monkeypatch.setattr(logprob_triton, "HELD", 256 * shape[0])  # several chunks
+    monkeypatch.setattr(kernel, "HELD", 256 * shape[0])  # several chunks
     hidden, weight, targets = case(*shape)
     _, entropy, lse = forward_reference(hidden, weight, targets, 0.5)
     rng = np.random.default_rng(0)
@@ -104,11 +104,11 @@ def test_triton_backward_equals_the_reference(small_chunks, monkeypatch, shape, 
     arguments = (0.5, lse, entropy, *upstream)
     expected = backward_reference(hidden, weight, targets, *arguments, (True, True))
     single = (0.5, *(x.float() for x in arguments[1:]))
-    found = logprob_triton.backward(hidden.to(dtype), weight.to(dtype), targets, *single, (True, True))
+    found = kernel.backward(hidden.to(dtype), weight.to(dtype), targets, *single, (True, True))
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == dtype
         assert relative_error(one, other) < (1e-5 if dtype == torch.float32 else 2e-3)
-    only_hidden = logprob_triton.backward(hidden.to(dtype), weight.to(dtype), targets, *single, (True, False))
+    only_hidden = kernel.backward(hidden.to(dtype), weight.to(dtype), targets, *single, (True, False))
     assert torch.equal(only_hidden[0], found[0])
     assert only_hidden[1] is None
 

@@ -21,8 +21,8 @@ class _Attend:
         self._work: dict[tuple[int, int, int], AttentionMetadata] = {}
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
-        from rranker.kernels.decode import decode
-        from rranker.kernels.prefill import prefill
+        from rranker.kernels.attention.decode import decode
+        from rranker.kernels.attention.prefill import prefill
 
         heads, rows, size = query.shape[1:]
         own_key, own_value = key[0], value[0]

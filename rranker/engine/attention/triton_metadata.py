@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rranker.kernels.work import DecodeWork, PrefillWork
+from rranker.kernels.attention.work import DecodeWork, PrefillWork
 
 from ..batch import Batch, Ints
 from ..errors import SettingError

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import fitting_tile, log2_scale
+from ..launch import fitting_tile, log2_scale
 from .online import attend, attend_own, load_rows
 from .work import DecodeWork
 
@@ -135,29 +135,3 @@ def decode(
         partial, lse, out, work.rows, work.counts, work.item_offsets, out.stride(0), out.stride(1), groups,
         D=size, BLOCK_D=tile.block_d, BLOCK_M=tile.block_m, num_warps=8,
     )  # fmt: skip
-
-
-def decode_reference(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    stored_key: Tensor,
-    stored_value: Tensor,
-    work: DecodeWork,
-    out: Tensor,
-    scaling: float,
-) -> None:
-    """See `decode`; row by row, without splits, in the precision of its arguments."""
-    groups = query.shape[0] // key.shape[0]
-    for tile, (first, count) in enumerate(zip(work.rows.tolist(), work.counts.tolist(), strict=True)):
-        items = slice(int(work.item_offsets[tile]), int(work.item_offsets[tile + 1]))
-        spans = zip(work.key_begins[items].tolist(), work.key_ends[items].tolist(), strict=True)
-        listed = [index for begin, end in spans for index in range(begin, end)]
-        for row in range(first, first + count):
-            seen = (work.key_seen_by[listed] >> work.chunk_bits[row]) & 1
-            slots = work.key_slots[listed][seen == 1].long()
-            own = slice(int(work.chunk_starts[row]), int(work.own_ends[row]))
-            keys = torch.cat([stored_key[:, slots], key[:, own]], 1).repeat_interleave(groups, 0)
-            values = torch.cat([stored_value[:, slots], value[:, own]], 1).repeat_interleave(groups, 0)
-            weights = (torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling).softmax(-1)
-            out[row] = torch.einsum("hn,hnd->hd", weights, values)

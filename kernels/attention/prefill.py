@@ -8,12 +8,11 @@ same stored keys share tiles: a hundred short candidates over one prefix cost no
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import fitting_tile, log2_scale
+from ..launch import fitting_tile, log2_scale
 from .online import attend, attend_own, load_rows
 from .work import PrefillWork
 
@@ -89,27 +88,3 @@ def prefill(
         groups, log2_scale(scaling),
         **tile.options(),
     )  # fmt: skip
-
-
-def prefill_reference(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    stored_key: Tensor,
-    stored_value: Tensor,
-    work: PrefillWork,
-    out: Tensor,
-    scaling: float,
-) -> None:
-    """See `prefill`; row by row, in the precision of its arguments."""
-    groups = query.shape[0] // key.shape[0]
-    tiles = (work.rows, work.counts, work.run_begins, work.run_ends)
-    for first, count, begin, end in zip(*(x.tolist() for x in tiles), strict=True):
-        runs = zip(work.run_starts[begin:end].tolist(), work.run_lengths[begin:end].tolist(), strict=True)
-        slots = [slot for start, length in runs for slot in range(start, start + length)]
-        for row in range(first, first + count):
-            own = slice(int(work.chunk_starts[row]), int(work.own_ends[row]))
-            keys = torch.cat([stored_key[:, slots], key[:, own]], 1).repeat_interleave(groups, 0)
-            values = torch.cat([stored_value[:, slots], value[:, own]], 1).repeat_interleave(groups, 0)
-            weights = (torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling).softmax(-1)
-            out[row] = torch.einsum("hn,hnd->hd", weights, values)

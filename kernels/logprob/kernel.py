@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import logit_tile, product_tile
+from ..launch import logit_tile, product_tile
 
 # Vocabulary per program of the forward pass: fixed, so that a row's result does not depend on the rows beside it.
 SPLIT = 4096

@@ -1,8 +1,8 @@
 """Log-probability and entropy of chosen tokens, from hidden states and the language-model head, with gradients.
 
 The [rows, vocabulary] logits are never held: forward and backward walk the vocabulary in chunks, and the backward
-pass computes each chunk's logits again. On a GPU with Triton the walk is Triton's (`logprob_triton`); elsewhere it
-is the PyTorch reference in this file. Both accumulate in fp32 (the reference in float64 when given float64).
+pass computes each chunk's logits again. On a GPU with Triton the walk is Triton's (`kernel.py`); elsewhere it
+is the PyTorch reference (`reference.py`). Both accumulate in fp32 (the reference in float64 when given float64).
 
 With logits z, p = softmax(z), L = log-sum-exp(z) and entropy E = L − Σ p z:
 
@@ -12,7 +12,6 @@ With logits z, p = softmax(z), L = log-sum-exp(z) and entropy E = L − Σ p z:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,8 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Columns of logits the reference holds at a time.
-_CHUNK = 4096
+from .reference import backward_reference, forward_reference
 
 
 def selected_logprobs(
@@ -58,7 +56,7 @@ class _SelectedLogprobs(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float
     ) -> tuple[Tensor, Tensor]:
         if _through_triton(hidden):
-            from .logprob_triton import forward
+            from .kernel import forward
         else:
             forward = forward_reference
         logprobs, entropy, lse = forward(hidden, weight, targets, scale)
@@ -71,7 +69,7 @@ class _SelectedLogprobs(torch.autograd.Function):
     def backward(ctx: Any, to_logprobs: Tensor, to_entropy: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, targets, lse, entropy = ctx.saved_tensors
         if _through_triton(hidden):
-            from .logprob_triton import backward
+            from .kernel import backward
         else:
             backward = backward_reference
         wanted = (ctx.needs_input_grad[0], ctx.needs_input_grad[1])
@@ -93,64 +91,3 @@ def _through_triton(hidden: Tensor) -> bool:
     # Nothing to launch for no rows: the reference's gradients are the zeros they should be.
     rows = len(hidden) > 0
     return rows and hidden.is_cuda and hidden.dtype != torch.float64 and find_spec("triton") is not None
-
-
-def _chunks(weight: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """The vocabulary's chunks, widened: (first column, rows of weight)."""
-    for first in range(0, len(weight), _CHUNK):
-        yield first, _wide(weight[first : first + _CHUNK])
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
-def forward_reference(
-    hidden: Tensor, weight: Tensor, targets: Tensor, scale: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(log-probabilities, entropies, log-sum-exps), each [N]."""
-    states = _wide(hidden)
-    lse = states.new_full((len(states),), -torch.inf)
-    mean, picked = states.new_zeros(len(states)), states.new_zeros(len(states))
-    for first, rows in _chunks(weight):
-        logits = states @ rows.T * scale
-        here = logits.logsumexp(-1)
-        raised = torch.logaddexp(lse, here)
-        # The mean logit under the softmax over all chunks so far.
-        mean = mean * (lse - raised).exp() + ((logits - raised[:, None]).exp() * logits).sum(-1)
-        lse = raised
-        index = targets - first
-        hit = (index >= 0) & (index < len(rows))
-        at = index.clamp(0, len(rows) - 1)[:, None]
-        picked = torch.where(hit, logits.gather(1, at)[:, 0], picked)
-    return picked - lse, lse - mean, lse
-
-
-def backward_reference(
-    hidden: Tensor,
-    weight: Tensor,
-    targets: Tensor,
-    scale: float,
-    lse: Tensor,
-    entropy: Tensor,
-    to_logprobs: Tensor,
-    to_entropy: Tensor,
-    wanted: tuple[bool, bool],
-) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of hidden and of weight; None where not `wanted`."""
-    states = _wide(hidden)
-    to_hidden = torch.zeros_like(states) if wanted[0] else None
-    to_weight = torch.empty_like(weight) if wanted[1] else None
-    for first, rows in _chunks(weight):
-        logs = states @ rows.T * scale - lse[:, None]
-        p = logs.exp()
-        grad = -p * (to_logprobs[:, None] + to_entropy[:, None] * (logs + entropy[:, None]))
-        index = targets - first
-        hit = ((index >= 0) & (index < len(rows))).nonzero()[:, 0]
-        grad[hit, index[hit]] += to_logprobs[hit]
-        grad *= scale
-        if to_hidden is not None:
-            to_hidden += grad @ rows
-        if to_weight is not None:
-            to_weight[first : first + len(rows)] = grad.T @ states
-    return None if to_hidden is None else to_hidden.to(hidden.dtype), to_weight
