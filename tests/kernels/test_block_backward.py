@@ -6,7 +6,7 @@ is one, against dense attention in float64; and, with or without one, that no te
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -34,7 +34,8 @@ def layout() -> Layout:
 
 
 def moved(where: Layout, to: str | torch.device) -> Layout:
-    return Layout(**{field.name: getattr(where, field.name).to(to) for field in fields(where)})
+    values = {field.name: getattr(where, field.name) for field in fields(where)}
+    return replace(where, **{name: x.to(to) for name, x in values.items() if isinstance(x, torch.Tensor)})
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
