@@ -18,7 +18,9 @@ from rranker.prompts.identifiers import Identifiers
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.checkpoint import save_model
+from rranker.training.sft.from_encoder import from_encoder
 from tests.support.architectures import tiny_model
+from tests.support.encoders import save_encoder
 from tests.support.toy_examples import WORDS, make_case
 
 
@@ -43,6 +45,16 @@ def learnable_cases(count: int, seed: int = 0, n: int = 5) -> dict[str, RankingE
 
 def save_pointer_policy(tokenizer: Any, tiny: ModelConfig, folder: Path, seed: int = 0) -> Path:
     save_model(build_model(tiny, seed), tokenizer, folder)
+    return folder
+
+
+def save_encoder_policy(folder: Path) -> Path:
+    """A tiny encoder behind a random head: rounds depend on who is left."""
+    model, tokenizer = from_encoder(save_encoder(folder / "encoder", words=WORDS))
+    torch.manual_seed(0)
+    torch.nn.init.normal_(model.head.w)
+    torch.nn.init.normal_(model.head.W, std=0.1)
+    save_model(model, tokenizer, folder)
     return folder
 
 

@@ -13,25 +13,26 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from rranker.engine.encoders import is_encoder
 from rranker.methods import method_class
 from rranker.prompts.segments import Kind, Segments
 from rranker.training.policy.logprobs import Row, from_ids, score, to_ids
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.network import Policy, load_policy, readout_of, save_policy
 from rranker.training.policy.rollouts import RolloutEngine
-from tests.support.toys import save_causal_policy, save_pointer_policy, toy_cases
+from tests.support.toys import save_causal_policy, save_encoder_policy, save_pointer_policy, toy_cases
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module", params=["block", "causal"])
+@pytest.fixture(scope="module", params=["block", "causal", "encoder"])
 def policy(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any
 ) -> Policy:
     return made(request.param, tmp_path_factory.mktemp(request.param), tokenizer)
 
 
-@pytest.fixture(scope="module", params=["block", "block-identifiers", "causal"])
+@pytest.fixture(scope="module", params=["block", "block-identifiers", "causal", "encoder"])
 def scored(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any
 ) -> Policy:
@@ -39,7 +40,9 @@ def scored(
 
 
 def made(kind: str, folder: Path, tokenizer: Any) -> Policy:
-    """A pointer in block mode; or identifiers after questions of several tokens, in either mode."""
+    """A pointer in block mode, of a decoder or an encoder; or identifiers after longer questions, in either mode."""
+    if kind == "encoder":
+        return load_policy(save_encoder_policy(folder))
     if kind != "block":
         save_causal_policy(tokenizer, folder)
         if kind == "block-identifiers":
@@ -60,15 +63,15 @@ def made(kind: str, folder: Path, tokenizer: Any) -> Policy:
 
 def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kind) -> Tensor:
     """One question in a forward of its own, under a mask and positions written down from the rules."""
-    block = policy.settings.attention == "block"
+    block, wide = policy.settings.attention == "block", is_encoder(policy.lm.config)
     chosen = range(len(s.candidates)) if block else subset
     ids, positions, spans = list(s.prefix), list(range(len(s.prefix))), {}
     for i in chosen:
         spans[i] = (len(ids), len(ids) + len(s.candidates[i]))
-        start = len(s.prefix) if block else len(ids)
+        start = 0 if wide else len(s.prefix) if block else len(ids)
         positions += range(start, start + len(s.candidates[i]))
         ids += s.candidates[i]
-    after = len(s.prefix) + max(map(len, s.candidates)) if block else len(ids)
+    after = 0 if wide else len(s.prefix) + max(map(len, s.candidates)) if block else len(ids)
     first = len(ids)
     ids += s.suffix
     positions += range(after, after + len(s.suffix))
@@ -78,6 +81,8 @@ def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kin
             seen[a:b, c:d] = False
         for i in set(chosen) - set(subset):
             seen[first:, spans[i][0] : spans[i][1]] = False
+    for a, b in [(0, len(s.prefix)), *spans.values()] if wide else []:
+        seen[a:b, a:b] = True
     mask = torch.zeros(1, 1, len(ids), len(ids)).masked_fill_(~seen, -torch.inf)
     hidden = policy.lm.base_model(
         input_ids=torch.tensor([ids]),
@@ -85,12 +90,21 @@ def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kin
         attention_mask=mask,
         use_cache=False,
     ).last_hidden_state[0]
-    readout = readout_of(policy.lm)
-    if readout.needs_states:
+    readout, prefix = readout_of(policy.lm), None
+    if wide:
+        prefix = hidden[: len(s.prefix)].mean(0)
+        vectors = torch.stack([hidden[slice(*spans[i])].mean(0) for i in subset])
+    elif readout.needs_states:
         vectors = hidden[[spans[i][1] - 1 for i in subset]]
     else:
         vectors = readout.vectors([s.identifiers[i] for i in subset])
-    return readout.logits(hidden[-1:], vectors, kind)[0]
+    return readout.logits(hidden[-1:], vectors, kind, prefix)[0]
+
+
+def scores(policy: Policy, prompts: list[Segments], rows: list[Row], rules: Any, temperature: float) -> Any:
+    wide = is_encoder(policy.lm.config)
+    attention = policy.settings.attention
+    return score(policy.lm, prompts, rows, rules, attention, temperature, CPU, bidirectional=wide)
 
 
 def dense_score(
@@ -121,7 +135,7 @@ def test_packed_log_probabilities_and_gradients_equal_dense_forwards(scored: Pol
         rows.append(Row(place, tuple(int(i) for i in rng.permutation(n)[: max(1, n - 1)])))
     weights = torch.randn(len(rows), 8, generator=torch.Generator().manual_seed(0))
 
-    logps, entropies = score(policy.lm, prompts, rows, rules, policy.settings.attention, 0.7, CPU)
+    logps, entropies = scores(policy, prompts, rows, rules, 0.7)
     (logps * weights[:, : logps.shape[1]]).sum().backward()
     packed = {name: p.grad for name, p in policy.lm.named_parameters()}
     policy.lm.zero_grad(set_to_none=True)
@@ -158,7 +172,7 @@ def test_rollouts_report_the_log_probabilities_that_re_scoring_finds(scored: Pol
     ]
     sampled = engine.sample(groups, method, 1.3)
     rows = [Row(i, tuple(r.decisions)) for i, group in enumerate(sampled) for r in group]
-    logps, _ = score(policy.lm, [g[0] for g in groups], rows, rules, policy.settings.attention, 1.3, CPU)
+    logps, _ = scores(policy, [g[0] for g in groups], rows, rules, 1.3)
     for got, rollout in zip(logps, [r for group in sampled for r in group], strict=True):
         np.testing.assert_allclose(got[: len(rollout.logps)].detach().numpy(), rollout.logps, atol=2e-5)
 
@@ -200,7 +214,8 @@ def test_a_saved_policy_holds_tied_weights_once_in_the_dtype_it_names(policy: Po
     save_policy(policy, tmp_path, torch.bfloat16)
     weights = load_file(tmp_path / "model.safetensors")
     tied = policy.lm.config.tie_word_embeddings
-    assert ("lm_head.weight" in weights) is not tied
+    headless = is_encoder(policy.lm.config)
+    assert ("lm_head.weight" in weights) is not (tied or headless)
     assert {t.dtype for t in weights.values()} == {torch.bfloat16}
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["dtype"], config["use_cache"]) == ("bfloat16", True)
