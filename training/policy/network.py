@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, GenerationConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from rranker.engine.attention.transformers_hook import attend as engine_attention
-from rranker.engine.encoders import position_offset
+from rranker.engine.encoders import is_encoder, position_offset
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
 from rranker.engine.loading.settings import ModelSettings
@@ -60,6 +60,11 @@ def load_policy(model: str | Path, dtype: torch.dtype = torch.float32) -> Policy
         head = PointerHead(lm.config.hidden_size, settings.pooling)
         head.load_state_dict(load_head(checkpoint.folder, lm.config.hidden_size, settings.pooling))
         lm.add_module(HEAD, head)
+    if is_encoder(lm.config):
+        lm.generation_config = GenerationConfig()  # TRL looks at it, whatever is trained
+    for module in lm.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # a decision is re-scored by the very policy that took it
     answer_packed(lm)
     return Policy(lm, checkpoint.tokenizer, settings, checkpoint.context)
 

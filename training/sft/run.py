@@ -44,7 +44,8 @@ def mixture(sources: Sources, model: RankingModel, tokenizer: Any, config: SftCo
 
     def make(step: int) -> list[tuple[str, Batch]]:
         rng = np.random.default_rng([config.seed, step])
-        curriculum = max(0.0, 1 - step / max(config.steps * 0.35, 1))
+        # What starts from another model knows what a match is.
+        curriculum = 0.0 if config.start else max(0.0, 1 - step / max(config.steps * 0.35, 1))
         now = np.where(late, weights * (1 - curriculum), weights)
         batches = []
         for _ in range(config.accumulate):

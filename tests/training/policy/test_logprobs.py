@@ -177,6 +177,21 @@ def test_rollouts_report_the_log_probabilities_that_re_scoring_finds(scored: Pol
         np.testing.assert_allclose(got[: len(rollout.logps)].detach().numpy(), rollout.logps, atol=2e-5)
 
 
+def test_a_policy_in_training_mode_says_the_same_twice(policy: Policy) -> None:
+    (segments,) = policy_prompts(policy, count=1)
+    policy.lm.train()
+    rows, rules = [Row(0, (0, 1))], method_class("iranker")
+    one, other = (scores(policy, [segments], rows, rules, 1.0)[0] for _ in range(2))
+    policy.lm.eval()
+    assert torch.equal(one, other)
+    assert torch.equal(one, scores(policy, [segments], rows, rules, 1.0)[0])
+
+
+def policy_prompts(policy: Policy, count: int) -> list[Segments]:
+    engine, cases = RolloutEngine(policy, slots=4096), toy_cases(20, seed=6, n=4).values()
+    return [engine.prompts.segments(c, "exclude") for c in cases if len(c.candidates) == 4][:count]
+
+
 def test_first_decisions_are_drawn_from_the_policy(policy: Policy) -> None:
     engine = RolloutEngine(policy, slots=8192)
     case = next(c for c in toy_cases(20, seed=6, n=4).values() if len(c.candidates) == 4)
