@@ -100,10 +100,10 @@ def _nvidia(compiled: Any) -> tuple[int, int, int, str]:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.asm["cubin"])
         file.flush()
-        said = subprocess.run(
+        usage = subprocess.run(
             [tool, "-res-usage", file.name], capture_output=True, text=True, check=True
         ).stdout
-    registers, stack = (int(_found(rf"\b{word}:(\d+)", said)) for word in ("REG", "STACK"))
+    registers, stack = (int(_found(rf"\b{word}:(\d+)", usage)) for word in ("REG", "STACK"))
     ptx = compiled.asm["ptx"]
     used = next((word for word in ("wgmma", "mma.sync") if word in ptx), "")
     return registers, stack, compiled.metadata.shared, used

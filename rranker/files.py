@@ -83,8 +83,8 @@ def parsed_lines(path: PathLike, parse: Callable[[str], T], *, header: bool = Fa
 
 def fault(path: PathLike, number: int, reason: str | Exception) -> ValueError:
     """The error that names file and line."""
-    said = f"no {reason}" if isinstance(reason, KeyError) else str(reason)
-    return ValueError(f"{os.fsdecode(path)}, line {number}: {said}")
+    cause = f"no {reason}" if isinstance(reason, KeyError) else str(reason)
+    return ValueError(f"{os.fsdecode(path)}, line {number}: {cause}")
 
 
 def _undecodable(name: str) -> int:

@@ -104,10 +104,10 @@ def parse_choice(
     >>> parse_choice("Exclude [2]. It has 1 flaw.", 4)[0]
     1
     """
-    found, notes = _C.parse_choice(
+    choice, notes = _C.parse_choice(
         _encode(text, "text"), whole_number(n, "n"), whole_number(base, "base"), _encode_all(candidates)
     )
-    return (None if found < 0 else found), tuple(_repair(kind, value) for kind, value in notes)
+    return (None if choice < 0 else choice), tuple(_repair(kind, value) for kind, value in notes)
 
 
 def _repair(kind: str, value: int) -> Repair:

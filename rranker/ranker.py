@@ -257,14 +257,14 @@ class Ranker:
         if self._scorer.closed:
             raise RuntimeError(_CLOSED)
         began = time.perf_counter()
-        found: dict[int, Ranking | Exception] = {}
+        results: dict[int, Ranking | Exception] = {}
 
         def failed(place: int, error: Exception) -> None:
             request = requests[place]
-            said = naming_query(error, place, request) if batch and isinstance(request, Request) else error
+            named = naming_query(error, place, request) if batch and isinstance(request, Request) else error
             if on_error == "raise":
-                raise said
-            found[place] = said
+                raise named
+            results[place] = named
 
         places: dict[int, int] = {}
         jobs = list[Job]()
@@ -277,15 +277,15 @@ class Ranker:
                     places[id(jobs[-1])] = place
                 except Exception as error:
                     failed(place, error)
-            bar.update(len(found))
+            bar.update(len(results))
             with closing(self._scorer.play(jobs)) as played:
                 for job in played:
                     if job.error is not None:
                         failed(places[id(job)], job.error)
                     else:
-                        found[places[id(job)]] = build_ranking(job, time.perf_counter() - began)
+                        results[places[id(job)]] = build_ranking(job, time.perf_counter() - began)
                     bar.update()
-        return [found[place] for place in range(len(requests))]
+        return [results[place] for place in range(len(requests))]
 
 
 def _load_again(kind: type[Ranker], arguments: dict[str, Any]) -> Ranker:

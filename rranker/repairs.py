@@ -24,14 +24,14 @@ def cut_repairs(cuts: Sequence[Truncation], groups: Sequence[tuple[int, ...]]) -
 
 def encoding_repairs(request: Request) -> list[Repair]:
     """Texts that no encoding can hold (lone surrogates): the model reads a question mark in their place."""
-    found = []
+    repairs = []
     query = request.query if isinstance(request.query, str) else "\n".join(request.query)
     for index, text in [(None, query), *((i, c.text) for i, c in enumerate(request.candidates))]:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
             what = "the query" if index is None else f"candidate {index}"
-            found.append(
+            repairs.append(
                 Repair("encoding", f"{what} has characters that are not valid Unicode; read as '?'", index)
             )
-    return found
+    return repairs

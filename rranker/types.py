@@ -163,8 +163,8 @@ class Ranking(Sequence[RankedCandidate]):
         else:
             lines += map(_line, self.items)
         if self.repairs:
-            said = "; ".join(one_line(r.message) for r in self.repairs[:3])
-            lines.append(f"      {len(self.repairs)} repair(s): {said}")
+            notes = "; ".join(one_line(r.message) for r in self.repairs[:3])
+            lines.append(f"      {len(self.repairs)} repair(s): {notes}")
         return "\n".join(lines)
 
 

@@ -37,12 +37,12 @@ def parse_options(
     config = parser.parse_known_args([*given])[0].config
     if config is not None:
         _take_defaults(parser, config)
-    *found, _, unknown = parser.parse_args_into_dataclasses(
+    *parsed, _, unknown = parser.parse_args_into_dataclasses(
         given, return_remaining_strings=True, look_for_args_file=False
     )
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    return tuple(found)
+    return tuple(parsed)
 
 
 def _take_defaults(parser: Any, path: Path) -> None:

@@ -22,14 +22,14 @@ PANELS = {
 
 def series(rows: Rows, marks: Sequence[str]) -> dict[str, tuple[list[float], list[float]]]:
     """Name → (steps, values) of every logged number that is called `mark`, `mark…/task` or starts with `mark/`."""
-    found: dict[str, tuple[list[float], list[float]]] = {}
+    curves: dict[str, tuple[list[float], list[float]]] = {}
     for row in rows:
         for name, value in row.items():
             if isinstance(value, int | float) and any(_is(name, mark) for mark in marks):
-                steps, values = found.setdefault(name, ([], []))
+                steps, values = curves.setdefault(name, ([], []))
                 steps.append(row["step"])
                 values.append(value)
-    return found
+    return curves
 
 
 def _is(name: str, mark: str) -> bool:
@@ -45,19 +45,19 @@ def picture(rows: Rows, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    panels = {title: found for title, marks in PANELS.items() if (found := series(rows, marks))}
+    panels = {title: curves for title, marks in PANELS.items() if (curves := series(rows, marks))}
     height = -(-len(panels) // 2)
     figure, axes = pyplot.subplots(height, 2, figsize=(11, 3.2 * height), squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
-    for axis, (title, found) in zip(axes.flat, panels.items(), strict=False):
-        for name, (steps, values) in found.items():
+    for axis, (title, curves) in zip(axes.flat, panels.items(), strict=False):
+        for name, (steps, values) in curves.items():
             thick = 2.2 if name == "eval_mrr" else 1.1
             axis.plot(steps, values, label=name.removeprefix("eval_mrr/"), linewidth=thick)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)
-        if len(found) > 1:
+        if len(curves) > 1:
             axis.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=130)

@@ -115,11 +115,11 @@ def logprob_grad_kernel(
     by_logprob = tl.load(to_logprobs + rows, mask=real, other=0.0)
     by_entropy = tl.load(to_entropy + rows, mask=real, other=0.0)
     logs = logits * scale - norm[:, None]
-    found = -tl.exp(logs) * (by_logprob[:, None] + by_entropy[:, None] * (logs + mean[:, None]))
-    found += tl.where((offset + columns)[None, :] == target[:, None], by_logprob[:, None], 0.0)
+    grads = -tl.exp(logs) * (by_logprob[:, None] + by_entropy[:, None] * (logs + mean[:, None]))
+    grads += tl.where((offset + columns)[None, :] == target[:, None], by_logprob[:, None], 0.0)
     at = grad + rows.to(tl.int64)[:, None] * grad_row + columns[None, :]
     mask = real[:, None] & (columns < column_count)[None, :]
-    tl.store(at, (found * scale).to(grad.dtype.element_ty), mask=mask)
+    tl.store(at, (grads * scale).to(grad.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -137,19 +137,19 @@ def product_kernel(
     m_inside, n_inside = (m_at < m)[:, None], (n_at < n)[None, :]
     l_at = left + m_at.to(tl.int64)[:, None] * left_m + depth[None, :] * left_k
     r_at = right + depth[:, None] * right_k + n_at[None, :]
-    found = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for at in range(0, k, BLOCK_K):
         inside = at + depth < k
         a = tl.load(l_at, mask=m_inside & inside[None, :], other=0.0)
         b = tl.load(r_at, mask=n_inside & inside[:, None], other=0.0)
-        found = tl.dot(a, b, found, input_precision="ieee")
+        acc = tl.dot(a, b, acc, input_precision="ieee")
         l_at += BLOCK_K * left_k
         r_at += BLOCK_K * right_k
     mask = m_inside & n_inside
     out_at = out + m_at.to(tl.int64)[:, None] * out_m + n_at[None, :]
     if ADD:
-        found += tl.load(out_at, mask=mask, other=0.0)
-    tl.store(out_at, found.to(out.dtype.element_ty), mask=mask)
+        acc += tl.load(out_at, mask=mask, other=0.0)
+    tl.store(out_at, acc.to(out.dtype.element_ty), mask=mask)
 
 
 def forward(hidden: Tensor, weight: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:

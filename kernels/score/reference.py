@@ -29,12 +29,12 @@ def score_reference(
     """See `score`; decision by decision, in the precision of its arguments."""
     logits, logprobs, entropy, best = [], [], [], []
     for state, begin, end in zip(hidden, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-        found = weight[identifiers[begin:end].long()] @ state * scale
+        scores = weight[identifiers[begin:end].long()] @ state * scale
         if cap is not None:
-            found = cap * torch.tanh(found / cap)
-        logs = found.log_softmax(-1)
-        logits.append(found)
+            scores = cap * torch.tanh(scores / cap)
+        logs = scores.log_softmax(-1)
+        logits.append(scores)
         logprobs.append(logs)
         entropy.append(-(logs.exp() * logs).sum())
-        best.append(found.argmax())
+        best.append(scores.argmax())
     return Scores(torch.cat(logits), torch.cat(logprobs), torch.stack(entropy), torch.stack(best).int())

@@ -65,8 +65,8 @@ def ms_marco(source: str | Path = "microsoft/ms_marco", **options: Any) -> list[
     """
     questions = []
     for row in load_rows(source, **options):
-        found = row["passages"]
-        pairs = list(zip(found["passage_text"], found["is_selected"], strict=True))
+        passages = row["passages"]
+        pairs = list(zip(passages["passage_text"], passages["is_selected"], strict=True))
         good = tuple(dict.fromkeys(text for text, selected in pairs if selected))
         bad = tuple(dict.fromkeys(text for text, selected in pairs if not selected and text not in good))
         if good and bad:

@@ -43,8 +43,8 @@ def trecdl(year: int, run: str = "bm25", folder: str | Path | None = None) -> li
         hits = sorted(entry["hits"], key=lambda hit: hit["rank"])
         qid = str(hits[0]["qid"])
         grades = qrels.get(qid, {})
-        found = [Hit(str(h["docid"]), h["content"], grades.get(str(h["docid"]))) for h in hits]
-        topics.append(Topic(qid, entry["query"], tuple(found)))
+        judged_hits = [Hit(str(h["docid"]), h["content"], grades.get(str(h["docid"]))) for h in hits]
+        topics.append(Topic(qid, entry["query"], tuple(judged_hits)))
     return topics
 
 

@@ -22,12 +22,12 @@ def routeprofile(folder: str | Path | None = None) -> list[RouterRow]:
     known = "\n\n".join(_plain(row.query) for part in routerbench(folder) for row in part)
     rows = []
     for number, entry in enumerate(entries):
-        found = [entry["model_performance"][name] for name in models]
+        performance = [entry["model_performance"][name] for name in models]
         costs = (
             1e-6 * (f["input_token"] * m["input_price"] + f["output_token"] * m["output_price"])
-            for f, m in zip(found, models.values(), strict=True)
+            for f, m in zip(performance, models.values(), strict=True)
         )
-        scores = tuple(float(f["task_performance"]) for f in found)
+        scores = tuple(float(f["task_performance"]) for f in performance)
         if _plain(entry["query"]) not in known:
             rows.append(
                 RouterRow(f"{entry['task_name']}-{number}", entry["query"], scores, tuple(costs), texts)

@@ -55,10 +55,12 @@ def routerbench(folder: str | Path | None = None) -> tuple[list[RouterRow], list
     for name in FILES:
         shots = ""
         for split, rows in (("train", train), ("test", test)):
-            found = _rows(data_file(f"router_routerbench/{name}_{split}.csv", folder))
+            split_rows = _rows(data_file(f"router_routerbench/{name}_{split}.csv", folder))
             if split == "train" and name != "mbpp":
-                shots = _constant_start([row.query for row in found])
-            rows += [RouterRow(r.id, r.query.removeprefix(shots).strip(), r.scores, r.costs) for r in found]
+                shots = _constant_start([row.query for row in split_rows])
+            rows += [
+                RouterRow(r.id, r.query.removeprefix(shots).strip(), r.scores, r.costs) for r in split_rows
+            ]
     seen = {row.query for row in train}
     return train, [row for row in test if row.query not in seen]
 

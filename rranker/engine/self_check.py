@@ -92,18 +92,18 @@ def _compared(lm: Any, runner: ModelRunner, problem: Problem, number: int) -> tu
     """The deviation on one problem, and how much of it is allowed."""
     segments = _segments(int(lm.config.vocab_size), number)
     use_engine_attention(lm)
-    found = _through_engine(lm, runner, segments, problem)
+    computed = _through_engine(lm, runner, segments, problem)
     expected = _through_model(lm, segments, problem, "eager")
-    _check_logits(lm, found, expected)
+    _check_logits(lm, computed, expected)
     tolerance = _TOLERANCE
     if lm.dtype in _HALVES:
         second = _through_model(lm, segments, problem, _second())
         tolerance = max(torch.finfo(lm.dtype).eps, _NOISE * _deviation(second, expected))
-    return _deviation(found, expected), tolerance
+    return _deviation(computed, expected), tolerance
 
 
-def _deviation(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).square().mean().sqrt() / expected.std())
+def _deviation(computed: Tensor, expected: Tensor) -> float:
+    return float((computed - expected).square().mean().sqrt() / expected.std())
 
 
 def _second() -> str:
@@ -115,11 +115,11 @@ def _second() -> str:
     return _SECOND
 
 
-def _check_logits(lm: Any, found: Tensor, expected: Tensor) -> None:
+def _check_logits(lm: Any, computed: Tensor, expected: Tensor) -> None:
     """Logits that no comparison can judge, named for what they are."""
     model, dtype = type(lm).__name__, str(lm.dtype).removeprefix("torch.")
     half = lm.dtype != torch.float32
-    if not expected.isfinite().all() or (half and not found.isfinite().all()):
+    if not expected.isfinite().all() or (half and not computed.isfinite().all()):
         cure = {
             torch.float16: "use dtype='bfloat16' or 'float32'",
             torch.bfloat16: "use dtype='float32'",

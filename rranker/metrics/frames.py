@@ -23,12 +23,12 @@ def from_frame(frame: Any, role: str) -> TextColumns:
     names = {str(c).lower(): c for c in frame.columns}
     picked = []
     for wanted in (QUERY_NAMES, DOC_NAMES, VALUE_NAMES[role]):
-        found = next((names[n] for n in wanted if n in names), None)
-        if found is None:
+        named = next((names[n] for n in wanted if n in names), None)
+        if named is None:
             raise ValueError(
                 f"the {role} DataFrame needs a column called {' or '.join(wanted)}; it has {list(frame.columns)}"
             )
-        picked.append(frame[found].infer_objects())
+        picked.append(frame[named].infer_objects())
     for column in picked:
         missing = column.isna().to_numpy()
         if missing.any():

@@ -61,10 +61,12 @@ def parse_measure(name: str | Measure) -> Measure:
     ir_measures' `nDCG(dcg='exp-log2')@10`. Raises ValueError for an unknown name, with the nearest known one, and for
     one that stands for several measures (`ndcg_cut.1,3`), which `evaluate` takes.
     """
-    found = parse_measures(name)
-    if len(found) != 1:
-        raise ValueError(f"{name!r} stands for {len(found)} measures: {', '.join(found)}; name one of them")
-    return next(iter(found.values()))
+    measures = parse_measures(name)
+    if len(measures) != 1:
+        raise ValueError(
+            f"{name!r} stands for {len(measures)} measures: {', '.join(measures)}; name one of them"
+        )
+    return next(iter(measures.values()))
 
 
 def parse_measures(name: str | Measure) -> dict[str, Measure]:

@@ -23,5 +23,5 @@ class R(Measure):
     def compute(self, ranked: Ranked, level: int) -> Floats:
         """One value a query: the share of relevant documents found within `k`; 0 where there are none."""
         relevant = _C.relevant_count(*ranked.arrays, level)
-        found = _C.found_within(*ranked.arrays, self.cutoff, level)
-        return np.divide(found, relevant, out=np.zeros_like(found), where=relevant > 0)
+        hits = _C.found_within(*ranked.arrays, self.cutoff, level)
+        return np.divide(hits, relevant, out=np.zeros_like(hits), where=relevant > 0)

@@ -75,10 +75,10 @@ def bootstrap_interval(
 
     Raises ValueError when they are none, or not finite.
     """
-    found = np.array(list(values.values()) if isinstance(values, Mapping) else values, dtype=float)
-    if found.ndim != 1 or not found.size or not np.isfinite(found).all():
+    figures = np.array(list(values.values()) if isinstance(values, Mapping) else values, dtype=float)
+    if figures.ndim != 1 or not figures.size or not np.isfinite(figures).all():
         raise ValueError("a bootstrap needs one finite value a query, and at least one query")
-    _, low, high = _bootstrap(found, rounds, confidence, seed)
+    _, low, high = _bootstrap(figures, rounds, confidence, seed)
     return low, high
 
 

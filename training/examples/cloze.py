@@ -63,8 +63,8 @@ class Cloze:
         return " ".join(phrase) or " ".join(gold[:size])
 
     def _keywords(self, gold: list[str], rng: np.random.Generator) -> str:
-        found = sorted(set(words(" ".join(gold))))
-        weight = np.array([self.lexical.idf(w) if len(w) > 2 else 0.1 for w in found]) ** 2 + 1e-3
-        count = min(int(rng.integers(2, 7)), len(found))
-        picked = rng.choice(len(found), size=count, replace=False, p=weight / weight.sum())
-        return " ".join(found[k] for k in picked)
+        answer_words = sorted(set(words(" ".join(gold))))
+        weight = np.array([self.lexical.idf(w) if len(w) > 2 else 0.1 for w in answer_words]) ** 2 + 1e-3
+        count = min(int(rng.integers(2, 7)), len(answer_words))
+        picked = rng.choice(len(answer_words), size=count, replace=False, p=weight / weight.sum())
+        return " ".join(answer_words[k] for k in picked)

@@ -40,7 +40,7 @@ class Sources:
         self.squad, _ = data.squad()
         self.classic = data.cranfield() + data.cacm()
         self.topics = [topic for year in TRAIN_YEARS for topic in data.judged(year)]
-        self.neighbours = {name: Neighbours(found) for name, found in self.interactions.items()}
+        self.neighbours = {name: Neighbours(interactions) for name, interactions in self.interactions.items()}
         self.cloze = Cloze()
         self.lexical = self.cloze.lexical
 
@@ -57,10 +57,10 @@ class Sources:
 
     def documents(self, encoder: TextEncoder, items: int = 8, tokens: int = 40) -> Iterator[list[int]]:
         """Token ids that keep company: titles of neighbouring items of one history, stretches of text."""
-        for found in self.interactions.values():
-            titles = encoder.user_batch(list(found.titles))
-            for user in found.train_users:
-                history = found.histories[user]
+        for interactions in self.interactions.values():
+            titles = encoder.user_batch(list(interactions.titles))
+            for user in interactions.train_users:
+                history = interactions.histories[user]
                 for at in range(0, len(history) - 1, items):
                     yield [token for item in history[at : at + items] for token in titles[item]]
         for ids in encoder.user_batch([" ".join(p) for p in self.cloze.paragraphs[::4]]):
@@ -91,22 +91,26 @@ class Sources:
 
     def _window(self, name: str, length: int, rng: np.random.Generator) -> Example:
         """A training user's `length` items before a random moment → the next one."""
-        found = self.interactions[name]
+        interactions = self.interactions[name]
         items: tuple[int, ...] = ()
         while len(items) < 4:
-            items = found.histories[found.train_users[rng.integers(len(found.train_users))]]
+            items = interactions.histories[
+                interactions.train_users[rng.integers(len(interactions.train_users))]
+            ]
         early = self._early > 0 and rng.random() < self._early
         at = int(rng.integers(3, min(len(items), EARLY) if early else len(items)))
         history = items[max(0, at - length) : at]
         sampler: Sampler = "uniform" if rng.random() < self._uniform else "popular"
-        pool = [items[at], *found.negatives(items, int(rng.integers(9, 20)), sampler, rng)]
+        pool = [items[at], *interactions.negatives(items, int(rng.integers(9, 20)), sampler, rng)]
         pool = [pool[i] for i in rng.permutation(len(pool))]
         teacher_scores = self.neighbours[name].scores(history, pool, own=items)
-        titles = [found.titles[i] for i in pool]
-        query = [found.titles[i][:64] for i in history]
+        titles = [interactions.titles[i] for i in pool]
+        query = [interactions.titles[i][:64] for i in history]
         relevance = [float(i == items[at]) for i in pool]
         return Example(
-            RankingExample("recommendation", query, None, titles, relevance, found.name), teacher_scores, 0.7
+            RankingExample("recommendation", query, None, titles, relevance, interactions.name),
+            teacher_scores,
+            0.7,
         )
 
     def _routing(self, rng: np.random.Generator) -> Example:

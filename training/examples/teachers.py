@@ -35,15 +35,15 @@ class Neighbours:
         `own` are all items of the asking user when that user is counted in: the user is taken out again, or the
         teacher would have seen the answer.
         """
-        mine = np.array([item in set(own) for item in candidates], dtype=np.float64)
+        held = np.array([item in set(own) for item in candidates], dtype=np.float64)
         counted = float(bool(own))
-        share = (np.array([len(self._users[c]) for c in candidates]) - mine).clip(0) + 0.1
+        share = (np.array([len(self._users[c]) for c in candidates]) - held).clip(0) + 0.1
         share /= self._total
         weights = np.exp(-self._forget * np.arange(len(history))[::-1])
         chance = np.zeros(len(candidates))
         for item, weight in zip(history, weights / weights.sum(), strict=True):
             users = self._users[item]
-            both = np.array([len(users & self._users[c]) for c in candidates]) - mine
+            both = np.array([len(users & self._users[c]) for c in candidates]) - held
             rate = (both.clip(0) + self._smoothing * share) / (len(users) - counted + self._smoothing)
             chance += weight * rate
         result: np.ndarray = np.log(chance) - 0.5 * np.log(share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def adapters(rank: int, whole: str | None = None) -> Any:
+def adapters(rank: int, full_module: str | None = None) -> Any:
     """peft's configuration of this rank, or None (rank 0) to train all weights; `whole` is trained beside them."""
     if not rank:
         return None
@@ -15,6 +15,6 @@ def adapters(rank: int, whole: str | None = None) -> Any:
         r=rank,
         lora_alpha=2 * rank,
         target_modules="all-linear",
-        modules_to_save=None if whole is None else [whole],
+        modules_to_save=None if full_module is None else [full_module],
         task_type="CAUSAL_LM",
     )

@@ -52,13 +52,13 @@ class DataArguments:
 
     def weights(self) -> dict[str, float]:
         """Task → share of the mixture. Raises ValueError for a malformed entry."""
-        found = {}
+        weights = {}
         for entry in self.tasks:
             name, _, weight = entry.partition("=")
-            found[name] = float(weight or 1)
-        if not found or min(found.values()) <= 0:
+            weights[name] = float(weight or 1)
+        if not weights or min(weights.values()) <= 0:
             raise ValueError(f"task weights must be positive: {self.tasks}")
-        return {name: weight / sum(found.values()) for name, weight in found.items()}
+        return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
 @dataclass

@@ -28,7 +28,7 @@ class Patience(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
         """Asks the trainer to stop when the best `eval_mrr` is `limit` evaluations old."""
-        found = [row["eval_mrr"] for row in state.log_history if "eval_mrr" in row]
-        since_best = len(found) - 1 - max(range(len(found)), key=found.__getitem__)
+        history = [row["eval_mrr"] for row in state.log_history if "eval_mrr" in row]
+        since_best = len(history) - 1 - max(range(len(history)), key=history.__getitem__)
         if since_best >= self.limit:
             control.should_training_stop = True

@@ -23,14 +23,14 @@ def mark_complete(folder: Path) -> None:
 
 def checkpoints(output: str | Path) -> list[Path]:
     """Complete checkpoints of a run, oldest first."""
-    found = [p for p in Path(output).glob("checkpoint-*") if (p / MARK).exists()]
-    return sorted(found, key=lambda p: int(p.name.rpartition("-")[2]))
+    folders = [p for p in Path(output).glob("checkpoint-*") if (p / MARK).exists()]
+    return sorted(folders, key=lambda p: int(p.name.rpartition("-")[2]))
 
 
 def last_good(output: str | Path) -> Path | None:
     """The newest complete checkpoint of a run, if it has one."""
-    found = checkpoints(output)
-    return found[-1] if found else None
+    folders = checkpoints(output)
+    return folders[-1] if folders else None
 
 
 def drop_partial(output: str | Path) -> None:

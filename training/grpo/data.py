@@ -37,8 +37,8 @@ def training_cases(name: str, count: int, options: DataArguments, seed: int) -> 
     """
     rng = np.random.default_rng([seed, crc32(name.encode())])
     if name in INTERACTIONS:
-        found = INTERACTIONS[name]()
-        return [_window(found, options, rng) for _ in range(count)]
+        histories = INTERACTIONS[name]()
+        return [_window(histories, options, rng) for _ in range(count)]
     if name == "squad":
         return data.question_cases(data.squad()[0], 7, limit=count, seed=seed)
     if name == "classic":
@@ -52,24 +52,24 @@ def training_cases(name: str, count: int, options: DataArguments, seed: int) -> 
     return [cases[i] for i in rng.permutation(len(cases))[:count]]
 
 
-def _window(found: Interactions, options: DataArguments, rng: np.random.Generator) -> RankingExample:
+def _window(histories: Interactions, options: DataArguments, rng: np.random.Generator) -> RankingExample:
     """A training user's items before a random moment, and the next one among 19 others."""
     items: tuple[int, ...] = ()
     while len(items) < 4:
-        user = found.train_users[int(rng.integers(len(found.train_users)))]
-        items = found.histories[user]
+        user = histories.train_users[int(rng.integers(len(histories.train_users)))]
+        items = histories.histories[user]
     at = int(rng.integers(3, min(len(items), EARLY) if options.early else len(items)))
     samplers = ("uniform", "popular") if options.sampler == "mixed" else (options.sampler,)
     sampler: Any = samplers[int(rng.integers(len(samplers)))]
-    pool = [items[at], *found.negatives(items, 19, sampler, rng)]
+    pool = [items[at], *histories.negatives(items, 19, sampler, rng)]
     order = rng.permutation(len(pool))
     return RankingExample(
         task="recommendation",
-        query=[found.titles[i] for i in items[max(0, at - options.history) : at]],
+        query=[histories.titles[i] for i in items[max(0, at - options.history) : at]],
         instruction=None,
-        candidates=[found.titles[pool[i]] for i in order],
+        candidates=[histories.titles[pool[i]] for i in order],
         relevance=[float(i == 0) for i in order],
-        id=f"{found.name}-{user}@{at}",
+        id=f"{histories.name}-{user}@{at}",
     )
 
 

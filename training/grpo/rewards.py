@@ -50,10 +50,10 @@ def decision_rewards(
         return [_shares(v, d, k) for v, d in zip(values, decisions, strict=True)]
     flat, offsets = _whole(decisions)
     if reward == "stepwise":
-        found = rewards.step_rewards(*rewards.ragged(values), flat, offsets)
+        per_step = rewards.step_rewards(*rewards.ragged(values), flat, offsets)
     else:
-        found = rewards.graded_rewards(*rewards.ragged(values), flat, offsets, k=k)
-    return [found[a:b].tolist() for a, b in itertools.pairwise(offsets)]
+        per_step = rewards.graded_rewards(*rewards.ragged(values), flat, offsets, k=k)
+    return [per_step[a:b].tolist() for a, b in itertools.pairwise(offsets)]
 
 
 def _shares(values: Sequence[float], decisions: Sequence[int], k: int) -> list[float]:
@@ -68,19 +68,19 @@ def _whole(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def advantages(
-    found: Sequence[Sequence[float]],
+    episodes: Sequence[Sequence[float]],
     group: int,
     gamma: float,
     scale: Scale,
 ) -> np.ndarray:
     """[episodes, longest]: returns relative to the group's returns at the same step, 0 past an episode's end.
 
-    `found` holds whole groups of `group` episodes. `scale` divides by the deviation of the group's returns at
-    that step, or of all advantages of the batch.
+    `episodes` holds the rewards of whole groups of `group` each. `scale` divides by the deviation of the group's
+    returns at that step, or of all advantages of the batch.
     """
-    values, offsets = rewards.ragged(found)
+    values, offsets = rewards.ragged(episodes)
     goals = rewards.returns(values, offsets, gamma=gamma)
-    groups = np.arange(0, len(found) + 1, group)
+    groups = np.arange(0, len(episodes) + 1, group)
     result: np.ndarray = rewards.group_advantages(
         goals, offsets, groups, baseline="step", scale=scale == "group"
     )

@@ -154,7 +154,9 @@ def main(words: Sequence[str] | None = None) -> None:
         if text:
             from rranker.training.grpo.text import train_text
 
-            flat = {f"{task}/held-out/{i}": c for task, found in evals.items() for i, c in enumerate(found)}
+            flat = {
+                f"{task}/held-out/{i}": c for task, examples in evals.items() for i, c in enumerate(examples)
+            }
             train_text(arguments, config, cases, flat)
         else:
             train(arguments, config, cases, evals)

@@ -64,13 +64,13 @@ def answer_rewards(
     """
     answers = [answer_of(response) or "" for response in responses]
     if method == "iranker":
-        found = [
+        choices = [
             parse_choice(text, len(case.candidates), candidates=case.candidates)[0]
             for case, text in zip(cases, answers, strict=True)
         ]
-        decisions = [[-1 if choice is None else choice] for choice in found]
+        decisions = [[-1 if choice is None else choice] for choice in choices]
         steps = decision_rewards([c.relevance for c in cases], decisions, method, "stepwise", k)
-        return [row[0] for row in steps], [choice is None for choice in found]
+        return [row[0] for row in steps], [choice is None for choice in choices]
     lists = []
     for case, text in zip(cases, answers, strict=True):
         parsed = parse(text, len(case.candidates), candidates=case.candidates)
@@ -110,8 +110,8 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         models = [m for m in (self.model, self.ref_model) if m is not None]
         inner = [_inner(self.accelerator.unwrap_model(m)) for m in models]
         # A sharded head is gathered by TRL, which also knows every other kind of head.
-        whole = not (self.is_fsdp_enabled or self.is_deepspeed_enabled or config.cast_lm_head_to_fp32)
-        self._scores_tokens = whole and all(map(plain_head, inner))
+        one_device = not (self.is_fsdp_enabled or self.is_deepspeed_enabled or config.cast_lm_head_to_fp32)
+        self._scores_tokens = one_device and all(map(plain_head, inner))
         if self._scores_tokens:
             for lm in inner:
                 answer_scored(lm, self.temperature)
@@ -121,14 +121,14 @@ class TextGRPOTrainer(SafeGRPOTrainer):
     ) -> list[float]:
         """One reward a completion; logs the share of answers that could not be read."""
         cases = [self.cases[key] for key in prompts]
-        found, invalid = answer_rewards(cases, completions, self.method, self.cutoff)
+        rewards, invalid = answer_rewards(cases, completions, self.method, self.cutoff)
         log_metric("invalid", sum(invalid) / len(invalid))
-        return found
+        return rewards
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """TRL's hook: prompts are keys of cases."""
-        found = [prompt_ids(self._encoder, self.cases[key], self.method) for key in prompts]
-        return found, None, {}
+        tokens = [prompt_ids(self._encoder, self.cases[key], self.method) for key in prompts]
+        return tokens, None, {}
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self.seed_step()
@@ -149,10 +149,12 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         if not self._scores_tokens or any(
             value is not None and value is not False for value in rest.values()
         ):
-            found: tuple[Tensor, Tensor | None, Tensor | None] = super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **rest
+            logprobs: tuple[Tensor, Tensor | None, Tensor | None] = (
+                super()._get_per_token_logps_and_entropies(
+                    model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **rest
+                )
             )
-            return found
+            return logprobs
         logps, entropies = [], []
         for ids, mask in zip(
             *(torch.split(x, batch_size or len(x)) for x in (input_ids, attention_mask)), strict=True
@@ -221,8 +223,10 @@ def train_text(
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if trainer.accelerator.is_main_process:
-        whole = trainer.accelerator.unwrap_model(trainer.model)
-        (whole.merge_and_unload() if arguments.policy.lora_rank else whole).save_pretrained(out / "final")
+        unwrapped = trainer.accelerator.unwrap_model(trainer.model)
+        (unwrapped.merge_and_unload() if arguments.policy.lora_rank else unwrapped).save_pretrained(
+            out / "final"
+        )
         tokenizer.save_pretrained(out / "final")
         write_report(trainer.state.log_history, {**arguments.flat(), **config.to_dict()}, out)
     return trainer

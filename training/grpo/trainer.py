@@ -165,12 +165,12 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """TRL's, with one advantage a decision: [B, T] in place of [B]."""
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        found = gather_object([row["steps"] for row in inputs])
+        steps = gather_object([row["steps"] for row in inputs])
         scale = cast(Scale, self.scale_rewards)
-        table = advantages(found, self.args.num_generations, self.reward_options.gamma, scale)
+        table = advantages(steps, self.args.num_generations, self.reward_options.gamma, scale)
         first, width = self.accelerator.process_index * len(inputs), output["completion_ids"].shape[1]
-        mine = torch.from_numpy(table[first : first + len(inputs), :width])
-        output["advantages"] = mine.to(output["completion_ids"].device, torch.float32)
+        own = torch.from_numpy(table[first : first + len(inputs), :width])
+        output["advantages"] = own.to(output["completion_ids"].device, torch.float32)
         # TRL shuffles the rollouts next. Data loaders draw from the same generator, and a resumed run starts
         # them at other moments: seeded by the step, the sums are taken in the same order either way.
         self.seed_step()

@@ -110,8 +110,12 @@ def chunk_attention(
         rows = _pick(q, group.rows).view(batch, length, kv, heads // kv, dim).permute(0, 2, 3, 1, 4)
         keys, values = (_pick(x, group.keys).transpose(1, 2) for x in (k, v))
         mask = group.mask(chunks.positions, query, heads // kv, sliding_window)
-        found = scaled_dot_product_attention(rows.flatten(2, 3), keys, values, attn_mask=mask, scale=scaling)
-        pieces.append(found.view(batch, kv, -1, length, dim).permute(0, 3, 1, 2, 4).reshape(-1, heads, dim))
+        attended = scaled_dot_product_attention(
+            rows.flatten(2, 3), keys, values, attn_mask=mask, scale=scaling
+        )
+        pieces.append(
+            attended.view(batch, kv, -1, length, dim).permute(0, 3, 1, 2, 4).reshape(-1, heads, dim)
+        )
     return torch.cat(pieces).index_select(0, chunks.back)[None], None
 
 

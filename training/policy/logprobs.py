@@ -69,15 +69,15 @@ def score(
     for bucket in buckets(prompts, distinct, mode):
         questions = [Question(prompts[p], tuple(distinct[p])) for p in bucket]
         packed = pack(questions, method.kind, mode, device, bidirectional=bidirectional)
-        for p, found in zip(bucket, lm(packed=packed), strict=True):
-            logits[p] = found / temperature
+        for p, scores in zip(bucket, lm(packed=packed), strict=True):
+            logits[p] = scores / temperature
     width = max(len(row.decisions) for row in rows)
     logps, entropies = [], []
     for row, steps in zip(rows, wanted, strict=True):
         table = logits[row.prompt]
         assert table is not None
-        found = table[[distinct[row.prompt][subset] for subset, _ in steps]]
-        chances = found.masked_fill(~_choices(steps, found), -torch.inf).log_softmax(-1)
+        asked = table[[distinct[row.prompt][subset] for subset, _ in steps]]
+        chances = asked.masked_fill(~_choices(steps, asked), -torch.inf).log_softmax(-1)
         picked = chances[torch.arange(len(steps), device=device), torch.tensor(row.decisions, device=device)]
         spread = torch.where(chances.isfinite(), chances, 0.0)
         empty = width - len(steps)

@@ -108,7 +108,7 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
         **packed.attention(),
     ).last_hidden_state[0]
     readout, structure = readout_of(lm), packed.structure
-    found = []
+    logits = []
     # Verdicts are differences of logits: they are taken in fp32 even where the layers run in bfloat16.
     with torch.autocast(hidden.device.type, enabled=False):
         states = prefixes = None
@@ -117,8 +117,8 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
         for q, (suffixes, identifiers) in enumerate(zip(packed.suffixes, packed.identifiers, strict=True)):
             vectors = readout.vectors(identifiers) if states is None else states[q, : packed.sizes[q]].float()
             prefix = None if prefixes is None else prefixes[q]
-            found.append(readout.logits(hidden[suffixes], vectors, packed.kind, prefix))
-    return found
+            logits.append(readout.logits(hidden[suffixes], vectors, packed.kind, prefix))
+    return logits
 
 
 def readout_of(lm: Any) -> Readout:

@@ -60,7 +60,7 @@ class RolloutEngine:
         """
         rules = method_class(method)
         asks_once = rules.one_question or limit == 1
-        requests, found = list[EngineRequest](), []
+        requests, rollouts = list[EngineRequest](), []
         for segments, relevance, rngs in groups:
             together = max(1, len(rngs) if asks_once else self._branches(segments, len(rngs)))
             episodes = [
@@ -74,14 +74,14 @@ class RolloutEngine:
                 )
                 for first in range(0, len(rngs), together)
             ]
-            found.append(episodes)
+            rollouts.append(episodes)
             requests += [
                 EngineRequest(segments, e, speculate=False, branches=1 if asks_once else len(e.rollouts))
                 for e in episodes
                 if e.remaining
             ]
         self._run(requests)
-        return [[rollout for episode in episodes for rollout in episode.rollouts] for episodes in found]
+        return [[rollout for episode in episodes for rollout in episode.rollouts] for episodes in rollouts]
 
     def rank(self, cases: Sequence[RankingExample], method: str) -> list[list[int]]:
         """The policy's own rankings: orders of the candidates' indices, best first."""

@@ -54,12 +54,12 @@ def _scores(
     # The head multiplies in the dtype in which the model's own would.
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
     with torch.autocast(kind, enabled=False):
-        found = selected_logprobs(
+        logprobs = selected_logprobs(
             states.to(dtype),
             weight.to(dtype),
             input_ids[:, -scored:][real],
             scale=logit_scale(lm.config.get_text_config()) / temperature,
         )
     # Scattered, so that a batch without a single real token still has gradients: zeros.
-    logps, entropies = (x.new_zeros(real.shape).masked_scatter(real, x) for x in found)
+    logps, entropies = (x.new_zeros(real.shape).masked_scatter(real, x) for x in logprobs)
     return logps, entropies

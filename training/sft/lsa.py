@@ -34,11 +34,11 @@ def lsa_embeddings(documents: Iterable[Sequence[int]], vocabulary: int, size: in
         torch.stack([row, column]), values / norms[row], (count, vocabulary), check_invariants=True
     ).coalesce()
     generator = torch.Generator().manual_seed(seed)
-    found = torch.sparse.mm(table, torch.randn(vocabulary, min(size + 40, vocabulary), generator=generator))
+    sketch = torch.sparse.mm(table, torch.randn(vocabulary, min(size + 40, vocabulary), generator=generator))
     for _ in range(2):
-        basis = torch.linalg.qr(torch.sparse.mm(table.t(), torch.linalg.qr(found)[0]))[0]
-        found = torch.sparse.mm(table, basis)
-    _, strength, turn = torch.linalg.svd(found, full_matrices=False)
+        basis = torch.linalg.qr(torch.sparse.mm(table.t(), torch.linalg.qr(sketch)[0]))[0]
+        sketch = torch.sparse.mm(table, basis)
+    _, strength, turn = torch.linalg.svd(sketch, full_matrices=False)
     vectors = (basis @ turn.T)[:, 1 : size + 1] * strength[1 : size + 1].sqrt()
     vectors = vectors / vectors.norm(dim=-1, keepdim=True).clip(1e-6)
     rotation = torch.linalg.qr(torch.randn(vectors.shape[1], size, generator=generator).T)[0].T

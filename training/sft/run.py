@@ -95,8 +95,8 @@ def forward_backward(
         words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
         total = loss + config.lm_weight * words
     divergence = float(loss.detach() - entropy(wanted))
-    found = reciprocal_rank(fitness[:, 0], batch.relevance)
-    return divergence, found, torch.autograd.grad(total, list(model.parameters()))
+    reciprocal_ranks = reciprocal_rank(fitness[:, 0], batch.relevance)
+    return divergence, reciprocal_ranks, torch.autograd.grad(total, list(model.parameters()))
 
 
 def train_step(
@@ -114,12 +114,12 @@ def train_step(
     seen = []
     mean = [torch.zeros(parameter.shape) for parameter in model.parameters()]
     for (name, _), job in zip(batches, jobs, strict=True):
-        divergence, found, gradients = job.result()
+        divergence, reciprocal_ranks, gradients = job.result()
         if not math.isfinite(divergence):
             raise FloatingPointError(
                 f"step {step}, source {name}: the loss is {divergence}; lower the learning rate"
             )
-        seen.append((divergence, found))
+        seen.append((divergence, reciprocal_ranks))
         for total, gradient in zip(mean, gradients, strict=True):
             total.add_(gradient, alpha=1 / len(batches))
     return seen, mean
@@ -164,8 +164,8 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     tokens, clock = 0, time.perf_counter()
     with cores() as pool:
         for step, batches in enumerate(prefetched(make, start, stop), start=start):
-            found, gradients = train_step(model, batches, config, step, pool)
-            for (name, batch), pair in zip(batches, found, strict=True):
+            reciprocal_ranks, gradients = train_step(model, batches, config, step, pool)
+            for (name, batch), pair in zip(batches, reciprocal_ranks, strict=True):
                 seen.setdefault(name, []).append(pair)
                 tokens += len(batch.layout.ids)
             norm = optimizer.step(gradients, step)

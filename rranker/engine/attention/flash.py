@@ -97,8 +97,8 @@ class _Attend:
         if self._shared is not None:
             stored = self._store.read(layer, self._shared.slots)
             keys, values = (x.transpose(0, 1) for x in stored)
-            some = rows[self._shared.rows]
-            mixed, norm = self._attend(some, keys, values, self._shared.ragged, scaling, causal=False)
+            queries = rows[self._shared.rows]
+            mixed, norm = self._attend(queries, keys, values, self._shared.ragged, scaling, causal=False)
             # softmax over both parts: weights exp(lse) of each, normalised
             share = torch.sigmoid(norm - lse[self._shared.rows])[..., None]
             own = out[self._shared.rows]
@@ -147,5 +147,5 @@ def _package() -> Varlen:
         raise ImportError(
             "the 'flash' attention backend needs flash-attn: pip install 'rranker[flash]'"
         ) from error
-    found: Varlen = flash_attn_varlen_func
-    return found
+    varlen: Varlen = flash_attn_varlen_func
+    return varlen

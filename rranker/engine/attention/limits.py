@@ -59,8 +59,8 @@ def limited(lm: Any, tokens: int) -> Iterator[None]:
 
 
 def _limits(config: Any) -> dict[str, int]:
-    found = {key: getattr(config, key, None) for key in _KEYS}
-    return {key: int(limit) for key, limit in found.items() if limit is not None and limit > 0}
+    announced = {key: getattr(config, key, None) for key in _KEYS}
+    return {key: int(limit) for key, limit in announced.items() if limit is not None and limit > 0}
 
 
 def _masks(lm: Any) -> dict[int, Tensor]:

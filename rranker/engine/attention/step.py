@@ -26,7 +26,7 @@ class Attend(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole:
+class _Uncut:
     """The rows no window cuts, and the backend's work for them. All rows of the step: a full slice."""
 
     rows: Index
@@ -58,38 +58,38 @@ class Step:
         self._writes = StoreWrites(batch, store, on)
         ends = batch.segment_positions + batch.segment_lengths
         self._span = int(max(batch.positions.max() + 1, ends.max(initial=0)))
-        self._work: dict[int | None, tuple[_Whole | None, list[_Masked]]] = {}
+        self._work: dict[int | None, tuple[_Uncut | None, list[_Masked]]] = {}
 
     def __call__(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
     ) -> Tensor:
         """As `protocol.StepAttention`."""
         self._writes(layer, key, value)
-        whole, masked = self._for(window)
-        if whole is not None and not masked:
-            return whole.attend(layer, query, key, value, scaling=scaling)
+        uncut, masked = self._for(window)
+        if uncut is not None and not masked:
+            return uncut.attend(layer, query, key, value, scaling=scaling)
         out = query.new_empty(1, query.shape[2], query.shape[1], value.shape[3])
-        if whole is not None:
-            some = (x[:, :, whole.rows] for x in (query, key, value))
-            out[:, whole.rows] = whole.attend(layer, *some, scaling=scaling)
+        if uncut is not None:
+            parts = (x[:, :, uncut.rows] for x in (query, key, value))
+            out[:, uncut.rows] = uncut.attend(layer, *parts, scaling=scaling)
         for block in masked:
             self._attend(block, layer, query[0], key[0], value[0], scaling, out[0])
         return out
 
-    def _for(self, window: int | None) -> tuple[_Whole | None, list[_Masked]]:
+    def _for(self, window: int | None) -> tuple[_Uncut | None, list[_Masked]]:
         reaching = None if window is None or window >= self._span else window
         if reaching not in self._work:
             self._work[reaching] = self._planned(reaching)
         return self._work[reaching]
 
-    def _planned(self, window: int | None) -> tuple[_Whole | None, list[_Masked]]:
+    def _planned(self, window: int | None) -> tuple[_Uncut | None, list[_Masked]]:
         cut = np.zeros(self._batch.chunks, dtype=bool) if window is None else cut_chunks(self._batch, window)
         if window is None or not cut.any():
-            return _Whole(slice(None), self._prepare(self._batch)), []
-        whole = None
+            return _Uncut(slice(None), self._prepare(self._batch)), []
+        uncut = None
         if not cut.all():
             part, rows = some_chunks(self._batch, np.flatnonzero(~cut))
-            whole = _Whole(as_index(rows, self._on), self._prepare(part))
+            uncut = _Uncut(as_index(rows, self._on), self._prepare(part))
         masked = [
             _Masked(
                 slice(block.first, block.last),
@@ -99,7 +99,7 @@ class Step:
             )
             for block in blocks(self._batch, window, np.flatnonzero(cut))
         ]
-        return whole, masked
+        return uncut, masked
 
     def _attend(
         self,
