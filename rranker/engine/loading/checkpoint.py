@@ -11,7 +11,7 @@ import torch
 from ..encoders import is_encoder, position_offset
 from .adapters import base_of, is_adapter, merge_adapter
 from .arguments import as_source
-from .compatibility import check_kind, check_model_type, check_supported, is_multimodal
+from .compatibility import check_kind, check_model_type, check_supported, is_multimodal, text_config
 from .files import incomplete, read_json
 from .gguf import GGUFFile, is_gguf
 from .hub import download
@@ -71,7 +71,7 @@ def read_checkpoint(model: str | Path, dtype: torch.dtype | None) -> Checkpoint:
         config = _read_config(folder)
         settings = ModelSettings.read(getattr(config, "rranker", None), folder / "config.json")
         tokenizer = read_tokenizer(folder)
-        text = config.text_config if is_multimodal(config) else config
+        text = text_config(config)
         check_vocabulary(folder, text, tokenizer)
         if dtype is None:
             return Checkpoint(folder, text, settings, tokenizer, None)
@@ -112,7 +112,7 @@ def _read_config(folder: Path) -> Any:
     except Exception as error:  # config classes check their fields with errors of their own
         raise ValueError(f"{path} does not describe a model that can be built: {error}") from error
     check_kind(config, folder)
-    check_supported(config.text_config if is_multimodal(config) else config)
+    check_supported(text_config(config))
     check_quantised(config, folder, multimodal=is_multimodal(config))
     return config
 

@@ -52,6 +52,18 @@ def is_multimodal(config: Any) -> bool:
     return getattr(config, "text_config", None) is not None
 
 
+def text_config(config: Any) -> Any:
+    """The config of the language model that ranks: of a multimodal one its text model's, else `config` itself.
+
+    Whether input and output embeddings are one is said by the whole model, which holds both.
+    """
+    if not is_multimodal(config):
+        return config
+    text = config.text_config
+    text.tie_word_embeddings = bool(config.tie_word_embeddings or text.tie_word_embeddings)
+    return text
+
+
 def check_kind(config: Any, folder: Path) -> None:
     """Raises UnsupportedModelError when a checkpoint is no encoder and has no causal language model."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
@@ -62,12 +74,13 @@ def check_kind(config: Any, folder: Path) -> None:
         )
     if is_encoder(config):
         return
-    text = config.text_config if is_multimodal(config) else config
+    text = text_config(config)
     causal = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(text), ())
     if not causal and type(text) not in MODEL_FOR_MASKED_LM_MAPPING:
+        cure = f": give a text-only one in place of {config.model_type}" if is_multimodal(config) else ""
         raise UnsupportedModelError(
             f"{folder} holds a model of the type {text.model_type!r}, of which transformers has no causal language "
-            "model; rranker needs one"
+            f"model; rranker needs one{cure}"
         )
     known = {kind.__name__ for kind in _as_tuple(causal)}
     for name in getattr(config, "architectures", None) or ():

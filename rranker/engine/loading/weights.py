@@ -19,6 +19,7 @@ _TEXT_WEIGHTS = {
     r"^(model\.)?language_model\.model\.": "model.",
     r"^(model\.)?language_model\.lm_head\.": "lm_head.",
     r"^(model\.)?language_model\.": "model.",
+    r"^model\.text_model\.": "model.",
 }
 
 
