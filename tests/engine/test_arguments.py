@@ -41,6 +41,12 @@ def test_types_the_engine_does_not_run_in_are_refused(given: Any) -> None:
         as_dtype(given)
 
 
+@pytest.mark.parametrize("given", ["int8", torch.int8, torch.qint8])
+def test_int8_is_refused_with_the_reason(given: Any) -> None:
+    with pytest.raises(ValueError, match=r"do not keep rankings \(measured: docs/loading\.md\)"):
+        as_dtype(given)
+
+
 @pytest.mark.parametrize("given", [32, float, ["float32"]])
 def test_what_names_no_type_is_refused(given: Any) -> None:
     with pytest.raises(TypeError, match="dtype must be"):

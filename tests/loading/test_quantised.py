@@ -112,7 +112,9 @@ def test_bitsandbytes_names_its_package_where_it_is_missing(
     monkeypatch.setattr(builtins, "__import__", without)
     (folder / "model.safetensors").unlink()
     edit("config.json", quantization_config=entries)(folder)
-    with pytest.raises(ImportError, match=r"quantised by bitsandbytes; .*pip install bitsandbytes"):
+    with pytest.raises(
+        ImportError, match=r"quantised by bitsandbytes; .*pip install accelerate bitsandbytes"
+    ):
         Ranker(folder)
 
 

@@ -58,6 +58,11 @@ def as_dtype(dtype: object) -> torch.dtype | None:
     if not isinstance(dtype, str | torch.dtype):
         raise TypeError(f"dtype must be 'float32', 'bfloat16' or 'float16', not {_shown(dtype)}")
     found = _DTYPES.get(str(dtype).removeprefix("torch."))
+    if found is None and str(dtype).removeprefix("torch.") in ("int8", "qint8"):
+        raise ValueError(
+            f"dtype must be 'float32', 'bfloat16' or 'float16', not {str(dtype)!r}: products in int8 do not keep "
+            "rankings (measured: docs/loading.md)"
+        )
     if found is None:
         hint = " (leave it out to have it chosen)" if dtype == "auto" else ""
         raise ValueError(f"dtype must be 'float32', 'bfloat16' or 'float16', not {str(dtype)!r}{hint}")

@@ -28,8 +28,8 @@ _CURE = (
     "Give the checkpoint that it was made from; or, where transformers loads this one, its dequantised weights: "
     "`model.dequantize()`, and `save_pretrained` with the tokenizer"
 )
-# Read as plain weights: FP8 by transformers itself, the other by its package.
-_PLAIN = {"fp8": "accelerate", "bitsandbytes": "bitsandbytes"}
+# Read as plain weights, with these packages.
+_PLAIN = {"fp8": ("accelerate",), "bitsandbytes": ("accelerate", "bitsandbytes")}
 
 
 def check_quantised(config: Any, folder: Path, *, multimodal: bool) -> None:
@@ -52,11 +52,11 @@ def check_quantised(config: Any, folder: Path, *, multimodal: bool) -> None:
             f"dequantised. {_CURE}"
         )
     try:
-        __import__(_PLAIN[method])
+        for package in _PLAIN[method]:
+            __import__(package)
     except ImportError as error:
         raise ImportError(
-            f"{folder} is quantised by {name}; reading it needs the {_PLAIN[method]} package: "
-            f"pip install {_PLAIN[method]} ({error})"
+            f"{folder} is quantised by {name}; reading it needs more: pip install {' '.join(_PLAIN[method])} ({error})"
         ) from error
 
 
