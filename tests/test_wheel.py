@@ -79,6 +79,7 @@ def test_without_a_compiler_the_error_says_what_to_install(source: Path, tmp_pat
         assert words in said
 
 
+@pytest.mark.slow  # builds the wheel, once
 def test_what_the_wheel_holds(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -93,6 +94,7 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     assert not [name for name in names if name.endswith((".cpp", ".hpp", ".o")) or "tests/" in name]
 
 
+@pytest.mark.slow  # builds the wheel, once
 def test_the_wheel_runs_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
     """Its dependencies come from this environment through a .pth file: they are read, not installed again."""
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)

@@ -32,6 +32,7 @@ def compiled() -> dict[str, dict]:
     return {f"{r['kernel']}_kernel {r['shape']} {r['dtype']} {r['kind']}": r for r in rows}
 
 
+@pytest.mark.slow  # compiles them all, once
 @pytest.mark.parametrize("name", [build.name for build in builds()])
 def test_a_configuration_fits_its_gpu(name: str) -> None:
     row = compiled()[name]

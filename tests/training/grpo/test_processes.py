@@ -46,6 +46,7 @@ def curve(out: Path) -> list[tuple[int, str, float]]:
     return [(row["step"], name, row[name]) for row in rows for name in NAMES if name in row]
 
 
+@pytest.mark.slow
 def test_killed_three_times_it_ends_on_the_same_curve(pointer: Path, tmp_path: Path) -> None:
     """The kills fall wherever the run happens to be: in a step, in an evaluation, or while a checkpoint is written."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
