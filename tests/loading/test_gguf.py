@@ -121,6 +121,32 @@ def test_the_header_is_parsed_once_and_the_library_is_left_as_it_was(
     assert (gguf.GGUFReader, gguf.get_tensor_name_map) == before
 
 
+@pytest.mark.parametrize("factor", [8.0, 32.0])
+def test_the_scaled_positions_of_llama_3_come_back_as_its_settings(tmp_path: Path, factor: float) -> None:
+    """In its GGUF files they are a tensor of factors: plain frequencies over scaled ones."""
+    rope = {
+        "rope_type": "llama3",
+        "rope_theta": 500000.0,
+        "factor": factor,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    }
+    tokenizer = small_tokenizer()
+    lm = tiny_llama(tokenizer, rope_parameters=rope)
+    plain = 500000.0 ** -(torch.arange(8) / 8)
+    factors = (plain / lm.model.rotary_emb.inv_freq).numpy()
+    assert factors.max() == pytest.approx(factor)
+    file = write_gguf(tmp_path / "m.gguf", lm, tokenizer, extra={"rope_freqs.weight": factors})
+    read = read_checkpoint(file, torch.float32)
+    assert read.config.rope_parameters == pytest.approx(rope)
+    ids = torch.randint(len(tokenizer), (1, 400), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(read.lm(input_ids=ids).logits, lm(input_ids=ids).logits)
+    with Ranker(file, dtype="float32") as ranker:
+        assert sorted(ranker.rank(QUERY, TEXTS).order) == list(range(5))
+
+
 @pytest.mark.pretrained
 def test_smollm2_packs_its_weights_and_ranks_as_its_folder_does(smollm2: Path) -> None:
     """The folder was written from the same file; `test_smollm2_is_what_transformers_reads` is independent of it."""

@@ -65,8 +65,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"facts": {"llama.rope.scaling.type": "yarn"}},
         r"says rope\.scaling\.type = yarn, which transformers leaves out.*checkpoint folder",
     ),
-    "frequencies": (
-        {"extra": {"rope_freqs.weight": np.ones(8, np.float32)}},
+    "frequencies by no known rule": (
+        {"extra": {"rope_freqs.weight": np.linspace(1, 3, 8, dtype=np.float32)}},
         r"tensors that transformers would leave out \(rope_freqs\.weight\).*checkpoint folder",
     ),
     "a bias": (

@@ -18,9 +18,11 @@ import torch
 from ..errors import UnsupportedModelError
 from .files import refuse_pointer
 from .gguf_facts import check_facts, check_tokenizer_kind, set_pre_tokenizer
+from .gguf_rope import FACTORS, set_scaled_rope
 from .quantised import forget_quantiser
 
 SUFFIX = ".gguf"
+_LONG = ("GGUF.", "tokenizer.ggml.token", "tokenizer.ggml.merges", "tokenizer.ggml.scores")
 _CONVERT = (
     "Use the model's checkpoint folder in place of the GGUF file (config.json, tokenizer, *.safetensors)"
 )
@@ -40,15 +42,16 @@ class GGUFFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._understood = set[str]()  # tensors that became settings of the config
         self._reader = _read_header(path)
         architecture = self._fact("general.architecture")
         _check_architecture(path, architecture)
         self.facts = {
             name.removeprefix(f"{architecture}."): self._fact(name)
             for name in self._reader.fields
-            if not name.startswith(("GGUF.", "tokenizer.ggml.tokens", "tokenizer.ggml.merges"))
+            if not name.startswith(_LONG)
         }
-        """Metadata by name, the architecture's own without its prefix; vocabulary and merges are left out."""
+        """Metadata by name, the architecture's own without its prefix; what has an entry a token is left out."""
         if (parts := self.facts.get("split.count") or 1) > 1:
             raise UnsupportedModelError(
                 f"{path} is one of {parts} parts of a model: put them together with "
@@ -62,6 +65,9 @@ class GGUFFile:
         with _once(self._reader):
             config = AutoConfig.from_pretrained(self.path.parent, gguf_file=self.path.name)
         check_facts(self.path, self.facts, config)
+        for tensor in self._reader.tensors:
+            if tensor.name == FACTORS and set_scaled_rope(config, tensor.data):
+                self._understood = {FACTORS}
         return config
 
     def tokenizer(self) -> Any:
@@ -107,7 +113,8 @@ class GGUFFile:
 
         processor = TENSOR_PROCESSORS.get(self._fact("general.architecture"))
         known = get_gguf_hf_weights_map(lm, _processor(processor, lm.config))
-        unused = [tensor.name for tensor in self._reader.tensors if tensor.name not in known]
+        names = [tensor.name for tensor in self._reader.tensors]
+        unused = [name for name in names if name not in known and name not in self._understood]
         if unused:
             shown = f"{', '.join(unused[:3])}{', …' if len(unused) > 3 else ''}"
             raise UnsupportedModelError(
