@@ -21,6 +21,8 @@ from rranker.training.sft import train
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.from_encoder import from_encoder, main
+from rranker.training.sft.options import configured, parse
+from rranker.training.sft.run import first_model
 from tests.support.checkpoints import edit
 from tests.support.encoders import plain_similarities, save_encoder
 from tests.support.toy_examples import WORDS, make_case, make_example
@@ -138,6 +140,15 @@ def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(
                 gone.append(min(alive, key=lambda i: float(scores[i])))
                 alive.remove(gone[-1])
             assert ranker.rank(case.query, case.candidates, task=case.task).order == alive + gone[::-1]
+
+
+def test_a_run_starts_from_a_ranking_model(made: tuple[Path, Path], tmp_path: Path) -> None:
+    config = configured(parse(["--out", str(tmp_path), "--start", str(made[1])]))
+    started, saved = first_model(config), load_model(made[1])
+    for (name, one), other in zip(started.named_parameters(), saved.parameters(), strict=True):
+        assert torch.equal(one, other), name
+    again = SftConfig(**{**config.to_dict(), "model": config.model})  # as a resumed run reads it
+    assert again.start == config.start == str(made[1])
 
 
 def test_language_modelling_needs_a_head(made: tuple[Path, Path], tmp_path: Path) -> None:
