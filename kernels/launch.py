@@ -36,7 +36,7 @@ _HALF: dict[tuple[AttentionKernel, Kind], dict[int, Choice]] = {
 # Plain fp32 products run outside the tensor cores on NVIDIA GPUs: small tiles, spread over many threads.
 _FULL: dict[Kind, dict[int, Choice]] = {
     "sm_90": {64: (32, 32, 8, 1), 128: (32, 16, 8, 1), 256: (16, 32, 8, 1)},
-    "sm_80": {64: (16, 32, 8, 1), 128: (32, 16, 8, 1), 256: (16, 16, 8, 1)},
+    "sm_80": {64: (16, 16, 8, 1), 128: (32, 16, 8, 1), 256: (16, 16, 8, 1)},
     "gfx942": {64: (32, 32, 8, 1), 128: (32, 32, 8, 1), 256: (16, 16, 8, 1)},
 }
 
