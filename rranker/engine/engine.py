@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import torch
 
+from ..prompts.segments import POINTWISE
 from .attention import AttentionBackend, default_backend
 from .attention import attention_backend as backend_of
 from .batch import BatchBuilder
@@ -20,11 +21,12 @@ from .loading.objects import ModelAndTokenizer, Source
 from .loading.settings import AttentionMode
 from .queue import RequestQueue
 from .readout import Readout
-from .readout.gather import Logits, Subset, read
+from .readout.gather import read
+from .readout.request import Logits, Subset
 from .requests import EngineRequest, Handle
 from .runner import ModelRunner
 from .self_check import self_check
-from .sessions import BlockQueryState, CausalQueryState, QueryState
+from .sessions import BlockQueryState, CausalQueryState, KeptQueryState, PointwiseQueryState, QueryState
 from .speculation import Sequential, Speculation
 
 
@@ -248,10 +250,12 @@ class Engine:
 
     def _session(self, request: EngineRequest) -> QueryState:
         parts = request.segments, request.method.kind, self.runner.kv_cache, self.readout
+        if request.method.kind in POINTWISE:
+            return PointwiseQueryState(*parts)
+        if self.attention_mode == "block":
+            return BlockQueryState(*parts)
         return (
-            BlockQueryState(*parts)
-            if self.attention_mode == "block"
-            else CausalQueryState(*parts, request.branches)
+            KeptQueryState(*parts) if request.reuse == "keep" else CausalQueryState(*parts, request.branches)
         )
 
     def _account(self, handle: Handle, overhead: float) -> Speculation | Sequential:

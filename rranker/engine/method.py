@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..prompts.segments import Kind
-from .readout.gather import Logits, Subset
+from .readout.request import Logits, Subset
 
 
 class Method(Protocol):

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..prompts.segments import Segments
+from ..prompts.segments import POINTWISE, Segments
 from .loading.settings import AttentionMode
 from .method import Method
 from .sessions import QueryState
 from .speculation import Sequential, Speculation
+
+Reuse = Literal["exact", "keep"]
+"""In causal mode, what becomes of keys behind a candidate that left: `exact` encodes them anew, as a fresh prompt of
+the survivors would; `keep` keeps them, so that all is encoded once, and no more equals such a prompt."""
 
 Status = Literal["waiting", "running", "finished", "failed", "cancelled"]
 
@@ -20,17 +24,23 @@ class EngineRequest:
 
     `speculate`: guess rounds ahead. Off for methods whose questions of one step all count (sampled rollouts).
     `branches`: in causal mode, how many independent questions a step may ask: a question that another one begins with
-    does not count. In block mode a step may ask any number.
+    does not count. Where all is encoded once (block mode, `reuse="keep"`, questions about one candidate alone) a step
+    may ask any number.
     """
 
     segments: Segments
     method: Method
     speculate: bool = True
     branches: int = 1
+    reuse: Reuse = "exact"
+
+    def encoded_once(self, mode: AttentionMode) -> bool:
+        """Whether no candidate is ever encoded again, whoever leaves."""
+        return mode == "block" or self.reuse == "keep" or self.method.kind in POINTWISE
 
     def stored_tokens(self, mode: AttentionMode) -> int:
-        """KV slots it holds while it runs: its prefix and its candidates, in causal mode once a branch."""
-        copies = self.branches if mode == "causal" else 1
+        """KV slots it holds while it runs: its prefix and its candidates, once a branch where they may differ."""
+        copies = 1 if self.encoded_once(mode) else self.branches
         return len(self.segments.prefix) + copies * sum(map(len, self.segments.candidates))
 
 

@@ -16,7 +16,7 @@ from .encoders import is_encoder, position_offset
 from .errors import SettingError, UnsupportedModelError, out_of_memory
 from .loading.settings import AttentionMode
 from .readout import IdentifierReadout, Pooling
-from .readout.gather import Subset
+from .readout.request import Subset
 from .runner import ModelRunner
 from .sessions import BlockQueryState, CausalQueryState
 

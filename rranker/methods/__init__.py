@@ -3,9 +3,11 @@
 from .elimination import Elimination
 from .episode import Episode
 from .greedy import Greedy, Relayout
+from .likelihood import QueryLikelihood
 from .listwise import Listwise
 from .outcome import Decision, Outcome, Subset
 from .player import Player
+from .pointwise import Pointwise
 from .registry import method_class, method_names, register
 from .replayed import order_of, replay
 from .sampled import Rollout, Sampled
@@ -19,6 +21,8 @@ __all__ = [
     "Listwise",
     "Outcome",
     "Player",
+    "Pointwise",
+    "QueryLikelihood",
     "Relayout",
     "Rollout",
     "Sampled",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
+from ..prompts.segments import Kind
 from .episode import Episode
 from .outcome import Decision, Outcome, Subset
 from .registry import register
@@ -15,7 +17,7 @@ class Listwise(Episode):
     """Everybody is asked about once. Under Plackett-Luce the most probable ranking sorts by logit (Luce 1959)."""
 
     name = "dranker"
-    kind = "select"
+    kind: ClassVar[Kind] = "select"
     one_question = True
 
     @property

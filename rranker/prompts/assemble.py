@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from .identifiers import Identifiers
-from .segments import Kind, PromptPart, Query, Segments
+from .segments import POINTWISE, Kind, PromptPart, Query, Segments
 from .template import Template
 from .truncation import Truncate, fair_share, truncate_part
 
 
 class PromptFormat(Protocol):
-    """A prompt's language. See `compact.CompactFormat` and `text.TextFormat`."""
+    """A prompt's language. See `compact.CompactFormat`, `text.TextFormat` and, for one candidate alone, `pointwise`."""
 
     uses_identifiers: bool
 
@@ -25,12 +25,16 @@ class PromptFormat(Protocol):
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
         """Token ids of the question for one kind of answer."""
 
+    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
+        """See `Segments.targets`; empty for questions about a list."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Tokens there is room for: `context` bounds positions, `candidate` each candidate. None sets no bound.
 
-    In block attention candidates stand side by side, so the longest one counts; in causal attention their sum.
+    In block attention, and where a question shows one candidate alone, candidates stand side by side, so the longest
+    one counts; in causal attention their sum.
     """
 
     attention: Literal["causal", "block"]
@@ -67,6 +71,9 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
     """
     named_by = identifiers.first(len(texts)) if prompt_format.uses_identifiers else ()
     prefix, suffix = prompt_format.prefix(template, instruction, query), prompt_format.suffix(template, kind)
+    targets = prompt_format.targets(template, query)
+    if kind in POINTWISE:
+        limits = replace(limits, attention="block")
     pieces = prompt_format.candidates(texts, list(named_by))
     cuts: list[Truncation] = []
     if limits.context is not None and prefix.keep_end:
@@ -80,12 +87,12 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
         if len(fitted) < len(prefix):
             cuts.append(Truncation(None, len(prefix), len(fitted)))
         prefix = fitted
-    room = _room(limits, len(prefix), len(suffix), pieces, indices, truncate)
+    room = _room(limits, len(prefix), len(suffix) + len(targets), pieces, indices, truncate)
     for place, piece in enumerate(pieces):
         if len(piece) > room:
             pieces[place] = truncate_part(piece, room, truncate, f"candidate {indices[place]}")
             cuts.append(Truncation(indices[place], len(piece), len(pieces[place])))
-    return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, named_by), cuts
+    return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, named_by, targets), cuts
 
 
 def _room(

@@ -45,5 +45,9 @@ class CompactFormat:
         return [PromptPart(head, body, tail) for body in self.encoder.user_batch(texts)]
 
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
-        """One token: `<|exclude|>` or `<|select|>`."""
-        return (self._ids[SUFFIXES[kind]],)
+        """One token: `<|exclude|>` or `<|select|>`, the latter also for one candidate alone."""
+        return (self._ids[SUFFIXES["exclude" if kind == "exclude" else "select"]],)
+
+    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
+        """None: the readout points."""
+        return ()

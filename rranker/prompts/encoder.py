@@ -41,5 +41,9 @@ class EncoderFormat:
         return [PromptPart(self._head, body, self._tail) for body in self.encoder.user_batch(texts)]
 
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
-        """One token: `<|exclude|>` or `<|select|>`."""
-        return (self._suffixes[kind],)
+        """One token: `<|exclude|>` or `<|select|>`, the latter also for one candidate alone."""
+        return (self._suffixes["exclude" if kind == "exclude" else "select"],)
+
+    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
+        """None: the readout points."""
+        return ()

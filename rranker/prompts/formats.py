@@ -1,21 +1,24 @@
-"""The prompt formats by the names that checkpoints call them."""
+"""The prompt formats, by the names that checkpoints call them and the kinds of questions."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from .assemble import PromptFormat
 from .compact import CompactFormat
 from .encoder import EncoderFormat
 from .encoding import TextEncoder
+from .pointwise import LikelihoodFormat, YesNoFormat
+from .segments import Kind
 from .text import TextFormat
 
 
-def prompt_format(name: str, encoder: TextEncoder) -> PromptFormat:
-    """`text`, `compact` or `encoder`. Raises ValueError when the tokenizer lacks what the format needs."""
-    formats: dict[str, Callable[[TextEncoder], PromptFormat]] = {
-        "text": TextFormat,
-        "compact": CompactFormat,
-        "encoder": EncoderFormat,
-    }
-    return formats[name](encoder)
+def prompt_formats(name: str, encoder: TextEncoder) -> dict[Kind, PromptFormat]:
+    """How models of prompt format `text`, `compact` or `encoder` are asked each kind of question they can answer.
+
+    Raises ValueError when the tokenizer lacks what the format needs.
+    """
+    if name == "text":
+        lists = TextFormat(encoder)
+        alone = YesNoFormat(encoder), LikelihoodFormat(encoder)
+        return {"exclude": lists, "select": lists, "judge": alone[0], "likelihood": alone[1]}
+    pointed: PromptFormat = CompactFormat(encoder) if name == "compact" else EncoderFormat(encoder)
+    return {"exclude": pointed, "select": pointed, "judge": pointed}

@@ -11,4 +11,7 @@ GENERIC = Template(
     list_heading="Candidates:",
     worst="The least fitting candidate",
     best="The most fitting candidate",
+    item="Candidate",
+    fits="Does the candidate fit the query?",
+    invites="Write a query that the candidate fits.",
 )

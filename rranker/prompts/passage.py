@@ -11,4 +11,7 @@ PASSAGE = Template(
     list_heading="Passages:",
     worst="The least relevant passage",
     best="The most relevant passage",
+    item="Passage",
+    fits="Does the passage answer the query?",
+    invites="Write a search query that the passage answers.",
 )

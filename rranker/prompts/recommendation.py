@@ -11,4 +11,7 @@ RECOMMENDATION = Template(
     list_heading="Items:",
     worst="The least likely item",
     best="The most likely item",
+    item="Item",
+    fits="Does the item fit the history?",
+    invites="List what somebody chose before who chooses this item.",
 )

@@ -19,4 +19,7 @@ ROUTING = Template(
     list_heading="Models:",
     worst="The least suitable model",
     best="The most suitable model",
+    item="Model",
+    fits="Would the model serve the query well?",
+    invites="Write a query that the model would serve well.",
 )

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["exclude", "select"]
-"""What the suffix asks: who fits least (IRanker's rounds) or who fits best (DRanker's one shot)."""
+Kind = Literal["exclude", "select", "judge", "likelihood"]
+"""What the suffix asks: who fits least (IRanker's rounds), who fits best (DRanker's one shot); or, of each candidate
+alone, whether it fits (`judge`), or how probable it makes the query (`likelihood`)."""
+
+POINTWISE: frozenset[Kind] = frozenset(("judge", "likelihood"))
+"""Kinds whose questions show one candidate at a time."""
 
 Query = str | list[str]
 """A question, or a history of titles, oldest first."""
@@ -38,13 +42,16 @@ class Segments:
     """`[prefix] [candidate 1] … [candidate n] [suffix]`, each tokenised on its own.
 
     `identifiers[i]` is the token that names candidate i in the answer (identifier readout), or empty when the
-    readout points at the candidates' hidden states instead.
+    readout points at the candidates' hidden states instead. `targets`, for questions about each candidate alone: the
+    token of yes and that of no (`judge`; empty where the readout points), or the tokens whose probability is asked
+    for (`likelihood`).
     """
 
     prefix: tuple[int, ...]
     candidates: tuple[tuple[int, ...], ...]
     suffix: tuple[int, ...]
     identifiers: tuple[int, ...] = ()
+    targets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.prefix or not self.suffix or not all(self.candidates):

@@ -12,7 +12,9 @@ class Template:
     """The words of one task family.
 
     `instruction` opens the prompt of a general language model; `brief` is the (often empty) one that models
-    trained in the compact format know. Both give way to the caller's own instruction.
+    trained in the compact format know. Both give way to the caller's own instruction. `worst` and `best` open the
+    answer to a question about a list. Of one candidate, an `item`, `fits` asks whether it fits, and `invites` asks for
+    the query (or history) that goes with it.
     """
 
     name: str
@@ -23,7 +25,12 @@ class Template:
     list_heading: str
     worst: str
     best: str
+    item: str
+    fits: str
+    invites: str
 
     def question(self, kind: Kind) -> str:
-        """The last words before the answer's identifier."""
-        return self.worst if kind == "exclude" else self.best
+        """The words of one kind of question."""
+        return {"exclude": self.worst, "select": self.best, "judge": self.fits, "likelihood": self.invites}[
+            kind
+        ]

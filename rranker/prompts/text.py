@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .chat import chat_frame
 from .encoding import TextEncoder
 from .segments import Kind, PromptPart, Query
 from .template import Template
+from .turn import Turn
 
 
 def opening(
-    encoder: TextEncoder, before: str, template: Template, instruction: str | None, query: Query
+    encoder: TextEncoder, before: str, template: Template, instruction: str | None, query: Query, after: str
 ) -> PromptPart:
-    """A prompt up to its list: `before` (trusted), the instruction, the query or history, the list's heading."""
+    """A prompt up to its candidates: `before` (trusted), the caller's instruction, the query or history, `after`."""
     single = isinstance(query, str)
     heading = template.query_heading if single else template.history_heading + "\n"
     text = query if isinstance(query, str) else "\n".join(f"- {title}" for title in query)
-    after = f"\n\n{template.list_heading}\n"
     if instruction is None:
-        piece = encoder.framed(f"{before}{template.instruction}\n\n{heading}", [text], after)[0]
+        piece = encoder.framed(before + heading, [text], after)[0]
         return replace(piece, keep_end=not single)
     words = encoder.framed(before, [instruction], f"\n\n{heading.rstrip(' ')}")[0]
     # The heading's end is encoded again as the query's context, and its ids are dropped.
     context = heading[len(heading.rstrip(" \n")) - 1 :]
     piece = encoder.framed(context, [text], after, inside=True)[0]
     return replace(piece, head=words.ids, keep_end=not single)
+
+
+def list_opening(
+    encoder: TextEncoder, before: str, template: Template, instruction: str | None, query: Query
+) -> PromptPart:
+    """A prompt up to its list, whose heading closes it; the template's instruction stands where there is none."""
+    words = "" if instruction is not None else f"{template.instruction}\n\n"
+    return opening(encoder, before + words, template, instruction, query, f"\n\n{template.list_heading}\n")
 
 
 class TextFormat:
@@ -38,17 +45,12 @@ class TextFormat:
 
     def __init__(self, encoder: TextEncoder) -> None:
         self.encoder = encoder
-        self._start: tuple[int, ...] = ()
-        self._before = self._after = ""
-        if getattr(encoder.tokenizer, "chat_template", None):
-            self._before, self._after = chat_frame(encoder.tokenizer)
-        elif encoder.tokenizer.bos_token_id is not None:
-            self._start = (encoder.tokenizer.bos_token_id,)
+        self._turn = Turn.of(encoder)
 
     def prefix(self, template: Template, instruction: str | None, query: Query) -> PromptPart:
         """Chat opening, instruction, and the query or history; the list's heading closes it."""
-        piece = opening(self.encoder, self._before, template, instruction, query)
-        return replace(piece, head=self._start + piece.head)
+        piece = list_opening(self.encoder, self._turn.before, template, instruction, query)
+        return replace(piece, head=self._turn.start + piece.head)
 
     def candidates(self, texts: list[str], identifiers: list[int]) -> list[PromptPart]:
         """`[identifier] text⏎` for each text, the identifier as the very token the answer will name."""
@@ -61,4 +63,8 @@ class TextFormat:
 
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
         """Closes the chat turn and opens the answer up to `[`, so that the next token is an identifier."""
-        return self.encoder.literal(f"{self._after}{template.question(kind)}: [", inside=True)
+        return self.encoder.literal(f"{self._turn.after}{template.question(kind)}: [", inside=True)
+
+    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
+        """None: a list is answered by an identifier."""
+        return ()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from ..engine.engine import Engine
 from ..engine.loading.model import LoadedModel
-from ..engine.requests import EngineRequest, Handle
+from ..engine.requests import EngineRequest, Handle, Reuse
 from ..methods import Episode, Greedy, Relayout
 from ..ordering import canonical_order, distinct
-from ..prompts.assemble import Limits, assemble
+from ..prompts.assemble import Limits, PromptFormat, assemble
 from ..prompts.encoding import TextEncoder
-from ..prompts.formats import prompt_format
+from ..prompts.formats import prompt_formats
 from ..prompts.identifiers import Identifiers
 from ..prompts.truncation import Truncate
 from ..repairs import cut_repairs, encoding_repairs
@@ -33,7 +33,7 @@ class EngineScorer:
     """See `Scorer`. `engine` must have been loaded (`Engine.load`), so that its tokenizer is known.
 
     `relayout`, `truncate` and `seed` are those of `Ranker`: how a prompt follows from the last one in causal attention,
-    what becomes of text that does not fit, and how candidates are laid out in block attention.
+    what becomes of text that does not fit, and how candidates are laid out in block attention. `reuse`: see `Reuse`.
     """
 
     def __init__(
@@ -43,14 +43,15 @@ class EngineScorer:
         relayout: Relayout = "best_first",
         truncate: Truncate = "end",
         seed: int = 0,
+        reuse: Reuse = "exact",
     ) -> None:
-        self.engine = engine
+        self.engine, self._reuse = engine, reuse
         model = self.model
         self._truncate: Truncate = truncate
         self._block, self._seed = engine.attention_mode == "block", seed
-        self._relayout: Relayout = "keep" if self._block else relayout
+        self._relayout: Relayout = "keep" if self._block or reuse == "keep" else relayout
         encoder, settings = TextEncoder(model.tokenizer), model.settings
-        self._prompt_format = prompt_format(settings.prompt_format, encoder)
+        self._formats = prompt_formats(settings.prompt_format, encoder)
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(engine.attention_mode, model.context, settings.max_candidate_tokens)
 
@@ -70,14 +71,13 @@ class EngineScorer:
             groups, texts = [groups[i] for i in layout], [texts[i] for i in layout]
         if not texts:
             return EngineJob(request, method, (), None)
-        player = Greedy(
-            method(len(texts), top_k=request.top_k), relayout=self._relayout, nested=not self._block
-        )
+        nested = not self._block and self._reuse == "exact"
+        player = Greedy(method(len(texts), top_k=request.top_k), relayout=self._relayout, nested=nested)
         job = EngineJob(request, method, tuple(groups), player)
         if job.decided:
             return job
         segments, cuts = assemble(
-            self._prompt_format,
+            self._format(method),
             self._identifiers,
             request.template,
             request.instruction,
@@ -89,7 +89,7 @@ class EngineScorer:
             self._truncate,
         )
         job.repairs += [*encoding_repairs(request), *cut_repairs(cuts, groups)]
-        job.engine_request = EngineRequest(segments, player)
+        job.engine_request = EngineRequest(segments, player, reuse=self._reuse)
         self.engine.check(job.engine_request)
         return job
 
@@ -107,6 +107,14 @@ class EngineScorer:
                 job, _ = waiting[id(handle.request)]
                 job.error, job.stats = handle.error, _stats(handle)
                 yield job
+
+    def _format(self, method: type[Episode]) -> PromptFormat:
+        if method.kind not in self._formats:
+            raise ValueError(
+                f"{method.name} reads the probability of tokens, and this checkpoint ranks through a pointer head: use "
+                "another method, or a language model as it was pretrained"
+            )
+        return self._formats[method.kind]
 
     @property
     def closed(self) -> bool:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from rranker.engine.readout import IdentifierReadout, PointerReadout
-from rranker.engine.readout.gather import ReadoutRequest, read
+from rranker.engine.readout.gather import read
+from rranker.engine.readout.request import ReadoutRequest
 from rranker.kernels import score as scoring
 from tests.support.architectures import tiny_model
 
@@ -38,7 +39,9 @@ def step(readout, shapes, dtype=torch.float32, seed=0):
         identifiers = np.zeros(0, np.int64) if readout.needs_states else rng.choice(300, size=n)
         states = torch.randn(n, WIDTH, generator=torch_rng).to(DEVICE) if readout.needs_states else None
         kind = "select" if n % 2 else "exclude"
-        readings.append(ReadoutRequest(kind, subsets, range(at, at + questions), identifiers, states))
+        nothing = np.zeros(0, np.int64)
+        reads = range(at, at + questions)
+        readings.append(ReadoutRequest(kind, subsets, reads, identifiers, states, nothing))
         at += questions + 2
     return torch.randn(at, WIDTH, generator=torch_rng).to(DEVICE, dtype), readings
 

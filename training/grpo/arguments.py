@@ -15,8 +15,12 @@ from trl import GRPOConfig
 
 from rranker.engine.hardware import best_device, best_dtype, warn_if_emulated
 from rranker.engine.loading.model import DEFAULT_MODEL
-from rranker.methods import method_names
+from rranker.methods import method_class, method_names
+from rranker.prompts.segments import POINTWISE
 from rranker.training.options import option, parse_options
+
+_LISTWISE = [name for name in method_names() if method_class(name).kind not in POINTWISE]
+"""Methods whose every decision is between candidates: where it is not, there is no policy to train."""
 
 
 @dataclass
@@ -68,7 +72,7 @@ class RolloutArguments:
     method: str = option(
         "iranker",
         "eliminate the worst or select the best round after round, or rank in one shot",
-        method_names(),
+        _LISTWISE,
     )
     episodes: str = option(
         "full",

@@ -17,7 +17,7 @@ from rranker.permutations import parse, parse_choice
 from rranker.prompts import TEMPLATES
 from rranker.prompts.chat import chat_frame
 from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.text import opening
+from rranker.prompts.text import list_opening
 from rranker.training.grpo.adapters import adapters
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, RolloutArguments
 from rranker.training.grpo.callbacks import StopOnNaN
@@ -47,7 +47,7 @@ def frame(tokenizer: Any) -> tuple[str, str]:
 def prompt_ids(encoder: TextEncoder, case: RankingExample, method: str) -> list[int]:
     """The whole prompt. Query and candidates can never spell a special token: they are encoded as user text."""
     before, after = frame(encoder.tokenizer)
-    ids = list(opening(encoder, before, TEMPLATES[case.task], case.instruction or None, case.query).ids)
+    ids = list(list_opening(encoder, before, TEMPLATES[case.task], case.instruction or None, case.query).ids)
     for number, line in enumerate(encoder.framed("] ", case.candidates, "\n", inside=True), start=1):
         ids += [*encoder.literal(f"[{number}", inside=True), *line.ids]
     return ids + list(encoder.literal(f"\n{ASK[method]}{after}{PREFILL}", inside=True))

@@ -11,7 +11,7 @@ from rranker.engine.loading.settings import ModelSettings
 from rranker.prompts import TEMPLATES
 from rranker.prompts.assemble import Limits, assemble
 from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.formats import prompt_format
+from rranker.prompts.formats import prompt_formats
 from rranker.prompts.identifiers import Identifiers
 from rranker.prompts.segments import Kind, Segments
 
@@ -34,7 +34,7 @@ class Prompts:
     ) -> None:
         self.max_prompt, self.max_candidate = max_prompt, max_candidate
         encoder = TextEncoder(tokenizer)
-        self._prompt_format = prompt_format(settings.prompt_format, encoder)
+        self._formats = prompt_formats(settings.prompt_format, encoder)
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(
             settings.attention,
@@ -56,7 +56,7 @@ class Prompts:
         """
         texts = case.candidates
         segments, _ = assemble(
-            self._prompt_format,
+            self._formats[kind],
             self._identifiers,
             TEMPLATES[case.task],
             case.instruction,

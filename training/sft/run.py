@@ -17,7 +17,7 @@ import torch
 
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.formats import prompt_format
+from rranker.prompts.formats import prompt_formats
 from rranker.training.examples.sources import Sources
 from rranker.training.packing.batch import Batch, training_batch
 from rranker.training.policy.model_config import ModelConfig
@@ -38,7 +38,7 @@ Maker = Callable[[int], list[tuple[str, Batch]]]
 
 def mixture(sources: Sources, model: RankingModel, tokenizer: Any, config: SftConfig) -> Maker:
     """A function from a step's number to its named micro-batches for `model`: nothing else is remembered."""
-    rendered = prompt_format(settings_of(model).prompt_format, TextEncoder(tokenizer))
+    rendered = prompt_formats(settings_of(model).prompt_format, TextEncoder(tokenizer))["select"]
     names, weights = list(config.weights), np.array(list(config.weights.values()))
     late = np.array([name in LATE for name in names])
 

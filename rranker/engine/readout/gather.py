@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rranker.kernels.launch import MOST_IDENTIFIERS
 
-from ...prompts.segments import Kind
+from ...prompts.segments import POINTWISE
 from ..batch import Ints
 from . import IdentifierReadout, Readout
-
-Subset = tuple[int, ...]
-"""Candidates a question is about, in prompt order: places in the session's segments."""
-
-Logits = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadoutRequest:
-    """What one session wants to know of a step's hidden states.
-
-    subsets[k] is asked about by the question whose hidden state is at suffixes[k]. Candidate i is named by the token
-    `identifiers[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states. `prefix` [D] is
-    the prefix's state, where those are means.
-    """
-
-    kind: Kind
-    subsets: Sequence[Subset]
-    suffixes: range
-    identifiers: Ints
-    states: Tensor | None
-    prefix: Tensor | None = None
+from .alone import read_alone
+from .request import Logits, ReadoutRequest
 
 
 @torch.inference_mode()
@@ -49,6 +27,23 @@ def read(
     `kernels` reads identifiers through `kernels.score`, where no decision has more than 512 of them. Raises
     FloatingPointError when a logit is not finite.
     """
+    lists = [reading for reading in readings if reading.kind not in POINTWISE]
+    answers = iter(_read_lists(readout, hidden, lists, kernels) if lists else ())
+    logits = [
+        read_alone(readout, hidden, reading) if reading.kind in POINTWISE else next(answers)
+        for reading in readings
+    ]
+    if not all(np.isfinite(row).all() for rows in logits for row in rows):
+        raise FloatingPointError(
+            "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
+        )
+    return logits
+
+
+def _read_lists(
+    readout: Readout, hidden: Tensor, readings: Sequence[ReadoutRequest], kernels: bool
+) -> list[list[Logits]]:
+    """Those that ask about lists, all in one go."""
     sizes = [np.fromiter(map(len, reading.subsets), np.int64) for reading in readings]
     named = [np.fromiter(chain.from_iterable(reading.subsets), np.int64) for reading in readings]
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
@@ -56,10 +51,6 @@ def read(
         flat = _through_kernel(readout, hidden, readings, named, offsets)
     else:
         flat = _through_tables(readout, hidden, readings, named, sizes)
-    if not np.isfinite(flat).all():
-        raise FloatingPointError(
-            "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
-        )
     rows: Iterator[Logits] = (flat[begin:end] for begin, end in pairwise(offsets.tolist()))
     return [[next(rows) for _ in reading.subsets] for reading in readings]
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rranker.kernels.logprob import selected_logprobs
+
 from ...prompts.segments import Kind
 from ..batch import Ints
 from ..encoders import is_encoder
@@ -52,6 +54,13 @@ class IdentifierReadout:
         """suffixes [S, D] by candidates [N, D] → logits [S, N], scaled and capped as the model's own are."""
         found = suffixes.float() @ candidates.T * self.scale
         return found if self.cap is None else torch.tanh(found / self.cap) * self.cap
+
+    def logprobs(self, states: Tensor, targets: Tensor) -> Tensor:
+        """states [N, D] hidden states; targets [N] tokens → [N] log-probabilities of them as the next token, fp32."""
+        if self.cap is None:
+            return selected_logprobs(states, self.weight, targets, scale=self.scale)[0]
+        logits = torch.tanh(states.float() @ self.weight.float().T * self.scale / self.cap) * self.cap
+        return logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]
 
 
 def _check_plain(head: Any, lm: Any) -> None:

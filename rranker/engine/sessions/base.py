@@ -14,7 +14,7 @@ from ...prompts.segments import Kind, Segments
 from ..batch import BatchBuilder
 from ..kv.cache import KVCache
 from ..readout import Pooling
-from ..readout.gather import ReadoutRequest, Subset
+from ..readout.request import ReadoutRequest, Subset
 
 
 class ReadsStates(Protocol):
@@ -36,6 +36,7 @@ class QueryStateBase(ABC):
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)
         self._identifiers = np.asarray(segments.identifiers, dtype=np.int64)
+        self._targets = np.asarray(segments.targets, dtype=np.int64)
         self._lengths = np.asarray([len(ids) for ids in self._candidates], dtype=np.int64)
         self._branches = branches
         self._start: int | None = None
@@ -96,5 +97,11 @@ class QueryStateBase(ABC):
         reads = self._fresh_reads
         self._commit(hidden[reads.start : reads.stop].float() if reads else None)
         return ReadoutRequest(
-            self._kind, self._subsets, self._suffix_reads, self._identifiers, self._states, self._prefix_state
+            self._kind,
+            self._subsets,
+            self._suffix_reads,
+            self._identifiers,
+            self._states,
+            self._targets,
+            self._prefix_state,
         )

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from ..batch import BatchBuilder, Segment
+from ..batch import BatchBuilder, Ints, Segment
 from ..readout import segment_means
-from ..readout.gather import Subset
+from ..readout.request import Subset
 from .base import QueryStateBase
 
 
@@ -24,31 +24,46 @@ class BlockQueryState(QueryStateBase):
 
     def plan(self, builder: BatchBuilder, query_index: int, subsets: Sequence[Subset]) -> None:
         """Adds a step to `builder`: the prefix and candidates the first time, then one suffix a question."""
-        start, behind = self._begin(), len(self._prefix)
-        position = 0 if builder.bidirectional else behind
-        prefix = builder.segment(Segment(start, behind, 0))
-        places = builder.segments(start + behind, self._lengths, position)
+        start = self._begin()
+        prefix = builder.segment(Segment(start, len(self._prefix), 0))
+        places = self._places(builder, start + len(self._prefix))
         if not self._encoded:
-            self._encode(builder, query_index, start, prefix, position)
-        after = 0 if builder.bidirectional else position + int(self._lengths.max())
+            self._encode(builder, query_index, start, prefix)
         always = np.asarray([prefix], dtype=np.int64)
-        # Seen by nobody, so the keys and values of suffix copies stay out of the store.
-        positions = np.full(len(subsets), after, dtype=np.int64)
-        first = builder.questions(self._suffix, positions, always, places, subsets, query_index)
-        self._suffix_reads, self._subsets = range(first, first + len(subsets)), subsets
+        self._suffix_reads = self._ask(builder, query_index, always, places, subsets)
+        self._subsets = subsets
 
-    def _encode(
-        self, builder: BatchBuilder, query_index: int, start: int, prefix: int, position: int
-    ) -> None:
+    def _places(self, builder: BatchBuilder, slot: int) -> Ints:
+        """Numbers of the candidates' segments, which lie end to end from `slot` on."""
+        return builder.segments(slot, self._lengths, self._position(builder))
+
+    def _ask(
+        self, builder: BatchBuilder, query_index: int, always: Ints, places: Ints, subsets: Sequence[Subset]
+    ) -> range:
+        """Adds the questions; returns where in the step's output they are read."""
+        after = np.full(len(subsets), self._after(builder), dtype=np.int64)
+        # Seen by nobody, so the keys and values of suffix copies stay out of the store.
+        first = builder.questions(self._suffix, after, always, places, subsets, query_index)
+        return range(first, first + len(subsets))
+
+    def _encode(self, builder: BatchBuilder, query_index: int, start: int, prefix: int) -> None:
         nothing, mean = np.zeros(0, dtype=np.int64), self._pooling == "mean"
         first = builder.chunk(self._prefix, 0, nothing, query_index, start)
         sees, slot = np.asarray([prefix], dtype=np.int64), start + len(self._prefix)
         rows = list(range(first, first + len(self._prefix))) if mean else []
         for tokens in self._candidates:
-            first = builder.chunk(tokens, position, sees, query_index, slot)
+            first = builder.chunk(tokens, self._position(builder), sees, query_index, slot)
             rows += range(first if mean else first + len(tokens) - 1, first + len(tokens))
             slot += len(tokens)
         self._read_states(builder, rows)
+
+    def _position(self, builder: BatchBuilder) -> int:
+        """Of every candidate's first token."""
+        return 0 if builder.bidirectional else len(self._prefix)
+
+    def _after(self, builder: BatchBuilder) -> int:
+        """The position of every question's first token."""
+        return 0 if builder.bidirectional else len(self._prefix) + int(self._lengths.max())
 
     def _commit(self, fresh: Tensor | None) -> None:
         self._encoded = True

@@ -15,7 +15,7 @@ from ..batch import BatchBuilder, Ints, Segment
 from ..kv.allocator import SlotAllocator
 from ..kv.cache import KVCache
 from ..prefix_tree import ROOT, PrefixTree
-from ..readout.gather import Subset
+from ..readout.request import Subset
 from .base import QueryStateBase, ReadsStates
 
 _NONE = -1

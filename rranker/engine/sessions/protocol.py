@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ..batch import BatchBuilder
-from ..readout.gather import ReadoutRequest, Subset
+from ..readout.request import ReadoutRequest, Subset
 
 
 class QueryState(Protocol):

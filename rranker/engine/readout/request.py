@@ -1,0 +1,39 @@
+"""What is to be read of a step, and on whose behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...prompts.segments import Kind
+from ..batch import Ints
+
+Subset = tuple[int, ...]
+"""Candidates a question is about, in prompt order: places in the session's segments."""
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadoutRequest:
+    """What one session wants to know of a step's hidden states.
+
+    subsets[k] is asked about by the question whose hidden state is at suffixes[k]. Candidate i is named by the token
+    `identifiers[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states. `prefix` [D] is
+    the prefix's state, where those are means.
+
+    Of a pointwise kind, suffixes holds the rows of each candidate of each subset in turn: one row, or for `likelihood`
+    one a target, at which that target is the next token. `targets`: see `Segments`.
+    """
+
+    kind: Kind
+    subsets: Sequence[Subset]
+    suffixes: range
+    identifiers: Ints
+    states: Tensor | None
+    targets: Ints
+    prefix: Tensor | None = None
