@@ -39,9 +39,7 @@ def step(readout, shapes, dtype=torch.float32, seed=0):
         identifiers = np.zeros(0, np.int64) if readout.needs_states else rng.choice(300, size=n)
         states = torch.randn(n, WIDTH, generator=torch_rng).to(DEVICE) if readout.needs_states else None
         kind = "select" if n % 2 else "exclude"
-        nothing = np.zeros(0, np.int64)
-        reads = range(at, at + questions)
-        readings.append(ReadoutRequest(kind, subsets, reads, identifiers, states, nothing))
+        readings.append(ReadoutRequest(kind, subsets, range(at, at + questions), identifiers, states))
         at += questions + 2
     return torch.randn(at, WIDTH, generator=torch_rng).to(DEVICE, dtype), readings
 

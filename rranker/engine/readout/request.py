@@ -35,5 +35,5 @@ class ReadoutRequest:
     suffixes: range
     identifiers: Ints
     states: Tensor | None
-    targets: Ints
+    targets: Sequence[int] = ()
     prefix: Tensor | None = None

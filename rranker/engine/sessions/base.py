@@ -36,7 +36,7 @@ class QueryStateBase(ABC):
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)
         self._identifiers = np.asarray(segments.identifiers, dtype=np.int64)
-        self._targets = np.asarray(segments.targets, dtype=np.int64)
+        self._targets = segments.targets
         self._lengths = np.asarray([len(ids) for ids in self._candidates], dtype=np.int64)
         self._branches = branches
         self._start: int | None = None

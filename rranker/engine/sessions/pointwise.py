@@ -27,7 +27,8 @@ class PointwiseQueryState(BlockQueryState):
         self._reads = 1
         if kind == "likelihood":
             self._reads = len(self._targets)
-            self._suffix = np.concatenate([self._suffix, self._targets[:-1]])
+            encoded = np.asarray(self._targets[:-1], dtype=np.int64)
+            self._suffix = np.concatenate([self._suffix, encoded])
 
     @property
     def suffix_tokens(self) -> int:
