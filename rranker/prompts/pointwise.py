@@ -20,8 +20,8 @@ class _PointwiseFormat:
         self.encoder, self._turn = encoder, Turn.of(encoder)
 
     def candidates(self, texts: list[str], identifiers: list[int]) -> list[PromptPart]:
-        """`text⏎⏎` for each; what it is stands before it, in the prefix."""
-        return self.encoder.framed(": ", texts, "\n\n", inside=True)
+        """`text⏎` for each; what it is stands before it, in the prefix."""
+        return self.encoder.framed(": ", texts, "\n", inside=True)
 
 
 class YesNoFormat(_PointwiseFormat):

@@ -5,6 +5,7 @@ from transformers import AutoTokenizer
 
 from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.formats import prompt_formats
 from rranker.prompts.identifiers import Identifiers
 from rranker.prompts.text import TextFormat
 
@@ -41,3 +42,29 @@ def test_a_prompt_is_the_chat_template_filled_and_tokenised_whole(encoder, name)
     ids = [i for piece in pieces for i in piece.ids]
     ids += prompt_format.suffix(template, "exclude")
     assert ids == tokenizer(f"{whole}{template.worst}: [", add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("instruction", [None, "Prefer recent ones."])
+@pytest.mark.parametrize("kind", ["judge", "likelihood"])
+def test_a_question_about_one_candidate_is_the_chat_template_filled(encoder, kind, name, instruction):
+    tokenizer, template = encoder.tokenizer, TEMPLATES[name]
+    asked = prompt_formats("text", encoder)[kind]
+    for text in map(str.rstrip, TEXTS):  # blanks before a line's end belong to it only where a special token follows
+        said = f"{instruction}\n\n" if instruction else ""
+        if kind == "judge":
+            said += f"{template.query_heading}{QUERY}\n\n"
+            answers = [tokenizer(word)["input_ids"] for word in ("Yes", "No")]
+            closing = f"{template.fits} Answer Yes or No."
+        else:
+            answers = [tokenizer(QUERY)["input_ids"]]
+            closing = template.invites
+        whole = tokenizer.apply_chat_template(
+            [{"role": "user", "content": f"{said}{template.item}: {text}\n{closing}"}],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        (piece,) = asked.candidates([text], [])
+        ids = [*asked.prefix(template, instruction, QUERY).ids, *piece.ids, *asked.suffix(template, kind)]
+        assert ids == tokenizer(whole, add_special_tokens=False)["input_ids"], text
+        assert list(asked.targets(template, QUERY)) == [i for answer in answers for i in answer]

@@ -1,0 +1,113 @@
+"""Questions about one candidate alone: what plain forwards of prefix, candidate and question say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rranker.engine.engine import Engine
+from rranker.engine.readout import IdentifierReadout
+from rranker.engine.requests import EngineRequest
+from rranker.methods import Greedy, Pointwise, QueryLikelihood
+from tests.support.architectures import CONFIGS, VOCAB, tiny_model
+from tests.support.engine_steps import close, problem
+
+METHODS = [Pointwise, QueryLikelihood]
+
+
+class Recorder(Greedy):
+    """Greedy, and keeps the logits that it was given."""
+
+    def observe(self, subsets, logits):
+        self.logits = logits[0]
+        return super().observe(subsets, logits)
+
+
+def asked(seed, kind, n=6, targets=4):
+    segments = replace(problem(seed, n), identifiers=())
+    rng = np.random.default_rng(seed)
+    length = 2 if kind == "judge" else targets
+    return replace(segments, targets=tuple(rng.choice(VOCAB, size=length, replace=False).tolist()))
+
+
+def expected(lm, segments, kind):
+    """By transformers alone: a whole forward a candidate, the full vocabulary's log-probabilities."""
+    before = lm.config._attn_implementation
+    lm.set_attn_implementation("eager")
+    scores = []
+    for candidate in segments.candidates:
+        ids = [*segments.prefix, *candidate, *segments.suffix]
+        if kind == "judge":
+            with torch.no_grad():
+                logits = lm(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
+            yes, no = segments.targets
+            scores.append(float(logits[yes] - logits[no]))
+        else:
+            with torch.no_grad():
+                logits = lm(input_ids=torch.tensor([[*ids, *segments.targets]]), use_cache=False).logits[0]
+            logps = logits.log_softmax(-1)[len(ids) - 1 : -1]
+            scores.append(float(logps[range(len(segments.targets)), list(segments.targets)].mean()))
+    lm.set_attn_implementation(before)
+    return np.array(scores)
+
+
+def played(engine, problems, method):
+    players = [Recorder(method(len(segments.candidates))) for segments in problems]
+    requests = [EngineRequest(s, player) for s, player in zip(problems, players, strict=True)]
+    handles = list(engine.run(requests))
+    assert [handle.error for handle in handles] == [None] * len(problems)
+    return [player.logits for player in players], handles
+
+
+@pytest.mark.parametrize("mode", ["causal", "block"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_candidate_is_read_as_a_plain_forward_of_it_reads(name, method, mode):
+    lm = tiny_model(name)
+    engine = Engine(lm, IdentifierReadout(lm), attention_mode=mode, kv_cache_tokens=2048)
+    problems = [
+        asked(seed, method.kind, n, targets) for seed, n, targets in ((0, 6, 4), (1, 3, 1), (2, 9, 7))
+    ]
+    found, handles = played(engine, problems, method)
+    for segments, logits in zip(problems, found, strict=True):
+        close(logits, expected(lm, segments, method.kind))
+    assert {handle.passes for handle in handles} == {1}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_all_is_encoded_once(method):
+    lm = tiny_model("llama")
+    engine = Engine(lm, IdentifierReadout(lm), attention_mode="causal", kv_cache_tokens=2048)
+    segments = asked(3, method.kind)
+    _, (handle,) = played(engine, [segments], method)
+    question = len(segments.suffix) + (len(segments.targets) - 1 if method is QueryLikelihood else 0)
+    once = len(segments.prefix) + sum(map(len, segments.candidates))
+    assert handle.tokens_encoded == once + question * len(segments.candidates)
+
+
+def test_a_capped_head_is_read_as_the_model_computes_it():
+    lm = tiny_model("gemma3", final_logit_softcapping=2.0)
+    engine = Engine(lm, IdentifierReadout(lm), attention_mode="causal", kv_cache_tokens=2048)
+    for method in METHODS:
+        segments = asked(4, method.kind)
+        (logits,), _ = played(engine, [segments], method)
+        close(logits, expected(lm, segments, method.kind))
+
+
+def test_a_batch_of_kinds_equals_each_alone():
+    lm = tiny_model("qwen3")
+    engine = Engine(lm, IdentifierReadout(lm), attention_mode="causal", kv_cache_tokens=2048)
+    mixed = [(seed, METHODS[seed % 2]) for seed in range(5)]
+    players = [Recorder(method(6)) for _, method in mixed]
+    requests = [
+        EngineRequest(asked(seed, method.kind), player)
+        for (seed, method), player in zip(mixed, players, strict=True)
+    ]
+    list(engine.run(requests))
+    for (seed, method), player in zip(mixed, players, strict=True):
+        (alone,), _ = played(engine, [asked(seed, method.kind)], method)
+        close(player.logits, alone)
+        assert player.outcome().order == tuple(np.argsort(-alone, kind="stable").tolist())
