@@ -34,13 +34,13 @@ from rranker.metrics.graded import random_reciprocal_rank, reciprocal_ranks
 
 METHODS = (
     Setup("query_likelihood"),
+    Setup("query_likelihood", prompt="write a question"),
     Setup("pointwise"),
     Setup("dranker"),
     Setup("dranker", reversed=True),
     Setup("iranker"),
     Setup("iranker", reuse="keep"),
     Setup("iranker", attention="block"),
-    Setup("selection"),
     Setup("selection", reuse="keep"),
     Setup("dranker", remedy="content-free"),
     Setup("dranker", remedy="both orders"),
