@@ -24,7 +24,7 @@ def rank(
     candidates: Iterable[CandidateLike],
     *,
     model: str | Path | None = None,
-    method: str = "iranker",
+    method: str | None = None,
     template: str | None = None,
     task: str | None = None,
     instruction: str | None = None,

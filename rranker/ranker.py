@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import torch
 
+from .batches import OnError, rank_requests
 from .deprecated import renamed
 from .engine.engine import Engine
 from .engine.loading.arguments import refuse_transformers_arguments
 from .engine.loading.model import LoadedModel
 from .engine.loading.objects import as_model
 from .engine.loading.settings import AttentionMode
+from .engine.requests import Reuse
 from .methods import Relayout, method_class
 from .processes import building, check_process
 from .prompts.truncation import Truncate, check_truncate
-from .query_errors import naming_query
 from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
-from .result import build_ranking
-from .scorers import Job, Scorer
+from .scorers import Scorer
 from .scorers.engine_logits import EngineScorer
 from .types import Ranking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-OnError = Literal["raise", "return"]
 _CLOSED = "this Ranker is closed; make a new one"
 
 
@@ -46,13 +43,18 @@ class Ranker:
         device: where it runs; None is the first GPU when there is one, else the CPU.
         dtype: of its weights; None is bfloat16 where the hardware multiplies it, else float32.
         method: `iranker` eliminates the worst round after round; `selection` takes the best round after round;
-            `dranker` ranks in one shot. Or the name of one that was registered (`rranker.methods.register`).
+            `dranker` ranks in one shot; `pointwise` judges each candidate alone, by yes or no; `query_likelihood`
+            asks how probable each candidate alone makes the query. Or the name of one that was registered
+            (`rranker.methods.register`). None is what the model was trained for, and for one that was not trained to
+            rank what measured best (docs/pretrained.md).
         attention_mode: `causal` (what pretrained checkpoints expect) or `block` (each candidate sees the query and
             itself only: each is encoded once, and the ranking does not depend on the input order); None is what
             the checkpoint was trained for.
         attention_backend: `reference`, `cpu`, `triton` or `flash`; None chooses by device.
         relayout: in causal attention, how a round's prompt follows from the last: `keep` keeps the survivors in
             their input order, `best_first` re-sorts those behind a gap, so that later rounds reuse more.
+        reuse: in causal attention, `exact` encodes what stood behind an eliminated candidate anew, so that each round
+            is what a fresh prompt of the survivors says; `keep` keeps it as it is, so that all is encoded once.
         speculate: guess several rounds ahead in one pass. Lossless up to the dtype's rounding, in float32
             exactly; switch it off only to compare.
         truncate: for text that does not fit the model: `end` and `middle` shorten it (reported in
@@ -77,10 +79,11 @@ class Ranker:
         tokenizer: PreTrainedTokenizerBase | None = None,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
-        method: str = "iranker",
+        method: str | None = None,
         attention_mode: AttentionMode | None = None,
         attention_backend: str | None = None,
         relayout: Relayout | None = None,
+        reuse: Reuse | None = None,
         speculate: bool = True,
         truncate: Truncate = "end",
         kv_cache_tokens: int | None = None,
@@ -96,7 +99,8 @@ class Ranker:
             self.__init__(**arguments)  # type: ignore[misc]
             return
         self._arguments = arguments
-        self._method = method_class(method).name
+        self._method = None if method is None else method_class(method).name
+        _one_of("reuse", reuse, (None, "exact", "keep"))
         _one_of("relayout", relayout, (None, "keep", "best_first"))
         _one_of("attention_mode", attention_mode, (None, "causal", "block"))
         check_truncate(truncate)
@@ -120,7 +124,13 @@ class Ranker:
                 speculate=speculate,
             )
         self.load_seconds = engine.load_seconds
-        self._scorer = EngineScorer(engine, relayout=relayout or "best_first", truncate=truncate, seed=seed)
+        self._scorer = EngineScorer(
+            engine,
+            relayout=relayout or "best_first",
+            truncate=truncate,
+            seed=seed,
+            reuse=reuse or "exact",
+        )
 
     @property
     def model(self) -> LoadedModel:
@@ -250,42 +260,11 @@ class Ranker:
         *,
         batch: bool,
     ) -> list[Ranking | Exception]:
-        from tqdm.auto import tqdm
-
-        chosen = method_class(self._method if method is None else method)
         check_process()
         if self._scorer.closed:
             raise RuntimeError(_CLOSED)
-        began = time.perf_counter()
-        results: dict[int, Ranking | Exception] = {}
-
-        def failed(place: int, error: Exception) -> None:
-            request = requests[place]
-            named = naming_query(error, place, request) if batch and isinstance(request, Request) else error
-            if on_error == "raise":
-                raise named
-            results[place] = named
-
-        places: dict[int, int] = {}
-        jobs = list[Job]()
-        with tqdm(total=len(requests), disable=not progress, unit="query") as bar:
-            for place, request in enumerate(requests):
-                try:
-                    if isinstance(request, Exception):
-                        raise request
-                    jobs.append(self._scorer.prepare(request, chosen))
-                    places[id(jobs[-1])] = place
-                except Exception as error:
-                    failed(place, error)
-            bar.update(len(results))
-            with closing(self._scorer.play(jobs)) as played:
-                for job in played:
-                    if job.error is not None:
-                        failed(places[id(job)], job.error)
-                    else:
-                        results[places[id(job)]] = build_ranking(job, time.perf_counter() - began)
-                    bar.update()
-        return [results[place] for place in range(len(requests))]
+        chosen = self._method if method is None else method
+        return rank_requests(self._scorer, requests, chosen, on_error, progress=progress, batch=batch)
 
 
 def _load_again(kind: type[Ranker], arguments: dict[str, Any]) -> Ranker:

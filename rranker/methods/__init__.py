@@ -1,5 +1,6 @@
 """Ranking methods: the rules of each, and the players that decide by them. They know no tensors."""
 
+from .defaults import UNTRAINED
 from .elimination import Elimination
 from .episode import Episode
 from .greedy import Greedy, Relayout
@@ -14,6 +15,7 @@ from .sampled import Rollout, Sampled
 from .selection import Selection
 
 __all__ = [
+    "UNTRAINED",
     "Decision",
     "Elimination",
     "Episode",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..engine.engine import Engine
 from ..engine.loading.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle, Reuse
-from ..methods import Episode, Greedy, Relayout
+from ..methods import UNTRAINED, Episode, Greedy, Relayout
 from ..ordering import canonical_order, distinct
 from ..prompts.assemble import Limits, PromptFormat, assemble
 from ..prompts.encoding import TextEncoder
@@ -61,6 +61,13 @@ class EngineScorer:
         if self.engine.model is None:
             raise ValueError("this engine was not loaded from a checkpoint, or is closed")
         return self.engine.model
+
+    def default_method(self, request: Request) -> str:
+        """What the checkpoint was trained to play; for one that was not trained to rank, see `UNTRAINED`."""
+        settings = self.model.settings
+        if settings.method is not None:
+            return settings.method
+        return "iranker" if settings.readout == "pointer" else UNTRAINED[request.template.name]
 
     def prepare(self, request: Request, method: type[Episode]) -> EngineJob:
         """See `Scorer.prepare`. Raises CapacityError (a ValueError) too, when the KV cache could never hold it."""

@@ -42,6 +42,10 @@ class Scorer(Protocol):
     `Ranker(scorer=...)`. Must be safe to call from several threads.
     """
 
+    def default_method(self, request: Request) -> str:
+        """The name of the method that suits it where the caller names none."""
+        ...
+
     def prepare(self, request: Request, method: type[Episode]) -> Job:
         """Lays a request out and checks all that can be checked before any work.
 

@@ -43,6 +43,10 @@ class TextScorer(ABC):
     def complete(self, questions: Sequence[TextQuestion]) -> Sequence[str | Exception]:
         """One answer a question, in their order; an exception in place of an answer fails that query only."""
 
+    def default_method(self, request: Request) -> str:
+        """See `Scorer.default_method`."""
+        return "iranker"
+
     def prepare(self, request: Request, method: type[Episode]) -> Job:
         """See `Scorer.prepare`."""
         groups = tuple(distinct([candidate.text for candidate in request.candidates]))

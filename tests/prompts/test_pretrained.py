@@ -50,7 +50,9 @@ def test_a_prompt_is_the_chat_template_filled_and_tokenised_whole(encoder, name)
 def test_a_question_about_one_candidate_is_the_chat_template_filled(encoder, kind, name, instruction):
     tokenizer, template = encoder.tokenizer, TEMPLATES[name]
     asked = prompt_formats("text", encoder)[kind]
-    for text in map(str.rstrip, TEXTS):  # blanks before a line's end belong to it only where a special token follows
+    for text in map(
+        str.rstrip, TEXTS
+    ):  # blanks before a line's end belong to it only where a special token follows
         said = f"{instruction}\n\n" if instruction else ""
         if kind == "judge":
             said += f"{template.query_heading}{QUERY}\n\n"

@@ -112,7 +112,7 @@ def export(trainer: RankingGRPOTrainer, arguments: GrpoArguments, out: Path) -> 
         )
     if arguments.policy.lora_rank:
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
-    save_policy(trainer.policy, out / "final", torch.bfloat16)
+    save_policy(trainer.policy, out / "final", torch.bfloat16, arguments.rollout.method)
 
 
 def explain(error: Exception, out: Path) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rranker.engine.attention.transformers_hook import attend as engine_attentio
 from rranker.engine.encoders import is_encoder, position_offset
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
-from rranker.engine.loading.settings import ModelSettings
+from rranker.engine.loading.settings import FORMAT, ModelSettings
 from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
 from rranker.training.packing.attention import packed_attention
 from rranker.training.packing.chunks import chunk_attention
@@ -141,8 +141,12 @@ def save_head(head: dict[str, Tensor], folder: str | Path) -> None:
     )
 
 
-def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype | None = None) -> None:
+def save_policy(
+    policy: Policy, folder: str | Path, dtype: torch.dtype | None = None, method: str | None = None
+) -> None:
     """A folder that `Ranker` loads; `dtype` (default: the weights' own) is that of the language model.
+
+    `method` is what it was trained to play, None what its checkpoint says.
 
     Tied weights are saved once. What training set in the config (no cache) is not handed on.
     """
@@ -153,6 +157,8 @@ def save_policy(policy: Policy, folder: str | Path, dtype: torch.dtype | None = 
     policy.lm.save_pretrained(folder, state_dict=state)
     config = copy.deepcopy(policy.lm.config)
     config.dtype, config.use_cache = dtype or policy.lm.dtype, True
+    trained = replace(policy.settings, method=method or policy.settings.method)
+    config.rranker = {"format": FORMAT, **asdict(trained)}
     config.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
     if head:

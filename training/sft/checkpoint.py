@@ -24,6 +24,7 @@ def settings_of(model: RankingModel, attention: AttentionMode = "block") -> Mode
         prompt_format="encoder" if model.bidirectional else "compact",
         max_candidate_tokens=256,
         pooling=model.head.pooling,
+        method="iranker",
     )
 
 

@@ -21,7 +21,8 @@ class ModelSettings:
     `attention`: `block` when each candidate sees the prefix and itself only, else `causal`. `readout`:
     `identifier` names a candidate by a token, `pointer` scores hidden states by a head saved beside the
     weights. `pooling`: what a segment's state is to a pointer, its `last` token's or the `mean` over its tokens.
-    `prompt_format`: how prompts are laid out. `max_candidate_tokens`: the longest candidate it knows.
+    `prompt_format`: how prompts are laid out. `max_candidate_tokens`: the longest candidate it knows. `method`: the
+    ranking method it was trained to play; None when it was not, or is a pointer of an older release.
     """
 
     attention: AttentionMode = "causal"
@@ -29,6 +30,7 @@ class ModelSettings:
     prompt_format: Literal["text", "compact", "encoder"] = "text"
     max_candidate_tokens: int | None = None
     pooling: Pooling = "last"
+    method: str | None = None
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -42,6 +44,8 @@ class ModelSettings:
         longest = self.max_candidate_tokens
         if longest is not None and (type(longest) is not int or longest < 1):
             raise ValueError(f"max_candidate_tokens must be a whole number of at least 1, not {longest!r}")
+        if self.method is not None and not isinstance(self.method, str):
+            raise ValueError(f"method must be the name of a ranking method, not {self.method!r}")
         if self.pooling == "mean" and (self.attention, self.readout) != ("block", "pointer"):
             raise ValueError(
                 "pooling 'mean' goes with attention 'block' and readout 'pointer', not with "
