@@ -34,7 +34,7 @@ from rranker.metrics.graded import random_reciprocal_rank, reciprocal_ranks
 
 METHODS = (
     Setup("query_likelihood"),
-    Setup("query_likelihood", prompt="write a question"),
+    Setup("query_likelihood", prompt="write a search query"),
     Setup("pointwise"),
     Setup("dranker"),
     Setup("dranker", reversed=True),
@@ -49,7 +49,7 @@ METHODS = (
 PROMPTS = (
     *(
         Setup("query_likelihood", prompt=name)
-        for name in ("write a question", "what was asked", "no question")
+        for name in ("write a search query", "what was asked", "no question")
     ),
     *(Setup("pointwise", prompt=name) for name in ("question first", "yes/no: relevant")),
     *(
@@ -67,22 +67,20 @@ PROMPTS = (
 )
 TASKS = (
     Setup("query_likelihood"),
-    Setup("pointwise"),
     Setup("dranker"),
     Setup("iranker", reuse="keep"),
 )
-PASSAGES = ("passage-5", "passage-7", "passage-9")
-OTHERS = ("router-performance", "router-balance", "router-cost", "rec-movie")
+OTHERS = ("router-performance", "router-balance", "router-cost", "rec-movie", "rec-music", "rec-game")
 STUDIES: dict[str, tuple[str, tuple[str, ...], tuple[Setup, ...]]] = {
     "methods": ("train", ("passage-7",), METHODS),
     "prompts": ("train", ("passage-7",), PROMPTS),
     "tasks": ("train", ("passage-5", "passage-9", *OTHERS), TASKS),
-    "test": ("test", (*PASSAGES, "ood-pubmedqa", *OTHERS), TASKS),
+    "test": ("test", ("passage-5", "passage-7", "passage-9", "ood-pubmedqa", *OTHERS), TASKS),
 }
 """Name → split, tasks and setups."""
 
 
-def some(cases: Sequence[RankingExample], queries: int) -> list[RankingExample]:
+def chosen(cases: Sequence[RankingExample], queries: int) -> list[RankingExample]:
     """At most so many queries, evenly spread; as many lists of each as there is room for, and at least one."""
     by_id: dict[str, list[RankingExample]] = {}
     for case in cases:
@@ -120,12 +118,17 @@ def measured(cases: Sequence[RankingExample], setup: Setup, engines: dict[str, E
 
 
 def rows(
-    study: str, queries: int, engines: dict[str, Engine], readout: MassReadout | None, done: set[str]
+    study: str,
+    tasks: Sequence[str],
+    queries: int,
+    engines: dict[str, Engine],
+    readout: MassReadout | None,
+    done: set[str],
 ) -> Iterator[dict[str, Any]]:
     """The rows of a study that are not done yet, each when it is measured; plain ones first."""
-    split, tasks, setups = STUDIES[study]
-    for task in tasks:
-        cases = some(data.task_cases(task, "test" if task.startswith("ood-") else split), queries)  # type: ignore[arg-type]
+    split, all_tasks, setups = STUDIES[study]
+    for task in [task for task in all_tasks if not tasks or task in tasks]:
+        cases = chosen(data.task_cases(task, "test" if task.startswith("ood-") else split), queries)  # type: ignore[arg-type]
         shared = {
             "study": study,
             "task": task,
@@ -162,6 +165,7 @@ def main() -> None:
     )
     parser.add_argument("--model", help="a checkpoint folder; left out, SmolLM2 from its package")
     parser.add_argument("--study", nargs="*", choices=[*STUDIES, "none"], default=list(STUDIES))
+    parser.add_argument("--tasks", nargs="*", default=[], help="only these of a study's tasks")
     parser.add_argument("--queries", type=int, default=200, help="of each task, at most")
     parser.add_argument("--dtype", default=None, help="as Ranker's")
     parser.add_argument("--out", type=Path, default=Path("runs/pretrained.jsonl"))
@@ -180,7 +184,7 @@ def main() -> None:
             readout = MassReadout(loaded.lm) if study == "prompts" else IdentifierReadout(loaded.lm)
             engines = engines_of(loaded, readout)
             masses = readout if isinstance(readout, MassReadout) else None
-            for row in rows(study, options.queries, engines, masses, done):
+            for row in rows(study, options.tasks, options.queries, engines, masses, done):
                 known.append(row | precision)
                 with options.out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(known[-1]) + "\n")

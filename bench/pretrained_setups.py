@@ -119,8 +119,8 @@ def prompts(encoder: TextEncoder) -> dict[str, dict[Kind, PromptFormat]]:
         "yes/no: relevant": {
             "judge": Reworded(YesNoFormat(encoder), fits="Is the passage relevant to the query?")
         },
-        "write a question": {
-            "likelihood": Reworded(likely, invites="Please write a question based on this passage.")
+        "write a search query": {
+            "likelihood": Reworded(likely, invites="Write a search query that the passage answers.")
         },
         "what was asked": {
             "likelihood": Reworded(likely, invites="Which question does this passage answer?")

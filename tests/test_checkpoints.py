@@ -62,7 +62,7 @@ def test_a_chat_checkpoint_says_what_its_own_chat_template_and_forward_say(
     tmp_path: Path, bytewise: Any
 ) -> None:
     folder = save_checkpoint(tmp_path, "qwen2", bytewise)
-    with Ranker(folder, dtype="float32", relayout="keep") as ranker:
+    with Ranker(folder, dtype="float32", relayout="keep", method="iranker") as ranker:
         ranking = ranker.rank(QUERY, TEXTS, task="passage")
     assert len(ranking.rounds) == 4
     for played in ranking.rounds:
@@ -78,7 +78,7 @@ def test_every_architecture_loads_from_its_folder_and_ranks(
 ) -> None:
     folder = save_checkpoint(tmp_path, architecture, tokenizer)
     for attention in ("causal", "block"):
-        with Ranker(folder, dtype="float32", attention_mode=attention) as ranker:  # type: ignore[arg-type]
+        with Ranker(folder, dtype="float32", method="iranker", attention_mode=attention) as ranker:  # type: ignore[arg-type]
             assert sorted(ranker.rank(QUERY, TEXTS).order) == list(range(5))
 
 

@@ -13,5 +13,5 @@ PASSAGE = Template(
     best="The most relevant passage",
     item="Passage",
     fits="Does the passage answer the query?",
-    invites="Write a search query that the passage answers.",
+    invites="Please write a question based on this passage.",
 )

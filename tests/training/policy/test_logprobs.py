@@ -218,7 +218,9 @@ def test_a_saved_policy_is_what_the_engine_loads(policy: Policy, tmp_path: Path)
 
     save_policy(policy, tmp_path / "saved", torch.float32)
     cases = list(toy_cases(6, seed=7, n=6).values())
-    ranker = Ranker(tmp_path / "saved", dtype="float32", kv_cache_tokens=4096, relayout="keep")
+    ranker = Ranker(
+        tmp_path / "saved", dtype="float32", method="iranker", kv_cache_tokens=4096, relayout="keep"
+    )
     engine = RolloutEngine(policy, slots=4096)
     for case, order in zip(cases, engine.rank(cases, "iranker"), strict=True):
         assert ranker.rank(case.query, case.candidates, task=case.task).order == order
