@@ -101,7 +101,10 @@ def test_shards_are_read(folder: Path, sound_checkpoint: Path) -> None:
 
 HEADS = {
     "too narrow": ({"w": torch.ones(32), "W": torch.ones(32, 32)}, r"w \[256\].*not W \[32, 32\], w \[32\]"),
-    "W missing": ({"w": torch.ones(256)}, r"it must hold w \[256\] and W \[256, 256\], not w \[256\]"),
+    "W missing": (
+        {"w": torch.ones(256)},
+        r"it must hold W \[256, 256\], w \[256\] \(pooling is \'last\'\), not w \[256\]",
+    ),
     "other names": ({"weight": torch.ones(256), "bias": torch.ones(1)}, r"not bias \[1\], weight \[256\]"),
     "NaN": (
         {"w": torch.full((256,), torch.nan), "W": torch.ones(256, 256)},

@@ -21,11 +21,11 @@ from tests.support.samples import QUERY, TEXTS
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return save_checkpoint(tmp_path_factory.mktemp("plain"), "llama", small_tokenizer())
+    return save_checkpoint(tmp_path_factory.mktemp("model"), "llama", small_tokenizer())
 
 
 @pytest.fixture(scope="module")
-def plain(folder):
+def untrained(folder):
     with Ranker(folder, dtype="float32", kv_cache_tokens=4096) as ranker:
         yield ranker
 
@@ -40,18 +40,18 @@ def says(folder: Path, target: Path, **settings: object) -> Path:
     return target
 
 
-def test_a_model_that_was_not_trained_to_rank_gets_the_method_of_its_template(plain):
+def test_a_model_that_was_not_trained_to_rank_gets_the_method_of_its_template(untrained):
     assert set(UNTRAINED) == set(TEMPLATES)
     for template, method in UNTRAINED.items():
-        assert plain.rank(QUERY, TEXTS, template=template).method == method
-    assert plain.rank(["Heat", "Alien"], TEXTS).method == UNTRAINED["recommendation"]
-    mixed = plain.rank_batch([(QUERY, TEXTS), (["Heat"], TEXTS)], progress=False)
+        assert untrained.rank(QUERY, TEXTS, template=template).method == method
+    assert untrained.rank(["Heat", "Alien"], TEXTS).method == UNTRAINED["recommendation"]
+    mixed = untrained.rank_batch([(QUERY, TEXTS), (["Heat"], TEXTS)], progress=False)
     assert [r.method for r in mixed] == [UNTRAINED["generic"], UNTRAINED["recommendation"]]
 
 
-def test_whoever_names_a_method_gets_it(folder, plain):
+def test_whoever_names_a_method_gets_it(folder, untrained):
     for name in method_names():
-        ranking = plain.rank(QUERY, TEXTS, method=name)
+        ranking = untrained.rank(QUERY, TEXTS, method=name)
         assert ranking.method == name
         assert sorted(ranking.order) == list(range(len(TEXTS)))
     with Ranker(folder, dtype="float32", method="dranker", kv_cache_tokens=4096) as ranker:
@@ -81,7 +81,7 @@ def test_a_saved_policy_remembers_its_method(folder, tmp_path):
         assert ranker.rank(QUERY, TEXTS).method == "dranker"
 
 
-def test_query_likelihood_is_the_mean_log_probability_of_the_query(folder, plain):
+def test_query_likelihood_is_the_mean_log_probability_of_the_query(folder, untrained):
     """By transformers alone, from the whole prompt as a chat user would write it, and the query as its answer."""
     tokenizer = t.AutoTokenizer.from_pretrained(folder)
     lm = t.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
@@ -97,27 +97,27 @@ def test_query_likelihood_is_the_mean_log_probability_of_the_query(folder, plain
         with torch.no_grad():
             logps = lm(torch.tensor([ids])).logits[0].log_softmax(-1)
         means.append(float(logps[range(first - 1, len(ids) - 1), ids[first:]].mean()))
-    ranking = plain.rank(QUERY, TEXTS, template="passage")
+    ranking = untrained.rank(QUERY, TEXTS, template="passage")
     assert ranking.order == np.argsort(-np.array(means)).tolist()
     weights = np.exp(np.array(means))
     np.testing.assert_allclose(ranking.rounds[0].probabilities, weights / weights.sum(), rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["pointwise", "query_likelihood"])
-def test_pointwise_rankings_do_not_follow_the_input_order(plain, method):
+def test_pointwise_rankings_do_not_follow_the_input_order(untrained, method):
     for seed in range(5):
         move = np.random.default_rng(seed).permutation(len(TEXTS)).tolist()
-        first = plain.rank(QUERY, TEXTS, method=method).order
-        again = plain.rank(QUERY, [TEXTS[i] for i in move], method=method).order
+        first = untrained.rank(QUERY, TEXTS, method=method).order
+        again = untrained.rank(QUERY, [TEXTS[i] for i in move], method=method).order
         assert [move[i] for i in again] == first
 
 
-def test_kept_keys_encode_every_candidate_once(folder, plain):
+def test_kept_keys_encode_every_candidate_once(folder, untrained):
     with Ranker(folder, dtype="float32", reuse="keep", method="iranker", kv_cache_tokens=4096) as ranker:
         kept = ranker.rank(QUERY, TEXTS)
-    exact = plain.rank(QUERY, TEXTS, method="iranker")
+    exact = untrained.rank(QUERY, TEXTS, method="iranker")
     assert kept.rounds[0].probabilities == pytest.approx(exact.rounds[0].probabilities, abs=1e-5)
-    one_shot = plain.rank(QUERY, TEXTS, method="dranker").stats.tokens_encoded
+    one_shot = untrained.rank(QUERY, TEXTS, method="dranker").stats.tokens_encoded
     assert kept.stats.tokens_encoded < 1.5 * one_shot < exact.stats.tokens_encoded
     with pytest.raises(ValueError, match="reuse must be one of None, 'exact', 'keep', not 'some'"):
         Ranker(folder, reuse="some")
@@ -129,11 +129,11 @@ def test_a_pointer_has_no_probabilities_of_tokens_to_read():
     assert sorted(rranker.rank(QUERY, TEXTS, method="pointwise").order) == list(range(len(TEXTS)))
 
 
-def test_an_empty_query_has_no_likelihood(plain):
+def test_an_empty_query_has_no_likelihood(untrained):
     with pytest.raises(ValueError, match="an empty query is as likely with any candidate"):
-        plain.rank("", TEXTS, method="query_likelihood")
+        untrained.rank("", TEXTS, method="query_likelihood")
     with pytest.raises(ValueError, match="an empty query"):
-        plain.rank([], TEXTS, method="query_likelihood")
+        untrained.rank([], TEXTS, method="query_likelihood")
 
 
 def test_a_long_candidate_is_cut_to_what_the_model_reads_beside_the_question(tmp_path):
