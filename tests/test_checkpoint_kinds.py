@@ -12,6 +12,7 @@ from rranker import Ranker, UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
 from tests.support.architectures import CONFIGS
 from tests.support.checkpoints import as_class, edit, small_tokenizer, weights
+from tests.support.encoders import wordpiece
 
 NOT_CAUSAL = {
     "a classifier": (as_class("Qwen3ForSequenceClassification", tied=False), "a classifier"),
@@ -59,6 +60,26 @@ def test_a_checkpoint_that_lacks_what_ranking_needs_is_refused_by_name(folder: P
     with pytest.raises(UnsupportedModelError, match=says) as error:
         Ranker(folder)
     assert str(folder) in str(error.value) or case == "an encoder-decoder"
+
+
+@pytest.mark.parametrize("kind", [t.FunnelModel, t.FunnelBaseModel])
+def test_an_encoder_that_transformers_has_two_bare_models_of_is_one(tmp_path: Path, kind: type) -> None:
+    tokenizer = wordpiece(["fox"])
+    kind(
+        t.FunnelConfig(
+            vocab_size=len(tokenizer), block_sizes=[1, 1], d_model=32, n_head=2, d_head=16, d_inner=32
+        )
+    ).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(
+        UnsupportedModelError, match=f"{kind.__name__} is an encoder, which ranks through a pointer"
+    ):
+        Ranker(tmp_path)
+    edit("config.json", architectures=None)(tmp_path)
+    with pytest.raises(
+        UnsupportedModelError, match="'funnel', of which transformers has no causal language model"
+    ):
+        Ranker(tmp_path)
 
 
 def test_remote_code_is_refused_without_naming_arguments_that_do_not_exist(folder: Path) -> None:

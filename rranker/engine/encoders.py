@@ -10,7 +10,8 @@ from torch import nn
 def is_encoder(config: Any) -> bool:
     """Whether a config (of transformers) describes a bidirectional encoder without a head, as `BertModel` saves it.
 
-    Those are the types that transformers has a masked language model of, unless the config makes a decoder of it.
+    Those are the types that transformers has a masked language model of, unless the config makes a decoder of it. Of a
+    type with several classes (Funnel) the config must name one: nothing else says which was saved.
     """
     from transformers import MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING
 
@@ -18,7 +19,14 @@ def is_encoder(config: Any) -> bool:
         return False
     if getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False):
         return False
-    return set(getattr(config, "architectures", None) or ()) <= {MODEL_MAPPING[type(config)].__name__}
+    bare = {kind.__name__ for kind in as_tuple(MODEL_MAPPING[type(config)])}
+    named = set(getattr(config, "architectures", None) or ())
+    return named <= bare and (bool(named) or len(bare) == 1)
+
+
+def as_tuple(classes: Any) -> tuple[type, ...]:
+    """An entry of transformers' mappings from configs to models: one class, or a tuple where there are several."""
+    return classes if isinstance(classes, tuple) else (classes,)
 
 
 def position_offset(lm: Any) -> int:

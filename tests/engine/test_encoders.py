@@ -179,6 +179,15 @@ def test_the_later_rounds_know_who_is_left():
 REFUSED = {
     "MPNetModel": lambda: t.MPNetConfig(**SIZE),
     "DebertaV2Model": lambda: t.DebertaV2Config(**SIZE),
+    "FunnelModel": lambda: t.FunnelConfig(
+        vocab_size=SIZE["vocab_size"],
+        block_sizes=[1, 1],
+        d_model=48,
+        n_head=4,
+        d_head=12,
+        d_inner=64,
+        architectures=["FunnelModel"],
+    ),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..encoders import is_encoder
+from ..encoders import as_tuple, is_encoder
 from ..errors import UnsupportedModelError
 
 # By the ending of a transformers class: what its checkpoints are.
@@ -76,13 +76,14 @@ def check_kind(config: Any, folder: Path) -> None:
         return
     text = text_config(config)
     causal = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(text), ())
+    cure = f": give a text-only one in place of {config.model_type}" if is_multimodal(config) else ""
+    no_causal = UnsupportedModelError(
+        f"{folder} holds a model of the type {text.model_type!r}, of which transformers has no causal language "
+        f"model; rranker needs one{cure}"
+    )
     if not causal and type(text) not in MODEL_FOR_MASKED_LM_MAPPING:
-        cure = f": give a text-only one in place of {config.model_type}" if is_multimodal(config) else ""
-        raise UnsupportedModelError(
-            f"{folder} holds a model of the type {text.model_type!r}, of which transformers has no causal language "
-            f"model; rranker needs one{cure}"
-        )
-    known = {kind.__name__ for kind in _as_tuple(causal)}
+        raise no_causal
+    known = {kind.__name__ for kind in as_tuple(causal)}
     for name in getattr(config, "architectures", None) or ():
         if name in known or name.endswith(("ForCausalLM", "LMHeadModel")):
             continue
@@ -93,6 +94,8 @@ def check_kind(config: Any, folder: Path) -> None:
             f"{folder} was saved by {name}: {what}; rranker needs a causal language model (…ForCausalLM) or an encoder "
             "without a head (BertModel and the like)"
         )
+    if not causal:
+        raise no_causal
 
 
 def check_class(model: Any) -> None:
@@ -143,7 +146,3 @@ def check_supported(config: Any) -> None:
                 "so stored keys would grow stale. Set rope_parameters to the default type in config.json to run it "
                 "within its original context"
             )
-
-
-def _as_tuple(classes: Any) -> tuple[type, ...]:
-    return classes if isinstance(classes, tuple) else (classes,)
