@@ -85,19 +85,23 @@ def test_the_adapters_own_tokenizer_goes_before_its_bases(sound_checkpoint: Path
     assert read_config(copy).to_dict() == read_config(sound_checkpoint).to_dict()
 
 
-def test_an_adapter_and_its_base_are_found_by_their_names_on_the_hub(
-    sound_checkpoint: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Laid out as `hf download` leaves them, offline."""
-    edit("adapter_config.json", base_model_name_or_path="some-org/base")(copy)
+def on_the_hub(cache: Path, monkeypatch: pytest.MonkeyPatch, **folders: Path) -> None:
+    """Folders of `some-org`, laid out as `hf download` leaves them, offline."""
     revision = "0" * 40
-    for name, folder in (("base", sound_checkpoint), ("adapter", copy)):
-        repository = tmp_path / f"models--some-org--{name}"
+    for name, folder in folders.items():
+        repository = cache / f"models--some-org--{name}"
         (repository / "refs").mkdir(parents=True)
         (repository / "refs" / "main").write_text(revision)
         shutil.copytree(folder, repository / "snapshots" / revision)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+
+
+def test_an_adapter_and_its_base_are_found_by_their_names_on_the_hub(
+    sound_checkpoint: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit("adapter_config.json", base_model_name_or_path="some-org/base")(copy)
+    on_the_hub(tmp_path, monkeypatch, base=sound_checkpoint, adapter=copy)
     with Ranker("some-org/adapter", dtype="float32") as one, Ranker(copy, dtype="float32") as other:
         assert one.rank(QUERY, TEXTS).rounds == other.rank(QUERY, TEXTS).rounds
 
@@ -147,10 +151,30 @@ def read_config_of(folder: Path) -> str:
     return str(json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"])
 
 
-def test_an_adapter_of_an_adapter_is_refused(copy: Path, lora: Path) -> None:
-    edit("adapter_config.json", base_model_name_or_path=str(lora))(copy)
-    with pytest.raises(UnsupportedModelError, match=r"is an adapter itself.*merge_and_unload"):
-        Ranker(copy)
+@pytest.mark.parametrize("where", ["a folder", "the hub"])
+def test_an_adapter_of_an_adapter_is_refused_by_name(
+    copy: Path, lora: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_the_hub(tmp_path, monkeypatch, first=lora)
+    base = "some-org/first" if where == "the hub" else str(lora)
+    edit("adapter_config.json", base_model_name_or_path=base)(copy)
+    for read in (read_config, Ranker):
+        with pytest.raises(UnsupportedModelError, match=r"is an adapter itself.*merge_and_unload") as error:
+            read(copy)
+        assert f"the base of the adapter in {copy}, {base}, is" in str(error.value)
+
+
+@pytest.mark.parametrize("where", ["a folder", "the hub"])
+def test_an_adapter_that_names_itself_is_refused_by_name(
+    copy: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "some-org/adapter" if where == "the hub" else str(copy)
+    edit("adapter_config.json", base_model_name_or_path=name)(copy)
+    on_the_hub(tmp_path, monkeypatch, adapter=copy)
+    for read in (read_config, Ranker):
+        with pytest.raises(UnsupportedModelError, match="set base_model_name_or_path in") as error:
+            read(name)
+        assert f"names itself ({name}) as its base" in str(error.value)
 
 
 def test_a_classifiers_adapter_is_refused(copy: Path) -> None:

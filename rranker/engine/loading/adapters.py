@@ -53,12 +53,22 @@ def base_of(folder: Path) -> str | Path:
             "the base's folder or hub name"
         ) from error
     assert base is not None
-    if isinstance(base, Path) and base.is_dir() and is_adapter(base):
-        raise UnsupportedModelError(
-            f"the base of the adapter in {folder}, {base}, is an adapter itself: merge that one first (peft's "
-            "`merge_and_unload`, then `save_pretrained`)"
-        )
     return base
+
+
+def refuse_adapter(base: str | Path, folder: Path, adapter: Path) -> None:
+    """Raises UnsupportedModelError where `base`, of the adapter in `adapter`, is one itself; it lies in `folder`."""
+    if not is_adapter(folder):
+        return
+    if folder.resolve() == adapter.resolve():
+        raise UnsupportedModelError(
+            f"the adapter in {adapter} names itself ({base}) as its base: set base_model_name_or_path in "
+            f"{adapter / CONFIG} to the folder or hub name of the model that it was trained on"
+        )
+    raise UnsupportedModelError(
+        f"the base of the adapter in {adapter}, {base}, is an adapter itself: merge that one first (peft's "
+        "`merge_and_unload`, then `save_pretrained`)"
+    )
 
 
 def merge_adapter(folder: Path, lm: Any) -> Any:

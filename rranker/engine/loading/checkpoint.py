@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..encoders import is_encoder, position_offset
-from .adapters import base_of, is_adapter, merge_adapter
+from .adapters import base_of, is_adapter, merge_adapter, refuse_adapter
 from .arguments import as_source
 from .compatibility import check_kind, check_model_type, check_supported, is_multimodal, text_config
 from .files import incomplete, read_json
@@ -61,11 +61,16 @@ def read_checkpoint(model: str | Path, dtype: torch.dtype | None) -> Checkpoint:
     """
     source = as_source(model)
     assert source is not None
+    return _read(source, dtype)
+
+
+def _read(source: str | Path, dtype: torch.dtype | None, adapter: Path | None = None) -> Checkpoint:
+    """`read_checkpoint`, of the base of `adapter` where there is one."""
     with quiet():
         if is_gguf(source):
             return _read_gguf(Path(source), dtype)
         # The small files first: what will be refused is refused before its weights are downloaded.
-        folder = _small_files(source)
+        folder = _small_files(source, adapter)
         if is_adapter(folder):
             return _read_adapted(source, folder, dtype)
         config = _read_config(folder)
@@ -84,18 +89,26 @@ def read_checkpoint(model: str | Path, dtype: torch.dtype | None) -> Checkpoint:
 
 def read_config(model: str | Path) -> Any:
     """transformers' config of a checkpoint that the engine supports. Raises as `read_checkpoint` does."""
-    source = as_source(model)
+    source, adapter = as_source(model), None
     assert source is not None
     with quiet():
-        if is_gguf(source):
-            return _gguf_config(GGUFFile(Path(source)))
-        folder = _small_files(source)
-        return read_config(base_of(folder)) if is_adapter(folder) else _read_config(folder)
+        while not is_gguf(source):
+            folder = _small_files(source, adapter)
+            if not is_adapter(folder):
+                return _read_config(folder)
+            source, adapter = base_of(folder), folder
+        return _gguf_config(GGUFFile(Path(source)))
 
 
-def _small_files(source: str | Path) -> Path:
-    """A folder with config and tokenizer: the checkpoint's own, or the one they were downloaded to."""
-    return download(source, weights=False) if isinstance(source, str) else source
+def _small_files(source: str | Path, adapter: Path | None) -> Path:
+    """A folder with config and tokenizer: the checkpoint's own, or the one they were downloaded to.
+
+    Raises UnsupportedModelError when it is to be the base of `adapter`, and is an adapter.
+    """
+    folder = download(source, weights=False) if isinstance(source, str) else source
+    if adapter is not None:
+        refuse_adapter(source, folder, adapter)
+    return folder
 
 
 def _read_config(folder: Path) -> Any:
@@ -136,7 +149,7 @@ def _gguf_config(file: GGUFFile) -> Any:
 
 
 def _read_adapted(source: str | Path, folder: Path, dtype: torch.dtype | None) -> Checkpoint:
-    base = read_checkpoint(base_of(folder), dtype)
+    base = _read(base_of(folder), dtype, adapter=folder)
     tokenizer = read_tokenizer(folder) if has_tokenizer(folder) else base.tokenizer
     check_vocabulary(folder, base.config, tokenizer)
     lm = None
