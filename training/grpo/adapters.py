@@ -6,7 +6,10 @@ from typing import Any
 
 
 def adapters(rank: int, full_module: str | None = None) -> Any:
-    """peft's configuration of this rank, or None (rank 0) to train all weights; `whole` is trained beside them."""
+    """peft's configuration of this rank, or None (rank 0) to train all weights.
+
+    The module of the name `full_module` is trained whole, beside the low-rank matrices.
+    """
     if not rank:
         return None
     from peft import LoraConfig
