@@ -13,6 +13,7 @@ import transformers as t
 from bench.pretrained_models import smollm2_gguf
 from rranker import Ranker
 from rranker.engine.loading.checkpoint import read_checkpoint, read_config
+from rranker.engine.loading.gguf_facts import set_window
 from rranker.engine.onednn import PackedLinear
 from tests.support.checkpoints import small_tokenizer
 from tests.support.gguf_files import F32, Q4_1, Q8_0, tiny_llama, write_gguf
@@ -119,6 +120,26 @@ def test_the_header_is_parsed_once_and_the_library_is_left_as_it_was(
     read_checkpoint(pair[0], torch.float32)
     assert len(parsed) == 1
     assert (gguf.GGUFReader, gguf.get_tensor_name_map) == before
+
+
+@pytest.mark.parametrize("name", ["mistral", "Mistral 7B Instruct v0.3"])
+def test_a_mistral_has_no_window_that_its_file_does_not_state(tmp_path: Path, name: str) -> None:
+    """transformers takes the first name for Mistral v0.1, whose window of 4096 later ones do not have."""
+    tokenizer = small_tokenizer()
+    lm = tiny_llama(tokenizer)
+    file = write_gguf(tmp_path / "m.gguf", lm, tokenizer, facts={"general.name": name})
+    read = read_checkpoint(file, torch.float32)
+    assert getattr(read.config, "sliding_window", None) is None
+    assert same_weights(read.lm, lm)
+
+
+def test_a_window_that_only_a_config_class_knows_is_taken_away(tmp_path: Path) -> None:
+    config = t.MistralConfig()
+    assert config.sliding_window == 4096
+    set_window(tmp_path / "m.gguf", {"attention.sliding_window": 4096}, config)
+    assert config.sliding_window == 4096
+    set_window(tmp_path / "m.gguf", {}, config)
+    assert config.sliding_window is None
 
 
 @pytest.mark.parametrize("factor", [8.0, 32.0])

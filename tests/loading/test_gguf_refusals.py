@@ -11,6 +11,7 @@ import pytest
 
 from rranker import Ranker, UnsupportedModelError
 from rranker.engine.loading.arguments import as_source
+from rranker.engine.loading.gguf_facts import check_tokenizer_kind
 from tests.support.checkpoints import small_tokenizer
 from tests.support.gguf_files import tiny_llama, write_gguf
 
@@ -77,6 +78,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"facts": {"tokenizer.ggml.pre": "deepseek-llm"}},
         "splits text by the rule 'deepseek-llm'",
     ),
+    "no way to split text": (
+        {"facts": {"tokenizer.ggml.pre": None}},
+        r"by which rule it splits text \(tokenizer\.ggml\.pre is missing\).*again with a newer llama\.cpp",
+    ),
+    "no certain way to split text": (
+        {"facts": {"tokenizer.ggml.pre": "default"}},
+        r"tokenizer\.ggml\.pre is default\).*again with a newer llama\.cpp",
+    ),
+    "windows of no known width": (
+        {"architecture": "gemma3"},
+        r"how wide the sliding window of its layers is \(attention\.sliding_window\).*newer llama\.cpp",
+    ),
     "a kind of tokenizer": ({"facts": {"tokenizer.ggml.model": "rwkv"}}, "a tokenizer of the kind 'rwkv'"),
     "missing layers": (
         {"facts": {"llama.block_count": 4}},
@@ -99,12 +112,19 @@ def test_what_transformers_would_get_wrong_is_refused(tmp_path: Path, case: str)
     assert str(path) in str(error.value)
 
 
+def test_gpt_2_itself_may_leave_its_way_to_split_text_unsaid(tmp_path: Path) -> None:
+    facts = {"tokenizer.ggml.model": "gpt2", "general.architecture": "gpt2"}
+    check_tokenizer_kind(tmp_path / "model.gguf", facts)
+    with pytest.raises(UnsupportedModelError, match="by which rule it splits text"):
+        check_tokenizer_kind(tmp_path / "model.gguf", {**facts, "general.architecture": "llama"})
+
+
 @pytest.mark.parametrize("package", ["gguf", "accelerate"])
 def test_a_missing_package_names_the_extra(file: Path, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     imported = builtins.__import__
 
     def without(name: str, *rest: Any, **more: Any) -> Any:
-        if name == package:
+        if name.split(".")[0] == package:
             raise ModuleNotFoundError(f"No module named {package!r}")
         return imported(name, *rest, **more)
 

@@ -32,7 +32,8 @@ def write_gguf(
 ) -> Path:
     """Writes `lm` and `tokenizer`; matrices in blocks of `kind`, to whose values `lm`'s own are rounded.
 
-    `facts` (strings, whole numbers or floats) and `extra` tensors go before what is written of themselves.
+    `facts` (strings, whole numbers or floats; None leaves one out) and `extra` tensors go before what is written of
+    themselves.
     """
     config, writer = lm.config, gguf.GGUFWriter(path, architecture)
     said: dict[str, Any] = {
@@ -51,6 +52,8 @@ def write_gguf(
         **(facts or {}),
     }
     for name, value in said.items():
+        if value is None:
+            continue
         add = {str: writer.add_string, int: writer.add_uint32, float: writer.add_float32}[type(value)]
         add(name, value)
     _write_tokenizer(writer, tokenizer)

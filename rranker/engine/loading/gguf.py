@@ -1,15 +1,18 @@
 """GGUF files, as llama.cpp writes them: config, tokenizer and weights, read by transformers, checked for what it skips.
 
-transformers parses a file's metadata once for each of the three, and builds a table of tensor names for every module
-of the model; that is two thirds of the time. Here both are made once (`_once`).
+transformers has `gguf` parse a file's metadata for each of the three, and build a table of tensor names for every
+module of the model; that is two thirds of the time. Here `gguf` does both once (`_once`). transformers' own parser, of
+which the tokenizer is made, reads the metadata as well; it is fast, and left as it is.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,11 +20,12 @@ import torch
 
 from ..errors import UnsupportedModelError
 from .files import refuse_pointer
-from .gguf_facts import check_facts, check_tokenizer_kind, set_pre_tokenizer
+from .gguf_facts import check_facts, check_tokenizer_kind, set_pre_tokenizer, set_window
 from .gguf_rope import FACTORS, set_scaled_rope
 from .quantised import forget_quantiser
 
 SUFFIX = ".gguf"
+_STAND_INS = Lock()  # held while the `gguf` module has some: it belongs to the process
 _LONG = ("GGUF.", "tokenizer.ggml.token", "tokenizer.ggml.merges", "tokenizer.ggml.scores")
 _CONVERT = (
     "Use the model's checkpoint folder in place of the GGUF file (config.json, tokenizer, *.safetensors)"
@@ -44,6 +48,8 @@ class GGUFFile:
         self.path = path
         self._understood = set[str]()  # tensors that became settings of the config
         self._reader = _read_header(path)
+        # transformers takes a Llama of the name "mistral" for another architecture, whose tensors gguf has no names of.
+        self._reader.fields.pop("general.name", None)
         architecture = self._fact("general.architecture")
         _check_architecture(path, architecture)
         self.facts = {
@@ -62,9 +68,10 @@ class GGUFFile:
         """transformers' config. Raises UnsupportedModelError for settings that transformers would leave out."""
         from transformers import AutoConfig
 
-        with _once(self._reader):
+        with _once(self.path, self._reader):
             config = AutoConfig.from_pretrained(self.path.parent, gguf_file=self.path.name)
         check_facts(self.path, self.facts, config)
+        set_window(self.path, self.facts, config)
         for tensor in self._reader.tensors:
             if tensor.name == FACTORS and set_scaled_rope(config, tensor.data):
                 self._understood = {FACTORS}
@@ -87,7 +94,7 @@ class GGUFFile:
         """
         from transformers import AutoModelForCausalLM
 
-        with _once(self._reader):
+        with _once(self.path, self._reader):
             try:
                 lm, report = AutoModelForCausalLM.from_pretrained(
                     self.path.parent,
@@ -136,7 +143,7 @@ def _processor(kind: Any, config: Any) -> Any:
 def _read_header(path: Path) -> Any:
     try:
         import accelerate  # noqa: F401 (transformers reads GGUF weights with it)
-        from gguf import GGUFReader
+        from gguf.gguf_reader import GGUFReader  # never the stand-in of a load in another thread
         from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS  # noqa: F401
     except ImportError as error:
         raise ImportError(
@@ -188,22 +195,26 @@ def _check_architecture(path: Path, name: Any) -> None:
 
 
 @contextmanager
-def _once(reader: Any) -> Iterator[None]:
-    """Inside, whoever opens the file gets `reader`, and tables of tensor names are made once.
+def _once(path: Path, reader: Any) -> Iterator[None]:
+    """Inside, whoever reads the file at `path` gets `reader`, and tables of tensor names are made once.
 
-    transformers looks both up in `gguf` whenever it reads. They belong to the process: loads must take turns.
+    transformers looks both up in the `gguf` module whenever it reads; the module belongs to all threads, so loads take
+    turns. Whoever opens another file meanwhile, or this one to write, gets what they would get outside.
     """
     import gguf
 
-    stand_ins = {
-        "GGUFReader": lambda *_, **__: reader,
-        "get_tensor_name_map": cache(gguf.get_tensor_name_map),
-    }
-    before = {name: getattr(gguf, name) for name in stand_ins}
-    try:
-        for name, stand_in in stand_ins.items():
-            setattr(gguf, name, stand_in)
-        yield
-    finally:
-        for name, own in before.items():
-            setattr(gguf, name, own)
+    with _STAND_INS:
+        own: dict[str, Any] = {"GGUFReader": gguf.GGUFReader, "get_tensor_name_map": gguf.get_tensor_name_map}
+
+        def opened(asked: Any, mode: Any = "r") -> Any:
+            same = mode == "r" and os.path.realpath(asked) == os.path.realpath(path)
+            return reader if same else own["GGUFReader"](asked, mode)
+
+        stand_ins = {"GGUFReader": opened, "get_tensor_name_map": cache(gguf.get_tensor_name_map)}
+        try:
+            for name, stand_in in stand_ins.items():
+                setattr(gguf, name, stand_in)
+            yield
+        finally:
+            for name, value in own.items():
+                setattr(gguf, name, value)

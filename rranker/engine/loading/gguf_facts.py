@@ -10,7 +10,7 @@ from ..errors import UnsupportedModelError
 
 # By llama.cpp's names of the rule by which text is split before it is tokenised. transformers has rules for some
 # byte-level vocabularies and splits all others as GPT-2 does, without a word.
-_AS_GPT2 = {"gpt-2", "default", "phi-2", "mpt", "olmo", "jais", "trillion"}
+_AS_GPT2 = {"gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion"}
 _DIGIT_BY_DIGIT = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
 
 # Settings that transformers may leave out, and where they are in a config.
@@ -40,6 +40,23 @@ def check_facts(path: Path, facts: Mapping[str, Any], config: Any) -> None:
             raise _left_out(path, name, said)
 
 
+def set_window(path: Path, facts: Mapping[str, Any], config: Any) -> None:
+    """Takes away a sliding window that the config's class has by default and the file does not state.
+
+    Raises UnsupportedModelError when some layers have a window by their kind, and the file does not say how wide.
+    """
+    window = getattr(config, "sliding_window", None)
+    if not window or "attention.sliding_window" in facts:
+        return
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+        raise UnsupportedModelError(
+            f"{path} does not say how wide the sliding window of its layers is (attention.sliding_window); "
+            f"transformers would take {window}, which may be another model's. Convert the checkpoint again with a "
+            "newer llama.cpp, or use its folder"
+        )
+    config.sliding_window = None
+
+
 def check_tokenizer_kind(path: Path, facts: Mapping[str, Any]) -> None:
     """Raises UnsupportedModelError when transformers would split text by another rule than the model's."""
     from transformers.integrations.gguf.gguf_tokenizer_mapping import (
@@ -53,8 +70,19 @@ def check_tokenizer_kind(path: Path, facts: Mapping[str, Any]) -> None:
             f"{path} has a tokenizer of the kind {kind!r}, which transformers does not read (but "
             f"{', '.join(sorted(GGUF_TOKENIZER_TYPES))}). Use the model's checkpoint folder"
         )
-    rule = facts.get("tokenizer.ggml.pre", "default")
-    if kind == "gpt2" and rule not in {*GGUF_PRE_TOKENIZER_SPLITS, *_AS_GPT2, *_DIGIT_BY_DIGIT}:
+    if kind != "gpt2":
+        return
+    rule = facts.get("tokenizer.ggml.pre")
+    if rule is None and facts.get("general.architecture") == "gpt2":
+        return
+    # Converted before such rules were written, or by a converter that knew none for this vocabulary.
+    if rule in (None, "default"):
+        raise UnsupportedModelError(
+            f"{path} does not say by which rule it splits text (tokenizer.ggml.pre is {rule or 'missing'}): tokens "
+            "could be others than the model was trained on. Convert the checkpoint again with a newer llama.cpp, or "
+            "use its folder"
+        )
+    if rule not in {*GGUF_PRE_TOKENIZER_SPLITS, *_AS_GPT2, *_DIGIT_BY_DIGIT}:
         raise UnsupportedModelError(
             f"{path} splits text by the rule {rule!r} (tokenizer.ggml.pre), which transformers does not know: tokens "
             "would be others than the model was trained on. Use the model's checkpoint folder"
