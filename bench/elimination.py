@@ -9,26 +9,29 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from bench.loops import SCHEMES, seconds
 from bench.workloads import SUBJECTS, Elimination, Subject, losers, prompt
-from rranker.engine.loading.settings import AttentionMode
+from rranker.methods import QueryLikelihood
 
 Row = tuple[str, int, float]
-MODES: dict[str, tuple[AttentionMode, bool]] = {
-    "rranker, block": ("block", True),
-    "rranker, block, sequential": ("block", False),
-    "rranker, causal": ("causal", True),
-    "rranker, causal, sequential": ("causal", False),
+MODES: dict[str, dict[str, Any]] = {
+    "rranker, block": {},
+    "rranker, block, sequential": {"speculate": False},
+    "rranker, causal": {"attention": "causal"},
+    "rranker, causal, sequential": {"attention": "causal", "speculate": False},
+    "rranker, causal, keys kept": {"attention": "causal", "reuse": "keep"},
+    "rranker, query likelihood": {"attention": "causal", "method": QueryLikelihood},
 }
+"""Arguments of `Elimination`. The last is no elimination: what an untrained model does in its place."""
 
 
 def ours(subject: Subject, n: int, mode: str, repeat: int) -> tuple[Row, list[int]]:
     """Best of `repeat`, and the order in which candidates went."""
-    attention, speculate = MODES[mode]
-    elimination, segments = Elimination(subject, attention, speculate=speculate), prompt(subject, n)
+    elimination, segments = Elimination(subject, **MODES[mode]), prompt(subject, n)
     times = []
     for _ in range(repeat):
         began = time.perf_counter()
@@ -50,6 +53,8 @@ def others(
 
 def table(subject: Subject, n: int, repeat: int, samples: int, modes: list[str]) -> str:
     """Markdown: tokens encoded, seconds, and seconds over those of one plain forward and of ours."""
+    if subject.readout.needs_states:
+        modes = [mode for mode in modes if "method" not in MODES[mode]]
     found = [ours(subject, n, mode, repeat) for mode in modes]
     rows = others(subject, n, found[0][1], list(SCHEMES), repeat, samples) + [row for row, _ in found]
     plain, mine = rows[0][2], found[0][0][2]

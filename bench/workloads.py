@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from bench.pretrained_models import smollm2_folder
 from rranker.engine.attention import attention_backend
 from rranker.engine.engine import Engine
 from rranker.engine.hardware import best_dtype
@@ -17,9 +19,9 @@ from rranker.engine.loading.pointer_head import load_pointer
 from rranker.engine.loading.settings import AttentionMode
 from rranker.engine.onednn import pack_linears, packable
 from rranker.engine.readout import IdentifierReadout, Readout
-from rranker.engine.requests import EngineRequest, Handle
+from rranker.engine.requests import EngineRequest, Handle, Reuse
 from rranker.methods import Elimination as Rules
-from rranker.methods import Greedy
+from rranker.methods import Episode, Greedy
 from rranker.prompts import Segments
 
 
@@ -70,7 +72,16 @@ def qwen2_05b() -> Subject:
     return Subject("qwen2-0.5b", lm, IdentifierReadout(lm), 30)
 
 
-SUBJECTS = {"default": default_subject, "qwen2-0.5b": qwen2_05b}
+def smollm2() -> Subject:
+    """SmolLM2-135M-Instruct from its package (`bench.pretrained_models`); a question of 30 tokens."""
+    from transformers import AutoModelForCausalLM
+
+    folder, dtype = smollm2_folder(Path("runs/models")), best_dtype(torch.device("cpu"))
+    lm = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval().requires_grad_(False)
+    return Subject("smollm2", lm, IdentifierReadout(lm), 30)
+
+
+SUBJECTS = {"default": default_subject, "qwen2-0.5b": qwen2_05b, "smollm2": smollm2}
 
 
 def prompt(subject: Subject, n: int, length: int = 100, prefix: int = 200, seed: int = 0) -> Segments:
@@ -88,8 +99,16 @@ class Elimination:
     """The engine as `Ranker` sets it up, fed with token ids instead of text."""
 
     def __init__(
-        self, subject: Subject, attention: AttentionMode = "block", slots: int = 32768, speculate: bool = True
+        self,
+        subject: Subject,
+        attention: AttentionMode = "block",
+        slots: int = 32768,
+        speculate: bool = True,
+        reuse: Reuse = "exact",
+        method: type[Episode] = Rules,
     ) -> None:
+        self._reuse: Reuse = reuse
+        self._method = method
         lm = copy.deepcopy(subject.lm)  # the plain model stays as a user would have it, for comparison
         if packable(lm):
             pack_linears(lm)
@@ -104,10 +123,12 @@ class Elimination:
 
     def run(self, segments: Segments) -> Handle:
         """All rounds of one query, from nothing encoded to the ranking."""
-        causal = self.engine.attention_mode == "causal"
-        rules = Rules(len(segments.candidates))
+        causal = self.engine.attention_mode == "causal" and self._reuse == "exact"
+        if self._method.kind == "likelihood":  # of a query of ten tokens
+            segments = replace(segments, identifiers=(), targets=segments.prefix[:10])
+        rules = self._method(len(segments.candidates))
         method = Greedy(rules, relayout="best_first" if causal else "keep", nested=causal)
-        (done,) = self.engine.run([EngineRequest(segments, method)])
+        (done,) = self.engine.run([EngineRequest(segments, method, reuse=self._reuse)])
         if done.error is not None:
             raise done.error
         return done
