@@ -154,7 +154,8 @@ def test_settings_must_be_finite():
         rewards.group_advantages([math.inf, 1.0], [0, 1, 2], [0, 2])
 
 
-floats = st.floats(0, 5) | st.sampled_from([0.0, 1.0, 1.0 + 1e-15, 5e-324, 1e-300])
+# No subnormal numbers: sums of them have no relative precision, in which two ways could agree.
+floats = st.floats(0, 5, allow_subnormal=False) | st.sampled_from([0.0, 1.0, 1.0 + 1e-15, 1e-300])
 
 
 @given(st.lists(floats, min_size=1, max_size=40), st.randoms(), st.sampled_from([None, 1, 7]))
