@@ -70,12 +70,13 @@ TASKS = (
     Setup("dranker"),
     Setup("iranker", reuse="keep"),
 )
+PASSAGES = ("passage-5", "passage-7", "passage-9")
 OTHERS = ("router-performance", "router-balance", "router-cost", "rec-movie", "rec-music", "rec-game")
 STUDIES: dict[str, tuple[str, tuple[str, ...], tuple[Setup, ...]]] = {
     "methods": ("train", ("passage-7",), METHODS),
     "prompts": ("train", ("passage-7",), PROMPTS),
     "tasks": ("train", ("passage-5", "passage-9", *OTHERS), TASKS),
-    "test": ("test", ("passage-5", "passage-7", "passage-9", "ood-pubmedqa", *OTHERS), TASKS),
+    "test": ("test", (*PASSAGES, "ood-pubmedqa", *OTHERS), TASKS),
 }
 """Name → split, tasks and setups."""
 
@@ -141,7 +142,9 @@ def rows(
             chance = [random_reciprocal_rank(r) for r in relevance]
             yield shared | {"row": "random", "ids": ids, "rr": chance}
         if f"{study} {task} peers" not in done:
-            for name, scores in peers(task, cases).items():
+            # What was fitted on the training side says nothing there.
+            fitted = peers(task, cases) if split == "test" or task in PASSAGES else {}
+            for name, scores in fitted.items():
                 orders = [by_score(each, i) for i, each in enumerate(scores)]
                 yield shared | {"row": name, "ids": ids, "rr": list(reciprocal_ranks(relevance, orders))}
             yield shared | {"row": "peers"}
