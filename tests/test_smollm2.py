@@ -9,6 +9,7 @@ import transformers as t
 
 from rranker import Ranker
 from rranker.prompts import PASSAGE
+from tests.support.likelihoods import query_likelihoods
 from tests.support.samples import QUERY, TEXTS
 
 pytestmark = pytest.mark.pretrained
@@ -55,24 +56,11 @@ def test_every_round_says_what_a_fresh_forward_says(ranker, alone):
         np.testing.assert_allclose(decision.probabilities, letters_of(alone, decision.alive), atol=1e-4)
 
 
-@torch.no_grad()
 def test_query_likelihood_finds_what_answers(ranker, alone):
-    lm, tokenizer = alone
     query, texts = QUERIES[1]
-    means = []
-    for text in texts:
-        prompt = tokenizer.apply_chat_template(
-            [{"role": "user", "content": f"{PASSAGE.item}: {text}\n{PASSAGE.invites}"}],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        ids = tokenizer(prompt + query, add_special_tokens=False)["input_ids"]
-        first = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        logps = lm(torch.tensor([ids])).logits[0].log_softmax(-1)
-        means.append(float(logps[range(first - 1, len(ids) - 1), ids[first:]].mean()))
     ranking = ranker.rank(query, texts, template="passage")
     assert ranking.method == "query_likelihood"
-    assert ranking.order == np.argsort(-np.array(means)).tolist()
+    assert ranking.order == np.argsort(-query_likelihoods(*alone, query, texts)).tolist()
     assert ranking.order[0] == 0
 
 

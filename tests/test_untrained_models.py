@@ -13,9 +13,10 @@ import transformers as t
 import rranker
 from rranker import Ranker
 from rranker.methods import UNTRAINED, method_names
-from rranker.prompts import PASSAGE, TEMPLATES
+from rranker.prompts import TEMPLATES
 from rranker.training.policy.network import load_policy, save_policy
 from tests.support.checkpoints import save_checkpoint, small_tokenizer
+from tests.support.likelihoods import query_likelihoods
 from tests.support.samples import QUERY, TEXTS
 
 
@@ -82,24 +83,12 @@ def test_a_saved_policy_remembers_its_method(folder, tmp_path):
 
 
 def test_query_likelihood_is_the_mean_log_probability_of_the_query(folder, untrained):
-    """By transformers alone, from the whole prompt as a chat user would write it, and the query as its answer."""
     tokenizer = t.AutoTokenizer.from_pretrained(folder)
     lm = t.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    means = []
-    for text in TEXTS:
-        prompt = tokenizer.apply_chat_template(
-            [{"role": "user", "content": f"{PASSAGE.item}: {text}\n{PASSAGE.invites}"}],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        ids = tokenizer(prompt + QUERY, add_special_tokens=False)["input_ids"]
-        first = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        with torch.no_grad():
-            logps = lm(torch.tensor([ids])).logits[0].log_softmax(-1)
-        means.append(float(logps[range(first - 1, len(ids) - 1), ids[first:]].mean()))
+    means = query_likelihoods(lm, tokenizer, QUERY, TEXTS)
     ranking = untrained.rank(QUERY, TEXTS, template="passage")
-    assert ranking.order == np.argsort(-np.array(means)).tolist()
-    weights = np.exp(np.array(means))
+    assert ranking.order == np.argsort(-means).tolist()
+    weights = np.exp(means)
     np.testing.assert_allclose(ranking.rounds[0].probabilities, weights / weights.sum(), rtol=1e-4)
 
 
