@@ -43,7 +43,7 @@ class Setup:
     @property
     def name(self) -> str:
         """In a table's row."""
-        parts = [self.method, *(f"reuse={self.reuse}" for _ in [0] if self.reuse != "exact")]
+        parts = [self.method, f"reuse={self.reuse}"] if self.reuse != "exact" else [self.method]
         parts += [part for part in (self.attention, self.prompt, self.remedy) if part not in _PLAIN]
         return " ".join(parts + ["reversed"] * self.reversed)
 
@@ -67,7 +67,7 @@ class Reworded:
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
         return self._inner.suffix(replace(template, **self._words), kind)
 
-    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
+    def targets(self, template: Template, query: Query) -> PromptPart:
         return self._inner.targets(replace(template, **self._words), query)
 
 

@@ -50,7 +50,7 @@ def rank_requests(
             try:
                 if isinstance(request, Exception):
                     raise request
-                rules = chosen or method_class(scorer.default_method(request))
+                rules = chosen or method_class(_suited(scorer, request))
                 jobs.append(scorer.prepare(request, rules))
                 places[id(jobs[-1])] = place
             except Exception as error:
@@ -64,3 +64,9 @@ def rank_requests(
                     results[places[id(job)]] = build_ranking(job, time.perf_counter() - began)
                 bar.update()
     return [results[place] for place in range(len(requests))]
+
+
+def _suited(scorer: Scorer, request: Request) -> str:
+    """The scorer's own choice; those written before scorers could choose eliminate."""
+    choose = getattr(scorer, "default_method", None)
+    return "iranker" if choose is None else str(choose(request))

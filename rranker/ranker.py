@@ -164,7 +164,7 @@ class Ranker:
             task: another name for `template`.
             instruction: replaces the template's own.
             top_k: only the best k matter: `iranker` then excludes several a round while more are left, and the
-                places behind k are coarser; `selection` plays k rounds. `dranker` has nothing to save.
+                places behind k are coarser; `selection` plays k rounds. The others have nothing to save.
             method: for this call; None is the Ranker's own.
 
         Raises:

@@ -14,6 +14,7 @@ import rranker
 from rranker import Ranker
 from rranker.methods import UNTRAINED, method_names
 from rranker.prompts import TEMPLATES
+from rranker.scorers.text import TextScorer
 from rranker.training.policy.network import load_policy, save_policy
 from tests.support.checkpoints import save_checkpoint, small_tokenizer
 from tests.support.likelihoods import query_likelihoods
@@ -41,8 +42,10 @@ def says(folder: Path, target: Path, **settings: object) -> Path:
     return target
 
 
-def test_a_model_that_was_not_trained_to_rank_gets_the_method_of_its_template(untrained):
+def test_a_model_that_was_not_trained_to_rank_gets_the_method_of_its_template(untrained, monkeypatch):
     assert set(UNTRAINED) == set(TEMPLATES)
+    monkeypatch.setitem(UNTRAINED, "routing", "selection")
+    monkeypatch.setitem(UNTRAINED, "recommendation", "pointwise")
     for template, method in UNTRAINED.items():
         assert untrained.rank(QUERY, TEXTS, template=template).method == method
     assert untrained.rank(["Heat", "Alien"], TEXTS).method == UNTRAINED["recommendation"]
@@ -70,7 +73,7 @@ def test_trained_models_play_what_they_were_trained_for(folder, tmp_path):
 def test_a_method_nobody_knows_is_named_when_it_is_needed(folder, tmp_path):
     with (
         Ranker(says(folder, tmp_path, method="coinflip"), dtype="float32") as ranker,
-        pytest.raises(ValueError, match="not 'coinflip'"),
+        pytest.raises(ValueError, match="was trained for the method 'coinflip', which is not registered"),
     ):
         ranker.rank(QUERY, TEXTS)
 
@@ -113,7 +116,7 @@ def test_kept_keys_encode_every_candidate_once(folder, untrained):
 
 
 def test_a_pointer_has_no_probabilities_of_tokens_to_read():
-    with pytest.raises(ValueError, match="this checkpoint ranks through a pointer head"):
+    with pytest.raises(ValueError, match="query_likelihood reads the probability of words"):
         rranker.rank(QUERY, TEXTS, method="query_likelihood")
     assert sorted(rranker.rank(QUERY, TEXTS, method="pointwise").order) == list(range(len(TEXTS)))
 
@@ -130,3 +133,27 @@ def test_a_long_candidate_is_cut_to_what_the_model_reads_beside_the_question(tmp
     with Ranker(folder, dtype="float32", kv_cache_tokens=4096) as ranker:
         ranking = ranker.rank(QUERY, ["short", "long " * 400], method="query_likelihood")
     assert [(repair.kind, repair.index) for repair in ranking.repairs] == [("truncated", 1)]
+
+
+def test_a_long_history_gives_way_from_its_oldest_end(tmp_path):
+    folder = save_checkpoint(tmp_path, "llama", small_tokenizer(), max_position_embeddings=300)
+    history = [f"the {i} fox" for i in range(200)]
+    with Ranker(folder, dtype="float32", kv_cache_tokens=8192) as ranker:
+        for method in ("query_likelihood", "pointwise", "iranker"):
+            ranking = ranker.rank(history, ["the dog", "the fox"], method=method)
+            assert [(repair.kind, repair.index) for repair in ranking.repairs] == [("truncated", None)]
+    with (
+        Ranker(folder, dtype="float32", truncate="error") as ranker,
+        pytest.raises(ValueError, match="the history takes"),
+    ):
+        ranker.rank(history, ["the dog", "the fox"], method="query_likelihood")
+
+
+def test_scorers_that_do_not_choose_a_method_eliminate():
+    class Old(TextScorer):
+        default_method = None  # as if it had never been written
+
+        def complete(self, questions):
+            return ["[1]"] * len(questions)
+
+    assert Ranker(scorer=Old()).rank(QUERY, TEXTS).method == "iranker"

@@ -58,6 +58,11 @@ class Engine:
         max_batch_tokens: int = 4096,
         speculate: bool = True,
     ) -> None:
+        if readout.pooling == "mean" and attention_mode != "block":
+            raise SettingError(
+                "this model's head reads means of segments that are encoded apart, as in attention_mode='block': leave "
+                f"{attention_mode!r} out"
+            )
         self.readout = readout
         self.attention_mode: AttentionMode = attention_mode
         self.runner = ModelRunner(lm, attention_backend or default_backend(lm.device), kv_cache_tokens)

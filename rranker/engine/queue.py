@@ -28,13 +28,14 @@ class RequestQueue:
         """Moves requests from waiting to running while the cache has slots and their rows fit one pass.
 
         Strictly in turn: a large one that does not fit yet is not overtaken, so it cannot starve. `most_rows` bounds
-        the rows of the newly admitted together; one alone may exceed it.
+        the rows of the newly admitted together, those of their first question with them; one alone may exceed it.
         """
         rows = 0
         while (handle := self._next()) is not None:
-            if (rows and rows + handle.session.slots > most_rows) or not handle.session.open():
+            needed = handle.session.slots + handle.session.suffix_tokens
+            if (rows and rows + needed > most_rows) or not handle.session.open():
                 return
-            rows += handle.session.slots
+            rows += needed
             handle.status = "running"
             self.running.append(handle)
             self._pop()

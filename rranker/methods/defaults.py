@@ -5,7 +5,9 @@ from __future__ import annotations
 UNTRAINED = {
     "passage": "query_likelihood",
     "generic": "query_likelihood",
-    "recommendation": "query_likelihood",
-    "routing": "query_likelihood",
+    "recommendation": "dranker",
+    "routing": "dranker",
 }
-"""By template. As measured on validation queries: docs/pretrained.md."""
+"""By template, as measured on validation queries (docs/pretrained.md): the likelihood of a query ranks passages far
+better than anything else that was asked; on histories and routes nothing is worth more than one pass.
+"""

@@ -25,7 +25,7 @@ class PromptFormat(Protocol):
     def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
         """Token ids of the question for one kind of answer."""
 
-    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
+    def targets(self, template: Template, query: Query) -> PromptPart:
         """See `Segments.targets`; empty for questions about a list."""
 
 
@@ -76,36 +76,49 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
         limits = replace(limits, attention="block")
     pieces = prompt_format.candidates(texts, list(named_by))
     cuts: list[Truncation] = []
-    if limits.context is not None and prefix.keep_end:
-        around = len(prefix) - len(prefix.body)
-        if len(prefix) > limits.context // 2 <= around:
-            raise ValueError(
-                f"a history may take half of the {limits.context} tokens that the model reads, and the instruction "
-                f"and headings around it alone take {around}: shorten the instruction"
-            )
-        fitted = truncate_part(prefix, limits.context // 2, truncate, "the history")
-        if len(fitted) < len(prefix):
-            cuts.append(Truncation(None, len(prefix), len(fitted)))
-        prefix = fitted
-    room = _room(limits, len(prefix), len(suffix) + len(targets), pieces, indices, truncate)
+    prefix, targets = (_fitted(part, limits, truncate, cuts) for part in (prefix, targets))
+    # Where the query is what is asked for, all that stands before it is the question.
+    asked = (len(targets), len(prefix) + len(suffix)) if targets.body else (len(prefix), len(suffix))
+    room = _room(limits, *asked, pieces, indices, truncate)
     for place, piece in enumerate(pieces):
         if len(piece) > room:
             pieces[place] = truncate_part(piece, room, truncate, f"candidate {indices[place]}")
             cuts.append(Truncation(indices[place], len(piece), len(pieces[place])))
-    return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, named_by, targets), cuts
+    return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, named_by, targets.ids), cuts
+
+
+def _fitted(part: PromptPart, limits: Limits, truncate: Truncate, cuts: list[Truncation]) -> PromptPart:
+    """A part that holds a history, in half of the context; what was cut is added to `cuts`. Others as they are."""
+    if limits.context is None or not part.keep_end:
+        return part
+    around = len(part) - len(part.body)
+    if len(part) > limits.context // 2 <= around:
+        raise ValueError(
+            f"a history may take half of the {limits.context} tokens that the model reads, and the instruction "
+            f"and headings around it alone take {around}: shorten the instruction"
+        )
+    fitted = truncate_part(part, limits.context // 2, truncate, "the history")
+    if len(fitted) < len(part):
+        cuts.append(Truncation(None, len(part), len(fitted)))
+    return fitted
 
 
 def _room(
-    limits: Limits, prefix: int, suffix: int, pieces: list[PromptPart], indices: list[int], truncate: Truncate
+    limits: Limits,
+    query: int,
+    question: int,
+    pieces: list[PromptPart],
+    indices: list[int],
+    truncate: Truncate,
 ) -> int:
     """The longest a candidate may be. Raises ValueError when the context holds no word of each, or not all uncut."""
     lengths = [len(piece) for piece in pieces]
     own = room = limits.candidate if limits.candidate is not None else max(lengths)
     if limits.context is None:
         return room
-    left = limits.context - prefix - suffix
+    left = limits.context - query - question
     taken = (
-        f"the query takes {prefix} tokens and the question {suffix}, where the model reads {limits.context}"
+        f"the query takes {query} tokens and the question {question}, where the model reads {limits.context}"
     )
     if left < 1:
         raise ValueError(f"{taken}: shorten the query (it is never cut for you)")

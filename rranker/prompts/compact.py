@@ -48,6 +48,6 @@ class CompactFormat:
         """One token: `<|exclude|>` or `<|select|>`, the latter also for one candidate alone."""
         return (self._ids[SUFFIXES["exclude" if kind == "exclude" else "select"]],)
 
-    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
+    def targets(self, template: Template, query: Query) -> PromptPart:
         """None: the readout points."""
-        return ()
+        return PromptPart((), ())

@@ -18,7 +18,7 @@ def prompt_formats(name: str, encoder: TextEncoder) -> dict[Kind, PromptFormat]:
     """
     if name == "text":
         lists = TextFormat(encoder)
-        alone = YesNoFormat(encoder), LikelihoodFormat(encoder)
-        return {"exclude": lists, "select": lists, "judge": alone[0], "likelihood": alone[1]}
+        judged, likely = YesNoFormat(encoder), LikelihoodFormat(encoder)
+        return {"exclude": lists, "select": lists, "judge": judged, "likelihood": likely}
     pointed: PromptFormat = CompactFormat(encoder) if name == "compact" else EncoderFormat(encoder)
     return {"exclude": pointed, "select": pointed, "judge": pointed}

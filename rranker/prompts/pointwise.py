@@ -37,7 +37,7 @@ class YesNoFormat(_PointwiseFormat):
         closing = self._turn.after if self._turn.chat else "\nAnswer:"
         return self.encoder.literal(f"{template.question(kind)} Answer Yes or No.{closing}", inside=True)
 
-    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
+    def targets(self, template: Template, query: Query) -> PromptPart:
         """The first token of Yes and that of No. Raises ValueError for a vocabulary in which they are one."""
         gap = "" if self._turn.chat else " "
         yes, no = (self.encoder.literal(gap + word, inside=True)[0] for word in ("Yes", "No"))
@@ -46,7 +46,7 @@ class YesNoFormat(_PointwiseFormat):
                 "this model's tokenizer begins Yes and No with the same token, so a yes-or-no question cannot be "
                 "read: use another method"
             )
-        return yes, no
+        return PromptPart((yes, no), ())
 
 
 class LikelihoodFormat(_PointwiseFormat):
@@ -64,8 +64,8 @@ class LikelihoodFormat(_PointwiseFormat):
         """What to write, and the chat turn's end; the query comes next."""
         return self.encoder.literal(f"{template.question(kind)}{self._closing(template)}", inside=True)
 
-    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
-        """The query's tokens. Raises ValueError when it has none."""
+    def targets(self, template: Template, query: Query) -> PromptPart:
+        """The query's tokens; of a history, the end matters most. Raises ValueError when it has none."""
         text = query if isinstance(query, str) else "\n".join(query)
         gap = "" if self._turn.chat else " "
         (piece,) = self.encoder.framed(self._closing(template) + gap, [text], "", inside=True)
@@ -73,7 +73,7 @@ class LikelihoodFormat(_PointwiseFormat):
             raise ValueError(
                 "an empty query is as likely with any candidate: pass a query, or use another method"
             )
-        return piece.body
+        return PromptPart((), piece.body, keep_end=not isinstance(query, str))
 
     def _closing(self, template: Template) -> str:
         return self._turn.after if self._turn.chat else f"\n{template.query_heading.rstrip()}"

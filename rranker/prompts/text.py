@@ -65,6 +65,6 @@ class TextFormat:
         """Closes the chat turn and opens the answer up to `[`, so that the next token is an identifier."""
         return self.encoder.literal(f"{self._turn.after}{template.question(kind)}: [", inside=True)
 
-    def targets(self, template: Template, query: Query) -> tuple[int, ...]:
+    def targets(self, template: Template, query: Query) -> PromptPart:
         """None: a list is answered by an identifier."""
-        return ()
+        return PromptPart((), ())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..engine.engine import Engine
 from ..engine.loading.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle, Reuse
-from ..methods import UNTRAINED, Episode, Greedy, Relayout
+from ..methods import UNTRAINED, Episode, Greedy, Relayout, method_names
 from ..ordering import canonical_order, distinct
 from ..prompts.assemble import Limits, PromptFormat, assemble
 from ..prompts.encoding import TextEncoder
@@ -64,10 +64,15 @@ class EngineScorer:
 
     def default_method(self, request: Request) -> str:
         """What the checkpoint was trained to play; for one that was not trained to rank, see `UNTRAINED`."""
-        settings = self.model.settings
-        if settings.method is not None:
-            return settings.method
-        return "iranker" if settings.readout == "pointer" else UNTRAINED[request.template.name]
+        trained = self.model.settings.method
+        if trained is None:
+            return UNTRAINED[request.template.name] if "likelihood" in self._formats else "iranker"
+        if trained not in method_names():
+            raise ValueError(
+                f"{self.model.name} was trained for the method {trained!r}, which is not registered here: register it, "
+                f"or pass method= one of {', '.join(method_names())}"
+            )
+        return trained
 
     def prepare(self, request: Request, method: type[Episode]) -> EngineJob:
         """See `Scorer.prepare`. Raises CapacityError (a ValueError) too, when the KV cache could never hold it."""
@@ -118,8 +123,8 @@ class EngineScorer:
     def _format(self, method: type[Episode]) -> PromptFormat:
         if method.kind not in self._formats:
             raise ValueError(
-                f"{method.name} reads the probability of tokens, and this checkpoint ranks through a pointer head: use "
-                "another method, or a language model as it was pretrained"
+                f"{method.name} reads the probability of words, and this checkpoint was trained on prompts without: "
+                "use another method, or a language model as it was pretrained"
             )
         return self._formats[method.kind]
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from rranker.engine.attention.cpu import _shared_parts
 from rranker.engine.engine import Engine
-from rranker.engine.readout import IdentifierReadout
+from rranker.engine.readout import IdentifierReadout, PointerReadout
 from rranker.engine.requests import EngineRequest
-from rranker.methods import Greedy, Pointwise, QueryLikelihood
+from rranker.methods import Greedy, Listwise, Pointwise, QueryLikelihood
 from tests.support.architectures import CONFIGS, VOCAB, tiny_model
+from tests.support.encoders import tiny_encoder
 from tests.support.engine_steps import close, problem
 
 METHODS = [Pointwise, QueryLikelihood]
@@ -92,7 +95,7 @@ def test_a_capped_head_is_read_as_the_model_computes_it():
     lm = tiny_model("gemma3", final_logit_softcapping=2.0)
     engine = Engine(lm, IdentifierReadout(lm), attention_mode="causal", kv_cache_tokens=2048)
     for method in METHODS:
-        segments = asked(4, method.kind)
+        segments = asked(4, method.kind, targets=30)  # more rows than are read at a time
         (logits,), _ = played(engine, [segments], method)
         close(logits, expected(lm, segments, method.kind))
 
@@ -111,3 +114,69 @@ def test_a_batch_of_kinds_equals_each_alone():
         (alone,), _ = played(engine, [asked(seed, method.kind)], method)
         close(player.logits, alone)
         assert player.outcome().order == tuple(np.argsort(-alone, kind="stable").tolist())
+
+
+def single_choices(segments):
+    """For each candidate, a list of it alone and the question that asks for the best."""
+    return [replace(segments, candidates=(candidate,)) for candidate in segments.candidates]
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_a_pointer_gives_each_candidate_what_it_gives_it_in_a_list_of_its_own(pooling):
+    """Its only reference: the same head asked for the best of one."""
+    torch.manual_seed(0)
+    lm = tiny_encoder("bert") if pooling == "mean" else tiny_model("llama")
+    size = lm.config.hidden_size
+    scale = torch.tensor([3.0]) if pooling == "mean" else None
+    readout = PointerReadout(torch.randn(size), torch.randn(size, size), scale)
+    engine = Engine(lm, readout, attention_mode="block", kv_cache_tokens=2048)
+    segments = replace(problem(5), identifiers=())
+    ((found,), _) = played(engine, [segments], Pointwise)
+    alone, _ = played(engine, single_choices(segments), OneOfOne)
+    close(found, np.concatenate(alone))
+    assert np.ptp(found) > 0.1
+
+
+class OneOfOne(Listwise):
+    """Asks even where nothing is left to decide."""
+
+    name = "one of one"
+
+    @property
+    def remaining(self):
+        return 0 if self.named else 1
+
+    def play(self, named):
+        self.named, self.left = tuple(named), ()
+
+
+def test_masks_grow_with_the_candidates_and_not_with_their_square():
+    sizes = {}
+    for n in (50, 200):
+        lm = tiny_model("llama")
+        engine = Engine(lm, IdentifierReadout(lm), attention_mode="causal", kv_cache_tokens=16384)
+        seen = []
+        prepare = engine.runner.backend.prepare
+
+        def spied(batch, *rest, seen=seen, prepare=prepare):
+            parts = _shared_parts(batch, torch.device("cpu"))
+            seen.append(sum(part.hidden.numel() for part in parts if part.hidden is not None))
+            return prepare(batch, *rest)
+
+        engine.runner.backend = SimpleNamespace(prepare=spied, kernels=False)
+        played(engine, [asked(0, "likelihood", n)], QueryLikelihood)
+        sizes[n] = seen[0]
+    assert 0 < sizes[200] < 5 * sizes[50]
+
+
+def test_questions_of_new_queries_count_against_the_rows_of_a_pass(monkeypatch):
+    lm = tiny_model("llama")
+    engine = Engine(
+        lm, IdentifierReadout(lm), attention_mode="causal", kv_cache_tokens=8192, max_batch_tokens=1000
+    )
+    rows, hidden = [], engine.runner.hidden
+    monkeypatch.setattr(engine.runner, "hidden", lambda batch: rows.append(batch.rows) or hidden(batch))
+    problems = [asked(seed, "likelihood", targets=40) for seed in range(12)]
+    played(engine, problems, QueryLikelihood)
+    assert max(rows) <= 1000
+    assert len(rows) > 1

@@ -69,4 +69,4 @@ def test_a_question_about_one_candidate_is_the_chat_template_filled(encoder, kin
         (piece,) = asked.candidates([text], [])
         ids = [*asked.prefix(template, instruction, QUERY).ids, *piece.ids, *asked.suffix(template, kind)]
         assert ids == tokenizer(whole, add_special_tokens=False)["input_ids"], text
-        assert list(asked.targets(template, QUERY)) == [i for answer in answers for i in answer]
+        assert list(asked.targets(template, QUERY).ids) == [i for answer in answers for i in answer]

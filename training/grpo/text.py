@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,9 +225,9 @@ def train_text(
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if trainer.accelerator.is_main_process:
         unwrapped = trainer.accelerator.unwrap_model(trainer.model)
-        (unwrapped.merge_and_unload() if arguments.policy.lora_rank else unwrapped).save_pretrained(
-            out / "final"
-        )
+        trained = unwrapped.merge_and_unload() if arguments.policy.lora_rank else unwrapped
+        trained.config.rranker = replace(checkpoint.settings, method=arguments.rollout.method).entry()
+        trained.save_pretrained(out / "final")
         tokenizer.save_pretrained(out / "final")
         write_report(trainer.state.log_history, {**arguments.flat(), **config.to_dict()}, out)
     return trainer

@@ -22,7 +22,7 @@ from rranker.engine.encoders import is_encoder
 from rranker.engine.loading.pointer_head import HEAD_FILE
 from rranker.methods import method_class, order_of
 from rranker.metrics.graded import best_level, by_query, ndcgs, reciprocal_ranks
-from rranker.prompts.segments import Segments
+from rranker.prompts.segments import POINTWISE, Segments
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import Reward, Scale, advantages, decision_rewards
@@ -72,6 +72,11 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         self.cases, self.held_out = cases, held_out
         self.policy = policy
         self.method = method_class(arguments.rollout.method)
+        if self.method.kind in POINTWISE:
+            raise ValueError(
+                f"{self.method.name} decides between no candidates, so there is no policy to train: use iranker, "
+                "selection or dranker"
+            )
         self.engine = RolloutEngine(
             policy,
             max_prompt=arguments.rollout.max_prompt_tokens,

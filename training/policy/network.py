@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rranker.engine.attention.transformers_hook import attend as engine_attentio
 from rranker.engine.encoders import is_encoder, position_offset
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
-from rranker.engine.loading.settings import FORMAT, ModelSettings
+from rranker.engine.loading.settings import ModelSettings
 from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
 from rranker.training.packing.attention import packed_attention
 from rranker.training.packing.chunks import chunk_attention
@@ -157,8 +157,7 @@ def save_policy(
     policy.lm.save_pretrained(folder, state_dict=state)
     config = copy.deepcopy(policy.lm.config)
     config.dtype, config.use_cache = dtype or policy.lm.dtype, True
-    trained = replace(policy.settings, method=method or policy.settings.method)
-    config.rranker = {"format": FORMAT, **asdict(trained)}
+    config.rranker = replace(policy.settings, method=method or policy.settings.method).entry()
     config.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
     if head:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors.torch import save_file
 
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
-from rranker.engine.loading.settings import FORMAT, AttentionMode, ModelSettings
+from rranker.engine.loading.settings import AttentionMode, ModelSettings
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 
 
@@ -34,7 +33,7 @@ def save_model(
     """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32: the parameters of `PointerHead`)."""
     folder = Path(folder)
     lm = copy.deepcopy(model.lm).to(torch.bfloat16)
-    lm.config.rranker = {"format": FORMAT, **asdict(settings_of(model, attention))}
+    lm.config.rranker = settings_of(model, attention).entry()
     lm.config.dtype = torch.bfloat16
     lm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -8,6 +8,7 @@ call with the query heads of a KV head packed into rows, and small chunks of one
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,7 +160,6 @@ def _shared_parts(batch: Batch, on: torch.device) -> list[_SharedPart]:
             sets.setdefault((int(batch.query_indices[chunk]), seen.tobytes()), []).append(chunk)
     parts: list[_SharedPart] = []
     small: dict[int, list[int]] = {}
-    small_sets: dict[int, int] = {}
     for (query_index, _), chunks in sets.items():
         rows = _rows(batch, chunks)
         if len(rows) >= _OWN_CALL_ROWS:
@@ -168,10 +168,9 @@ def _shared_parts(batch: Batch, on: torch.device) -> list[_SharedPart]:
             )
         else:
             small.setdefault(query_index, []).extend(chunks)
-            small_sets[query_index] = small_sets.get(query_index, 0) + 1
-    for query_index, chunks in small.items():
+    for chunks in [run for every in small.values() for run in _runs(batch, every)]:
         rows = _rows(batch, chunks)
-        if small_sets[query_index] == 1:
+        if len({_seen(batch, chunk).tobytes() for chunk in chunks}) == 1:
             union, hidden = _seen(batch, chunks[0]), None
         else:
             union = np.unique(np.concatenate([_seen(batch, chunk) for chunk in chunks]))
@@ -188,6 +187,19 @@ def _shared_parts(batch: Batch, on: torch.device) -> list[_SharedPart]:
             ).to(on)
         parts.append(_SharedPart(as_index(rows, on), as_index(_slots(batch, union), on), hidden))
     return parts
+
+
+def _runs(batch: Batch, chunks: list[int]) -> Iterator[list[int]]:
+    """Cut so that a run has no more rows than `_OWN_CALL_ROWS`: a mask then grows with what is seen, not its square."""
+    run, rows = list[int](), 0
+    for chunk in chunks:
+        count = int(batch.row_offsets[chunk + 1] - batch.row_offsets[chunk])
+        if run and rows + count > _OWN_CALL_ROWS:
+            yield run
+            run, rows = [], 0
+        run.append(chunk)
+        rows += count
+    yield run
 
 
 def _seen(batch: Batch, chunk: int) -> Ints:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..readout import Pooling
 
@@ -51,6 +51,10 @@ class ModelSettings:
                 "pooling 'mean' goes with attention 'block' and readout 'pointer', not with "
                 f"{self.attention!r} and {self.readout!r}"
             )
+
+    def entry(self) -> dict[str, Any]:
+        """What `read` takes: the `rranker` value of a config.json."""
+        return {"format": FORMAT, **asdict(self)}
 
     @classmethod
     def read(cls, saved: object, path: Path) -> ModelSettings:

@@ -20,16 +20,16 @@ def read_alone(readout: Readout, hidden: Tensor, request: ReadoutRequest) -> lis
     log-probability of the targets, in nats a token.
     """
     rows = hidden[request.suffixes.start : request.suffixes.stop]
-    named = list(chain.from_iterable(request.subsets))
+    places = list(chain.from_iterable(request.subsets))
     if request.states is not None:
-        scores = readout.logits(rows, request.states[named], "select", request.prefix).diagonal()
+        scores = readout.logits(rows, request.states[places], "select", request.prefix).diagonal()
     elif request.kind == "judge":
         yes, no = readout.logits(rows, readout.vectors(request.targets), request.kind).unbind(1)
         scores = yes - no
     else:
         assert isinstance(readout, IdentifierReadout)
-        targets = torch.from_numpy(np.tile(request.targets, len(named))).to(hidden.device)
-        scores = readout.logprobs(rows, targets).view(len(named), -1).mean(1)
+        targets = torch.from_numpy(np.tile(request.targets, len(places))).to(hidden.device)
+        scores = readout.logprobs(rows, targets).view(len(places), -1).mean(1)
     numbers: Logits = scores.float().cpu().numpy()
     bounds = np.cumsum([0, *map(len, request.subsets)]).tolist()
     return [numbers[begin:end] for begin, end in pairwise(bounds)]

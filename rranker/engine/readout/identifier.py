@@ -16,6 +16,8 @@ from ..encoders import is_encoder
 from ..errors import UnsupportedModelError
 from .pointer import Pooling
 
+_ROWS = 64  # whose logits over the whole vocabulary are held at a time, where they are capped
+
 
 class IdentifierReadout:
     """The language model's own head, at the rows of the candidates' identifier tokens.
@@ -59,8 +61,11 @@ class IdentifierReadout:
         """states [N, D] hidden states; targets [N] tokens → [N] log-probabilities of them as the next token, fp32."""
         if self.cap is None:
             return selected_logprobs(states, self.weight, targets, scale=self.scale)[0]
-        logits = torch.tanh(states.float() @ self.weight.float().T * self.scale / self.cap) * self.cap
-        return logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]
+        weight, found = self.weight.float(), list[Tensor]()
+        for rows, wanted in zip(torch.split(states.float(), _ROWS), torch.split(targets, _ROWS), strict=True):
+            logits = torch.tanh(rows @ weight.T * self.scale / self.cap) * self.cap
+            found.append(logits.log_softmax(-1).gather(1, wanted[:, None])[:, 0])
+        return torch.cat(found)
 
 
 def _check_plain(head: Any, lm: Any) -> None:

@@ -32,6 +32,8 @@ def pointer_fitness(
     """
     states = candidates.float()
     fitness: Tensor = (w + suffixes.float() @ bilinear.T) @ states.mT / states.shape[-1] ** 0.5
+    if (prefix is None) != (scale is None):
+        raise ValueError("similarity to the prefix needs its state and a scale: one of them is missing")
     if prefix is None or scale is None:
         return fitness
     similarity = normalize(prefix.float(), dim=-1)[..., None, :] @ normalize(states, dim=-1).mT
@@ -67,4 +69,4 @@ class PointerReadout:
     ) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → [S, N]: fitness, negated for a question that asks for the worst."""
         fitness = pointer_fitness(self._w, self._bilinear, suffixes, candidates, self._scale, prefix)
-        return fitness if kind == "select" else -fitness
+        return -fitness if kind == "exclude" else fitness
