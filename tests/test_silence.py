@@ -116,3 +116,16 @@ def test_one_logger_and_no_prints() -> None:
                     assert name == "engine/loading/quiet.py" or ast.literal_eval(node.args[0]) == "rranker"
     assert logger.name == "rranker"
     assert not logger.handlers
+
+
+def test_loads_that_overlap_leave_the_switches_as_they_were():
+    """The first to begin is not the last to end."""
+    before = logging.getLogger("transformers").level
+    one, other = quiet(), quiet()
+    one.__enter__()
+    other.__enter__()
+    assert logging.getLogger("transformers").level == logging.ERROR
+    one.__exit__(None, None, None)
+    assert logging.getLogger("transformers").level == logging.ERROR
+    other.__exit__(None, None, None)
+    assert logging.getLogger("transformers").level == before
