@@ -55,14 +55,14 @@ def main(model: str | None = None) -> None:
         if model is None:
             print("no model was named, so this is a tiny one with random weights: its order means nothing")
             model = str(random_model(Path(folder)))
-        # In causal attention, what pretrained models expect, rounds share the prompt up to the first difference.
-        with rranker.Ranker(model, attention_mode="causal", relayout="best_first") as ranker:
+        # One that was not trained to rank gets the method that suits such models; `method=` chooses another.
+        with rranker.Ranker(model) as ranker:
             ranking = ranker.rank(QUERY, TEXTS, template="passage")
         print(ranking)
         stats = ranking.stats
         print(
-            f"{len(ranking.rounds)} rounds in {stats.forward_passes} passes; {stats.tokens_encoded} tokens encoded, "
-            f"where encoding each round's prompt anew takes {stats.tokens_naive}"
+            f"rounds: {len(ranking.rounds)}, passes: {stats.forward_passes}; {stats.tokens_encoded} tokens encoded, "
+            f"where encoding each question's prompt anew takes {stats.tokens_naive}"
         )
 
 
