@@ -180,3 +180,12 @@ def test_questions_of_new_queries_count_against_the_rows_of_a_pass(monkeypatch):
     played(engine, problems, QueryLikelihood)
     assert max(rows) <= 1000
     assert len(rows) > 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_windows_that_the_prompt_outgrows(method):
+    lm = tiny_model("mistral", sliding_window=8)
+    engine = Engine(lm, IdentifierReadout(lm), attention_mode="causal", kv_cache_tokens=2048)
+    segments = asked(6, method.kind)
+    (logits,), _ = played(engine, [segments], method)
+    close(logits, expected(lm, segments, method.kind))
