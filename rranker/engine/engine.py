@@ -58,11 +58,6 @@ class Engine:
         max_batch_tokens: int = 4096,
         speculate: bool = True,
     ) -> None:
-        if readout.pooling == "mean" and attention_mode != "block":
-            raise SettingError(
-                "this model's head reads means of segments that are encoded apart, as in attention_mode='block': leave "
-                f"{attention_mode!r} out"
-            )
         self.readout = readout
         self.attention_mode: AttentionMode = attention_mode
         self.runner = ModelRunner(lm, attention_backend or default_backend(lm.device), kv_cache_tokens)
@@ -70,6 +65,11 @@ class Engine:
             raise SettingError(
                 f"{type(lm).__name__} is an encoder: its tokens see what comes after them, so it ranks with "
                 "attention_mode='block' only"
+            )
+        if readout.pooling == "mean" and attention_mode != "block":
+            raise SettingError(
+                "this model's head reads means of segments that are encoded apart, as in attention_mode='block': leave "
+                f"{attention_mode!r} out"
             )
         self.model: LoadedModel | None = None
         self.load_seconds: dict[str, float] = {}
