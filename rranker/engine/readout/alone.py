@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import IdentifierReadout, Readout
-from .request import Logits, ReadoutRequest
+from .request import Logits, ReadoutRequest, check_finite
 
 
 @torch.inference_mode()
@@ -17,7 +17,7 @@ def read_alone(readout: Readout, hidden: Tensor, request: ReadoutRequest) -> lis
     """hidden [reads of the step, D] → for each subset of one request of a pointwise kind, a number for each candidate.
 
     `judge`: the logit of yes minus that of no, or what a pointer gives the candidate. `likelihood`: the mean
-    log-probability of the targets, in nats a token.
+    log-probability of the targets, in nats a token. Raises what `check_finite` raises.
     """
     rows = hidden[request.suffixes.start : request.suffixes.stop]
     places = list(chain.from_iterable(request.subsets))
@@ -31,5 +31,6 @@ def read_alone(readout: Readout, hidden: Tensor, request: ReadoutRequest) -> lis
         targets = torch.from_numpy(np.tile(request.targets, len(places))).to(hidden.device)
         scores = readout.logprobs(rows, targets).view(len(places), -1).mean(1)
     numbers: Logits = scores.float().cpu().numpy()
+    check_finite(numbers)
     bounds = np.cumsum([0, *map(len, request.subsets)]).tolist()
     return [numbers[begin:end] for begin, end in pairwise(bounds)]

@@ -15,7 +15,7 @@ from ...prompts.segments import POINTWISE
 from ..batch import Ints
 from . import IdentifierReadout, Readout
 from .alone import read_alone
-from .request import Logits, ReadoutRequest
+from .request import Logits, ReadoutRequest, check_finite
 
 
 @torch.inference_mode()
@@ -29,15 +29,10 @@ def read(
     """
     lists = [reading for reading in readings if reading.kind not in POINTWISE]
     answers = iter(_read_lists(readout, hidden, lists, kernels) if lists else ())
-    logits = [
+    return [
         read_alone(readout, hidden, reading) if reading.kind in POINTWISE else next(answers)
         for reading in readings
     ]
-    if not all(np.isfinite(row).all() for rows in logits for row in rows):
-        raise FloatingPointError(
-            "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
-        )
-    return logits
 
 
 def _read_lists(
@@ -51,6 +46,7 @@ def _read_lists(
         flat = _through_kernel(readout, hidden, readings, named, offsets)
     else:
         flat = _through_tables(readout, hidden, readings, named, sizes)
+    check_finite(flat)
     rows: Iterator[Logits] = (flat[begin:end] for begin, end in pairwise(offsets.tolist()))
     return [[next(rows) for _ in reading.subsets] for reading in readings]
 

@@ -37,3 +37,11 @@ class ReadoutRequest:
     states: Tensor | None
     targets: Sequence[int] = ()
     prefix: Tensor | None = None
+
+
+def check_finite(logits: Logits) -> None:
+    """Raises FloatingPointError when a logit is not finite."""
+    if not np.isfinite(logits).all():
+        raise FloatingPointError(
+            "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
+        )
