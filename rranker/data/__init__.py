@@ -8,12 +8,13 @@ from .episodes import iterative_cases
 from .example import RankingExample, data_file, data_folder
 from .lexical import BM25
 from .originals import amazon_reviews, load_rows, ml_1m, ms_marco, router_table
-from .passage import Topic, judged, list_cases, passage_cases, trecdl
+from .passage import Topic, judged, list_cases, passage_cases, topics, trecdl
 from .pubmedqa import pubmedqa
 from .questions import Question, cacm, cranfield, question_cases, squad
 from .recommendation import Interactions, games, interactions_from, lastfm, movielens, recommendation_cases
 from .routeprofile import routeprofile
 from .routing import DESCRIPTIONS, RouterRow, max_cost, routerbench, routing_case, routing_cases
+from .splits import Split, in_validation
 from .table import from_dataset, read_parquet, to_dataset, write_parquet
 from .tasks import BENCHMARK_TASKS, OUT_OF_DOMAIN, task_cases
 from .texts import read_texts
@@ -27,6 +28,7 @@ __all__ = [
     "Question",
     "RankingExample",
     "RouterRow",
+    "Split",
     "Topic",
     "agentcf_cases",
     "amazon_reviews",
@@ -36,6 +38,7 @@ __all__ = [
     "data_folder",
     "from_dataset",
     "games",
+    "in_validation",
     "interactions_from",
     "iterative_cases",
     "judged",
@@ -61,6 +64,7 @@ __all__ = [
     "task_cases",
     "textbooks",
     "to_dataset",
+    "topics",
     "trecdl",
     "wikipedia",
     "write_parquet",

@@ -23,14 +23,19 @@ def leaks(train: Sequence[RankingExample], test: Sequence[RankingExample]) -> in
     return sum(case.id in ids or (case.instruction, str(case.query)) in queries for case in test)
 
 
-def line(name: str, train: Sequence[RankingExample], test: Sequence[RankingExample]) -> str:
+def line(
+    name: str,
+    train: Sequence[RankingExample],
+    validation: Sequence[RankingExample],
+    test: Sequence[RankingExample],
+) -> str:
     """One line of the table: the sizes of a task's splits, its ties, its leaks."""
     sizes = sorted({len(case.candidates) for case in test})
     span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]}"
     queries = len({case.id for case in test})
     return (
-        f"{name:24} {len(train):6} {len(test):6} {queries:8} {span:>10} "
-        f"{tie_rate(test):6.3f} {leaks(train, test):6}"
+        f"{name:24} {len(train):6} {len(validation):10} {len(test):6} {queries:8} {span:>10} "
+        f"{tie_rate(test):6.3f} {leaks([*train, *validation], test) + leaks(train, validation):6}"
     )
 
 
@@ -43,16 +48,20 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="also write TASK.SPLIT.parquet files into this folder")
     options = parser.parse_args()
     print(f"cases, version {VERSION}, {options.sampler} negatives")
-    print(f"{'task':24} {'train':>6} {'test':>6} {'queries':>8} {'candidates':>10} {'ties':>6} {'leaks':>6}")
+    print(
+        f"{'task':24} {'train':>6} {'validation':>10} {'test':>6} {'queries':>8} {'candidates':>10} {'ties':>6} {'leaks':>6}"
+    )
     for name in options.tasks or [*BENCHMARK_TASKS, *OUT_OF_DOMAIN]:
         test = task_cases(name, sampler=options.sampler, folder=options.data)
         train: list[RankingExample] = []
+        validation: list[RankingExample] = []
         if name in BENCHMARK_TASKS:
             train = task_cases(name, "train", sampler=options.sampler, folder=options.data)
-        print(line(name, train, test), flush=True)
+            validation = task_cases(name, "validation", sampler=options.sampler, folder=options.data)
+        print(line(name, train, validation, test), flush=True)
         if options.export:
             options.export.mkdir(parents=True, exist_ok=True)
-            for split, cases in (("train", train), ("test", test)):
+            for split, cases in (("train", train), ("validation", validation), ("test", test)):
                 if cases:
                     write_parquet(cases, options.export / f"{name}.{split}.parquet")
 

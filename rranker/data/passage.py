@@ -11,6 +11,7 @@ from rranker.metrics import read_qrels
 
 from .example import RankingExample, data_file
 from .records import json_file
+from .splits import Split, in_validation
 
 RUNS = {"bm25": "retrieve_results_dl{year}.json", "splade": "SPLADE_P_P_ENSEMBLE_DISTIL.dl{year}.json"}
 TRAIN_YEARS, TEST_YEARS = (20, 21), (19,)
@@ -61,6 +62,15 @@ def judged(year: int, folder: str | Path | None = None) -> list[Topic]:
                 if hit.grade is not None and (known is None or hit.grade > (known.grade or 0)):
                     pool[hit.text] = hit
     return [Topic(qid, queries[qid], tuple(pools[qid].values())) for qid in sorted(pools)]
+
+
+def topics(split: Split, folder: str | Path | None = None) -> list[Topic]:
+    """The judged topics of a split: 2019 is the test; of the other years one topic in five validates."""
+    years = TEST_YEARS if split == "test" else TRAIN_YEARS
+    found = [topic for year in years for topic in judged(year, folder)]
+    if split == "test":
+        return found
+    return [t for t in found if in_validation(t.query, one_in=5) == (split == "validation")]
 
 
 def passage_cases(topics: list[Topic], k: int, *, draws: int = 1, seed: int = 0) -> list[RankingExample]:

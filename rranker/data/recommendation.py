@@ -16,6 +16,7 @@ from rranker.files import parsed_lines
 
 from .example import RankingExample, data_file
 from .records import csv_rows
+from .splits import Split, in_validation
 
 Sampler = Literal["uniform", "popular"]
 HISTORY = 20
@@ -27,7 +28,10 @@ User = TypeVar("User", int, str)
 
 @dataclass(frozen=True)
 class Interactions:
-    """Each user's distinct titles in time order, as indices into `titles`; users split 80/20 by `seed`."""
+    """Each user's distinct titles in time order, as indices into `titles`.
+
+    A fifth of the users, drawn by `seed`, are for testing, a tenth of the others for validation.
+    """
 
     name: str
     titles: tuple[str, ...]
@@ -42,13 +46,22 @@ class Interactions:
 
     @cached_property
     def train_users(self) -> tuple[int, ...]:
-        """Users who are not test users, in order."""
+        """Users who are neither test nor validation users, in order."""
+        return tuple(u for u in self._known_users if u not in self.validation_users)
+
+    @cached_property
+    def validation_users(self) -> frozenset[int]:
+        """A tenth of those who are not test users: choices are made on them, and nothing of theirs trains."""
+        return frozenset(u for u in self._known_users if in_validation(f"{self.name}-{u}"))
+
+    @cached_property
+    def _known_users(self) -> tuple[int, ...]:
         return tuple(u for u in range(len(self.histories)) if u not in self.test_users)
 
     @cached_property
     def popularity(self) -> np.ndarray:
-        """[items]: how many training users have each item."""
-        counts = Counter(item for user in self.train_users for item in self.histories[user])
+        """[items]: how many users outside the test have each item."""
+        counts = Counter(item for user in self._known_users for item in self.histories[user])
         return np.array([counts[item] for item in range(len(self.titles))], dtype=np.float64)
 
     @cached_property
@@ -128,12 +141,12 @@ def interactions_from(name: str, events: Iterable[tuple[User, int, str]], seed: 
 
 
 def recommendation_cases(
-    data: Interactions, split: Literal["train", "test"], sampler: Sampler, *, limit: int | None = None
+    data: Interactions, split: Split, sampler: Sampler, *, limit: int | None = None
 ) -> list[RankingExample]:
     """First 20 items → the 21st among 19 negatives, for every user of the split who has 21."""
-    users = data.train_users if split == "train" else sorted(data.test_users)
+    users = {"train": data.train_users, "validation": data.validation_users, "test": data.test_users}[split]
     cases = []
-    for user in users:
+    for user in sorted(users):
         items = data.histories[user]
         if len(items) <= HISTORY:
             continue

@@ -1,24 +1,23 @@
-"""The nine tasks and the three that never train, each by one name, as test (or training) cases."""
+"""The nine tasks and the three that never train, each by one name, as cases of a split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from .agentcf import agentcf_cases
 from .example import RankingExample
-from .passage import TEST_YEARS, TRAIN_YEARS, judged, passage_cases
+from .passage import passage_cases, topics
 from .pubmedqa import pubmedqa
 from .questions import question_cases
 from .recommendation import Interactions, Sampler, games, lastfm, movielens, recommendation_cases
 from .routeprofile import routeprofile
 from .routing import ROUTING_WEIGHTS, max_cost, routerbench, routing_cases
+from .splits import Split, in_validation
 
-Split = Literal["train", "test"]
 Folder = str | Path | None
 Builder = Callable[[Split, Sampler, Folder], list[RankingExample]]
-VERSION = 1
+VERSION = 2
 """Grows when the same seed and files give other cases."""
 
 
@@ -29,15 +28,15 @@ def _recommendation(read: Callable[[Folder], Interactions]) -> Builder:
 def _routing(setting: str) -> Builder:
     def build(split: Split, sampler: Sampler, folder: Folder) -> list[RankingExample]:
         train, test = routerbench(folder)
-        return routing_cases(train if split == "train" else test, setting, max_cost(train))
+        known = [row for row in train if in_validation(row.query) == (split == "validation")]
+        return routing_cases(test if split == "test" else known, setting, max_cost(train))
 
     return build
 
 
 def _passage(k: int) -> Builder:
     def build(split: Split, sampler: Sampler, folder: Folder) -> list[RankingExample]:
-        years = TRAIN_YEARS if split == "train" else TEST_YEARS
-        return passage_cases([topic for year in years for topic in judged(year, folder)], k, draws=5)
+        return passage_cases(topics(split, folder), k, draws=5)
 
     return build
 
@@ -69,11 +68,13 @@ def task_cases(
 ) -> list[RankingExample]:
     """The cases of one task. `sampler` chooses the negatives of recommendation; others have their own.
 
-    Raises ValueError for an unknown name, and for the training split of a task that must not train.
+    Models are chosen on `validation`, which is cut from the training side and does not train.
+
+    Raises ValueError for an unknown name, and for a split other than the test of a task that must not train.
     """
     if name in OUT_OF_DOMAIN:
-        if split == "train":
-            raise ValueError(f"{name} is out of domain: it has no training split, so that it stays a test")
+        if split != "test":
+            raise ValueError(f"{name} is out of domain: it has no {split} split, so that it stays a test")
         return OUT_OF_DOMAIN[name](split, sampler, folder)
     if name not in BENCHMARK_TASKS:
         raise ValueError(f"no task {name!r}; there are {', '.join([*BENCHMARK_TASKS, *OUT_OF_DOMAIN])}")

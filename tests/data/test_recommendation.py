@@ -53,5 +53,9 @@ def test_splits_are_seeded_and_disjoint(loaded: tuple[Interactions, int, int]) -
     once = recommendation_cases(found, "test", "uniform", limit=5)
     assert once == recommendation_cases(found, "test", "uniform", limit=5)
     assert once != recommendation_cases(found, "test", "popular", limit=5)
-    trained = sum(len(found.histories[user]) for user in found.train_users)
+    assert found.validation_users.isdisjoint([*found.train_users, *found.test_users])
+    assert len(found.validation_users) + len(found.train_users) + len(found.test_users) == len(
+        found.histories
+    )
+    trained = sum(len(found.histories[u]) for u in [*found.train_users, *found.validation_users])
     assert found.popularity.sum() == trained

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from rranker import data
 from rranker.data import Interactions, RankingExample
-from rranker.data.passage import TRAIN_YEARS
 from rranker.data.recommendation import EARLY
+from rranker.data.splits import Split, in_validation
 from rranker.data.table import library
 from rranker.training.grpo.arguments import DataArguments, EvaluationArguments, GrpoConfig
 
@@ -20,43 +20,38 @@ INTERACTIONS: dict[str, Callable[[], Interactions]] = {
     "rec-music": data.lastfm,
     "rec-game": data.games,
 }
-VALIDATION = 10
-"""One user or query in so many is kept from training here."""
 
 
-def held_back(case: RankingExample) -> bool:
-    """Whether the case's user (or query, in all its settings) belongs to the validation tenth: by a hash."""
-    key = case.id.partition("@")[0] if case.task == "recommendation" else str(case.query)
-    return crc32(key.encode("utf-8", "replace")) % VALIDATION == 0
-
-
-def training_cases(name: str, count: int, options: DataArguments, seed: int) -> list[RankingExample]:
-    """Up to `count` cases of a task's training split, in an order that is already shuffled.
+def cases_of(name: str, split: Split, count: int, options: DataArguments, seed: int) -> list[RankingExample]:
+    """Up to `count` cases of a task's split (not the test), in an order that is already shuffled.
 
     Names: the nine tasks, and `squad` and `classic` (Cranfield, CACM), lists of seven passages.
     """
     rng = np.random.default_rng([seed, crc32(name.encode())])
     if name in INTERACTIONS:
         histories = INTERACTIONS[name]()
-        return [_window(histories, options, rng) for _ in range(count)]
-    if name == "squad":
-        return data.question_cases(data.squad()[0], 7, limit=count, seed=seed)
-    if name == "classic":
-        return data.question_cases(data.cranfield() + data.cacm(), 7, limit=count, seed=seed)
+        users = sorted(histories.validation_users) if split == "validation" else histories.train_users
+        return [_window(histories, users, options, rng) for _ in range(count)]
+    if name in ("squad", "classic"):
+        questions = data.squad()[0] if name == "squad" else data.cranfield() + data.cacm()
+        kept = [q for q in questions if in_validation(q.text) == (split == "validation")]
+        return data.question_cases(kept, 7, limit=count, seed=seed)
     if name.startswith("passage-"):
-        topics = [topic for year in TRAIN_YEARS for topic in data.judged(year)]
+        topics = data.topics(split)
         draws = -(-count // len(topics))
         cases = data.passage_cases(topics, int(name.removeprefix("passage-")), draws=draws, seed=seed)
     else:
-        cases = data.task_cases(name, "train")
+        cases = data.task_cases(name, split)
     return [cases[i] for i in rng.permutation(len(cases))[:count]]
 
 
-def _window(histories: Interactions, options: DataArguments, rng: np.random.Generator) -> RankingExample:
-    """A training user's items before a random moment, and the next one among 19 others."""
+def _window(
+    histories: Interactions, users: Sequence[int], options: DataArguments, rng: np.random.Generator
+) -> RankingExample:
+    """The items of one of `users` before a random moment, and the next one among 19 others."""
     items: tuple[int, ...] = ()
     while len(items) < 4:
-        user = histories.train_users[int(rng.integers(len(histories.train_users)))]
+        user = users[int(rng.integers(len(users)))]
         items = histories.histories[user]
     at = int(rng.integers(3, min(len(items), EARLY) if options.early else len(items)))
     samplers = ("uniform", "popular") if options.sampler == "mixed" else (options.sampler,)
@@ -80,8 +75,8 @@ def mixture(options: DataArguments, seed: int, *, single: bool = False) -> dict[
     """
     result: dict[str, RankingExample] = {}
     for name, share in options.weights().items():
-        cases = training_cases(name, max(1, round(options.cases * share)), options, seed)
-        kept = [c for c in cases if len(set(c.relevance)) > 1 and not held_back(c)]
+        cases = cases_of(name, "train", max(1, round(options.cases * share)), options, seed)
+        kept = [c for c in cases if len(set(c.relevance)) > 1]
         if single:
             kept = [_one_of_its_sublists(c, number, seed) for number, c in enumerate(kept)]
         result.update({f"{name}/{number}": case for number, case in enumerate(kept)})
@@ -102,9 +97,8 @@ def held_out(
     for name in evaluation.eval_tasks or options.weights():
         limit = evaluation.eval_cases
         if evaluation.eval_split == "validation":
-            # Other draws than training's: a window of a kept-back user, not one that training left out.
-            cases = training_cases(name, limit * VALIDATION * 2, options, seed + 1)
-            result[name] = [c for c in cases if held_back(c) and len(set(c.relevance)) > 1][:limit]
+            cases = cases_of(name, "validation", limit * 2, options, seed + 1)
+            result[name] = [c for c in cases if len(set(c.relevance)) > 1][:limit]
         else:
             sampler: Any = "popular" if options.sampler == "popular" else "uniform"
             cases = data.task_cases(name, "test", sampler=sampler)

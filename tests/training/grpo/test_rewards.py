@@ -8,13 +8,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from rranker.data import RankingExample
 from rranker.methods import Elimination, Sampled, order_of
 from rranker.metrics.graded import ndcgs, reciprocal_ranks
 from rranker.permutations import parse, parse_choice
 from rranker.rewards import format_scores, listing_rewards, ragged
 from rranker.training.grpo.arguments import DataArguments
-from rranker.training.grpo.data import held_back
 from rranker.training.grpo.rewards import advantages, decision_rewards
 from rranker.training.policy.rollouts import equally_good
 
@@ -120,19 +118,6 @@ def test_defect_an_answer_outside_the_list_is_worse_than_excluding_the_gold() ->
     choice, _ = parse_choice("<answer>Casablanca</answer>", 3, candidates=["Heat", "Alien", "Up"])
     assert choice is None
     assert decision_rewards([[1.0, 0.0, 0.0]], [[-1]], "iranker", "stepwise", 10) == [[-0.5]]
-
-
-def test_defect_no_query_is_in_training_and_validation() -> None:
-    def case(task: str, query: str, id: str) -> RankingExample:
-        return RankingExample(task, query, None, ["a", "b"], [1.0, 0.0], id)
-
-    for number in range(200):
-        # One routed query under three trade-offs, one user at two moments: all on the same side.
-        routed = {held_back(case("routing", f"query {number}", f"{s}-{number}")) for s in ("cost", "balance")}
-        user = {held_back(case("recommendation", "x", f"movies-{number}@{at}")) for at in (3, 9)}
-        assert len(routed) == len(user) == 1
-    share = np.mean([held_back(case("passage", f"query {n}", "q")) for n in range(2000)])
-    assert 0.07 < share < 0.13
 
 
 def test_defect_ties_count_as_equal_and_the_order_of_the_list_says_nothing() -> None:
