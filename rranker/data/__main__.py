@@ -49,7 +49,8 @@ def main() -> None:
     options = parser.parse_args()
     print(f"cases, version {VERSION}, {options.sampler} negatives")
     print(
-        f"{'task':24} {'train':>6} {'validation':>10} {'test':>6} {'queries':>8} {'candidates':>10} {'ties':>6} {'leaks':>6}"
+        f"{'task':24} {'train':>6} {'validation':>10} {'test':>6} {'queries':>8} {'candidates':>10} "
+        f"{'ties':>6} {'leaks':>6}"
     )
     for name in options.tasks or [*BENCHMARK_TASKS, *OUT_OF_DOMAIN]:
         test = task_cases(name, sampler=options.sampler, folder=options.data)

@@ -1,12 +1,14 @@
-"""What one list teaches: its relevance, and a teacher's view of it."""
+"""What is learnt from: one list, or many queries against one pool, each with a teacher's view of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rranker.data import RankingExample
+from rranker.prompts.segments import Query
 
 
 @dataclass(frozen=True)
@@ -17,5 +19,20 @@ class Example:
     """
 
     ranking: RankingExample
+    teacher_scores: np.ndarray
+    teacher_weight: float
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Every one of B queries against every one of M texts: what a query and a text say to each other unseen.
+
+    `relevance` and `teacher_scores` are [B, M], the latter -∞ where a text is no candidate of the query.
+    """
+
+    task: str
+    queries: Sequence[Query]
+    texts: Sequence[str]
+    relevance: np.ndarray
     teacher_scores: np.ndarray
     teacher_weight: float

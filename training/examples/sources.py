@@ -1,63 +1,168 @@
-"""The training mixture: every source draws cases from a random generator.
+"""The training mixture: every source draws examples from a random generator.
 
 So a step's batch is a function of the seed and the step's number, and an interrupted run resumes exactly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from rranker import data
-from rranker.data import Question, RankingExample, Topic
-from rranker.data.passage import TRAIN_YEARS
-from rranker.data.recommendation import EARLY, HISTORY, Sampler
+from rranker.data import Interactions, Question, Topic, in_validation
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.cloze import Cloze
-from rranker.training.examples.example import Example
-from rranker.training.examples.teachers import Neighbours
+from rranker.training.examples.example import Example, Pairs
+from rranker.training.examples.histories import Histories
+from rranker.training.examples.passages import Passages
+from rranker.training.examples.routing import Routing
+from rranker.training.examples.similarity import Similarity
+
+HISTORIES: dict[str, Callable[[], Interactions]] = {
+    "movies": data.movielens,
+    "music": data.lastfm,
+    "games": data.games,
+}
+PASSAGES = ("squad", "trecdl", "classic", "questions")
+SOURCES = (*HISTORIES, *(f"{name}-pairs" for name in HISTORIES), "routing", "cloze", *PASSAGES)
+QUERIES, TEXTS = 20, 160
+"""Of one draw of pairs."""
 
 
 @dataclass(frozen=True)
 class Draw:
     """Examples for one micro-batch, and the lengths to cut them to."""
 
-    examples: list[Example]
+    examples: Sequence[Example] | Pairs
     candidate_tokens: int
     prefix_tokens: int
 
 
 class Sources:
-    """Everything that may train: test users, test articles, DL 2019, RouterBench's test file are not here."""
+    """Everything that may train. Validation and test are not here: their users, topics, questions, routed queries.
 
-    def __init__(self, uniform: float = 0.5, early: float = 0.0) -> None:
+    Each is read when it is first drawn from. `uniform` and `early` are those of `Histories`. `teacher` is an
+    encoder's checkpoint that says how alike a query and a text are; None leaves that to BM25. `collections` are those
+    that `questions` draws from, None all.
+    """
+
+    def __init__(
+        self,
+        uniform: float = 0.5,
+        early: float = 0.0,
+        teacher: str | Path | None = None,
+        collections: Sequence[str] | None = None,
+    ) -> None:
         self._uniform, self._early = uniform, early
-        self.interactions = {d.name: d for d in (data.movielens(), data.lastfm(), data.games())}
-        self.rows, _ = data.routerbench()
-        self.max_cost = data.max_cost(self.rows)
-        self.squad, _ = data.squad()
-        self.classic = data.cranfield() + data.cacm()
-        self.topics = [topic for year in TRAIN_YEARS for topic in data.judged(year)]
-        self.neighbours = {name: Neighbours(interactions) for name, interactions in self.interactions.items()}
-        self.cloze = Cloze()
-        self.lexical = self.cloze.lexical
+        self._teacher = teacher
+        self._collections = data.COLLECTIONS if collections is None else collections
+        self._histories: dict[str, Histories] = {}
+
+    def histories(self, name: str) -> Histories:
+        """The windows of one of `HISTORIES`."""
+        if name not in self._histories:
+            self._histories[name] = Histories(HISTORIES[name](), self._uniform, self._early)
+        return self._histories[name]
+
+    @cached_property
+    def similarity(self) -> Similarity | None:
+        """The teacher that is an encoder."""
+        return None if self._teacher is None else Similarity(self._teacher)
+
+    @cached_property
+    def cloze(self) -> Cloze:
+        """Textbooks and encyclopedia, as passages."""
+        return Cloze()
+
+    @cached_property
+    def passages(self) -> Passages:
+        """How lists of passages are made and taught."""
+        if self.similarity is None:
+            return Passages(self.cloze.lexical.scores)
+        return Passages(self.similarity.scores, doubts=True)
+
+    @cached_property
+    def routing(self) -> Routing:
+        """The routed queries, with their prices scaled as the task's are."""
+        rows, _ = data.routerbench()
+        vectors = None if self.similarity is None else self.similarity.vectors
+        known = [row for row in rows if not in_validation(row.query)]
+        return Routing(known, data.max_cost(rows), vectors)
+
+    @cached_property
+    def topics(self) -> list[Topic]:
+        """Judged topics of the training years."""
+        return data.topics("train")
+
+    @cached_property
+    def squad(self) -> list[Question]:
+        """Questions about the training articles."""
+        return _training(data.squad()[0])
+
+    @cached_property
+    def classic(self) -> list[Question]:
+        """The queries of the old test collections."""
+        return _training(data.cranfield() + data.cacm())
+
+    @cached_property
+    def questions(self) -> dict[str, list[Question]]:
+        """Collection → its questions."""
+        return {name: _training(data.collection_questions(name)) for name in self._collections}
+
+    @cached_property
+    def _collection_shares(self) -> np.ndarray:
+        """By the square root of their sizes: a large one shall not drown the others."""
+        sizes = np.sqrt([len(questions) for questions in self.questions.values()])
+        shares: np.ndarray = sizes / sizes.sum()
+        return shares
+
+    def draw(self, name: str, rng: np.random.Generator, curriculum: float = 0.0) -> Draw:
+        """One micro-batch of source `name`. `curriculum` in [0, 1] asks for short passages (early training)."""
+        if name.endswith("-pairs"):
+            return Draw(self.histories(name.removesuffix("-pairs")).pairs(rng, QUERIES, TEXTS), 32, 256)
+        if name in HISTORIES:
+            # One length a micro-batch, because prefixes are padded to the longest.
+            histories = self.histories(name)
+            length = histories.length(rng)
+            return Draw([histories.window(rng, length) for _ in range(32)], 32, 256)
+        if name == "routing":
+            return Draw([self.routing.draw(rng) for _ in range(20)], 40, 96)
+        n = int(rng.integers(4, 10))
+        if name == "cloze":
+            length = int(rng.choice([14, 20] if rng.random() < curriculum else [20, 40, 72]))
+            cases = [self.cloze.draw(rng, n, length) for _ in range(max(4, 3600 // (n * length)))]
+            return Draw([self.passages.example(case) for case in cases], int(length * 1.5), 32)
+        lists = max(2, 60 // n)
+        if name == "trecdl":
+            return Draw([self.passages.topic(self.topics, rng, n) for _ in range(lists)], 112, 64)
+        if name == "questions":
+            chosen = rng.choice(list(self.questions), size=lists, p=self._collection_shares)
+            found = [self.questions[collection] for collection in chosen]
+        else:
+            found = [self.squad if name == "squad" else self.classic] * lists
+        examples = [self.passages.question(questions, rng, n) for questions in found]
+        return Draw(examples, 160 if name == "squad" else 112, 64)
 
     def texts(self) -> Iterable[str]:
-        """What the tokenizer learns from: titles as often as they are seen, and a share of the text."""
-        for interactions in self.interactions.values():
+        """What a tokenizer learns from: titles as often as they are seen, and a share of the text."""
+        for name in HISTORIES:
+            interactions = self.histories(name).interactions
             for title, count in zip(interactions.titles, interactions.popularity, strict=True):
                 yield from [title] * min(1 + int(count) // 4, 20)
         yield from (" ".join(p) for p in self.cloze.paragraphs[::3])
         yield from (hit.text for topic in self.topics for hit in topic.hits)
         yield from (q.text for q in self.squad)
-        yield from (row.query for row in self.rows)
+        yield from (row.query for row in self.routing.rows)
         yield from list(data.DESCRIPTIONS.values()) * 200
 
     def documents(self, encoder: TextEncoder, items: int = 8, tokens: int = 40) -> Iterator[list[int]]:
         """Token ids that keep company: titles of neighbouring items of one history, stretches of text."""
-        for interactions in self.interactions.values():
+        for name in HISTORIES:
+            interactions = self.histories(name).interactions
             titles = encoder.user_batch(list(interactions.titles))
             for user in interactions.train_users:
                 history = interactions.histories[user]
@@ -66,92 +171,6 @@ class Sources:
         for ids in encoder.user_batch([" ".join(p) for p in self.cloze.paragraphs[::4]]):
             yield from (list(ids[at : at + tokens]) for at in range(0, len(ids), tokens))
 
-    def draw(self, name: str, rng: np.random.Generator, curriculum: float = 0.0) -> Draw:
-        """One micro-batch of source `name`. `curriculum` in [0, 1] asks for short passages (early training)."""
-        if name in self.interactions:
-            # Mostly short histories: what matters is how many lists are seen, and these cost half. One length
-            # a micro-batch, because prefixes are padded to the longest.
-            length = HISTORY if rng.random() < 0.2 else int(rng.integers(3, 10))
-            return Draw([self._window(name, length, rng) for _ in range(32)], 12, 256)
-        if name == "routing":
-            return Draw([self._routing(rng) for _ in range(20)], 40, 56)
-        if name == "cloze":
-            length = int(rng.choice([14, 20] if rng.random() < curriculum else [20, 40, 72]))
-            n = int(rng.integers(4, 9))
-            cases = [self.cloze.draw(rng, n, length) for _ in range(max(4, 3600 // (n * length)))]
-            return Draw([self._searched(case) for case in cases], int(length * 1.5), 32)
-        make: dict[str, Callable[[np.random.Generator, int], RankingExample]] = {
-            "squad": lambda r, n: self._question(self.squad, r, n),
-            "classic": lambda r, n: self._question(self.classic, r, n),
-            "trecdl": self._topic,
-        }
-        n = int(rng.integers(4, 9))
-        cases = [make[name](rng, n) for _ in range(60 // n)]
-        return Draw([self._searched(case) for case in cases], 160 if name == "squad" else 112, 48)
 
-    def _window(self, name: str, length: int, rng: np.random.Generator) -> Example:
-        """A training user's `length` items before a random moment → the next one."""
-        interactions = self.interactions[name]
-        items: tuple[int, ...] = ()
-        while len(items) < 4:
-            items = interactions.histories[
-                interactions.train_users[rng.integers(len(interactions.train_users))]
-            ]
-        early = self._early > 0 and rng.random() < self._early
-        at = int(rng.integers(3, min(len(items), EARLY) if early else len(items)))
-        history = items[max(0, at - length) : at]
-        sampler: Sampler = "uniform" if rng.random() < self._uniform else "popular"
-        pool = [items[at], *interactions.negatives(items, int(rng.integers(9, 20)), sampler, rng)]
-        pool = [pool[i] for i in rng.permutation(len(pool))]
-        teacher_scores = self.neighbours[name].scores(history, pool, own=items)
-        titles = [interactions.titles[i] for i in pool]
-        query = [interactions.titles[i][:64] for i in history]
-        relevance = [float(i == items[at]) for i in pool]
-        return Example(
-            RankingExample("recommendation", query, None, titles, relevance, interactions.name),
-            teacher_scores,
-            0.7,
-        )
-
-    def _routing(self, rng: np.random.Generator) -> Example:
-        """Utilities are differences in value, so they are standardised (costs spread far less than scores)."""
-        row = self.rows[rng.integers(len(self.rows))]
-        setting = str(rng.choice(["performance", "balance", "cost"]))
-        case = data.routing_case(row, setting, self.max_cost, rng)
-        n = int(rng.integers(4, len(case.relevance) + 1))
-        values = np.array(case.relevance[:n])
-        teacher_scores = 2 * (values - values.mean()) / (values.std() + 1e-3)
-        kept = RankingExample(
-            "routing", case.query, case.instruction, case.candidates[:n], case.relevance[:n], case.id
-        )
-        return Example(kept, teacher_scores, 1.0)
-
-    def _searched(self, case: RankingExample) -> Example:
-        return Example(case, self.lexical.scores(str(case.query), case.candidates), 0.3)
-
-    def _question(self, questions: list[Question], rng: np.random.Generator, n: int) -> RankingExample:
-        question = questions[rng.integers(len(questions))]
-        near = [text for text in question.bad if rng.random() < 0.5][: n - 1]
-        while len(near) < n - 1:
-            near.append(questions[rng.integers(len(questions))].good[0])
-        good = question.good[rng.integers(len(question.good))]
-        # One passage may answer several questions, so an "other" one may be this very one; a list of one teaches
-        # nothing, and does no harm.
-        return _shuffled(question.text, good, [text for text in near if text not in question.good], rng)
-
-    def _topic(self, rng: np.random.Generator, n: int) -> RankingExample:
-        topic: Topic = self.topics[rng.integers(len(self.topics))]
-        good = [h.text for h in topic.hits if (h.grade or 0) >= 2] or [topic.hits[0].text]
-        bad = [h.text for h in topic.hits if h.grade == 0]
-        other = self.topics[rng.integers(len(self.topics))]
-        bad += [h.text for h in other.hits[:4] if other.qid != topic.qid]
-        chosen = rng.permutation(len(bad))[: n - 1]
-        return _shuffled(topic.query, good[rng.integers(len(good))], [bad[i] for i in chosen], rng)
-
-
-def _shuffled(query: str, good: str, bad: list[str], rng: np.random.Generator) -> RankingExample:
-    pool = [good, *bad]
-    order = rng.permutation(len(pool))
-    return RankingExample(
-        "passage", query, None, [pool[i] for i in order], [float(i == 0) for i in order], query
-    )
+def _training(questions: list[Question]) -> list[Question]:
+    return [question for question in questions if not in_validation(question.text)]

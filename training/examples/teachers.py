@@ -1,4 +1,4 @@
-"""Classical rankers as teachers: how much each candidate of a list was to be expected.
+"""Rankers as teachers: how much each candidate of a list was to be expected.
 
 A gold item is one bit; log preferences over the whole list teach many times over. Teachers see training data
 only, and they are not needed after training.
@@ -20,11 +20,16 @@ class Neighbours:
     """Smoothed item-to-item transition rates, halfway between what is likely and what is special."""
 
     def __init__(self, interactions: Interactions, smoothing: float = 10.0, forget: float = 0.1) -> None:
-        self._users: list[set[int]] = [set() for _ in interactions.titles]
-        for user in interactions.train_users:
-            for item in interactions.histories[user]:
-                self._users[item].add(user)
-        self._total = len(interactions.train_users)
+        from scipy.sparse import csr_matrix
+
+        users = interactions.train_users
+        pairs = [(row, item) for row, user in enumerate(users) for item in interactions.histories[user]]
+        rows, items = np.array(pairs or [(0, 0)]).T
+        held = np.ones(len(items)) if pairs else np.zeros(1)
+        matrix = csr_matrix((held, (rows, items)), shape=(max(len(users), 1), len(interactions.titles)))
+        self._both = (matrix.T @ matrix).tocsr()  # [items, items] users who have both
+        self._users = self._both.diagonal()  # [items] users who have it
+        self._total = len(users)
         self._smoothing, self._forget = smoothing, forget
 
     def scores(
@@ -35,18 +40,14 @@ class Neighbours:
         `own` are all items of the asking user when that user is counted in: the user is taken out again, or the
         teacher would have seen the answer.
         """
-        held = np.array([item in set(own) for item in candidates], dtype=np.float64)
+        held = np.isin(candidates, own).astype(np.float64)
         counted = float(bool(own))
-        share = (np.array([len(self._users[c]) for c in candidates]) - held).clip(0) + 0.1
-        share /= self._total
+        share = ((self._users[list(candidates)] - held).clip(0) + 0.1) / self._total
         weights = np.exp(-self._forget * np.arange(len(history))[::-1])
-        chance = np.zeros(len(candidates))
-        for item, weight in zip(history, weights / weights.sum(), strict=True):
-            users = self._users[item]
-            both = np.array([len(users & self._users[c]) for c in candidates]) - held
-            rate = (both.clip(0) + self._smoothing * share) / (len(users) - counted + self._smoothing)
-            chance += weight * rate
-        result: np.ndarray = np.log(chance) - 0.5 * np.log(share)
+        both = self._both[list(history)][:, list(candidates)].toarray() - held
+        of_each = self._users[list(history), None] - counted + self._smoothing
+        rates = (both.clip(0) + self._smoothing * share) / of_each
+        result: np.ndarray = np.log(weights / weights.sum() @ rates) - 0.5 * np.log(share)
         return result
 
 

@@ -27,6 +27,7 @@ from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import Reward, Scale, advantages, decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
+from rranker.training.packing.layout import Attends
 from rranker.training.policy.logprobs import Row, from_ids, score, to_ids
 from rranker.training.policy.network import HEAD, Policy, load_policy, save_head, split_head
 from rranker.training.policy.ranking_model import BILINEAR_RATE
@@ -210,7 +211,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
                 self.policy.settings.attention,
                 self.temperature,
                 input_ids.device,
-                bidirectional=is_encoder(self.policy.lm.config),
+                Attends(is_encoder(self.policy.lm.config), self.policy.settings.context_bias),
             )
         short = logits_to_keep - logps.shape[1]
         logps = torch.nn.functional.pad(logps, (0, short))

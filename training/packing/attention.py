@@ -27,26 +27,28 @@ def packed_attention(
 
     Prefix rows are causal; candidate rows see their prefix and, causally, themselves; suffix rows see the
     prefix, the candidates alive for them, and themselves (a suffix is one token). An encoder's prefixes and candidates
-    see themselves wholly.
+    see themselves wholly. Other segments' scores get the layout's `context_bias`.
     """
     heads, dim, kv = query.shape[1], query.shape[3], key.shape[1]
     q, k, v = (x[0].transpose(0, 1) for x in (query * scaling, key, value))  # [T, H, D]
     kp, vp = (_pick(x, layout.prefix).transpose(1, 2) for x in (k, v))  # [B, Hk, P, D]
     seen = layout.prefix_valid[:, None]  # [B, 1, P]
     qp, group = _by_group(_pick(q, layout.prefix), kv), heads // kv
-    on_itself = _hide(seen, q)[:, None] if layout.bidirectional else _later(kp.shape[2], group, q)
+    on_itself = _hide(seen, q)[:, None] if layout.attends.bidirectional else _later(kp.shape[2], group, q)
     pieces = [_on_prompt(qp, kp, vp, on_itself)]
     kc = vc = kp[:, :, :0]  # no candidates beside the prompt: all are in it
     alive: Tensor | None = None
+    outside = layout.attends.context_bias
     if isinstance(layout, CausalLayout):
         seen = layout.visible
-    else:
+    elif layout.candidates.shape[1]:
         b, n, c = layout.candidates.shape
         kc, vc = (_pick(x, layout.candidates).permute(0, 3, 1, 2, 4) for x in (k, v))  # [B, Hk, N, C, D]
         on_itself = _later(c, group, q)
-        if layout.bidirectional:
+        if layout.attends.bidirectional:
             on_itself = _hide(layout.candidates_valid, q)[:, None, :, None]  # [B, 1, N, 1, C]
-        pieces.append(_candidates(_pick(q, layout.candidates), kp, vp, kc, vc, _hide(seen, q), on_itself))
+        to_prefix = _hide(seen, q) + outside
+        pieces.append(_candidates(_pick(q, layout.candidates), kp, vp, kc, vc, to_prefix, on_itself))
         kc, vc = (x.reshape(b, kv, n * c, dim) for x in (kc, vc))
         alive = (layout.alive[:, :, :, None] & layout.candidates_valid[:, None]).flatten(2)  # [B, S, N·C]
     ks, vs = (_pick(x, layout.suffix).transpose(1, 2) for x in (k, v))  # [B, Hk, S, D]
@@ -54,9 +56,9 @@ def packed_attention(
     s = qs.shape[3]
     qs = qs.reshape(-1, kv, group * s, dim)
     own = torch.eye(s, dtype=torch.bool, device=q.device)[None]
-    scores = [qs @ kp.transpose(-1, -2) + _each_head(_hide(seen, q).expand(-1, s, -1), group)]
+    scores = [qs @ kp.transpose(-1, -2) + _each_head((_hide(seen, q) + outside).expand(-1, s, -1), group)]
     if alive is not None:
-        scores.append(qs @ kc.transpose(-1, -2) + _each_head(_hide(alive, q), group))
+        scores.append(qs @ kc.transpose(-1, -2) + _each_head(_hide(alive, q) + outside, group))
     scores.append(qs @ ks.transpose(-1, -2) + _each_head(_hide(own, q), group))
     out = torch.cat(scores, -1).softmax(-1) @ torch.cat([vp, vc, vs], 2)  # [B, Hk, G·S, D]
     pieces.append(out.view(-1, kv, group, s, dim).permute(0, 3, 1, 2, 4))

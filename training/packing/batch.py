@@ -16,19 +16,24 @@ from rranker.prompts.assemble import PromptFormat
 from rranker.prompts.segments import PromptPart
 from rranker.training.examples.example import Example
 from rranker.training.packing.causal import build_causal_layout, prefix_sizes
-from rranker.training.packing.layout import Layout, build_layout
+from rranker.training.packing.layout import CAUSALLY, Attends, Layout, build_layout
 
 COPIES = 5
 
 
 @dataclass(frozen=True)
-class Batch:
+class ListBatch:
     """`relevance` and `teacher_scores` are [B, N], 0 where there is no candidate; `teacher_weight` is [B]."""
 
     layout: Layout
     relevance: Tensor
     teacher_scores: Tensor
     teacher_weight: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Rows of its forward."""
+        return len(self.layout.ids)
 
 
 def shortened(piece: PromptPart, length: int) -> tuple[int, ...]:
@@ -54,7 +59,10 @@ def segments_of(
 
 
 def alive_sets(relevance: Sequence[float], rng: np.random.Generator) -> Tensor:
-    """[COPIES, n] bool: all (select), all (exclude), then nested random sets; each keeps a best candidate."""
+    """[COPIES, n] bool: all (select), all (exclude), then nested random sets that keep a best candidate.
+
+    The last is without it, as rounds are after a mistake, where at least two others are left.
+    """
     n = len(relevance)
     top = max(relevance)
     order = [int(i) for i in rng.permutation(n)]
@@ -64,6 +72,9 @@ def alive_sets(relevance: Sequence[float], rng: np.random.Generator) -> Tensor:
     alive = torch.zeros(COPIES, n, dtype=torch.bool)
     for row, size in enumerate(sizes):
         alive[row, [best, *rest[:size]]] = True
+    if len(rest) >= 2:
+        alive[-1] = False
+        alive[-1, rest[: int(rng.integers(2, len(rest) + 1))]] = True
     return alive
 
 
@@ -76,12 +87,11 @@ def training_batch(
     prefix_tokens: int,
     budget: int,
     attention: AttentionMode = "block",
-    bidirectional: bool = False,
-) -> Batch:
+    attends: Attends = CAUSALLY,
+) -> ListBatch:
     """As many of `examples` as fit `budget` tokens (at least one); all of one task.
 
-    Block attention asks about nested random sets, causal attention about what a list begins with. `bidirectional`: for
-    an encoder.
+    Block attention asks about nested random sets, causal attention about what a list begins with.
     """
     cases = [example.ranking for example in examples]
     segments = segments_of(prompt_format, cases, candidate_tokens, prefix_tokens)
@@ -97,7 +107,7 @@ def training_batch(
     suffixes = [[*select, *exclude * (COPIES - 1)]] * keep
     if attention == "block":
         alive = [alive_sets(example.ranking.relevance, rng) for example in examples]
-        layout = build_layout(segments, suffixes, alive, bidirectional=bidirectional)
+        layout = build_layout(segments, suffixes, alive, attends)
     else:
         sizes = [prefix_sizes(example.ranking.relevance, COPIES, rng) for example in examples]
         layout = build_causal_layout(segments, suffixes, sizes)
@@ -105,6 +115,6 @@ def training_batch(
     for b, example in enumerate(examples):
         relevance[b, : len(example.teacher_scores)] = torch.tensor(example.ranking.relevance)
         teacher_scores[b, : len(example.teacher_scores)] = torch.from_numpy(example.teacher_scores)
-    return Batch(
+    return ListBatch(
         layout, relevance, teacher_scores, torch.tensor([example.teacher_weight for example in examples])
     )

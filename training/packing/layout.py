@@ -13,12 +13,26 @@ from rranker.prompts import Segments
 
 
 @dataclass(frozen=True)
+class Attends:
+    """How tokens of a model attend: `bidirectional` within their segment (an encoder's), or causally.
+
+    `context_bias` is added to their scores of keys outside it.
+    """
+
+    bidirectional: bool = False
+    context_bias: float = 0.0
+
+
+CAUSALLY = Attends()
+
+
+@dataclass(frozen=True)
 class Layout:
     """B queries of at most P prefix tokens, N candidates of at most C tokens, S one-token suffix copies.
 
-    T real tokens lie in one row, unpadded: prefixes, then candidates, then suffixes. Prefixes and candidates see
-    themselves causally, or wholly where the layout is `bidirectional` (an encoder's). The index tensors pad
-    them for attention only (padding points at row 0 and is masked), so linear layers see real tokens only.
+    T real tokens lie in one row, unpadded: prefixes, then candidates, then suffixes. They attend to themselves as
+    `attends` says. The index tensors pad them for attention only (padding points at row 0 and is masked), so linear
+    layers see real tokens only.
     """
 
     ids: Tensor  # [T]
@@ -31,7 +45,7 @@ class Layout:
     alive: Tensor  # [B, S, N] bool
     ends: Tensor  # [B, N] rows of each candidate's last token (row 0 where there is no candidate)
     back: Tensor  # [T] places in the concatenated padded outputs
-    bidirectional: bool = field(default=False, kw_only=True)
+    attends: Attends = field(default=CAUSALLY, kw_only=True)
 
     def states(self, hidden: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor | None]:
         """hidden [T, D] → states of the candidates [B, N, D] and, where they are means, of the prefixes [B, D]."""
@@ -54,12 +68,11 @@ def build_layout(
     segments: Sequence[Segments],
     suffixes: Sequence[Sequence[int]],
     alive: Sequence[Tensor],
-    *,
-    bidirectional: bool = False,
+    attends: Attends = CAUSALLY,
 ) -> Layout:
     """`suffixes[b]` are the tokens of query b's S copies; `alive[b]` is [S, n_b] bool.
 
-    `bidirectional`: an encoder's, whose segments all start at position 0.
+    An encoder's segments all start at position 0.
     """
     batch, copies = len(segments), len(suffixes[0])
     width = max(len(s.prefix) for s in segments)
@@ -82,7 +95,7 @@ def build_layout(
         ids += s.prefix
         positions += range(p)
     for b, s in enumerate(segments):
-        p = 0 if bidirectional else len(s.prefix)
+        p = 0 if attends.bidirectional else len(s.prefix)
         for i, candidate in enumerate(s.candidates):
             c = len(candidate)
             rows[b, i, :c] = torch.arange(len(ids), len(ids) + c)
@@ -96,7 +109,7 @@ def build_layout(
     back.append(batch * width + batch * many * long + torch.arange(batch * copies))
     for s, tokens in zip(segments, suffixes, strict=True):
         ids += tokens
-        positions += [0 if bidirectional else len(s.prefix) + max(map(len, s.candidates))] * copies
+        positions += [0 if attends.bidirectional else len(s.prefix) + max(map(len, s.candidates))] * copies
     return Layout(
         torch.tensor(ids),
         torch.tensor(positions),
@@ -108,5 +121,28 @@ def build_layout(
         mask,
         ends,
         torch.cat(back),
-        bidirectional=bidirectional,
+        attends=attends,
+    )
+
+
+def build_text_layout(texts: Sequence[Sequence[int]], attends: Attends) -> Layout:
+    """Texts that stand alone: B prefixes without candidates or questions."""
+    batch, width = len(texts), max(map(len, texts))
+    lengths = torch.tensor([len(text) for text in texts])
+    places = torch.arange(width)[None]
+    valid = places < lengths[:, None]
+    first = lengths.cumsum(0) - lengths
+    nothing = torch.zeros(batch, 0, dtype=torch.long)
+    return Layout(
+        torch.tensor([token for text in texts for token in text]),
+        places.expand(batch, -1)[valid],
+        (first[:, None] + places).masked_fill(~valid, 0),
+        valid,
+        nothing[:, None, :].expand(batch, 0, 0),
+        nothing[:, None, :].expand(batch, 0, 0).bool(),
+        nothing,
+        nothing[:, None, :].expand(batch, 0, 0).bool(),
+        nothing,
+        valid.flatten().nonzero()[:, 0],
+        attends=attends,
     )

@@ -16,7 +16,7 @@ from rranker.engine.readout import Pooling
 from rranker.engine.sessions import BlockQueryState, CausalQueryState
 from rranker.prompts.segments import Kind, Segments
 from rranker.training.packing.chunks import Chunks, build_chunks
-from rranker.training.packing.layout import Layout, build_layout
+from rranker.training.packing.layout import CAUSALLY, Attends, Layout, build_layout
 
 Subset = tuple[int, ...]
 """The candidates a question is about, in prompt order: places in the segments."""
@@ -56,19 +56,18 @@ def pack(
     kind: Kind,
     mode: Literal["block", "causal"],
     device: torch.device,
-    *,
-    bidirectional: bool = False,
+    attends: Attends = CAUSALLY,
 ) -> Packed:
     """All questions in one forward. One-token suffixes in block mode take the fast three-piece attention.
 
-    `bidirectional`: for an encoder, whose suffixes are one token.
+    `attends` is the model's: an encoder's suffixes are one token.
     """
     if mode == "block" and all(len(q.segments.suffix) == 1 for q in questions):
-        return _laid_out(questions, kind, device, bidirectional)
+        return _laid_out(questions, kind, device, attends)
     return _planned(questions, kind, mode, device)
 
 
-def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device, bidirectional: bool) -> Packed:
+def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device, attends: Attends) -> Packed:
     """Every question gets as many suffix copies as the one with most; the surplus repeats and is not read."""
     most = max(len(q.subsets) for q in questions)
     alive = []
@@ -81,7 +80,7 @@ def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device, b
         [q.segments for q in questions],
         [list(q.segments.suffix) * most for q in questions],
         alive,
-        bidirectional=bidirectional,
+        attends,
     )
     held = {f.name: getattr(layout, f.name) for f in fields(layout)}
     moved: dict[str, Any] = {name: x.to(device) for name, x in held.items() if isinstance(x, Tensor)}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rranker.methods import Episode, Subset, replay
 from rranker.prompts.segments import Segments
+from rranker.training.packing.layout import CAUSALLY, Attends
 from rranker.training.packing.questions import Question, pack
 
 SEPARATOR = -1
@@ -52,13 +53,12 @@ def score(
     mode: Literal["block", "causal"],
     temperature: float,
     device: torch.device,
-    *,
-    bidirectional: bool = False,
+    attends: Attends = CAUSALLY,
 ) -> tuple[Tensor, Tensor]:
     """(log-probabilities, entropies) of all decisions, [rows, longest], 0 where an episode has ended.
 
     Each prompt is encoded once, however many rows share it; equal questions are asked once. `lm` is called with
-    `packed=`, so it may be wrapped (DDP, FSDP); `bidirectional` says that it is an encoder.
+    `packed=`, so it may be wrapped (DDP, FSDP), and attends as `attends` says.
     """
     wanted = [list(replay(method(len(prompts[r.prompt].candidates)), r.decisions)) for r in rows]
     distinct: list[dict[Subset, int]] = [{} for _ in prompts]
@@ -68,7 +68,7 @@ def score(
     logits: list[Tensor | None] = [None] * len(prompts)
     for bucket in buckets(prompts, distinct, mode):
         questions = [Question(prompts[p], tuple(distinct[p])) for p in bucket]
-        packed = pack(questions, method.kind, mode, device, bidirectional=bidirectional)
+        packed = pack(questions, method.kind, mode, device, attends)
         for p, scores in zip(bucket, lm(packed=packed), strict=True):
             logits[p] = scores / temperature
     width = max(len(row.decisions) for row in rows)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from rranker.engine.encoders import is_encoder, position_offset
-from rranker.engine.readout import Pooling, pointer_fitness
+from rranker.engine.readout import Pooling, pointer_fitness, segment_means
 from rranker.training.packing.attention import use_packed_attention
-from rranker.training.packing.layout import Layout
+from rranker.training.packing.layout import Attends, Layout
 from rranker.training.policy.model_config import ModelConfig
 
 BILINEAR_RATE = 0.05
@@ -44,12 +44,12 @@ class PointerHead(nn.Module):
 
 
 class RankingModel(nn.Module):
-    """`lm` and `head` together, driven by a `Layout`."""
+    """`lm` and `head` together, driven by a `Layout`. `context_bias` is the checkpoint's: its layouts carry it."""
 
-    def __init__(self, lm: Any, head: PointerHead) -> None:
+    def __init__(self, lm: Any, head: PointerHead, context_bias: float = 0.0) -> None:
         super().__init__()
         self.lm, self.head = lm, head
-        self.bidirectional = is_encoder(lm.config)
+        self.attends = Attends(is_encoder(lm.config), context_bias)
         self._offset = position_offset(lm)
         use_packed_attention(lm)
 
@@ -67,6 +67,16 @@ class RankingModel(nn.Module):
         candidates, prefix = layout.states(hidden, self.head.pooling)
         scores: Tensor = self.head(candidates, hidden[layout.suffix], prefix)
         return scores.masked_fill(~layout.alive, -torch.inf)
+
+    def alone(self, layout: Layout) -> Tensor:
+        """Mean states [B, D] of texts that stand alone."""
+        return segment_means(self.hidden(layout).float(), layout.prefix_valid.sum(-1).tolist())
+
+    def pair_fitness(self, queries: Tensor, texts: Tensor) -> Tensor:
+        """States [B, D] and [M, D] → [B, M]: what the head says of a candidate alone."""
+        nothing_asked = queries.new_zeros(len(queries), 1, queries.shape[-1])
+        scores: Tensor = self.head(texts[None], nothing_asked, queries)[:, 0]
+        return scores
 
 
 def build_model(config: ModelConfig, seed: int = 0) -> RankingModel:

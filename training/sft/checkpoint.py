@@ -20,10 +20,11 @@ def settings_of(model: RankingModel, attention: AttentionMode = "block") -> Mode
     return ModelSettings(
         attention=attention,
         readout="pointer",
-        prompt_format="encoder" if model.bidirectional else "compact",
+        prompt_format="encoder" if model.attends.bidirectional else "compact",
         max_candidate_tokens=256,
         pooling=model.head.pooling,
         method="iranker",
+        context_bias=model.attends.context_bias,
     )
 
 
@@ -47,7 +48,7 @@ def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> Rankin
     hidden, pooling = checkpoint.lm.config.hidden_size, checkpoint.settings.pooling
     head = PointerHead(hidden, pooling)
     head.load_state_dict(load_head(checkpoint.folder, hidden, pooling))
-    return RankingModel(checkpoint.lm, head)
+    return RankingModel(checkpoint.lm, head, checkpoint.settings.context_bias)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

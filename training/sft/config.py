@@ -9,10 +9,8 @@ import torch
 
 from rranker.engine.hardware import best_dtype, warn_if_emulated
 from rranker.engine.loading.settings import AttentionMode
+from rranker.training.examples.sources import SOURCES
 from rranker.training.policy.model_config import ModelConfig
-
-SOURCES = ("movies", "music", "games", "routing", "cloze", "squad", "trecdl", "classic")
-
 
 CPU = torch.device("cpu")
 
@@ -30,7 +28,8 @@ class SftConfig:
     others' are drawn by popularity. `precision` is that of the layers, chosen by the hardware: `bf16` or `fp32`
     (updates are fp32 either way). `early` is the share of histories that end within a user's first 40 items, as
     the tasks' do; the others end anywhere. `start` is the folder of the ranking model to start from, None
-    for a new one of the shape `model`.
+    for a new one of the shape `model`. `teacher` is an encoder's checkpoint that says how alike a query and a passage
+    are; None leaves that to BM25. `collections` are those the source `questions` draws from, None for all.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -64,6 +63,8 @@ class SftConfig:
     optimizer: str = "muon"
     seed: int = 0
     start: str | None = None
+    teacher: str | None = None
+    collections: list[str] | None = None
 
     def __post_init__(self) -> None:
         if self.attention not in get_args(AttentionMode):

@@ -1,7 +1,8 @@
 """`python -m training.sft.from_encoder FOLDER OUT`: an encoder of texts (MiniLM, …) as a ranking model to start from.
 
 At first its fitness is a scaled cosine between the mean state of the query and that of each candidate, as the encoder's
-own training compared texts; what tells candidates apart beyond that begins at zero. Candidates attend to the query.
+own training compared texts; what tells candidates apart beyond that begins at zero. Candidates attend to the query, as
+softly as `--context-bias` says: an encoder that has only seen texts alone is confused by more.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from rranker.prompts.compact import SUFFIXES
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 from rranker.training.sft.checkpoint import save_model
 
+CONTEXT_BIAS = -2.0
+"""What a candidate's scores of the query's tokens are lowered by (nats)."""
 
-def from_encoder(folder: str | Path) -> tuple[RankingModel, Any]:
+
+def from_encoder(folder: str | Path, context_bias: float = CONTEXT_BIAS) -> tuple[RankingModel, Any]:
     """The ranking model of an encoder's checkpoint (fp32), and its tokenizer with the suffixes' tokens.
 
     Raises what `read_checkpoint` raises, UnsupportedModelError for what is no encoder or has no mask token.
@@ -43,7 +47,7 @@ def from_encoder(folder: str | Path) -> tuple[RankingModel, Any]:
             words[tokenizer.convert_tokens_to_ids(token)] = words[tokenizer.mask_token_id]
         head.w.zero_()
         head.W.zero_()
-    return RankingModel(lm, head), tokenizer
+    return RankingModel(lm, head, context_bias), tokenizer
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -51,8 +55,14 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.sft.from_encoder", description=__doc__)
     parser.add_argument("folder", type=Path, help="an encoder's checkpoint, as BertModel is saved")
     parser.add_argument("out", type=Path, help="where the ranking model is written")
+    parser.add_argument(
+        "--context-bias",
+        type=float,
+        default=CONTEXT_BIAS,
+        help="added to attention scores between segments (default: %(default)s)",
+    )
     options = parser.parse_args(words)
-    save_model(*from_encoder(options.folder), options.out)
+    save_model(*from_encoder(options.folder, options.context_bias), options.out)
     print(f"wrote {options.out}", flush=True)
 
 

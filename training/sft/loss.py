@@ -1,4 +1,4 @@
-"""Listwise loss of every suffix copy, and a little language modelling for dense targets."""
+"""Listwise losses of suffix copies and of pairs, and a little language modelling for dense targets."""
 
 from __future__ import annotations
 
@@ -7,38 +7,85 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rranker.metrics.graded import reciprocal_ranks
+from rranker.training.packing.batch import ListBatch
 from rranker.training.packing.layout import Layout
+from rranker.training.packing.pairs import PairBatch
 from rranker.training.policy.ranking_model import RankingModel
 
 
 def targets(relevance: Tensor, teacher_scores: Tensor, teacher_weight: Tensor, alive: Tensor) -> Tensor:
-    """Distributions [B, S, N] over the alive [B, S, N], of relevance and teacher_scores [B, N], teacher_weight [B].
+    """Who is to be selected: distributions [B, S, N] over the alive [B, S, N].
 
-    The teacher's share is the softmax of its log preferences; the rest goes by relevance, in proportion.
+    The teacher's share (teacher_weight [B]) is the softmax of its log preferences (teacher_scores [B, N]); the rest
+    goes by relevance [B, N], in proportion, or all of it to the teacher where none of the alive is relevant.
     """
-    share = relevance[:, None] * alive
-    share = share / share.sum(-1, keepdim=True).clamp_min(1e-9)
+    share = relevance[:, None].clamp_min(0.0) * alive
+    total = share.sum(-1, keepdim=True)
+    weight = torch.where(total > 0, teacher_weight[:, None, None], 1.0)
     taught = teacher_scores[:, None].expand_as(share).masked_fill(~alive, -torch.inf).softmax(-1)
-    return torch.lerp(share, taught, teacher_weight[:, None, None])
+    return torch.lerp(share / total.clamp_min(1e-9), taught, weight)
 
 
-def ranking_loss(fitness: Tensor, wanted: Tensor) -> Tensor:
-    """Cross-entropy of softmax(fitness) over the alive, averaged over queries and suffix copies."""
-    logs = fitness.log_softmax(-1).masked_fill(wanted == 0, 0.0)  # −∞ · 0 would be NaN
-    return -(wanted * logs).sum(-1).mean()
+def worst_targets(relevance: Tensor, teacher_scores: Tensor, teacher_weight: Tensor, alive: Tensor) -> Tensor:
+    """Who is to be excluded, as `targets`: the teacher's least preferred, and evenly the least relevant."""
+    here = relevance[:, None].masked_fill(~alive, torch.inf)
+    share = (here == here.amin(-1, keepdim=True)).float() * alive
+    taught = (-teacher_scores[:, None]).expand_as(share).masked_fill(~alive, -torch.inf).softmax(-1)
+    return torch.lerp(share / share.sum(-1, keepdim=True), taught, teacher_weight[:, None, None])
+
+
+def cross_entropy(scores: Tensor, wanted: Tensor) -> Tensor:
+    """[…], of softmax(scores) over the last dimension; scores are −∞ where there is nobody."""
+    logs = scores.log_softmax(-1).masked_fill(wanted == 0, 0.0)  # −∞ · 0 would be NaN
+    return -(wanted * logs).sum(-1)
+
+
+def ranking_loss(fitness: Tensor, best: Tensor, worst: Tensor) -> Tensor:
+    """Mean over queries and suffix copies, fitness, best and worst being [B, S, N].
+
+    Copy 0 asks for the best. The others ask for the worst, whose logits are -fitness, and are told both: the worst
+    alone says little about who is to be left in the end.
+    """
+    selected = cross_entropy(fitness, best)
+    unfitness = (-fitness).masked_fill(fitness == -torch.inf, -torch.inf)
+    excluded = 0.5 * (selected + cross_entropy(unfitness, worst))
+    return torch.cat([selected[:, :1], excluded[:, 1:]], 1).mean()
+
+
+def list_loss(model: RankingModel, hidden: Tensor, batch: ListBatch) -> tuple[Tensor, float, float]:
+    """The loss of lists, how far it is above its least possible value (nats), and the mean reciprocal rank."""
+    given = batch.relevance, batch.teacher_scores, batch.teacher_weight, batch.layout.alive
+    best, worst = targets(*given), worst_targets(*given)
+    fitness = model.fitness(hidden, batch.layout)
+    loss = ranking_loss(fitness, best, worst)
+    selected, excluded = entropy(best), entropy(worst)
+    floor = torch.cat([selected[:, :1], 0.5 * (selected + excluded)[:, 1:]], 1).mean()
+    return loss, float(loss.detach() - floor), reciprocal_rank(fitness[:, 0], batch.relevance)
+
+
+def pair_loss(model: RankingModel, batch: PairBatch) -> tuple[Tensor, float, float]:
+    """As `list_loss`, for queries against texts that do not see each other."""
+    alive = batch.teacher_scores[:, None] > -torch.inf
+    best = targets(batch.relevance, batch.teacher_scores, batch.teacher_weight, alive)
+    fitness = model.pair_fitness(model.alone(batch.queries), model.alone(batch.texts))[:, None]
+    fitness = fitness.masked_fill(~alive, -torch.inf)
+    loss = cross_entropy(fitness, best).mean()
+    return loss, float(loss.detach() - entropy(best).mean()), reciprocal_rank(fitness[:, 0], batch.relevance)
 
 
 def entropy(wanted: Tensor) -> Tensor:
-    """What `ranking_loss` cannot go below."""
-    return -torch.xlogy(wanted, wanted).sum(-1).mean()
+    """[…]: what `cross_entropy` cannot go below."""
+    return -torch.xlogy(wanted, wanted).sum(-1)
 
 
 def reciprocal_rank(fitness: Tensor, relevance: Tensor) -> float:
     """fitness [B, N] (−∞ where there is no candidate), relevance [B, N] → mean 1 / rank of a best candidate."""
-    counts = (fitness != -torch.inf).sum(-1).tolist()  # candidates stand first, padding after them
-    orders = fitness.argsort(stable=True, dim=-1, descending=True).tolist()
-    lists = [row[:n] for row, n in zip(relevance.tolist(), counts, strict=True)]
-    return float(reciprocal_ranks(lists, [order[:n] for order, n in zip(orders, counts, strict=True)]).mean())
+    orders, lists = [], []
+    for scores, grades in zip(fitness, relevance, strict=True):
+        there = scores != -torch.inf
+        orders.append(scores[there].argsort(stable=True, descending=True).tolist())
+        lists.append(grades[there].tolist())
+    return float(reciprocal_ranks(lists, orders).mean())
 
 
 def language_loss(model: RankingModel, hidden: Tensor, layout: Layout, share: float, seed: int) -> Tensor:

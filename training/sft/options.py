@@ -50,6 +50,11 @@ class DataOptions:
     )
     uniform: float | None = option(None, "share of lists with uniform negatives (default: 0.5)")
     early: float | None = option(None, "share of histories of at most 40 items (default: 0)")
+    teacher: str | None = option(
+        None,
+        "an encoder's checkpoint that teaches what passages and routed queries are alike (default: BM25)",
+    )
+    collections: list[str] | None = option(None, "what the source `questions` draws from (default: all)")
 
 
 @dataclass

@@ -18,21 +18,24 @@ import torch
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.formats import prompt_formats
+from rranker.training.examples.example import Pairs
 from rranker.training.examples.sources import Sources
-from rranker.training.packing.batch import Batch, training_batch
+from rranker.training.packing.batch import ListBatch, training_batch
+from rranker.training.packing.pairs import PairBatch, pair_batch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import RankingModel, build_model
 from rranker.training.sft.checkpoint import load_model, save_model, save_state, settings_of
 from rranker.training.sft.config import SftConfig
-from rranker.training.sft.loss import entropy, language_loss, ranking_loss, reciprocal_rank, targets
+from rranker.training.sft.loss import language_loss, list_loss, pair_loss
 from rranker.training.sft.lsa import lay_into, lsa_embeddings
 from rranker.training.sft.optimizer import MasterOptimizer
 from rranker.training.sft.options import configured, parse, saved_settings
 from rranker.training.sft.tokenizer import load_tokenizer, train_tokenizer
 
-LATE = ("squad", "trecdl", "classic")
+LATE = ("squad", "trecdl", "classic", "questions")
 """Sources of long passages: they wait until short ones have taught what a match is."""
 
+Batch = ListBatch | PairBatch
 Maker = Callable[[int], list[tuple[str, Batch]]]
 
 
@@ -47,26 +50,25 @@ def mixture(sources: Sources, model: RankingModel, tokenizer: Any, config: SftCo
         # What starts from another model knows what a match is.
         curriculum = 0.0 if config.start else max(0.0, 1 - step / max(config.steps * 0.35, 1))
         now = np.where(late, weights * (1 - curriculum), weights)
-        batches = []
-        for _ in range(config.accumulate):
-            name = names[rng.choice(len(names), p=now / now.sum())]
-            drawn = sources.draw(name, rng, curriculum)
-            batches.append(
-                (
-                    name,
-                    training_batch(
-                        rendered,
-                        drawn.examples,
-                        rng,
-                        candidate_tokens=drawn.candidate_tokens,
-                        prefix_tokens=drawn.prefix_tokens,
-                        budget=config.tokens,
-                        attention=config.attention,
-                        bidirectional=model.bidirectional,
-                    ),
-                )
-            )
-        return batches
+        return [
+            micro_batch(names[rng.choice(len(names), p=now / now.sum())], rng, curriculum)
+            for _ in range(config.accumulate)
+        ]
+
+    def micro_batch(name: str, rng: np.random.Generator, curriculum: float) -> tuple[str, Batch]:
+        drawn = sources.draw(name, rng, curriculum)
+        lengths = {"candidate_tokens": drawn.candidate_tokens, "prefix_tokens": drawn.prefix_tokens}
+        if isinstance(drawn.examples, Pairs):
+            return name, pair_batch(rendered, drawn.examples, attends=model.attends, **lengths)
+        return name, training_batch(
+            rendered,
+            drawn.examples,
+            rng,
+            budget=config.tokens,
+            attention=config.attention,
+            attends=model.attends,
+            **lengths,
+        )
 
     return make
 
@@ -86,17 +88,16 @@ def forward_backward(
     model: RankingModel, batch: Batch, config: SftConfig, seed: int
 ) -> tuple[float, float, tuple[torch.Tensor, ...]]:
     """Of one micro-batch: divergence from its targets in nats, mean reciprocal rank, gradients."""
-    hidden = model.hidden(batch.layout)
-    wanted = targets(batch.relevance, batch.teacher_scores, batch.teacher_weight, batch.layout.alive)
-    fitness = model.fitness(hidden, batch.layout)
-    loss = ranking_loss(fitness, wanted)
-    total = loss
-    if config.lm_weight:
-        words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
-        total = loss + config.lm_weight * words
-    divergence = float(loss.detach() - entropy(wanted))
-    reciprocal_ranks = reciprocal_rank(fitness[:, 0], batch.relevance)
-    return divergence, reciprocal_ranks, torch.autograd.grad(total, list(model.parameters()))
+    if isinstance(batch, PairBatch):
+        loss, divergence, reciprocal_ranks = pair_loss(model, batch)
+    else:
+        hidden = model.hidden(batch.layout)
+        loss, divergence, reciprocal_ranks = list_loss(model, hidden, batch)
+        if config.lm_weight:
+            words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
+            loss = loss + config.lm_weight * words
+    gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, materialize_grads=True)
+    return divergence, reciprocal_ranks, gradients
 
 
 def train_step(
@@ -144,7 +145,9 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     stop_at: int | None = None,
 ) -> None:
     """Runs to `config.steps` (or stops at `stop_at`), leaving `out/state.pt` and `out/final`."""
-    if model.bidirectional and (config.lm_weight or config.attention != "block"):
+    if model.head.pooling == "last" and any(name.endswith("-pairs") for name in config.weights):
+        raise ValueError("pairs are told by the cosine of mean states: this model's head has no such term")
+    if model.attends.bidirectional and (config.lm_weight or config.attention != "block"):
         raise ValueError(
             "an encoder learns in block attention, and has no next tokens to learn: lm_weight must be 0 and attention "
             f"'block', not {config.lm_weight} and {config.attention!r}"
@@ -167,7 +170,7 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
             reciprocal_ranks, gradients = train_step(model, batches, config, step, pool)
             for (name, batch), pair in zip(batches, reciprocal_ranks, strict=True):
                 seen.setdefault(name, []).append(pair)
-                tokens += len(batch.layout.ids)
+                tokens += batch.tokens
             norm = optimizer.step(gradients, step)
             if (step + 1) % log_every == 0:
                 seconds = time.perf_counter() - clock
@@ -227,7 +230,8 @@ def main(words: Sequence[str] | None = None) -> None:
     # Cores work on whole micro-batches; threads that wait for each other inside one product would only stall.
     torch.set_num_threads(1)
     config = configured(options, saved_settings(options.run.out) if options.run.resume else None)
-    sources, resume = Sources(config.uniform, config.early), options.run.resume
+    sources = Sources(config.uniform, config.early, config.teacher, config.collections)
+    resume = options.run.resume
     folder = options.model.tokenizer or Path(config.start or options.run.out / "tokenizer")
     if config.start is None and not folder.exists():
         train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)
@@ -236,7 +240,7 @@ def main(words: Sequence[str] | None = None) -> None:
         shape = ModelConfig.of_width(options.model.hidden, options.model.layers, len(tokenizer))
         config = replace(config, model=shape)
     model = first_model(config)
-    if model.bidirectional:
+    if model.attends.bidirectional:
         config = replace(config, lm_weight=0.0)
     if not resume:
         config, model = start(config, None if options.run.steps else options.run.minutes, sources, tokenizer)

@@ -10,7 +10,7 @@ import torch
 
 from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts.compact import CompactFormat
-from rranker.training.packing.batch import Batch, training_batch
+from rranker.training.packing.batch import ListBatch, training_batch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.loss import entropy, ranking_loss, reciprocal_rank, targets
@@ -20,7 +20,7 @@ from tests.support.toy_examples import make_example
 
 def make_batch(
     prompt_format: CompactFormat, sizes: tuple[int, ...], seed: int, attention: AttentionMode = "block"
-) -> Batch:
+) -> ListBatch:
     rng = np.random.default_rng(seed)
     examples = [make_example(rng, n) for n in sizes]
     return training_batch(

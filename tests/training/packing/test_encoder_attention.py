@@ -11,7 +11,8 @@ import torch
 
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
-from rranker.training.packing.batch import Batch, training_batch
+from rranker.training.packing.batch import ListBatch, training_batch
+from rranker.training.packing.layout import Attends
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 from rranker.training.sft.loss import ranking_loss, targets
 from tests.support.encoders import tiny_encoder, wordpiece
@@ -32,7 +33,7 @@ def make_model(name: str, prompt_format: EncoderFormat, seed: int = 0) -> Rankin
     return RankingModel(lm, PointerHead(lm.config.hidden_size, "mean"))
 
 
-def make_batch(prompt_format: EncoderFormat, sizes: tuple[int, ...], seed: int) -> Batch:
+def make_batch(prompt_format: EncoderFormat, sizes: tuple[int, ...], seed: int) -> ListBatch:
     rng = np.random.default_rng(seed)
     return training_batch(
         prompt_format,
@@ -41,7 +42,7 @@ def make_batch(prompt_format: EncoderFormat, sizes: tuple[int, ...], seed: int) 
         candidate_tokens=9,
         prefix_tokens=12,
         budget=10**6,
-        bidirectional=True,
+        attends=Attends(bidirectional=True),
     )
 
 

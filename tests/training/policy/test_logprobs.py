@@ -16,6 +16,7 @@ from torch import Tensor
 from rranker.engine.encoders import is_encoder
 from rranker.methods import method_class
 from rranker.prompts.segments import Kind, Segments
+from rranker.training.packing.layout import Attends
 from rranker.training.policy.logprobs import Row, from_ids, score, to_ids
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.network import Policy, load_policy, readout_of, save_policy
@@ -104,7 +105,7 @@ def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kin
 def scores(policy: Policy, prompts: list[Segments], rows: list[Row], rules: Any, temperature: float) -> Any:
     wide = is_encoder(policy.lm.config)
     attention = policy.settings.attention
-    return score(policy.lm, prompts, rows, rules, attention, temperature, CPU, bidirectional=wide)
+    return score(policy.lm, prompts, rows, rules, attention, temperature, CPU, Attends(bidirectional=wide))
 
 
 def dense_score(

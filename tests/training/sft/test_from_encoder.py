@@ -119,7 +119,7 @@ def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(
         rng = np.random.default_rng(step)
         examples = [make_example(rng, 5) for _ in range(4)]
         sizes = {"candidate_tokens": 24, "prefix_tokens": 24, "budget": 4096}
-        return [("made", training_batch(prompt_format, examples, rng, bidirectional=True, **sizes))]
+        return [("made", training_batch(prompt_format, examples, rng, attends=model.attends, **sizes))]
 
     config = SftConfig(steps=6, warmup=1, lr=3e-3, precision="fp32", optimizer="adamw", lm_weight=0.0)
     train(config, tmp_path, model, tokenizer, make)
@@ -135,7 +135,7 @@ def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(
                 segments = segments_of(prompt_format, [case], 254, 512)
                 mask = torch.zeros(1, n, dtype=torch.bool)
                 mask[0, alive] = True
-                layout = build_layout(segments, [segments[0].suffix], [mask], bidirectional=True)
+                layout = build_layout(segments, [segments[0].suffix], [mask], attends=trained.attends)
                 with torch.no_grad():
                     scores = trained.fitness(trained.hidden(layout), layout)[0, 0]
                 gone.append(min(alive, key=lambda i: float(scores[i])))

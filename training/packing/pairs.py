@@ -1,0 +1,51 @@
+"""Queries and texts that do not see each other: every pair's fitness from two forwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rranker.prompts import TEMPLATES
+from rranker.prompts.assemble import PromptFormat
+from rranker.training.examples.example import Pairs
+from rranker.training.packing.batch import shortened
+from rranker.training.packing.layout import Attends, Layout, build_text_layout
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """B queries and M texts, each alone; what is wanted of their pairs, as in `ListBatch`, is [B, M]."""
+
+    queries: Layout
+    texts: Layout
+    relevance: Tensor
+    teacher_scores: Tensor  # -∞ where a text is no candidate of the query
+    teacher_weight: Tensor  # [B]
+
+    @property
+    def tokens(self) -> int:
+        """Rows of both forwards."""
+        return len(self.queries.ids) + len(self.texts.ids)
+
+
+def pair_batch(
+    prompt_format: PromptFormat, pairs: Pairs, *, candidate_tokens: int, prefix_tokens: int, attends: Attends
+) -> PairBatch:
+    """Laid out as prefixes and candidates are, cut to these lengths."""
+    template = TEMPLATES[pairs.task]
+    prefixes = [
+        shortened(prompt_format.prefix(template, None, query), prefix_tokens) for query in pairs.queries
+    ]
+    pieces: Sequence[tuple[int, ...]] = [
+        shortened(piece, candidate_tokens) for piece in prompt_format.candidates(list(pairs.texts), [])
+    ]
+    return PairBatch(
+        build_text_layout(prefixes, attends),
+        build_text_layout(pieces, attends),
+        torch.from_numpy(pairs.relevance).float(),
+        torch.from_numpy(pairs.teacher_scores).float(),
+        torch.full((len(prefixes),), pairs.teacher_weight),
+    )
