@@ -54,14 +54,14 @@ def packed_attention(
     ks, vs = (_pick(x, layout.suffix).transpose(1, 2) for x in (k, v))  # [B, Hk, S, D]
     qs = _by_group(_pick(q, layout.suffix), kv)
     s = qs.shape[3]
-    qs = qs.reshape(-1, kv, group * s, dim)
+    qs = qs.reshape(len(kp), kv, group * s, dim)
     own = torch.eye(s, dtype=torch.bool, device=q.device)[None]
     scores = [qs @ kp.transpose(-1, -2) + _each_head((_hide(seen, q) + outside).expand(-1, s, -1), group)]
     if alive is not None:
         scores.append(qs @ kc.transpose(-1, -2) + _each_head(_hide(alive, q) + outside, group))
     scores.append(qs @ ks.transpose(-1, -2) + _each_head(_hide(own, q), group))
     out = torch.cat(scores, -1).softmax(-1) @ torch.cat([vp, vc, vs], 2)  # [B, Hk, G·S, D]
-    pieces.append(out.view(-1, kv, group, s, dim).permute(0, 3, 1, 2, 4))
+    pieces.append(out.view(len(kp), kv, group, s, dim).permute(0, 3, 1, 2, 4))
     return torch.cat([piece.reshape(-1, heads, dim) for piece in pieces]).index_select(0, layout.back)[
         None
     ], None
