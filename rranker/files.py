@@ -81,10 +81,10 @@ def parsed_lines(path: PathLike, parse: Callable[[str], T], *, header: bool = Fa
         yield parsed
 
 
-def fault(path: PathLike, number: int, reason: str | Exception) -> ValueError:
-    """The error that names file and line."""
+def fault(path: PathLike, number: int, reason: str | Exception, *, unit: str = "line") -> ValueError:
+    """The error that names file and line, or what else `unit` counts."""
     cause = f"no {reason}" if isinstance(reason, KeyError) else str(reason)
-    return ValueError(f"{os.fsdecode(path)}, line {number}: {cause}")
+    return ValueError(f"{os.fsdecode(path)}, {unit} {number}: {cause}")
 
 
 def _undecodable(name: str) -> int:

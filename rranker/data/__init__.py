@@ -3,6 +3,7 @@
 from rranker.deprecated import renamed_members
 
 from .agentcf import agentcf_cases
+from .collections import COLLECTIONS, Collection, collection_questions
 from .corpus import textbooks, wikipedia
 from .episodes import iterative_cases
 from .example import RankingExample, data_file, data_folder
@@ -22,8 +23,10 @@ from .texts import read_texts
 __all__ = [
     "BENCHMARK_TASKS",
     "BM25",
+    "COLLECTIONS",
     "DESCRIPTIONS",
     "OUT_OF_DOMAIN",
+    "Collection",
     "Interactions",
     "Question",
     "RankingExample",
@@ -33,6 +36,7 @@ __all__ = [
     "agentcf_cases",
     "amazon_reviews",
     "cacm",
+    "collection_questions",
     "cranfield",
     "data_file",
     "data_folder",
