@@ -1,4 +1,7 @@
-"""What the tasks hold: `python -m rranker.data` prints counts, tie rates and leak checks, and exports."""
+"""What the tasks hold: `python -m rranker.data` prints counts, tie rates and leak checks, and exports.
+
+`--collections` counts the collections of questions instead.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from .collections import COLLECTIONS, collection_questions
 from .example import RankingExample
 from .table import write_parquet
 from .tasks import BENCHMARK_TASKS, OUT_OF_DOMAIN, VERSION, task_cases
@@ -46,7 +50,21 @@ def main() -> None:
     parser.add_argument("--sampler", choices=("uniform", "popular"), default="uniform")
     parser.add_argument("--tasks", nargs="*", choices=[*BENCHMARK_TASKS, *OUT_OF_DOMAIN], help="default: all")
     parser.add_argument("--export", type=Path, help="also write TASK.SPLIT.parquet files into this folder")
+    parser.add_argument(
+        "--collections",
+        nargs="*",
+        choices=list(COLLECTIONS),
+        help="count these collections of questions in place of the tasks; without names: all",
+    )
     options = parser.parse_args()
+    if options.collections is None:
+        report_tasks(options)
+    else:
+        report_collections(options.collections or list(COLLECTIONS), options.data)
+
+
+def report_tasks(options: argparse.Namespace) -> None:
+    """Prints the table of the tasks, and exports them."""
     print(f"cases, version {VERSION}, {options.sampler} negatives")
     print(
         f"{'task':24} {'train':>6} {'validation':>10} {'test':>6} {'queries':>8} {'candidates':>10} "
@@ -65,6 +83,21 @@ def main() -> None:
             for split, cases in (("train", train), ("validation", validation), ("test", test)):
                 if cases:
                     write_parquet(cases, options.export / f"{name}.{split}.parquet")
+
+
+def report_collections(names: Sequence[str], folder: Path | None) -> None:
+    """Prints how many questions the collections have, how many near misses on average, and their licences."""
+    print(f"{'collection':24} {'questions':>9} {'good':>6} {'misses':>6} {'permissive':>10}  licence")
+    for name in names:
+        questions, about = collection_questions(name, folder), COLLECTIONS[name]
+        count = max(len(questions), 1)
+        good = sum(len(question.good) for question in questions) / count
+        bad = sum(len(question.bad) for question in questions) / count
+        permissive = "yes" if about.permissive else "no"
+        print(
+            f"{name:24} {len(questions):9} {good:6.2f} {bad:6.2f} {permissive:>10}  {about.licence}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

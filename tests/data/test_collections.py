@@ -71,9 +71,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_near_misses_neither_answer_nor_repeat_and_come_nearest_first() -> None:
-    group = Group(
-        ["a cat sat", "The cat sat in Rome", "a cat and a dog", "rain", "a cat sat", "the cat sat"]
-    )
+    group = Group(["a cat sat", "The cat sat in Rome", "a cat and a dog", "rain", "a cat sat", "the cat sat"])
     asked = Asked("where is the cat that sat", ("The CAT sat",), answers=("rome", "no"), unsure=("RAIN",))
     assert group.near_misses(asked) == ("a cat sat", "a cat and a dog")
     assert group.near_misses(asked, near=1) == ("a cat sat",)
@@ -81,7 +79,9 @@ def test_near_misses_neither_answer_nor_repeat_and_come_nearest_first() -> None:
 
 
 def test_tokens_are_put_back() -> None:
-    assert detokenised("He 's `` in '' -LRB- I think -RRB- , is n't he ?") == 'He\'s "in" (I think), isn\'t he?'
+    assert (
+        detokenised("He 's `` in '' -LRB- I think -RRB- , is n't he ?") == "He's \"in\" (I think), isn't he?"
+    )
     assert detokenised("a .17 calibre costs $ 5 , 3.5 % more .") == "a .17 calibre costs $5, 3.5% more."
     with pytest.raises(TypeError, match="a text is needed, not NoneType"):
         detokenised(None)
@@ -113,7 +113,9 @@ def article(title: str | None, paragraphs: Mapping[str, Sequence[tuple[str, str]
     }
 
 
-def test_squad_format_mines_the_same_site_and_merges_its_equal_questions(write: Write, tmp_path: Path) -> None:
+def test_squad_format_mines_the_same_site_and_merges_its_equal_questions(
+    write: Write, tmp_path: Path
+) -> None:
     site = {
         "We keep\nyour name.": [("What do you keep?", "your name")],
         "We also keep your age.": [("what do you keep?", "your age"), ("Why?", "keep")],
@@ -151,8 +153,10 @@ def test_a_broken_article_is_named_by_file_and_record(write: Write, tmp_path: Pa
         collection_questions("policyqa", tmp_path)
 
 
-def test_natural_questions_are_one_pool_and_qed_has_what_the_oracle_lacks(write: Write, tmp_path: Path) -> None:
-    def oracle(question: str, text: str, answer: str) -> dict[str, Any]:
+def test_natural_questions_are_one_pool_and_qed_has_what_the_oracle_lacks(
+    write: Write, tmp_path: Path
+) -> None:
+    def gold(question: str, text: str, answer: str) -> dict[str, Any]:
         return {"question": question, "answers": [answer], "ctxs": [{"text": text, "isgold": True}]}
 
     def explained(question: str, text: str, answer: str) -> dict[str, Any]:
@@ -160,13 +164,15 @@ def test_natural_questions_are_one_pool_and_qed_has_what_the_oracle_lacks(write:
         return {"question_text": question, "paragraph_text": text, "original_nq_answers": answers}
 
     pairs = [("who won", "Ann won , twice .", "Ann"), ("who lost", "Bob lost .", "Bob lost")]
-    write("nq_oracle/nq-open-oracle.jsonl.gz", lines([oracle(*pairs[0]), oracle("why", "It rained.", "rain")]))
+    write("nq_oracle/nq-open-oracle.jsonl.gz", lines([gold(*pairs[0]), gold("why", "It rained.", "rain")]))
     write("qed/qed-dev.jsonlines.gz", lines([explained(*pair) for pair in pairs]))
     assert contents(collection_questions("nq_oracle", tmp_path)) == [
         ("who won", {"Ann won , twice ."}, {"It rained."}),
         ("why", {"It rained."}, {"Ann won , twice ."}),
     ]
-    assert contents(collection_questions("qed", tmp_path)) == [("who lost", {"Bob lost."}, {"Ann won, twice."})]
+    assert contents(collection_questions("qed", tmp_path)) == [
+        ("who lost", {"Bob lost."}, {"Ann won, twice."})
+    ]
 
 
 def test_spans_of_tokens_are_answers(write: Write, tmp_path: Path) -> None:
