@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.quality_peers import by_score, peers
+from bench.quality_peers import by_score, minilm, peers
 from rranker import Ranker, data
 from rranker.data import BENCHMARK_TASKS, OUT_OF_DOMAIN, RankingExample, Topic
+from rranker.data.passage import TRAIN_YEARS
 from rranker.methods import method_names
 from rranker.metrics import bootstrap_interval, evaluate
 from rranker.metrics.graded import by_query, ndcgs, random_reciprocal_rank, reciprocal_ranks
@@ -97,11 +98,11 @@ def some(cases: list[RankingExample], limit: int) -> list[RankingExample]:
 
 
 def task_rows(
-    task: str, rankers: dict[str, Ranker], limit: int, sampler: Any, shuffles: int
+    task: str, rankers: dict[str, Ranker], split: Any, limit: int, sampler: Any, shuffles: int
 ) -> tuple[int, dict[str, Figures]]:
-    cases = some(data.task_cases(task, "test", sampler=sampler), limit)
+    cases = some(data.task_cases(task, split, sampler=sampler), limit)
     rows = {"random": chance(cases)}
-    for name, scores in peers(task, cases).items():
+    for name, scores in peers(task, cases, split).items():
         rows[name] = figures(cases, [by_score(found, i) for i, found in enumerate(scores)])
     for name, ranker in rankers.items():
         rows[name] = ours(ranker, cases, shuffles)
@@ -113,6 +114,8 @@ def list_rows(year: int, rankers: dict[str, Ranker], limit: int) -> dict[str, Fi
     topics = [t for t in data.trecdl(year) if any(hit.grade is not None for hit in t.hits)][:limit]
     qrels = _qrels(year, {topic.qid for topic in topics})
     rows = {"BM25": _judge(qrels, topics, [list(range(len(t.hits))) for t in topics])}
+    near = [minilm().scores(t.query, [hit.text for hit in t.hits]) for t in topics]
+    rows["MiniLM cosine"] = _judge(qrels, topics, [by_score(scores, i) for i, scores in enumerate(near)])
     for name, ranker in rankers.items():
         queries = [
             {"query": t.query, "candidates": [h.text for h in t.hits], "task": "passage"} for t in topics
@@ -183,10 +186,16 @@ def main() -> None:
         "--tasks",
         nargs="*",
         choices=[*BENCHMARK_TASKS, *OUT_OF_DOMAIN],
-        default=[*BENCHMARK_TASKS, *OUT_OF_DOMAIN],
+        help="default: all",
     )
     parser.add_argument("--limit", type=int, default=10_000, help="queries a task, at most")
     parser.add_argument("--lists", type=int, default=10_000, help="queries a TREC DL year, at most; 0: none")
+    parser.add_argument(
+        "--split",
+        choices=("validation", "test"),
+        default="test",
+        help="validation: no task that never trains, no lists",
+    )
     parser.add_argument("--sampler", choices=("uniform", "popular"), default="uniform")
     parser.add_argument(
         "--shuffles", type=int, default=20, help="queries ranked again in another input order"
@@ -194,16 +203,27 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("quality.json"))
     options = parser.parse_args()
     rankers = load(options.model, options.method)
-    result: Figures = {"limit": options.limit, "sampler": options.sampler, "tasks": {}, "lists": {}}
-    for task in options.tasks:
-        queries, rows = task_rows(task, rankers, options.limit, options.sampler, options.shuffles)
+    choosing = options.split == "validation"
+    tasks = options.tasks or [*BENCHMARK_TASKS, *([] if choosing else OUT_OF_DOMAIN)]
+    result: Figures = {
+        "split": options.split,
+        "limit": options.limit,
+        "sampler": options.sampler,
+        "tasks": {},
+        "lists": {},
+    }
+    for task in tasks:
+        queries, rows = task_rows(
+            task, rankers, options.split, options.limit, options.sampler, options.shuffles
+        )
         result["tasks"][task] = {"queries": queries, "rows": rows}
         print(table(f"{task} ({queries} queries)", rows), flush=True)
         options.json.write_text(json.dumps(result, indent=1))
-    for year in YEARS if options.lists else ():
+    for year in YEARS if options.lists and not choosing else ():
         rows = list_rows(year, rankers, options.lists)
         result["lists"][str(year)] = rows
-        print(table(f"TREC DL 20{year} top-100", rows), flush=True)
+        trained = " (its judgements train)" if year in TRAIN_YEARS else ""
+        print(table(f"TREC DL 20{year} top-100{trained}", rows), flush=True)
         options.json.write_text(json.dumps(result, indent=1))
 
 

@@ -1,4 +1,4 @@
-"""Rows that need no language model: popularity, BM25, item-kNN, BPR, and routers on TF-IDF vectors."""
+"""Rows that need no ranker: popularity, BM25, item-kNN, BPR, routers by neighbours, and cosines of MiniLM's vectors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from bench.pretrained_models import minilm_folder
 from rranker import data
-from rranker.data import Interactions, RankingExample
+from rranker.data import Interactions, RankingExample, Split, in_validation
 from rranker.data.recommendation import HISTORY
 from rranker.data.routing import utilities
+from rranker.training.examples.similarity import Similarity
 
 Scores = list[np.ndarray]
 """One array a case: a score for each candidate, higher is better."""
@@ -28,15 +30,30 @@ def by_score(scores: np.ndarray, seed: int) -> list[int]:
     return sorted(range(len(scores)), key=lambda i: (-scores[i], noise[i]))
 
 
-def peers(task: str, cases: Sequence[RankingExample]) -> dict[str, Scores]:
-    """Row name → scores, for all rows that suit the task. Slow ones are fitted once a process."""
+def peers(task: str, cases: Sequence[RankingExample], split: Split = "test") -> dict[str, Scores]:
+    """Row name → scores, for all rows that suit the task. Slow ones are fitted once a process.
+
+    They are fitted on all that is known beside `split`: for the test on validation, too.
+    """
     if task in READERS:
-        return recommenders(task, cases)
+        return {**recommenders(task, cases, split), "MiniLM cosine": cosine(cases)}
     if task.startswith("router-"):
-        return routers(task.removeprefix("router-"), cases)
+        return routers(task.removeprefix("router-"), cases, split)
     if task.startswith("passage-") or task == "ood-pubmedqa":
-        return {"BM25": bm25(cases)}
-    return {}
+        return {"BM25": bm25(cases), "MiniLM cosine": cosine(cases)}
+    return {"MiniLM cosine": cosine(cases)}
+
+
+@lru_cache(maxsize=1)
+def minilm() -> Similarity:
+    """all-MiniLM-L6-v2, as sentence-transformers runs it. Raises ModuleNotFoundError where it is not installed."""
+    return Similarity(minilm_folder(), tokens=256)
+
+
+def cosine(cases: Sequence[RankingExample]) -> Scores:
+    """Of MiniLM's vectors of the query (or the history's titles, a line each) and of the candidates."""
+    asked = [case.query if isinstance(case.query, str) else "\n".join(case.query) for case in cases]
+    return [minilm().scores(query, case.candidates) for query, case in zip(asked, cases, strict=True)]
 
 
 def bm25(cases: Sequence[RankingExample]) -> Scores:
@@ -55,14 +72,14 @@ def bm25(cases: Sequence[RankingExample]) -> Scores:
     return found
 
 
-def recommenders(task: str, cases: Sequence[RankingExample]) -> dict[str, Scores]:
-    """Fitted on training users' whole histories and on test users' first 20 items: what is asked stays hidden."""
+def recommenders(task: str, cases: Sequence[RankingExample], split: Split = "test") -> dict[str, Scores]:
+    """Fitted on whole histories, of the asked users on their first 20 items: what is asked stays hidden."""
     found = _interactions(task)
     index = {title: item for item, title in enumerate(found.titles)}
     users = [int(case.id.rpartition("-")[2]) for case in cases]
     lists = [np.array([index[title] for title in case.candidates]) for case in cases]
     rows: dict[str, Scores] = {"popularity": [found.popularity[items] for items in lists]}
-    for name, model in _fitted(task).items():
+    for name, model in _fitted(task, split).items():
         if name == "item-kNN":
             similarity = model.similarity
             history = [np.array(found.histories[user][:HISTORY]) for user in users]
@@ -78,12 +95,13 @@ def recommenders(task: str, cases: Sequence[RankingExample]) -> dict[str, Scores
     return rows
 
 
-def known(found: Interactions) -> list[tuple[int, int]]:
-    """(user, item) pairs that may be fitted on."""
+def known(found: Interactions, split: Split = "test") -> list[tuple[int, int]]:
+    """(user, item) pairs that may be fitted on: of test users, and of the split's, what the histories show."""
+    hidden = found.test_users | (found.validation_users if split == "validation" else frozenset())
     return [
         (user, item)
         for user, items in enumerate(found.histories)
-        for item in (items[:HISTORY] if user in found.test_users else items)
+        for item in (items[:HISTORY] if user in hidden else items)
     ]
 
 
@@ -93,13 +111,13 @@ def _interactions(task: str) -> Interactions:
 
 
 @lru_cache(maxsize=3)
-def _fitted(task: str) -> dict[str, Any]:
+def _fitted(task: str, split: Split) -> dict[str, Any]:
     """item-kNN (cosine of TF-IDF weighted columns, 200 neighbours) and BPR (64 factors)."""
     import implicit
     from scipy.sparse import csr_matrix
 
     found = _interactions(task)
-    pairs = known(found)
+    pairs = known(found, split)
     rows, columns = np.array(pairs).T
     shape = (len(found.histories), len(found.titles))
     matrix = csr_matrix((np.ones(len(pairs), dtype=np.float32), (rows, columns)), shape=shape)
@@ -112,18 +130,24 @@ def _fitted(task: str) -> dict[str, Any]:
     return {"item-kNN": near, "BPR": bpr}
 
 
-def routers(setting: str, cases: Sequence[RankingExample]) -> dict[str, Scores]:
-    """majority: each model's mean utility, or how often it is the best; kNN and ridge regression on TF-IDF."""
+def routers(setting: str, cases: Sequence[RankingExample], split: Split = "test") -> dict[str, Scores]:
+    """majority: each model's mean utility, or how often it is the best; kNN and ridge regression on vectors."""
     train, _ = data.routerbench()
     top = data.max_cost(train)
+    if split == "validation":
+        train = [row for row in train if not in_validation(row.query)]
     table = np.array([utilities(row, setting, top) for row in train])  # [queries, models]
     place = {text: model for model, text in enumerate(train[0].candidates)}
     lists = [np.array([place[text] for text in case.candidates]) for case in cases]
     known, asked = _vectors(tuple(row.query for row in train), tuple(str(case.query) for case in cases))
+    vectors = [
+        minilm().vectors(texts) for texts in ([row.query for row in train], [str(c.query) for c in cases])
+    ]
     predicted = {
         "majority": np.repeat(table.mean(0)[None], len(cases), 0),
         "most often best": np.repeat((table == table.max(1, keepdims=True)).mean(0)[None], len(cases), 0),
         "kNN router": _nearest(known, asked, table),
+        "MiniLM kNN router": _nearest(*vectors, table),
         "TF-IDF router": _ridge(known, asked, table),
     }
     return {

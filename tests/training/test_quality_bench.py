@@ -74,3 +74,8 @@ def test_recommenders_see_training_users_and_the_history_only() -> None:
         rows.setdefault(user, set()).add(item)
     for user, items in enumerate(histories):
         assert rows[user] == set(items[:20] if user in found.test_users else items)
+    asked = {user for user, _ in quality_peers.known(found, "validation") if user in found.validation_users}
+    assert asked
+    for user in asked:
+        seen = {item for other, item in quality_peers.known(found, "validation") if other == user}
+        assert seen == set(histories[user][:20])
