@@ -92,7 +92,7 @@ class Build:
             return "*i32"
         if name == "targets":
             return "*i64"
-        return "fp32" if name in ("scale", "cap") else "i32"
+        return "fp32" if name in ("scale", "cap", "context_bias") else "i32"
 
 
 def builds() -> Iterator[Build]:

@@ -205,5 +205,5 @@ def ceil_pow2(n: int) -> int:
 
 
 def log2_scale(scaling: float) -> float:
-    """Scores times this are exponents of 2."""
+    """Scores times this are exponents of 2; of a bias on scores, what it adds to them."""
     return scaling * math.log2(math.e)

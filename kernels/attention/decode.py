@@ -27,7 +27,7 @@ def decode_kernel(
     tile_rows, tile_counts, item_tiles, key_begins, key_ends, item_own, key_slots, key_seen_by, chunk_bits,
     chunk_starts, own_ends,
     query_head, query_row, key_head, key_row, value_head, value_row, stored_head, stored_slot,
-    groups, scale,
+    groups, scale, context_bias,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """Grid: (items, KV heads). partial: [items, kv_heads, BLOCK_M, D]; partial_lse: [items, kv_heads, BLOCK_M]."""
@@ -58,7 +58,7 @@ def decode_kernel(
         k = load_rows(stored_key, slot, stored_slot, inside, D, BLOCK_D)
         v = load_rows(stored_value, slot, stored_slot, inside, D, BLOCK_D)
         visible = ((seen_by[None, :] >> bit[:, None]) & 1) != 0
-        acc, m_i, l_i = attend(q, k, v, visible, acc, m_i, l_i, scale, True)
+        acc, m_i, l_i = attend(q, k, v, visible, acc, m_i, l_i, scale, True, context_bias)
     if tl.load(item_own + item) != 0:
         acc, m_i, l_i = attend_own(
             q, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
@@ -112,11 +112,12 @@ def decode(
     work: DecodeWork,
     out: Tensor,
     scaling: float,
+    context_bias: float = 0.0,
 ) -> None:
     """Fills the rows of `out` that the work's tiles cover.
 
     query: [q_heads, T, D]; key, value: [kv_heads, T, D], the step's own; stored_key, stored_value:
-    [kv_heads, slots, D]; out: [T, q_heads, D].
+    [kv_heads, slots, D]; out: [T, q_heads, D]. context_bias is added to the scaled scores of stored keys.
     """
     kv_heads, groups, size = key.shape[0], query.shape[0] // key.shape[0], query.shape[-1]
     items, tile = len(work.tiles), fitting_tile("decode", query, work.largest * groups)
@@ -128,7 +129,7 @@ def decode(
         work.key_seen_by, work.chunk_bits, work.chunk_starts, work.own_ends,
         query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0), value.stride(1),
         stored_key.stride(0), stored_key.stride(1),
-        groups, log2_scale(scaling),
+        groups, log2_scale(scaling), log2_scale(context_bias),
         **tile.options(),
     )  # fmt: skip
     merge_kernel[(len(work.rows), kv_heads)](

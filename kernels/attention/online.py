@@ -22,13 +22,15 @@ def load_rows(base, rows, row_stride, valid, D: tl.constexpr, BLOCK_D: tl.conste
 
 
 @triton.jit
-def attend(q, k, v, visible, acc, m_i, l_i, scale, MASKED: tl.constexpr):
+def attend(q, k, v, visible, acc, m_i, l_i, scale, MASKED: tl.constexpr, bias=None):
     """Takes keys k and values v [N, D] into the running softmax of the rows q [M, D].
 
-    visible: bool, broadcastable to [M, N]; ignored unless MASKED. acc [M, D], m_i [M] and l_i [M] are the
-    state, fp32; m_i starts at −∞.
+    visible: bool, broadcastable to [M, N]; ignored unless MASKED. bias: added to the scaled scores, in base
+    2 as they are. acc [M, D], m_i [M] and l_i [M] are the state, fp32; m_i starts at −∞.
     """
     scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
+    if bias is not None:
+        scores += bias  # with the scale one fused multiplication and addition
     if MASKED:
         scores = tl.where(visible, scores, float("-inf"))
     raised = tl.maximum(m_i, tl.max(scores, 1))

@@ -24,7 +24,7 @@ def prefill_kernel(
     own_ends,
     query_head, query_row, key_head, key_row, value_head, value_row,
     stored_head, stored_slot, out_row, out_head,
-    groups, scale,
+    groups, scale, context_bias,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """Grid: (tiles, KV heads). Strides are in elements; the columns of every matrix are adjacent."""
@@ -52,7 +52,7 @@ def prefill_kernel(
             inside = index < length
             k = load_rows(stored_key, start + index, stored_slot, inside, D, BLOCK_D)
             v = load_rows(stored_value, start + index, stored_slot, inside, D, BLOCK_D)
-            acc, m_i, l_i = attend(q, k, v, inside[None, :], acc, m_i, l_i, scale, True)
+            acc, m_i, l_i = attend(q, k, v, inside[None, :], acc, m_i, l_i, scale, True, context_bias)
     acc, m_i, l_i = attend_own(
         q, key + kv_head * key_head, value + kv_head * value_head, key_row, value_row,
         tl.load(chunk_starts + row), tl.load(own_ends + row), first, acc, m_i, l_i, scale,
@@ -71,11 +71,12 @@ def prefill(
     work: PrefillWork,
     out: Tensor,
     scaling: float,
+    context_bias: float = 0.0,
 ) -> None:
     """Fills the rows of `out` that the work's tiles cover.
 
     query: [q_heads, T, D]; key, value: [kv_heads, T, D], the step's own; stored_key, stored_value:
-    [kv_heads, slots, D]; out: [T, q_heads, D].
+    [kv_heads, slots, D]; out: [T, q_heads, D]. context_bias is added to the scaled scores of stored keys.
     """
     kv_heads, groups = key.shape[0], query.shape[0] // key.shape[0]
     tile = fitting_tile("prefill", query, work.largest * groups)
@@ -85,6 +86,6 @@ def prefill(
         work.chunk_starts, work.own_ends,
         query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0), value.stride(1),
         stored_key.stride(0), stored_key.stride(1), out.stride(0), out.stride(1),
-        groups, log2_scale(scaling),
+        groups, log2_scale(scaling), log2_scale(context_bias),
         **tile.options(),
     )  # fmt: skip

@@ -17,6 +17,7 @@ def prefill_reference(
     work: PrefillWork,
     out: Tensor,
     scaling: float,
+    context_bias: float = 0.0,
 ) -> None:
     """See `prefill`; row by row, in the precision of its arguments."""
     groups = query.shape[0] // key.shape[0]
@@ -28,8 +29,9 @@ def prefill_reference(
             own = slice(int(work.chunk_starts[row]), int(work.own_ends[row]))
             keys = torch.cat([stored_key[:, slots], key[:, own]], 1).repeat_interleave(groups, 0)
             values = torch.cat([stored_value[:, slots], value[:, own]], 1).repeat_interleave(groups, 0)
-            weights = (torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling).softmax(-1)
-            out[row] = torch.einsum("hn,hnd->hd", weights, values)
+            scores = torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling
+            scores[:, : len(slots)] += context_bias
+            out[row] = torch.einsum("hn,hnd->hd", scores.softmax(-1), values)
 
 
 def decode_reference(
@@ -41,6 +43,7 @@ def decode_reference(
     work: DecodeWork,
     out: Tensor,
     scaling: float,
+    context_bias: float = 0.0,
 ) -> None:
     """See `decode`; row by row, without splits, in the precision of its arguments."""
     groups = query.shape[0] // key.shape[0]
@@ -54,5 +57,6 @@ def decode_reference(
             own = slice(int(work.chunk_starts[row]), int(work.own_ends[row]))
             keys = torch.cat([stored_key[:, slots], key[:, own]], 1).repeat_interleave(groups, 0)
             values = torch.cat([stored_value[:, slots], value[:, own]], 1).repeat_interleave(groups, 0)
-            weights = (torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling).softmax(-1)
-            out[row] = torch.einsum("hn,hnd->hd", weights, values)
+            scores = torch.einsum("hd,hnd->hn", query[:, row], keys) * scaling
+            scores[:, : len(slots)] += context_bias
+            out[row] = torch.einsum("hn,hnd->hd", scores.softmax(-1), values)

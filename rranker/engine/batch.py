@@ -27,7 +27,8 @@ class Batch:
     """T query rows in C chunks over S stored segments.
 
     A chunk is a run of rows that sees, fully, every token of its visible segments and, causally, itself; wholly itself
-    where the batch is `bidirectional` (an encoder's).
+    where the batch is `bidirectional` (an encoder's). `context_bias` is added to the scores, after scaling, of the
+    visible segments' tokens and not to its own: so a chunk must be the whole of its segment where it is not 0.
     Keys and values of a row are written to the store (before anything is read) when its slot is not -1.
 
     token_ids, positions, write_slots: [T]; row_offsets: [C + 1]; query_indices: [C], chunks of one query share one;
@@ -48,6 +49,7 @@ class Batch:
     segment_positions: Ints
     read_rows: Ints
     bidirectional: bool = False
+    context_bias: float = 0.0
 
     def __post_init__(self) -> None:
         rows, chunks = len(self.token_ids), len(self.row_offsets) - 1
@@ -77,12 +79,12 @@ class Batch:
 class BatchBuilder:
     """Collects chunks from many queries into one `Batch`. The arrays grow in the C++ extension.
 
-    `bidirectional`: the model is an encoder, whose chunks see themselves wholly.
+    `bidirectional`: the model is an encoder, whose chunks see themselves wholly. `context_bias`: see `Batch`.
     """
 
-    def __init__(self, *, bidirectional: bool = False) -> None:
+    def __init__(self, *, bidirectional: bool = False, context_bias: float = 0.0) -> None:
         self._arrays = _C.BatchBuilder()
-        self.bidirectional = bidirectional
+        self.bidirectional, self.context_bias = bidirectional, context_bias
 
     @property
     def rows(self) -> int:
@@ -132,4 +134,4 @@ class BatchBuilder:
 
     def build(self) -> Batch:
         """The plan of everything collected so far."""
-        return Batch(*self._arrays.arrays(), bidirectional=self.bidirectional)
+        return Batch(*self._arrays.arrays(), bidirectional=self.bidirectional, context_bias=self.context_bias)

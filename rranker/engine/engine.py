@@ -39,6 +39,7 @@ class Engine:
         lm: a transformers causal language model, or an encoder, on its device.
         readout: how its verdicts are read.
         attention_mode: `causal` or `block`.
+        context_bias: see `ModelSettings`.
         attention_backend: None chooses by device.
         kv_cache_tokens: tokens whose keys and values are held at once, over all requests; reserved at once.
         max_batch_tokens: about how many tokens of new requests share one forward pass.
@@ -53,6 +54,7 @@ class Engine:
         readout: Readout,
         *,
         attention_mode: AttentionMode,
+        context_bias: float = 0.0,
         attention_backend: AttentionBackend | None = None,
         kv_cache_tokens: int = 65536,
         max_batch_tokens: int = 4096,
@@ -60,11 +62,17 @@ class Engine:
     ) -> None:
         self.readout = readout
         self.attention_mode: AttentionMode = attention_mode
-        self.runner = ModelRunner(lm, attention_backend or default_backend(lm.device), kv_cache_tokens)
+        backend = attention_backend or default_backend(lm.device)
+        self.runner = ModelRunner(lm, backend, kv_cache_tokens, context_bias)
         if self.runner.bidirectional and attention_mode != "block":
             raise SettingError(
                 f"{type(lm).__name__} is an encoder: its tokens see what comes after them, so it ranks with "
                 "attention_mode='block' only"
+            )
+        if context_bias and attention_mode != "block":
+            raise SettingError(
+                f"this model weighs what is outside a token's own segment (context_bias {context_bias}), and only "
+                f"attention_mode='block' has such segments: leave {attention_mode!r} out"
             )
         if readout.pooling == "mean" and attention_mode != "block":
             raise SettingError(
@@ -104,6 +112,7 @@ class Engine:
             loaded.lm,
             loaded.readout,
             attention_mode=attention_mode or loaded.settings.attention,
+            context_bias=loaded.settings.context_bias,
             attention_backend=chosen,
             kv_cache_tokens=kv_cache_tokens,
             max_batch_tokens=max_batch_tokens,
@@ -234,7 +243,7 @@ class Engine:
     def _forward(self, handles: Sequence[Handle]) -> None:
         # The handles of a pass share what it costs before its first token.
         overhead = self.runner.overhead / len(handles)
-        builder = BatchBuilder(bidirectional=self.runner.bidirectional)
+        builder = BatchBuilder(bidirectional=self.runner.bidirectional, context_bias=self.runner.context_bias)
         asked = list[list[Subset]]()
         for query_index, handle in enumerate(handles):
             method, before = handle.request.method, builder.rows

@@ -21,16 +21,19 @@ class ModelRunner:
     """A transformers causal LM or encoder, driven without cache objects, masks or vocabulary logits.
 
     `lm`: any AutoModelForCausalLM, or an encoder's AutoModel, whose attention goes through transformers' attention
-    interface. Raises UnsupportedModelError when its masks are neither its kind's usual ones nor sliding windows.
+    interface. `context_bias`: of its plans. Raises UnsupportedModelError when its masks are neither its kind's usual
+    ones nor sliding windows.
     """
 
-    def __init__(self, lm: Any, backend: AttentionBackend, slots: int) -> None:
+    def __init__(self, lm: Any, backend: AttentionBackend, slots: int, context_bias: float = 0.0) -> None:
         self._inner, self.backend = lm.base_model, backend
         self.device: torch.device = lm.device
         self.kernels = backend.kernels
         """Whether the Triton kernels run here."""
         self.bidirectional = is_encoder(lm.config)
         """Whether its plans are an encoder's (`BatchBuilder`)."""
+        self.context_bias = context_bias
+        """Of its plans (`BatchBuilder`)."""
         self._offset = position_offset(lm)
         self.kv_cache = KVCache(lm.config.num_hidden_layers, slots)
         self.windows = layer_windows(lm)

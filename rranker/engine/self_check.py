@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -39,12 +40,12 @@ Problem = Literal["causal", "block", "windows", "alone"]
 def self_check(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
     """Ranks four candidates, drops one, and compares both rounds' logits with whole forwards of the model alone.
 
-    Once under dense masks, as `attention` defines them. Where layers have sliding windows, they are wider than the
-    prompt for that; then once more under the masks that the model makes itself, with windows that the prompt
-    outgrows. An encoder makes masks and positions for one text alone, so that is what it is given then, always. Returns
-    the root-mean-square error over the logits' standard deviation, the larger of the two. Raises
-    UnsupportedModelError when one is too large, or when the model cannot be driven at all; leaves the model ready
-    to run.
+    Once under dense masks, as `attention` and the runner's `context_bias` define them. Where layers have sliding
+    windows, they are wider than the prompt for that; then once more under the masks that the model makes itself, with
+    windows that the prompt outgrows. An encoder makes masks and positions for one text alone, so that is what it is
+    given then, always. Returns the root-mean-square error over the logits' standard deviation, the larger of the two.
+    Raises UnsupportedModelError when one is too large, or when the model cannot be driven at all; leaves the model
+    ready to run.
     """
     try:
         inside = f"in {attention} attention"
@@ -55,9 +56,10 @@ def self_check(lm: Any, runner: ModelRunner, attention: AttentionMode) -> float:
             return deviation
         slots = min(runner.kv_cache.slots, _SLOTS)
         with limited(lm, _SLOTS):
-            deviation = _check(lm, ModelRunner(lm, runner.backend, slots), attention, inside)
+            wide = ModelRunner(lm, runner.backend, slots, runner.context_bias)
+            deviation = _check(lm, wide, attention, inside)
         with limited(lm, SHORT):
-            narrow = ModelRunner(lm, runner.backend, slots)
+            narrow = ModelRunner(lm, runner.backend, slots)  # the model's own masks know no bias
             own: Problem = "alone" if runner.bidirectional else "windows"
             return max(deviation, _check(lm, narrow, own, "beyond its sliding windows"))
     except (UnsupportedModelError, SettingError):
@@ -93,11 +95,11 @@ def _compared(lm: Any, runner: ModelRunner, problem: Problem, number: int) -> tu
     segments = _segments(int(lm.config.vocab_size), number)
     use_engine_attention(lm)
     computed = _through_engine(lm, runner, segments, problem)
-    expected = _through_model(lm, segments, problem, "eager")
+    expected = _through_model(lm, segments, problem, "eager", runner.context_bias)
     _check_logits(lm, computed, expected)
     tolerance = _TOLERANCE
     if lm.dtype in _HALVES:
-        second = _through_model(lm, segments, problem, _second())
+        second = _through_model(lm, segments, problem, _second(), runner.context_bias)
         tolerance = max(torch.finfo(lm.dtype).eps, _NOISE * _deviation(second, expected))
     return _deviation(computed, expected), tolerance
 
@@ -159,7 +161,7 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, problem: P
     rows = []
     try:
         for subset in _SUBSETS:
-            builder = BatchBuilder(bidirectional=runner.bidirectional)
+            builder = BatchBuilder(bidirectional=runner.bidirectional, context_bias=runner.context_bias)
             session.plan(builder, 0, [subset])
             hidden = runner.hidden(builder.build())[-1:]
             if readout is not None:
@@ -173,7 +175,9 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, problem: P
 
 
 @torch.inference_mode()
-def _through_model(lm: Any, segments: Segments, problem: Problem, implementation: str) -> Tensor:
+def _through_model(
+    lm: Any, segments: Segments, problem: Problem, implementation: str, context_bias: float
+) -> Tensor:
     """The same from whole forwards of each prompt, under a dense mask or the masks the model makes itself."""
     lm.set_attn_implementation(implementation)
     if problem == "alone":
@@ -184,7 +188,7 @@ def _through_model(lm: Any, segments: Segments, problem: Problem, implementation
     for subset in _SUBSETS:
         attention: AttentionMode = "block" if problem == "block" else "causal"
         ids, positions, mask = dense_prompt(segments, subset, attention, bidirectional=bidirectional)
-        bias = torch.zeros(mask.shape, dtype=lm.dtype).masked_fill(~mask, torch.finfo(lm.dtype).min)
+        bias = dense_bias(segments, subset, mask, context_bias, lm.dtype)
         output = lm(
             input_ids=ids[None].to(lm.device),
             position_ids=positions[None].to(lm.device) + offset,
@@ -212,7 +216,7 @@ def dense_prompt(
 
     The definition that everything faster is tested against. `bidirectional`: an encoder's.
     """
-    pieces = [segments.prefix, *(segments.candidates[place] for place in subset), segments.suffix]
+    pieces = _pieces(segments, subset)
     lengths = [len(piece) for piece in pieces]
     ids = torch.tensor([token for piece in pieces for token in piece])
     mask = torch.ones(len(ids), len(ids)).tril().bool()
@@ -221,7 +225,29 @@ def dense_prompt(
     p, longest = lengths[0], max(len(ids) for ids in segments.candidates)
     firsts = [0] * len(pieces) if bidirectional else [0, *([p] * len(subset)), p + longest]
     positions = torch.cat([torch.arange(first, first + n) for first, n in zip(firsts, lengths, strict=True)])
-    piece = torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor(lengths))
+    piece = _piece_numbers(pieces)
     last = len(pieces) - 1
     sees = (piece[:, None] == piece[None]) | (piece[None] == 0) | (piece[:, None] == last)
     return ids, positions, sees if bidirectional else mask & sees
+
+
+def dense_bias(
+    segments: Segments, subset: Subset, mask: Tensor, context_bias: float, dtype: torch.dtype
+) -> Tensor:
+    """What is added to the scaled attention scores of a prompt of `dense_prompt`, whose mask is given: [T, T].
+
+    `context_bias` for a key of another segment than the row's, 0 for one of its own, and the least number of `dtype`
+    for a key that the row does not see.
+    """
+    piece = _piece_numbers(_pieces(segments, subset))
+    others = (piece[:, None] != piece[None]).to(dtype) * context_bias
+    return others.masked_fill(~mask, torch.finfo(dtype).min)
+
+
+def _pieces(segments: Segments, subset: Subset) -> list[tuple[int, ...]]:
+    return [segments.prefix, *(segments.candidates[place] for place in subset), segments.suffix]
+
+
+def _piece_numbers(pieces: Sequence[Sequence[int]]) -> Tensor:
+    """[T]: which piece a token is of."""
+    return torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor([len(piece) for piece in pieces]))

@@ -53,9 +53,10 @@ def add_query(
     return slot
 
 
-def random_plan(seed: int, queries: int = 3) -> Batch:
+def random_plan(seed: int, queries: int = 3, context_bias: float = 0.0) -> Batch:
     """Every second seed's is an encoder's: chunks see themselves wholly, and all segments start at position 0."""
-    rng, builder, slot = np.random.default_rng(seed), BatchBuilder(bidirectional=seed % 2 == 1), 0
+    rng, slot = np.random.default_rng(seed), 0
+    builder = BatchBuilder(bidirectional=seed % 2 == 1, context_bias=context_bias)
     for query_index in range(queries):
         slot = add_query(builder, query_index, rng, bool(rng.integers(2)), slot + int(rng.integers(3)))
     assert slot <= SLOTS

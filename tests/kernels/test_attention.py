@@ -19,7 +19,9 @@ pytestmark = pytest.mark.gpu
 HEADS = [(1, 1), (6, 3), (6, 2), (8, 2), (8, 1)]
 
 
-def both(case: Problem, dtype: torch.dtype, tiles: tuple[int, int] = (128, 64)) -> tuple[float, int, int]:
+def both(
+    case: Problem, dtype: torch.dtype, tiles: tuple[int, int] = (128, 64), bias: float = 0.0
+) -> tuple[float, int, int]:
     """Error of the kernels' joint output; and how many tiles each had. Rows left unwritten would be NaN."""
     work = attention_metadata(case.plan, case.groups, *tiles, DEVICE)
     heads, rows, size = case.query.shape
@@ -27,11 +29,11 @@ def both(case: Problem, dtype: torch.dtype, tiles: tuple[int, int] = (128, 64)) 
     expected = torch.full((rows, heads, size), torch.nan, dtype=torch.float64, device=DEVICE)
     inputs, exact = case.tensors(dtype), case.tensors(torch.float64)
     if work.prefill is not None:
-        prefill(*inputs, work.prefill, out, case.scaling)
-        prefill_reference(*exact, work.prefill, expected, case.scaling)
+        prefill(*inputs, work.prefill, out, case.scaling, bias)
+        prefill_reference(*exact, work.prefill, expected, case.scaling, bias)
     if work.decode is not None:
-        decode(*inputs, work.decode, out, case.scaling)
-        decode_reference(*exact, work.decode, expected, case.scaling)
+        decode(*inputs, work.decode, out, case.scaling, bias)
+        decode_reference(*exact, work.decode, expected, case.scaling, bias)
     tiles_of = [0 if part is None else len(part.rows) for part in (work.prefill, work.decode)]
     return relative_error(out, expected), tiles_of[0], tiles_of[1]
 
@@ -88,6 +90,24 @@ def both_references_differ(one: Problem, other: Problem) -> bool:
         prefill_reference(*case.tensors(torch.float64), work.prefill, out, case.scaling)
         found.append(out)
     return relative_error(*found) > 0.1
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("bias", [-2.0, 3.0, -1e4])
+def test_a_bias_on_stored_keys(bias, dtype):
+    # candidates over a prefix; a question over several splits, and one that sees nothing stored
+    chunks = [
+        (0, 5, []),
+        *((0, rows, [0]) for rows in (5, 33, 70)),
+        (0, 3, [0, 1, 2]),
+        (0, 2, [2]),
+        (0, 1, []),
+    ]
+    case = problem(chunks, [70, 33, 600], heads=(4, 2), bidirectional=True)
+    error, prefills, decodes = both(case, dtype, tiles_for(64, dtype), bias)
+    assert error < TOLERANCE[dtype]
+    assert prefills > 0
+    assert decodes > 0
 
 
 def test_the_largest_head():

@@ -11,7 +11,7 @@ import transformers as t
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from rranker.engine.encoders import position_offset
-from rranker.engine.self_check import dense_prompt
+from rranker.engine.self_check import dense_bias, dense_prompt
 from rranker.prompts import Segments
 from tests.support.architectures import VOCAB
 
@@ -88,14 +88,18 @@ def save_encoder(folder: Path, name: str = "bert", seed: int = 0, words: Iterabl
 
 
 @torch.no_grad()
-def dense_states(lm: Any, segments: Segments, subset: tuple[int, ...]) -> list[torch.Tensor]:
+def dense_states(
+    lm: Any, segments: Segments, subset: tuple[int, ...], context_bias: float = 0.0
+) -> list[torch.Tensor]:
     """[tokens, D] of the prefix, each candidate of the subset and the suffix: eager attention under one dense mask."""
     before = lm.config._attn_implementation
     lm.set_attn_implementation("eager")
     ids, positions, mask = dense_prompt(segments, subset, "block", bidirectional=True)
-    bias = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)[None, None]
+    bias = dense_bias(segments, subset, mask, context_bias, torch.float32)
     hidden = lm(
-        input_ids=ids[None], position_ids=positions[None] + position_offset(lm), attention_mask=bias
+        input_ids=ids[None],
+        position_ids=positions[None] + position_offset(lm),
+        attention_mask=bias[None, None],
     ).last_hidden_state[0]
     lm.set_attn_implementation(before)
     pieces = [segments.prefix, *(segments.candidates[i] for i in subset), segments.suffix]

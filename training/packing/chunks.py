@@ -26,11 +26,13 @@ class Group:
     keys: Tensor  # [B, S + L], stored ones, then the chunk's own
     seen: Tensor  # [B]
     own_ends: Tensor  # [B, L], how many of the chunk's own keys a row sees
+    context_bias: float  # added to the scores of stored keys
     _masks: dict[tuple[object, ...], Tensor] = field(default_factory=dict, repr=False)
 
     def mask(self, positions: Tensor, like: Tensor, copies: int, window: int | None) -> Tensor:
-        """[B, 1, copies * L, S + L] in the dtype of `like`: 0 where a row sees a key, else -∞.
+        """[B, 1, copies * L, S + L] in the dtype of `like`: what is added to the scores.
 
+        `context_bias` where a row sees a stored key, 0 where it sees one of its own chunk, else -∞.
         Made once for all layers: each keeps it for its gradient.
         """
         known = self._masks.get((like.dtype, copies, window))
@@ -44,6 +46,7 @@ class Group:
             if window is not None:
                 hidden |= (positions[self.rows][:, :, None] - positions[self.keys][:, None]).abs() >= window
             known = torch.zeros(hidden.shape, dtype=like.dtype, device=like.device)
+            known[..., :stored] = self.context_bias
             known = known.masked_fill_(hidden, -torch.inf).repeat(1, copies, 1)[:, None]
             self._masks[like.dtype, copies, window] = known
         return known
@@ -81,7 +84,7 @@ def build_chunks(plan: Batch, device: torch.device) -> Chunks:
         padded += rows.size
         own_ends = plan.own_ends[rows] - plan.row_offsets[chunks][:, None]
         sent = [torch.from_numpy(x).to(device) for x in (rows, keys, seen[chunks], own_ends)]
-        groups.append(Group(sent[0], sent[1], sent[2], sent[3]))
+        groups.append(Group(sent[0], sent[1], sent[2], sent[3], plan.context_bias))
     return Chunks(
         tuple(groups), torch.from_numpy(plan.positions).to(device), torch.from_numpy(back).to(device)
     )

@@ -58,7 +58,7 @@ class _Attend:
     """See `step.Attend`."""
 
     def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
-        self._store = store
+        self._store, self._context_bias = store, batch.context_bias
         self._self_parts = _self_parts(batch, on)
         self._shared_parts = _shared_parts(batch, on)
         self._bias: dict[int, Tensor] = {}
@@ -125,6 +125,7 @@ class _Attend:
         mixed, norm = _flash(packed, keys[None], values[None], 0.0, False, attn_mask=bias, scale=scaling)
         mixed = mixed.reshape(heads * groups, count, -1).transpose(0, 1)
         norm = norm.reshape(heads * groups, count).transpose(0, 1).float()
+        norm += self._context_bias  # on every score of the part: its mean of values stays, its weight changes
         # softmax over both parts: weights exp(lse) of each, normalised
         share = torch.sigmoid(norm - lse[part.rows])[..., None].to(out.dtype)
         out[part.rows] = torch.lerp(out[part.rows], mixed, share)

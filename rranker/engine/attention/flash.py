@@ -84,7 +84,7 @@ class _Attend:
         self._store, self._varlen = store, varlen
         lengths = np.diff(batch.row_offsets)
         self._own = Ragged.of(lengths, lengths, on)
-        self._causal = not batch.bidirectional
+        self._causal, self._context_bias = not batch.bidirectional, batch.context_bias
         self._shared = shared_part(batch, on)
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
@@ -99,6 +99,9 @@ class _Attend:
             keys, values = (x.transpose(0, 1) for x in stored)
             queries = rows[self._shared.rows]
             mixed, norm = self._attend(queries, keys, values, self._shared.ragged, scaling, causal=False)
+            norm += (
+                self._context_bias
+            )  # on every score of the part: its mean of values stays, its weight changes
             # softmax over both parts: weights exp(lse) of each, normalised
             share = torch.sigmoid(norm - lse[self._shared.rows])[..., None]
             own = out[self._shared.rows]

@@ -63,6 +63,7 @@ class _Step:
         groups = query.shape[1] // key.shape[1]
         key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
         scores = (query @ key.transpose(2, 3)).float() * scaling
+        scores[..., : len(self._slots)] += self._batch.context_bias
         scores = scores.masked_fill(~self._mask(window), float("-inf"))
         return (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).contiguous()
 

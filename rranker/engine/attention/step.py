@@ -13,7 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ..batch import Batch
 from ..kv.cache import KVCache
-from .windows import blocks, cut_chunks, some_chunks
+from .windows import Block, blocks, cut_chunks, some_chunks
 from .writes import Index, StoreWrites, as_index
 
 
@@ -35,7 +35,7 @@ class _Uncut:
 
 @dataclass(frozen=True, slots=True)
 class _Masked:
-    """A `windows.Block` on the device: its mask is [rows, keys]."""
+    """A `windows.Block` on the device: its mask is [rows, keys], bool, or what is added to the scores."""
 
     rows: slice
     own: slice
@@ -95,11 +95,19 @@ class Step:
                 slice(block.first, block.last),
                 slice(block.own, block.own_last),
                 as_index(block.slots, self._on),
-                torch.from_numpy(block.visible).to(self._on),
+                self._mask(block),
             )
             for block in blocks(self._batch, window, np.flatnonzero(cut))
         ]
         return uncut, masked
+
+    def _mask(self, block: Block) -> Tensor:
+        visible = torch.from_numpy(block.visible).to(self._on)
+        if not self._batch.context_bias:
+            return visible
+        added = torch.zeros(visible.shape, device=self._on)
+        added[:, : len(block.slots)] = self._batch.context_bias
+        return added.masked_fill_(~visible, -torch.inf)
 
     def _attend(
         self,
@@ -119,5 +127,6 @@ class Step:
         groups, rows = query.shape[0] // keys.shape[0], query[:, block.rows]
         grouped = rows.reshape(-1, groups, *rows.shape[1:])  # [kv_heads, groups, rows, D]
         keys, values = (x[:, None].expand(-1, groups, -1, -1) for x in (keys, values))
-        mixed = scaled_dot_product_attention(grouped, keys, values, attn_mask=block.mask, scale=scaling)
+        mask = block.mask if block.mask.dtype == torch.bool else block.mask.to(query.dtype)
+        mixed = scaled_dot_product_attention(grouped, keys, values, attn_mask=mask, scale=scaling)
         out[block.rows] = mixed.flatten(0, 1).transpose(0, 1)

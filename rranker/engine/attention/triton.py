@@ -31,10 +31,11 @@ class _Attend:
             stored_key, stored_value = self._store.read(layer, slice(0, self._store.slots))
         out = query.new_empty(rows, heads, size)
         work = self._for(query, heads // key.shape[1])
+        tensors, bias = (query[0], own_key, own_value, stored_key, stored_value), self._batch.context_bias
         if work.prefill is not None:
-            prefill(query[0], own_key, own_value, stored_key, stored_value, work.prefill, out, scaling)
+            prefill(*tensors, work.prefill, out, scaling, bias)
         if work.decode is not None:
-            decode(query[0], own_key, own_value, stored_key, stored_value, work.decode, out, scaling)
+            decode(*tensors, work.decode, out, scaling, bias)
         return out[None]
 
     def _for(self, query: Tensor, groups: int) -> AttentionMetadata:

@@ -11,6 +11,8 @@ from ..readout import Pooling
 
 AttentionMode = Literal["causal", "block"]
 FORMAT = 1
+LARGEST_BIAS = 10_000.0
+"""Half precision still holds it beside the scores; e to the power of its negative is 0 in every type."""
 _RENAMED = {"dialect": "prompt_format"}  # entries of checkpoints that earlier releases saved
 
 
@@ -22,7 +24,9 @@ class ModelSettings:
     `identifier` names a candidate by a token, `pointer` scores hidden states by a head saved beside the
     weights. `pooling`: what a segment's state is to a pointer, its `last` token's or the `mean` over its tokens.
     `prompt_format`: how prompts are laid out. `max_candidate_tokens`: the longest candidate it knows. `method`: the
-    ranking method it was trained to play; None when it was not, or is a pointer of an older release.
+    ranking method it was trained to play; None when it was not, or is a pointer of an older release. `context_bias`:
+    in block attention, added to the scaled attention scores (natural logarithms of weights) of every key outside a
+    token's own segment; at -2 the rest of the prompt gets e⁻² of the weight it would.
     """
 
     attention: AttentionMode = "causal"
@@ -31,6 +35,7 @@ class ModelSettings:
     max_candidate_tokens: int | None = None
     pooling: Pooling = "last"
     method: str | None = None
+    context_bias: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -46,6 +51,16 @@ class ModelSettings:
             raise ValueError(f"max_candidate_tokens must be a whole number of at least 1, not {longest!r}")
         if self.method is not None and not isinstance(self.method, str):
             raise ValueError(f"method must be the name of a ranking method, not {self.method!r}")
+        bias: object = self.context_bias
+        if isinstance(bias, bool) or not isinstance(bias, int | float) or not abs(bias) <= LARGEST_BIAS:
+            raise ValueError(
+                f"context_bias must be a number from {-LARGEST_BIAS:,.0f} to {LARGEST_BIAS:,.0f}, not {bias!r}"
+            )
+        if self.context_bias and self.attention != "block":
+            raise ValueError(
+                f"context_bias {self.context_bias} goes with attention 'block', where a token has a segment of its "
+                f"own, not with {self.attention!r}"
+            )
         if self.pooling == "mean" and (self.attention, self.readout) != ("block", "pointer"):
             raise ValueError(
                 "pooling 'mean' goes with attention 'block' and readout 'pointer', not with "

@@ -17,10 +17,10 @@ from rranker.training.packing.chunks import build_chunks, chunk_attention
 from tests.support.engine_steps import problem, subsets_of
 
 
-def plan_of(mode: str, seed: int) -> Batch:
+def plan_of(mode: str, seed: int, context_bias: float = 0.0) -> Batch:
     """Three queries of different sizes, several questions each, in one step."""
     builder, store, rng = (
-        BatchBuilder(bidirectional=mode == "encoder"),
+        BatchBuilder(bidirectional=mode == "encoder", context_bias=context_bias),
         KVCache(0, 10_000),
         np.random.default_rng(seed),
     )
@@ -40,26 +40,29 @@ def plan_of(mode: str, seed: int) -> Batch:
     return builder.build()
 
 
-def seen(plan: Batch, window: int | None) -> torch.Tensor:
-    """[T, T]: the plan's own definition, its stored keys put back to the rows that write them."""
+def added(plan: Batch, window: int | None) -> torch.Tensor:
+    """[T, T], to the scores: the plan's own definition, its stored keys put back to the rows that write them."""
     slots, rows = stored_keys(plan)[0], np.full(plan.write_slots.max() + 1, -1)
     rows[plan.write_slots[plan.write_slots >= 0]] = np.flatnonzero(plan.write_slots >= 0)
     mask = dense_mask(plan, window)
-    whole = mask[:, len(slots) :].copy()
+    whole = np.where(mask[:, len(slots) :], 0.0, -np.inf)
     for column, row in enumerate(rows[slots]):
-        whole[:, row] |= mask[:, column]
+        whole[mask[:, column], row] = plan.context_bias
     return torch.from_numpy(whole)
 
 
 @pytest.mark.parametrize("most", [1 << 22, 1])
 @pytest.mark.parametrize("window", [None, 7])
-@pytest.mark.parametrize("mode", ["block", "causal", "encoder"])
+@pytest.mark.parametrize(
+    ("mode", "context_bias"),
+    [("block", 0.0), ("block", -2.0), ("causal", 0.0), ("encoder", 0.0), ("encoder", -2.0)],
+)
 def test_values_and_gradients_equal_a_dense_mask(
-    mode: str, window: int | None, most: int, monkeypatch: pytest.MonkeyPatch
+    mode: str, context_bias: float, window: int | None, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MOST_SCORES", most)
     for seed in range(4):
-        plan = plan_of(mode, seed)
+        plan = plan_of(mode, seed, context_bias)
         chunks = build_chunks(plan, torch.device("cpu"))
         torch.manual_seed(seed)
         query, key, value, weight = (
@@ -71,7 +74,7 @@ def test_values_and_gradients_equal_a_dense_mask(
         )
         got = torch.autograd.grad((found.transpose(1, 2) * weight).sum(), parts)
         k, v = (x.repeat_interleave(2, dim=1) for x in (key, value))
-        scores = (query @ k.transpose(-1, -2) * 0.3).masked_fill(~seen(plan, window), -torch.inf)
+        scores = query @ k.transpose(-1, -2) * 0.3 + added(plan, window)
         expected = scores.softmax(-1) @ v
         wanted = torch.autograd.grad((expected * weight).sum(), parts)
         torch.testing.assert_close(found.transpose(1, 2), expected)

@@ -103,6 +103,7 @@ def test_the_folder_says_what_it_is(made: tuple[Path, Path]) -> None:
         "max_candidate_tokens": 256,
         "pooling": "mean",
         "method": "iranker",
+        "context_bias": 0.0,
     }
     head = load_file(made[1] / "pointer_head.safetensors")
     assert {name: float(tensor.abs().max()) for name, tensor in head.items()} == {"w": 0, "W": 0, "scale": 20}
