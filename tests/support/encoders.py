@@ -106,15 +106,18 @@ def dense_states(
     return list(hidden.split([len(piece) for piece in pieces]))
 
 
-def plain_similarities(lm: Any, tokenizer: Any, query: str, texts: list[str]) -> list[float]:
+def plain_similarities(
+    lm: Any, tokenizer: Any, query: str, texts: list[str], context_bias: float
+) -> list[float]:
     """Cosines of mean states, by transformers alone: each text behind the query, under a dense mask of its own.
 
-    Each text is laid out as the encoder's trainers did, `[CLS]text[SEP]`; it sees the query, which does not see it.
+    Each text is laid out as the encoder's trainers did, `[CLS]text[SEP]`; it sees the query (`context_bias` is added to
+    those scores), which does not see it.
     """
     found = []
     for text in texts:
         pieces = [tokenizer(x)["input_ids"] for x in (query, text)]
         segments = Segments(tuple(pieces[0]), (tuple(pieces[1]),), (tokenizer.mask_token_id,))
-        prefix, candidate, _ = dense_states(lm, segments, (0,))
+        prefix, candidate, _ = dense_states(lm, segments, (0,), context_bias)
         found.append(float(torch.cosine_similarity(prefix.mean(0), candidate.mean(0), dim=0)))
     return found

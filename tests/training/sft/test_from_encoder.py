@@ -20,7 +20,7 @@ from rranker.training.packing.layout import build_layout
 from rranker.training.sft import train
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.config import SftConfig
-from rranker.training.sft.from_encoder import from_encoder, main
+from rranker.training.sft.from_encoder import CONTEXT_BIAS, from_encoder, main
 from rranker.training.sft.options import configured, parse
 from rranker.training.sft.run import first_model
 from tests.support.checkpoints import edit
@@ -50,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def check_first_step(folder: Path, out: Path) -> None:
     """Rounds of a ranking by the engine against cosines by transformers alone."""
     lm, tokenizer = t.AutoModel.from_pretrained(folder).eval(), t.AutoTokenizer.from_pretrained(folder)
-    expected = plain_similarities(lm, tokenizer, QUERY, TEXTS)
+    expected = plain_similarities(lm, tokenizer, QUERY, TEXTS, CONTEXT_BIAS)
     assert np.diff(np.sort(expected)).min() > 1e-5  # a clear order
     with Ranker(out, dtype="float32") as ranker:
         ranking = ranker.rank(QUERY, TEXTS, template="passage")
@@ -103,7 +103,7 @@ def test_the_folder_says_what_it_is(made: tuple[Path, Path]) -> None:
         "max_candidate_tokens": 256,
         "pooling": "mean",
         "method": "iranker",
-        "context_bias": 0.0,
+        "context_bias": CONTEXT_BIAS,
     }
     head = load_file(made[1] / "pointer_head.safetensors")
     assert {name: float(tensor.abs().max()) for name, tensor in head.items()} == {"w": 0, "W": 0, "scale": 20}
