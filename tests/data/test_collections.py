@@ -1,62 +1,18 @@
-"""Readers of the collections on a few hand-written rows in each owner's format."""
+"""Readers of collections whose near misses are mined, on a few hand-written rows in each owner's format."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
-import tarfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from rranker.data import COLLECTIONS, Question, collection_questions
+from rranker.data import COLLECTIONS, collection_questions
 from rranker.data.collections.mining import Asked, Group
+from rranker.data.collections.products import SUBJECTIVE
 from rranker.data.collections.texts import detokenised, passage_spans
-
-Write = Callable[[str, str], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Puts a text into a file below `questions/` of a data folder in `tmp_path`, packed where it is called .gz."""
-
-    def written(name: str, text: str) -> Path:
-        path = tmp_path / "questions" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = text.encode()
-        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-        return path
-
-    return written
-
-
-def rows(records: Sequence[Mapping[str, Any]], delimiter: str = ",") -> str:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(records[0]), delimiter=delimiter)
-    writer.writeheader()
-    writer.writerows(records)
-    return file.getvalue()
-
-
-def lines(records: Sequence[Any]) -> str:
-    return "".join(json.dumps(record) + "\n" for record in records)
-
-
-def archive(write: Write, name: str, files: Mapping[str, str]) -> None:
-    path = write(name, "")
-    with tarfile.open(path, "w:gz") as packed:
-        for member, text in files.items():
-            info = tarfile.TarInfo(member)
-            info.size = len(text.encode())
-            packed.addfile(info, io.BytesIO(text.encode()))
-
-
-def contents(questions: Sequence[Question]) -> list[tuple[str, set[str], set[str]]]:
-    return [(question.text, set(question.good), set(question.bad)) for question in questions]
+from tests.support.question_files import QuestionFiles, json_lines, table
 
 
 def test_an_unknown_collection_names_the_known_ones() -> None:
@@ -64,17 +20,26 @@ def test_an_unknown_collection_names_the_known_ones() -> None:
         collection_questions("nq")
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(files: QuestionFiles) -> None:
     for name in COLLECTIONS:
         with pytest.raises(FileNotFoundError, match=r"missing data file .*questions/\w+/.*RRANKER_DATA"):
-            collection_questions(name, tmp_path)
+            files.read(name)
 
 
 def test_near_misses_neither_answer_nor_repeat_and_come_nearest_first() -> None:
-    group = Group(["a cat sat", "The cat sat in Rome", "a cat and a dog", "rain", "a cat sat", "the cat sat"])
-    asked = Asked("where is the cat that sat", ("The CAT sat",), answers=("rome", "no"), unsure=("RAIN",))
-    assert group.near_misses(asked) == ("a cat sat", "a cat and a dog")
-    assert group.near_misses(asked, near=1) == ("a cat sat",)
+    group = Group(
+        [
+            "a cat, sat",
+            "A cat that sat in Rome",
+            "Then the cat sat.",
+            "a cat and a dog",
+            "rain.",
+            "a cat, sat",
+        ]
+    )
+    asked = Asked("where is the cat that sat", ("The CAT sat!",), answers=("rome", "no"), unsure=("RAIN",))
+    assert group.near_misses(asked) == ("a cat, sat", "a cat and a dog")
+    assert group.near_misses(asked, near=1) == ("a cat, sat",)
     assert Group([]).near_misses(asked) == ()
 
 
@@ -113,49 +78,45 @@ def article(title: str | None, paragraphs: Mapping[str, Sequence[tuple[str, str]
     }
 
 
-def test_squad_format_mines_the_same_site_and_merges_its_equal_questions(
-    write: Write, tmp_path: Path
-) -> None:
+def test_squad_format_mines_the_same_site_and_merges_its_equal_questions(files: QuestionFiles) -> None:
     site = {
         "We keep\nyour name.": [("What do you keep?", "your name")],
         "We also keep your age.": [("what do you keep?", "your age"), ("Why?", "keep")],
         "Sometimes your name is sold.": [],
         "Call us.": [],
     }
-    write("policyqa/dev.json.gz", json.dumps({"data": [article("a.com", site)]}))
+    files.write("policyqa/dev.json.gz", json.dumps({"data": [article("a.com", site)]}))
     other = {"We keep nothing.": [("What do you keep?", "nothing")]}
-    write("policyqa/test.json.gz", json.dumps({"data": [article("b.com", other)]}))
-    assert contents(collection_questions("policyqa", tmp_path)) == [
+    files.write("policyqa/test.json.gz", json.dumps({"data": [article("b.com", other)]}))
+    assert files.read("policyqa") == [
         ("What do you keep?", {"We keep your name.", "We also keep your age."}, {"Call us."}),
         ("Why?", {"We also keep your age."}, {"Sometimes your name is sold.", "Call us."}),
     ]
 
 
-def test_a_paper_is_cut_around_the_answer(write: Write, tmp_path: Path) -> None:
+def test_a_paper_is_cut_around_the_answer(files: QuestionFiles) -> None:
     sentences = [f"Sentence {i} has exactly ten words and not one more. " for i in range(60)]
     paper = "".join(sentences)
     data = [article(None, {paper: [("Which?", "Sentence 33 has")]})]
-    write("covidqa_deepset/200423_covidQA.json.gz", json.dumps({"data": data}))
-    [question] = collection_questions("covidqa_deepset", tmp_path)
-    [good] = question.good
+    files.write("covidqa_deepset/200423_covidQA.json.gz", json.dumps({"data": data}))
+    [(_, good_texts, bad)] = files.read("covidqa_deepset")
+    [good] = good_texts
     assert "Sentence 33 has" in good
     assert len(good.split()) < 151
-    assert sorted(" ".join((good, *question.bad)).split()) == sorted(paper.split())
+    assert sorted(" ".join((good, *bad)).split()) == sorted(paper.split())
 
 
-def test_a_broken_article_is_named_by_file_and_record(write: Write, tmp_path: Path) -> None:
-    write("policyqa/dev.json.gz", json.dumps({"data": [article("a", {"b": []}), {"title": "c"}]}))
-    write("policyqa/test.json.gz", json.dumps({"data": []}))
+def test_a_broken_article_is_named_by_file_and_record(files: QuestionFiles) -> None:
+    files.write("policyqa/dev.json.gz", json.dumps({"data": [article("a", {"b": []}), {"title": "c"}]}))
+    files.write("policyqa/test.json.gz", json.dumps({"data": []}))
     with pytest.raises(ValueError, match=r"policyqa/dev.json.gz, record 2: no 'paragraphs'"):
-        collection_questions("policyqa", tmp_path)
-    write("policyqa/dev.json.gz", json.dumps({"datum": []}))
+        files.read("policyqa")
+    files.write("policyqa/dev.json.gz", json.dumps({"datum": []}))
     with pytest.raises(ValueError, match=r"policyqa/dev.json.gz, line 1: an object with a list 'data'"):
-        collection_questions("policyqa", tmp_path)
+        files.read("policyqa")
 
 
-def test_natural_questions_are_one_pool_and_qed_has_what_the_oracle_lacks(
-    write: Write, tmp_path: Path
-) -> None:
+def test_natural_questions_are_one_pool_and_qed_has_what_the_oracle_lacks(files: QuestionFiles) -> None:
     def gold(question: str, text: str, answer: str) -> dict[str, Any]:
         return {"question": question, "answers": [answer], "ctxs": [{"text": text, "isgold": True}]}
 
@@ -164,18 +125,18 @@ def test_natural_questions_are_one_pool_and_qed_has_what_the_oracle_lacks(
         return {"question_text": question, "paragraph_text": text, "original_nq_answers": answers}
 
     pairs = [("who won", "Ann won , twice .", "Ann"), ("who lost", "Bob lost .", "Bob lost")]
-    write("nq_oracle/nq-open-oracle.jsonl.gz", lines([gold(*pairs[0]), gold("why", "It rained.", "rain")]))
-    write("qed/qed-dev.jsonlines.gz", lines([explained(*pair) for pair in pairs]))
-    assert contents(collection_questions("nq_oracle", tmp_path)) == [
+    files.write(
+        "nq_oracle/nq-open-oracle.jsonl.gz", json_lines([gold(*pairs[0]), gold("why", "It rained.", "rain")])
+    )
+    files.write("qed/qed-dev.jsonlines.gz", json_lines([explained(*pair) for pair in pairs]))
+    assert files.read("nq_oracle") == [
         ("who won", {"Ann won , twice ."}, {"It rained."}),
         ("why", {"It rained."}, {"Ann won , twice ."}),
     ]
-    assert contents(collection_questions("qed", tmp_path)) == [
-        ("who lost", {"Bob lost."}, {"Ann won, twice."})
-    ]
+    assert files.read("qed") == [("who lost", {"Bob lost."}, {"Ann won, twice."})]
 
 
-def test_spans_of_tokens_are_answers(write: Write, tmp_path: Path) -> None:
+def test_spans_of_tokens_are_answers(files: QuestionFiles) -> None:
     def row(question: str, context: str, label: str) -> dict[str, Any]:
         return {"question": question.split(), "context": context.split(), "label": label.split()}
 
@@ -184,29 +145,152 @@ def test_spans_of_tokens_are_answers(write: Write, tmp_path: Path) -> None:
         row("who left ?", "Mary Ann left .", "B I O O"),
         row("who ate ?", "Dave ate .", "B O O"),
     ]
-    write("multispanqa/valid.json.gz", json.dumps({"data": data}))
-    first, *_ = contents(collection_questions("multispanqa", tmp_path))
+    files.write("multispanqa/valid.json.gz", json.dumps({"data": data}))
+    first, *_ = files.read("multispanqa")
     assert first == ("who sang?", {"Dave Stewart and Ann sang."}, {"Dave ate."})
-    write("multispanqa/valid.json.gz", json.dumps({"data": [row("a", "b c", "O")]}))
+    files.write("multispanqa/valid.json.gz", json.dumps({"data": [row("a", "b c", "O")]}))
     with pytest.raises(ValueError, match=r"valid.json.gz, record 1: 1 labels for 2 tokens"):
-        collection_questions("multispanqa", tmp_path)
+        files.read("multispanqa")
 
 
-def test_stories_are_read_from_their_archive(write: Write, tmp_path: Path) -> None:
+def test_stories_are_read_from_their_archive(files: QuestionFiles) -> None:
     story = [{"section": i, "text": f"part\n{i}"} for i in (1, 2, 3)]
     asked = [
         {"cor_section": "1,2", "question": "Who?", "answer1": "a fox", "answer2": ""},
         {"cor_section": "4", "question": "Where?", "answer1": "", "answer2": ""},
     ]
     name = "fairytaleqa/fairytaleqa_train_val.tar.gz"
-    files = {"s/train/fox-story.csv": rows(story), "q/train/fox-questions.csv": rows(asked[:1])}
-    archive(write, name, files)
-    assert contents(collection_questions("fairytaleqa", tmp_path)) == [
-        ("Who?", {"part 1", "part 2"}, {"part 3"})
-    ]
-    archive(write, name, files | {"q/train/fox-questions.csv": rows(asked)})
+    packed = {"s/train/fox-story.csv": table(story), "q/train/fox-questions.csv": table(asked[:1])}
+    files.archive(name, packed)
+    assert files.read("fairytaleqa") == [("Who?", {"part 1", "part 2"}, {"part 3"})]
+    files.archive(name, packed | {"q/train/fox-questions.csv": table(asked)})
     with pytest.raises(ValueError, match=r"val.tar.gz:q/train/fox-questions.csv, line 3: no '4'"):
-        collection_questions("fairytaleqa", tmp_path)
-    write("fairytaleqa/fairytaleqa_train_val.tar.gz", "no archive")
+        files.read("fairytaleqa")
+    files.write("fairytaleqa/fairytaleqa_train_val.tar.gz", "no archive")
     with pytest.raises(ValueError, match=r"not a whole tar archive"):
-        collection_questions("fairytaleqa", tmp_path)
+        files.read("fairytaleqa")
+
+
+def test_pages_on_the_same_disease_are_one_and_lone_answers_take_the_same_kind(files: QuestionFiles) -> None:
+    def page(focus: str, *pairs: tuple[str, str, str]) -> str:
+        body = "".join(
+            f"<QAPair><Question qtype='{kind}'>{asked}</Question><Answer>{answer}</Answer></QAPair>"
+            for kind, asked, answer in pairs
+        )
+        return f"<Document><Focus>{focus}</Focus><QAPairs>{body}</QAPairs></Document>"
+
+    name = "medquad/MedQuAD_1-9.tar.gz"
+    packed = {
+        "1/a.xml": page(
+            "Flu", ("cause", "What causes Flu ?", "A virus."), ("sign", "Signs of Flu ?", "Fever.")
+        ),
+        "2/b.xml": page("flu", ("cause", "What causes flu?", "Influenza."), ("cure", "Cure of flu?", "")),
+        "2/c.xml": page("Gout", ("cause", "What causes gout?", "Uric acid.")),
+        "2/d.xml": page("Ague", ("cause", "What causes ague?", "Gnats. It is no gout.")),
+    }
+    files.archive(name, packed)
+    assert files.read("medquad") == [
+        ("What causes Flu?", {"A virus.", "Influenza."}, {"Fever."}),
+        ("Signs of Flu?", {"Fever."}, {"A virus.", "Influenza."}),
+        ("What causes gout?", {"Uric acid."}, {"A virus.", "Influenza."}),
+        ("What causes ague?", {"Gnats. It is no gout."}, {"A virus.", "Influenza.", "Uric acid."}),
+    ]
+    files.archive(name, packed | {"2/b.xml": "<Document>\n<Focus></Document>"})
+    with pytest.raises(ValueError, match=r"1-9.tar.gz:2/b.xml, line 2: not XML: mismatched tag"):
+        files.read("medquad")
+
+
+def test_facts_of_other_questions_are_misses(files: QuestionFiles) -> None:
+    records = [{"question": f"Is {name}?", "facts": [f"{name} was", f"{name} is"]} for name in ("Ann", "Bob")]
+    files.write("strategyqa/train.json.gz", json.dumps(records[:1]))
+    files.write("strategyqa/dev.json", json.dumps(records[1:]))
+    assert files.read("strategyqa") == [
+        ("Is Ann?", {"Ann was", "Ann is"}, {"Bob was", "Bob is"}),
+        ("Is Bob?", {"Bob was", "Bob is"}, {"Ann was", "Ann is"}),
+    ]
+    evidence = [{"question": "Who?", "answer": "Ann", "evidence": ["Rome | It fell.", "Ann ruled."]}]
+    other = [{"question": "What?", "answer": "no", "evidence": ["No rain."]}]
+    files.write("hotpotqa_evidence/train.jsonl", json_lines(evidence))
+    files.write("hotpotqa_evidence/test.json", json.dumps(other))
+    assert files.read("hotpotqa_evidence") == [
+        ("Who?", {"Rome: It fell.", "Ann ruled."}, {"No rain."}),
+        ("What?", {"No rain."}, {"Rome: It fell.", "Ann ruled."}),
+    ]
+
+
+def test_pairs_are_lines_of_two_files(files: QuestionFiles) -> None:
+    sentences = [f"sentence {i} ." for i in range(61)]
+    files.write("squad_nqg/src-test.txt.gz", "\n".join([*sentences, "the last ."]))
+    files.write("squad_nqg/tgt-test.txt", "\n".join(f"which is {i} ?" for i in range(62)))
+    questions = files.read("squad_nqg")
+    assert questions[7][:2] == ("which is 7?", {"sentence 7."})
+    assert len(questions[7][2]) == 20
+    assert not questions[7][2] & {
+        "sentence 7.",
+        "sentence 60.",
+        "the last.",
+    }  # 60 lines on is another article
+    assert questions[60] == ("which is 60?", {"sentence 60."}, {"the last."})
+    files.write("squad_nqg/tgt-test.txt", "which ?\n")
+    with pytest.raises(ValueError, match=r"tgt-test.txt, line 2: no line for that of .*src-test.txt.gz"):
+        files.read("squad_nqg")
+
+
+def test_paragraphs_of_a_report_and_a_table(files: QuestionFiles) -> None:
+    def asked(question: str, answer: Any, relevant: list[str]) -> dict[str, Any]:
+        return {"question": question, "answer": answer, "rel_paragraphs": relevant}
+
+    paragraphs = [
+        {"order": i, "text": text} for i, text in enumerate(("Cash is 5.", "Debt is high.", "Notes."), 1)
+    ]
+    questions = [asked("Debt?", ["high"], ["2"]), asked("Sum?", 7.0, ["1"]), asked("Table?", ["x"], [])]
+    page = {"table": {"uid": "p"}, "paragraphs": paragraphs, "questions": questions}
+    files.write("tatqa/tatqa_dataset_dev.json.gz", json.dumps([page]))
+    assert files.read("tatqa") == [
+        ("Debt?", {"Debt is high."}, {"Cash is 5.", "Notes."}),
+        ("Sum?", {"Cash is 5."}, {"Debt is high.", "Notes."}),
+    ]
+
+
+def test_code_is_searched_without_the_queries_of_the_retrieval_sets(files: QuestionFiles) -> None:
+    def row(number: int, label: int) -> dict[str, Any]:
+        return {
+            "idx": f"cosqa-dev-{number}",
+            "doc": f"query {number}",
+            "code": f"f{number}():\n  0",
+            "label": label,
+        }
+
+    files.write("codesearch/cosqa-dev.json", json.dumps([row(0, 1), row(1, 1), row(2, 0), row(3, 1)]))
+    assert files.read("codesearch") == [
+        ("query 0", {"f0(): 0"}, {"f2(): 0", "f3(): 0"}),
+        ("query 3", {"f3(): 0"}, {"f0(): 0", "f2(): 0"}),
+    ]
+
+
+def test_questions_are_asked_back(files: QuestionFiles) -> None:
+    bank = ["", "do you mean rome", "do you mean paris", "any dates"]
+    files.write("clariq/question_bank.tsv", table([{"question": text} for text in bank], "\t"))
+    for part, text in (("train.tsv.gz", bank[1]), ("dev.tsv", bank[0]), ("test_with_labels.tsv.gz", bank[2])):
+        rows = [{"initial_request": "Tell me of Rome.", "question": text}]
+        files.write(f"clariq/{part}", table(rows, "\t"))
+    assert files.read("clariq") == [("Tell me of Rome.", {bank[1], bank[2]}, {bank[3]})]
+
+
+def test_reviews_that_name_the_aspect_are_no_misses(files: QuestionFiles) -> None:
+    def row(review: str, spans: str, item: str = "i") -> dict[str, str]:
+        return {
+            "item_id": item,
+            "nn_asp": "parking",
+            "query_asp": "garage",
+            "question": "How is parking?",
+            "review": f"{review} ANSWERNOTFOUND",
+            "human_ans_spans": spans,
+        }
+
+    found = [row("Parking &amp; beds\nare fine.", "fine"), row("Dear.", "ANSWERNOTFOUND")]
+    found += [row("The garage leaks.", "ANSWERNOTFOUND"), row("Elsewhere.", "ANSWERNOTFOUND", "j")]
+    for domain, parts in SUBJECTIVE.items():
+        for part in parts:
+            files.write(f"subjqa/{domain}.{part}", table(found))
+    assert files.read("subjqa") == [("How is parking?", {"Parking & beds are fine."}, {"Dear."})]

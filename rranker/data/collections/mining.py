@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..lexical import BM25
+from ..lexical import BM25, words
 from ..questions import Question
 
 SHORTEST_ANSWER = 3  # characters; shorter ones stand in almost every text by chance
@@ -42,17 +42,29 @@ class Group:
     def _lowered(self) -> list[str]:
         return [text.lower() for text in self.texts]
 
+    @cached_property
+    def _bare(self) -> list[str]:
+        return [_bare(text) for text in self.texts]
+
     def near_misses(self, asked: Asked, near: int = 20) -> tuple[str, ...]:
-        """At most `near` passages by BM25 that neither answer the question nor might."""
+        """At most `near` passages by BM25 that hold no answer, no good text and are not unsure.
+
+        Case counts nowhere; good and unsure texts are compared without punctuation.
+        """
         if not self.texts:
             return ()
-        left_out = {text.lower() for text in (*asked.good, *asked.unsure)}
+        left_out = {_bare(text) for text in (*asked.good, *asked.unsure)}
+        good = {text for text in map(_bare, asked.good) if len(text) >= SHORTEST_ANSWER}
         answers = {answer.lower() for answer in asked.answers if len(answer) >= SHORTEST_ANSWER}
 
         def misses() -> Iterator[str]:
             for i in np.argsort(-self._index.scores(asked.text), kind="stable"):
-                lowered = self._lowered[i]
-                if lowered not in left_out and not any(answer in lowered for answer in answers):
+                lowered, bare = self._lowered[i], self._bare[i]
+                if (
+                    bare not in left_out
+                    and not any(text in bare for text in good)
+                    and not any(answer in lowered for answer in answers)
+                ):
                     yield self.texts[i]
 
         return tuple(islice(misses(), near))
@@ -88,6 +100,10 @@ def merged(questions: Iterable[Asked]) -> list[Asked]:
             _once((*first.unsure, *asked.unsure)),
         )
     return list(kept.values())
+
+
+def _bare(text: str) -> str:
+    return " ".join(words(text))
 
 
 def _once(texts: Iterable[str]) -> tuple[str, ...]:

@@ -14,13 +14,13 @@ from .labelled import Judged, labelled
 from .mining import Asked, mined
 from .texts import one_line
 
-_TABLES = (
+TWO_GRADES = (
     "hetPQA.evidence_ranking.dev.csv",
     "semiPQA.attribute_ranking.dev.csv.gz",
     "semiPQA.attribute_ranking.testseen.csv.gz",
     "semiPQA.attribute_ranking.testunseen.csv.gz",
 )
-_SUBJECTIVE = {
+SUBJECTIVE = {
     "books": ("dev.csv", "test.csv.gz"),
     "electronics": ("train.csv.gz", "dev.csv", "test.csv.gz"),
     "grocery": ("train.csv.gz", "dev.csv", "test.csv.gz"),
@@ -38,7 +38,7 @@ def amazon_pqa(folder: str | Path | None = None) -> list[Question]:
     """
     tables = [
         csv_rows(data_file(f"questions/amazon_pqa/{name}", folder), _two_grades, delimiter="\t")
-        for name in _TABLES
+        for name in TWO_GRADES
     ]
     graded = csv_rows(data_file("questions/amazon_pqa/ePQA.dev.csv.gz", folder), _three_grades)
     return labelled("amazon_pqa", chain(*tables, graded))
@@ -49,7 +49,7 @@ def subjqa(folder: str | Path | None = None) -> list[Question]:
 
     Annotators looked at few reviews per question; what they did not look at may answer it where it names the aspect.
     """
-    files = [f"{domain}.{part}" for domain, parts in _SUBJECTIVE.items() for part in parts]
+    files = [f"{domain}.{part}" for domain, parts in SUBJECTIVE.items() for part in parts]
     paths = [data_file(f"questions/subjqa/{name}", folder) for name in files]
     questions: list[Asked] = []
     reviews: dict[str, list[str]] = {}
