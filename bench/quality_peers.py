@@ -147,7 +147,7 @@ def routers(setting: str, cases: Sequence[RankingExample], split: Split = "test"
         "majority": np.repeat(table.mean(0)[None], len(cases), 0),
         "most often best": np.repeat((table == table.max(1, keepdims=True)).mean(0)[None], len(cases), 0),
         "kNN router": _nearest(known, asked, table),
-        "MiniLM kNN router": _nearest(*vectors, table),
+        "MiniLM kNN router": _nearest(vectors[0], vectors[1], table),
         "TF-IDF router": _ridge(known, asked, table),
     }
     return {

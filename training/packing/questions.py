@@ -64,7 +64,7 @@ def pack(
     """
     if mode == "block" and all(len(q.segments.suffix) == 1 for q in questions):
         return _laid_out(questions, kind, device, attends)
-    return _planned(questions, kind, mode, device)
+    return _planned(questions, kind, mode, device, attends)
 
 
 def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device, attends: Attends) -> Packed:
@@ -97,10 +97,15 @@ def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device, a
 
 
 def _planned(
-    questions: Sequence[Question], kind: Kind, mode: Literal["block", "causal"], device: torch.device
+    questions: Sequence[Question],
+    kind: Kind,
+    mode: Literal["block", "causal"],
+    device: torch.device,
+    attends: Attends,
 ) -> Packed:
     """As the engine's sessions plan it, everything in one step; what they store, the forward itself holds."""
-    builder, store = BatchBuilder(), KVCache(layers=0, slots=sys.maxsize)
+    builder = BatchBuilder(bidirectional=attends.bidirectional, context_bias=attends.context_bias)
+    store = KVCache(layers=0, slots=sys.maxsize)
     for query_index, q in enumerate(questions):
         if not q.segments.identifiers:
             raise ValueError(

@@ -44,6 +44,7 @@ class RolloutEngine:
             attention_mode=policy.settings.attention,
             kv_cache_tokens=slots,
             max_batch_tokens=step_rows,
+            context_bias=policy.settings.context_bias,
         )
         use_policy_attention(policy.lm)  # the engine has just put its own in its place
 

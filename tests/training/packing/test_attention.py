@@ -13,7 +13,14 @@ from rranker.prompts.compact import CompactFormat
 from rranker.training.packing.batch import ListBatch, training_batch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
-from rranker.training.sft.loss import entropy, ranking_loss, reciprocal_rank, targets
+from rranker.training.sft.loss import (
+    cross_entropy,
+    entropy,
+    ranking_loss,
+    reciprocal_rank,
+    targets,
+    worst_targets,
+)
 from tests.support.packing_reference import causal_mask, reference_mask
 from tests.support.toy_examples import make_example
 
@@ -26,6 +33,11 @@ def make_batch(
     return training_batch(
         prompt_format, examples, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6, attention=attention
     )
+
+
+def wanted_of(batch: ListBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    given = batch.relevance, batch.teacher_scores, batch.teacher_weight, batch.layout.alive
+    return targets(*given), worst_targets(*given)
 
 
 @pytest.mark.parametrize("sizes", [(5,), (3, 7, 2), (4, 4)])
@@ -48,9 +60,9 @@ def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
     ).last_hidden_state[0]
     torch.testing.assert_close(packed_hidden, reference_hidden, atol=1e-5, rtol=0)
 
-    wanted = targets(batch.relevance, batch.teacher_scores, batch.teacher_weight, layout.alive)
-    ranking_loss(model.fitness(packed_hidden, layout), wanted).backward()
-    ranking_loss(reference.fitness(reference_hidden, layout), wanted).backward()
+    wanted = wanted_of(batch)
+    ranking_loss(model.fitness(packed_hidden, layout), *wanted).backward()
+    ranking_loss(reference.fitness(reference_hidden, layout), *wanted).backward()
     for (name, one), other in zip(model.named_parameters(), reference.parameters(), strict=True):
         assert one.grad is not None, name
         assert other.grad is not None, name
@@ -75,15 +87,18 @@ def test_every_token_is_used_once_and_positions_follow_the_rule(prompt_format: C
         assert set(layout.positions[layout.suffix[b]].tolist()) == {p + longest}
 
 
-def test_alive_sets_are_nested_and_keep_a_best_candidate(prompt_format: CompactFormat) -> None:
+def test_alive_sets_are_nested_and_keep_a_best_candidate_but_for_the_last(
+    prompt_format: CompactFormat,
+) -> None:
     batch = make_batch(prompt_format, (8, 5), seed=5)
     alive = batch.layout.alive
     best = batch.relevance.argmax(-1)
     for b, sets in enumerate(alive):
         assert torch.equal(sets[0], batch.layout.present[b])
         assert torch.equal(sets[1], batch.layout.present[b])
-        assert bool((sets[1:-1] | ~sets[2:]).all())
-        assert bool(sets[:, best[b]].all())
+        assert bool((sets[1:-2] | ~sets[2:-1]).all())
+        assert bool(sets[:-1, best[b]].all())
+        assert not bool(sets[-1, best[b]])
         assert int(sets.sum(-1).min()) >= 2
 
 
@@ -115,10 +130,38 @@ def test_targets_mix_grades_and_hints_over_the_alive() -> None:
     assert graded.tolist() == [[0.5, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
 
 
-def test_the_loss_is_lowest_at_its_entropy() -> None:
+def test_without_a_relevant_one_left_the_teacher_alone_tells_the_best() -> None:
+    scores = torch.tensor([[3.0, 1.0, 0.0]])
+    alive = torch.tensor([[[False, True, True]]])
+    found = targets(torch.tensor([[1.0, 0.0, 0.0]]), scores, torch.tensor([0.2]), alive)
+    torch.testing.assert_close(found[0, 0, 1:], scores[0, 1:].softmax(-1))
+
+
+def test_the_worst_is_whom_the_teacher_likes_least_among_the_least_relevant() -> None:
+    relevance, scores = torch.tensor([[2.0, 0.0, 1.0, 0.0]]), torch.tensor([[0.0, 1.0, 5.0, 5.0]])
+    alive = torch.tensor([[[True] * 4, [True, False, True, False]]])
+    graded = worst_targets(relevance, scores, torch.tensor([0.0]), alive)
+    assert graded[0].tolist() == [[0.0, 0.5, 0.0, 0.5], [0.0, 0.0, 1.0, 0.0]]
+    taught = worst_targets(relevance, scores, torch.tensor([1.0]), alive)
+    torch.testing.assert_close(taught[0, 0], (-scores[0]).softmax(-1))
+    mixed = worst_targets(relevance, scores, torch.tensor([0.5]), alive)
+    assert mixed[0, 0].argmax() == 1
+
+
+def test_the_loss_of_a_set_is_lowest_at_its_entropy() -> None:
     wanted = torch.tensor([[[0.5, 0.3, 0.2, 0.0]]])
-    torch.testing.assert_close(ranking_loss(wanted.log(), wanted), entropy(wanted))
-    assert ranking_loss(torch.zeros(1, 1, 4), wanted) > entropy(wanted)
+    torch.testing.assert_close(cross_entropy(wanted.log(), wanted), entropy(wanted))
+    assert cross_entropy(torch.zeros(1, 1, 4), wanted) > entropy(wanted)
+
+
+def test_excluding_copies_are_told_who_is_worst() -> None:
+    """A copy that asks for the worst also pulls the second and the third of a list apart."""
+    fitness = torch.zeros(1, 2, 3, requires_grad=True)
+    best, worst = torch.tensor([[[1.0, 0.0, 0.0]] * 2]), torch.tensor([[[0.0, 0.0, 1.0]] * 2])
+    ranking_loss(fitness, best, worst).backward()
+    selecting, excluding = fitness.grad[0]
+    assert selecting[1] == selecting[2] > 0 > selecting[0]
+    assert excluding[0] < excluding[1] < excluding[2]
 
 
 def test_reciprocal_rank_counts_a_best_one_and_only_present_ones() -> None:

@@ -12,9 +12,9 @@ import torch
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.packing.batch import ListBatch, training_batch
-from rranker.training.packing.layout import Attends
+from rranker.training.packing.layout import Attends, build_text_layout
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
-from rranker.training.sft.loss import ranking_loss, targets
+from rranker.training.sft.loss import ranking_loss, targets, worst_targets
 from tests.support.encoders import tiny_encoder, wordpiece
 from tests.support.packing_reference import reference_mask
 from tests.support.toy_examples import WORDS, make_example
@@ -33,7 +33,9 @@ def make_model(name: str, prompt_format: EncoderFormat, seed: int = 0) -> Rankin
     return RankingModel(lm, PointerHead(lm.config.hidden_size, "mean"))
 
 
-def make_batch(prompt_format: EncoderFormat, sizes: tuple[int, ...], seed: int) -> ListBatch:
+def make_batch(
+    prompt_format: EncoderFormat, sizes: tuple[int, ...], seed: int, context_bias: float = 0.0
+) -> ListBatch:
     rng = np.random.default_rng(seed)
     return training_batch(
         prompt_format,
@@ -42,7 +44,7 @@ def make_batch(prompt_format: EncoderFormat, sizes: tuple[int, ...], seed: int) 
         candidate_tokens=9,
         prefix_tokens=12,
         budget=10**6,
-        attends=Attends(bidirectional=True),
+        attends=Attends(True, context_bias),
     )
 
 
@@ -64,12 +66,12 @@ def plain_fitness(model: RankingModel, hidden: torch.Tensor, layout: Any) -> tor
     return torch.stack(rows).view(layout.alive.shape)
 
 
-@pytest.mark.parametrize("sizes", [(5,), (3, 7, 2)])
+@pytest.mark.parametrize(("sizes", "bias"), [((5,), 0.0), ((3, 7, 2), 0.0), ((4, 1, 6), -2.0)])
 @pytest.mark.parametrize("name", ["bert", "roberta", "distilbert"])
 def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
-    encoder_format: EncoderFormat, name: str, sizes: tuple[int, ...]
+    encoder_format: EncoderFormat, name: str, sizes: tuple[int, ...], bias: float
 ) -> None:
-    model, batch = make_model(name, encoder_format), make_batch(encoder_format, sizes, len(sizes))
+    model, batch = make_model(name, encoder_format), make_batch(encoder_format, sizes, len(sizes), bias)
     layout, reference = batch.layout, copy.deepcopy(model)
     reference.lm.set_attn_implementation("eager")
     packed = model.hidden(layout)
@@ -80,11 +82,12 @@ def test_the_packed_forward_and_its_gradients_equal_the_dense_mask(
     ).last_hidden_state[0]
     torch.testing.assert_close(packed, dense, atol=1e-5, rtol=1e-5)
 
-    wanted = targets(batch.relevance, batch.teacher_scores, batch.teacher_weight, layout.alive)
+    given = batch.relevance, batch.teacher_scores, batch.teacher_weight, layout.alive
+    wanted = targets(*given), worst_targets(*given)
     found, expected = model.fitness(packed, layout), plain_fitness(reference, dense, layout)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
-    ranking_loss(found, wanted).backward()
-    ranking_loss(expected, wanted).backward()
+    ranking_loss(found, *wanted).backward()
+    ranking_loss(expected, *wanted).backward()
     for (parameter, one), other in zip(model.named_parameters(), reference.parameters(), strict=True):
         if parameter.startswith("lm.pooler"):
             continue
@@ -103,3 +106,18 @@ def test_every_segment_starts_at_position_zero(encoder_format: EncoderFormat) ->
         for first, length in zip(firsts.tolist(), lengths.tolist(), strict=True):
             assert layout.positions[first : first + length].tolist() == list(range(length))
     assert set(layout.positions[layout.suffix].flatten().tolist()) == {0}
+
+
+def test_texts_that_stand_alone_are_encoded_as_by_transformers(encoder_format: EncoderFormat) -> None:
+    model = make_model("bert", encoder_format)
+    texts = [(2, 20, 31, 3), (2, 40, 3), (2, 50, 51, 52, 53, 3)]
+    states = model.alone(build_text_layout(texts, Attends(True, -2.0)))
+    reference = copy.deepcopy(model.lm)
+    reference.set_attn_implementation("eager")
+    for text, state in zip(texts, states, strict=True):
+        expected = reference(input_ids=torch.tensor([text])).last_hidden_state[0].mean(0)
+        torch.testing.assert_close(state, expected, atol=1e-5, rtol=1e-5)
+    pairs = model.pair_fitness(states[:1], states[1:])
+    for text, found in zip(states[1:], pairs[0], strict=True):
+        cosine = model.head.scale[0] * torch.cosine_similarity(states[0], text, dim=0)
+        torch.testing.assert_close(found, cosine + model.head.w @ text / len(text) ** 0.5)

@@ -105,7 +105,7 @@ def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kin
 def scores(policy: Policy, prompts: list[Segments], rows: list[Row], rules: Any, temperature: float) -> Any:
     wide = is_encoder(policy.lm.config)
     attention = policy.settings.attention
-    return score(policy.lm, prompts, rows, rules, attention, temperature, CPU, Attends(bidirectional=wide))
+    return score(policy.lm, prompts, rows, rules, attention, temperature, CPU, Attends(wide, policy.settings.context_bias))
 
 
 def dense_score(
