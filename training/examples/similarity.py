@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
+from rranker.engine.hardware import best_dtype
 from rranker.engine.loading.checkpoint import read_checkpoint
 
 SCALE = 20.0
@@ -23,7 +24,7 @@ class Similarity:
 
     def __init__(self, folder: str | Path, tokens: int = 128, batch: int = 32) -> None:
         """Raises what `read_checkpoint` raises."""
-        checkpoint = read_checkpoint(folder, torch.float32)
+        checkpoint = read_checkpoint(folder, best_dtype(torch.device("cpu")))
         self._lm, self._tokenizer = checkpoint.lm.eval(), checkpoint.tokenizer
         self._tokens, self._batch = tokens, batch
         self._vectors: dict[str, np.ndarray] = {}

@@ -136,7 +136,7 @@ class Sources:
             length = int(rng.choice([14, 20] if rng.random() < curriculum else [20, 40, 72]))
             cases = [self.cloze.draw(rng, n, length) for _ in range(max(4, 3600 // (n * length)))]
             return Draw([self.passages.example(case) for case in cases], int(length * 1.5), 32)
-        lists = max(2, 60 // n)
+        lists = max(2, 40 // n)
         if name == "trecdl":
             return Draw([self.passages.topic(self.topics, rng, n) for _ in range(lists)], 112, 64)
         if name == "questions":

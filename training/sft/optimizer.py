@@ -28,6 +28,9 @@ class MasterOptimizer:
         named = list(model.named_parameters())
         self.live = [p for _, p in named]
         self.masters = [p.detach().float().clone().requires_grad_() for p in self.live]
+        self.gradients = [torch.zeros_like(master) for master in self.masters]
+        for master, gradient in zip(self.masters, self.gradients, strict=True):
+            master.grad = gradient
         pairs = list(zip((n for n, _ in named), self.masters, strict=True))
         is_muon = {n: config.optimizer == "muon" and p.ndim == 2 and ".layers." in n for n, p in pairs}
         adam = [(n, p) for n, p in pairs if not is_muon[n]]
@@ -50,10 +53,8 @@ class MasterOptimizer:
                 )
             )
 
-    def step(self, gradients: list[torch.Tensor], step: int) -> float:
-        """Clips fp32 `gradients`, updates the masters, and copies them down. Returns the gradient norm."""
-        for master, gradient in zip(self.masters, gradients, strict=True):
-            master.grad = gradient
+    def step(self, step: int) -> float:
+        """Clips `gradients`, updates the masters by them, and copies those down. Returns the gradient norm."""
         norms = [nn.utils.clip_grad_norm_(part, self.config.clip) for part in self.clipped if part]
         norm = float(max(norms))
         if not math.isfinite(norm):

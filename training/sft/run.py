@@ -75,7 +75,7 @@ def mixture(sources: Sources, model: RankingModel, tokenizer: Any, config: SftCo
 
 def prefetched(make: Maker, start: int, stop: int, ahead: int = 2) -> Iterator[list[tuple[str, Batch]]]:
     """Batches of steps start…stop-1, made in a thread while the model works."""
-    with ThreadPoolExecutor(1) as pool:
+    with workers(1) as pool:
         waiting = [pool.submit(make, step) for step in range(start, min(start + ahead, stop))]
         for step in range(start, stop):
             batch = waiting.pop(0).result()
@@ -101,9 +101,14 @@ def forward_backward(
 
 
 def train_step(
-    model: RankingModel, batches: list[tuple[str, Batch]], config: SftConfig, step: int, pool: Executor
-) -> tuple[list[tuple[float, float]], list[torch.Tensor]]:
-    """Divergence and reciprocal rank of each micro-batch, and their mean gradients in fp32.
+    model: RankingModel,
+    batches: list[tuple[str, Batch]],
+    config: SftConfig,
+    step: int,
+    pool: Executor,
+    mean: list[torch.Tensor],
+) -> list[tuple[float, float]]:
+    """Divergence and reciprocal rank of each micro-batch; their mean gradients go into `mean`, fp32.
 
     One micro-batch a core: at this size two cores on one product spend a quarter of their time waiting for
     each other. Gradients are added in the micro-batches' order, so a run can be repeated exactly.
@@ -113,7 +118,8 @@ def train_step(
         for micro, (_, batch) in enumerate(batches)
     ]
     seen = []
-    mean = [torch.zeros(parameter.shape) for parameter in model.parameters()]
+    for total in mean:
+        total.zero_()
     for (name, _), job in zip(batches, jobs, strict=True):
         divergence, reciprocal_ranks, gradients = job.result()
         if not math.isfinite(divergence):
@@ -123,12 +129,14 @@ def train_step(
         seen.append((divergence, reciprocal_ranks))
         for total, gradient in zip(mean, gradients, strict=True):
             total.add_(gradient, alpha=1 / len(batches))
-    return seen, mean
+    return seen
 
 
-def cores() -> ThreadPoolExecutor:
-    """One worker a core, each computing alone."""
-    count = len(os.sched_getaffinity(0))
+CORES = len(os.sched_getaffinity(0))
+
+
+def workers(count: int) -> ThreadPoolExecutor:
+    """Threads that compute alone each, a core a thread."""
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
@@ -165,13 +173,13 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     stop = min(stop_at or config.steps, config.steps)
     seen: dict[str, list[tuple[float, float]]] = {}
     tokens, clock = 0, time.perf_counter()
-    with cores() as pool:
+    with workers(CORES) as pool:
         for step, batches in enumerate(prefetched(make, start, stop), start=start):
-            reciprocal_ranks, gradients = train_step(model, batches, config, step, pool)
+            reciprocal_ranks = train_step(model, batches, config, step, pool, optimizer.gradients)
             for (name, batch), pair in zip(batches, reciprocal_ranks, strict=True):
                 seen.setdefault(name, []).append(pair)
                 tokens += batch.tokens
-            norm = optimizer.step(gradients, step)
+            norm = optimizer.step(step)
             if (step + 1) % log_every == 0:
                 seconds = time.perf_counter() - clock
                 means = " ".join(
@@ -191,11 +199,12 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
 
 def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Maker, trials: int = 6) -> int:
     """How many steps fit, by timing a few: the schedule then counts steps, so a paused run loses nothing."""
-    with cores() as pool:
-        train_step(model, make(0), config, 0, pool)
+    gradients = [torch.zeros(parameter.shape) for parameter in model.parameters()]
+    with workers(CORES) as pool:
+        train_step(model, make(0), config, 0, pool, gradients)
         began = time.perf_counter()
         for step in range(1, 1 + trials):
-            train_step(model, make(step), config, step, pool)
+            train_step(model, make(step), config, step, pool, gradients)
     each = (time.perf_counter() - began) / trials
     return max(config.warmup + 1, int(minutes * 60 / (each * 1.08)))
 
@@ -227,8 +236,6 @@ def start(
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft`."""
     options = parse(words)
-    # Cores work on whole micro-batches; threads that wait for each other inside one product would only stall.
-    torch.set_num_threads(1)
     config = configured(options, saved_settings(options.run.out) if options.run.resume else None)
     sources = Sources(config.uniform, config.early, config.teacher, config.collections)
     resume = options.run.resume

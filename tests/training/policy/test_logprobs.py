@@ -84,7 +84,11 @@ def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kin
             seen[first:, spans[i][0] : spans[i][1]] = False
     for a, b in [(0, len(s.prefix)), *spans.values()] if wide else []:
         seen[a:b, a:b] = True
-    mask = torch.zeros(1, 1, len(ids), len(ids)).masked_fill_(~seen, -torch.inf)
+    segment = torch.zeros(len(ids), dtype=torch.long)
+    for number, (a, b) in enumerate([*spans.values(), (first, len(ids))], start=1):
+        segment[a:b] = number
+    foreign = segment[:, None] != segment[None]
+    mask = torch.where(foreign, policy.settings.context_bias, 0.0).masked_fill(~seen, -torch.inf)[None, None]
     hidden = policy.lm.base_model(
         input_ids=torch.tensor([ids]),
         position_ids=torch.tensor([positions]),
@@ -105,7 +109,16 @@ def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kin
 def scores(policy: Policy, prompts: list[Segments], rows: list[Row], rules: Any, temperature: float) -> Any:
     wide = is_encoder(policy.lm.config)
     attention = policy.settings.attention
-    return score(policy.lm, prompts, rows, rules, attention, temperature, CPU, Attends(wide, policy.settings.context_bias))
+    return score(
+        policy.lm,
+        prompts,
+        rows,
+        rules,
+        attention,
+        temperature,
+        CPU,
+        Attends(wide, policy.settings.context_bias),
+    )
 
 
 def dense_score(
