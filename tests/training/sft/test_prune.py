@@ -1,0 +1,53 @@
+"""A vocabulary without its reserved entries: the same model, smaller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rranker import Ranker, UnsupportedModelError
+from rranker.training.sft.checkpoint import load_model, save_model
+from rranker.training.sft.from_encoder import from_encoder
+from rranker.training.sft.prune import main, prune
+from tests.support.encoders import save_encoder
+from tests.support.toy_examples import WORDS, make_case
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A ranking model whose vocabulary has five reserved entries in its middle, and a random head."""
+    encoder = save_encoder(tmp_path / "encoder", words=[*WORDS, *(f"[unused{i}]" for i in range(5))])
+    model, tokenizer = from_encoder(encoder)
+    torch.nn.init.normal_(model.head.w)
+    torch.nn.init.normal_(model.head.W, std=0.1)
+    save_model(model, tokenizer, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_it_ranks_the_same_to_the_last_bit(folder: Path, tmp_path: Path) -> None:
+    main([str(folder), str(tmp_path / "out")])
+    before, after = load_model(folder), load_model(tmp_path / "out")
+    assert after.lm.config.vocab_size == before.lm.config.vocab_size - 5
+    rng = np.random.default_rng(0)
+    with Ranker(folder, dtype="float32") as one, Ranker(tmp_path / "out", dtype="float32") as other:
+        for n in (2, 5, 9):
+            case = make_case(rng, n)
+            candidates = [f"{text} [unused3]" for text in case.candidates]
+            rankings = [ranker.rank(case.query, candidates, task=case.task) for ranker in (one, other)]
+            assert rankings[0].order == rankings[1].order
+            assert [r.probabilities for r in rankings[0].rounds] == [
+                r.probabilities for r in rankings[1].rounds
+            ]
+
+
+def test_a_second_pruning_finds_nothing(folder: Path, tmp_path: Path) -> None:
+    assert prune(folder, tmp_path / "once") == 5
+    assert prune(tmp_path / "once", tmp_path / "twice") == 0
+
+
+def test_other_vocabularies_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModelError, match="only WordPiece vocabularies have reserved entries"):
+        prune(Path(__file__).parents[3] / "configs" / "tiny-start", tmp_path)
