@@ -19,7 +19,7 @@ _rankers: OrderedDict[tuple[Any, ...], Ranker] = OrderedDict()
 _loading, _kept = Lock(), Lock()  # a load takes seconds: whoever uses what is loaded does not wait for it
 
 
-def rank(
+def rank(  # noqa: PLR0913 (settings of a call, by keyword)
     query: QueryLike,
     candidates: Iterable[CandidateLike],
     *,
@@ -29,6 +29,8 @@ def rank(
     task: str | None = None,
     instruction: str | None = None,
     top_k: int | None = None,
+    relevance: bool | None = None,
+    threshold: float | None = None,
     **settings: Any,
 ) -> Ranking:
     """Ranks the candidates for one query, best first; always all of them.
@@ -47,6 +49,8 @@ def rank(
         instruction=instruction,
         top_k=top_k,
         method=method,
+        relevance=relevance,
+        threshold=threshold,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Literal
+from typing import Literal, TypedDict
 
 from .methods import method_class
 from .query_errors import naming_query
@@ -15,6 +15,19 @@ from .scorers import Job, Scorer
 from .types import Ranking
 
 OnError = Literal["raise", "return"]
+
+
+class BatchSettings(TypedDict, total=False):
+    """Settings of `Ranker.rank_batch` but for `on_error`, which decides what it returns."""
+
+    template: str | None
+    task: str | None
+    instruction: str | None
+    top_k: int | None
+    method: str | None
+    relevance: bool | None
+    threshold: float | None
+    progress: bool
 
 
 def rank_requests(
@@ -51,7 +64,13 @@ def rank_requests(
                 if isinstance(request, Exception):
                     raise request
                 rules = chosen or method_class(_suited(scorer, request))
-                jobs.append(scorer.prepare(request, rules))
+                job = scorer.prepare(request, rules)
+                if request.relevance and job.calibration is None:
+                    raise ValueError(
+                        "relevance and threshold need a calibrated model, and this scorer gives an order only: leave "
+                        "them out"
+                    )
+                jobs.append(job)
                 places[id(jobs[-1])] = place
             except Exception as error:
                 failed(place, error)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 import torch
 
-from .batches import OnError, rank_requests
+from .batches import BatchSettings, OnError, rank_requests
 from .deprecated import renamed
 from .engine.engine import Engine
 from .engine.loading.arguments import refuse_transformers_arguments
@@ -62,6 +62,7 @@ class Ranker:
         kv_cache_tokens: tokens whose keys and values are held at once, over all queries; reserved at once.
         max_batch_tokens: about how many tokens of new queries share one forward pass.
         seed: of the layout order of candidates in block attention.
+        relevance: of calls that do not say; see `rank`.
         scorer: answers the method's questions in place of a model; the settings of the model are then of no account.
 
     Raises:
@@ -89,6 +90,7 @@ class Ranker:
         kv_cache_tokens: int | None = None,
         max_batch_tokens: int | None = None,
         seed: int = 0,
+        relevance: bool | None = None,
         scorer: Scorer | None = None,
         **old: Any,
     ) -> None:
@@ -100,6 +102,8 @@ class Ranker:
             return
         self._arguments = arguments
         self._method = None if method is None else method_class(method).name
+        self._relevance = relevance
+        _one_of("relevance", relevance, (None, True, False))
         _one_of("reuse", reuse, (None, "exact", "keep"))
         _one_of("relayout", relayout, (None, "keep", "best_first"))
         _one_of("attention_mode", attention_mode, (None, "causal", "block"))
@@ -141,7 +145,7 @@ class Ranker:
             raise RuntimeError(_CLOSED)
         return self._scorer.model
 
-    def rank(
+    def rank(  # noqa: PLR0913 (settings of a call, by keyword)
         self,
         query: QueryLike,
         candidates: Iterable[CandidateLike],
@@ -151,6 +155,8 @@ class Ranker:
         instruction: str | None = None,
         top_k: int | None = None,
         method: str | None = None,
+        relevance: bool | None = None,
+        threshold: float | None = None,
     ) -> Ranking:
         """Ranks the candidates for one query, best first; always all of them.
 
@@ -166,6 +172,10 @@ class Ranker:
             top_k: only the best k matter: `iranker` then excludes several a round while more are left, and the
                 places behind k are coarser; `selection` plays k rounds. The others have nothing to save.
             method: for this call; None is the Ranker's own.
+            relevance: whether candidates get a calibrated probability to fit (docs/relevance.md), which needs a model
+                that was calibrated. None gives it where the ranking has read what it takes (pointer heads in block
+                attention); True asks the model further questions where it has not; False leaves it out.
+            threshold: the least relevance of those that `Ranking.kept` holds; the ranking itself stays whole.
 
         Raises:
             TypeError, ValueError: wrong input; the message says what to pass.
@@ -174,7 +184,14 @@ class Ranker:
             RuntimeError: the Ranker is closed, or was loaded before this process was forked.
         """
         request = make_request(
-            query, candidates, template=template, task=task, instruction=instruction, top_k=top_k
+            query,
+            candidates,
+            template=template,
+            task=task,
+            instruction=instruction,
+            top_k=top_k,
+            relevance=self._wanted(relevance, threshold),
+            threshold=threshold,
         )
         (ranking,) = self._run([request], method, "raise", progress=False, batch=False)
         assert isinstance(ranking, Ranking)
@@ -185,28 +202,14 @@ class Ranker:
         self,
         queries: Iterable[Any],
         *,
-        template: str | None = None,
-        task: str | None = None,
-        instruction: str | None = None,
-        top_k: int | None = None,
-        method: str | None = None,
         on_error: Literal["raise"] = "raise",
-        progress: bool = True,
+        **settings: Unpack[BatchSettings],
     ) -> list[Ranking]: ...
     @overload
     def rank_batch(
-        self,
-        queries: Iterable[Any],
-        *,
-        template: str | None = None,
-        task: str | None = None,
-        instruction: str | None = None,
-        top_k: int | None = None,
-        method: str | None = None,
-        on_error: OnError,
-        progress: bool = True,
+        self, queries: Iterable[Any], *, on_error: OnError, **settings: Unpack[BatchSettings]
     ) -> list[Ranking] | list[Ranking | Exception]: ...
-    def rank_batch(
+    def rank_batch(  # noqa: PLR0913 (as `rank`)
         self,
         queries: Iterable[Any],
         *,
@@ -215,6 +218,8 @@ class Ranker:
         instruction: str | None = None,
         top_k: int | None = None,
         method: str | None = None,
+        relevance: bool | None = None,
+        threshold: float | None = None,
         on_error: OnError = "raise",
         progress: bool = True,
     ) -> list[Ranking] | list[Ranking | Exception]:
@@ -231,7 +236,15 @@ class Ranker:
         Raises what `rank` raises.
         """
         _one_of("on_error", on_error, ("raise", "return"))
-        requests = batch_requests(queries, template=template, task=task, instruction=instruction, top_k=top_k)
+        requests = batch_requests(
+            queries,
+            template=template,
+            task=task,
+            instruction=instruction,
+            top_k=top_k,
+            relevance=self._wanted(relevance, threshold),
+            threshold=threshold,
+        )
         if on_error == "raise" and (wrong := first_wrong(requests)) is not None:
             raise wrong
         return self._run(requests, method, on_error, progress, batch=True)
@@ -250,6 +263,9 @@ class Ranker:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_again, (type(self), self._arguments)
+
+    def _wanted(self, relevance: bool | None, threshold: float | None) -> bool | None:
+        return self._relevance if relevance is None and threshold is None else relevance
 
     def _run(
         self,

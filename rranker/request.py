@@ -11,7 +11,7 @@ from .candidates import as_candidates, take_id
 from .containers import is_table, members
 from .ids import Id, as_id
 from .prompts import TEMPLATES, Query, Template
-from .types import Candidate
+from .types import Candidate, as_threshold
 from .whole import whole_number
 
 QueryLike = str | Sequence[str]
@@ -22,7 +22,11 @@ QUERY_ID_NAMES = ("id", "qid", "query_id")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One query, ready to rank. The hash leaves out the query, which may be a list."""
+    """One query, ready to rank. The hash leaves out the query, which may be a list.
+
+    `relevance`: True when it must be given, False when not, None where the ranking has read what it takes. `threshold`:
+    the least relevance of those to keep.
+    """
 
     query: Query = field(hash=False)
     candidates: tuple[Candidate, ...]
@@ -30,9 +34,11 @@ class Request:
     instruction: str | None
     top_k: int | None
     query_id: Id | None = None
+    relevance: bool | None = None
+    threshold: float | None = None
 
 
-def make_request(
+def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
     query: QueryLike,
     candidates: Iterable[CandidateLike],
     *,
@@ -41,8 +47,10 @@ def make_request(
     instruction: str | None = None,
     top_k: int | None = None,
     query_id: Id | None = None,
+    relevance: bool | None = None,
+    threshold: float | None = None,
 ) -> Request:
-    """Checks everything; `task` is another name for `template`.
+    """Checks everything; `task` is another name for `template`. A threshold asks for relevance.
 
     Raises TypeError for wrong types and ValueError for wrong values, saying what to pass.
     """
@@ -60,7 +68,20 @@ def make_request(
         raise TypeError(f"instruction must be a string, not {type(instruction).__name__}")
     key = None if query_id is None else as_id(query_id, "the id of the query")
     most = None if top_k is None else whole_number(top_k, "top_k", least=1)
-    return Request(checked, as_candidates(candidates), TEMPLATES[wanted], instruction, most, key)
+    relevance, threshold = _as_relevance(relevance, threshold)
+    return Request(
+        checked, as_candidates(candidates), TEMPLATES[wanted], instruction, most, key, relevance, threshold
+    )
+
+
+def _as_relevance(relevance: bool | None, threshold: float | None) -> tuple[bool | None, float | None]:
+    if relevance is not None and not isinstance(relevance, bool):
+        raise TypeError(f"relevance must be True, False or None, not {relevance!r}")
+    if threshold is None:
+        return relevance, None
+    if relevance is False:
+        raise ValueError("threshold cuts by relevance, and relevance=False leaves it out: pass one of them")
+    return True, as_threshold(threshold)
 
 
 def as_query(query: QueryLike) -> Query:
@@ -81,6 +102,8 @@ def batch_requests(
     task: str | None = None,
     instruction: str | None = None,
     top_k: int | None = None,
+    relevance: bool | None = None,
+    threshold: float | None = None,
 ) -> list[Request | Exception]:
     """One request per item: a `(query, candidates)` pair, or a dict (or row of a table) with these.
 
@@ -97,7 +120,8 @@ def batch_requests(
         try:
             key, arguments = _batch_item(item, defaults, rows)
             name += "" if key is None else f" (id {key!r})"
-            requests.append(make_request(**arguments, query_id=key))
+            made = make_request(**arguments, query_id=key, relevance=relevance, threshold=threshold)
+            requests.append(made)
         except (TypeError, ValueError) as error:
             # Not `type(error)`: subclasses, such as UnicodeDecodeError, are not made from a message alone.
             wrong = (TypeError if isinstance(error, TypeError) else ValueError)(f"{name}: {error}")

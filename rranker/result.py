@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from .calibration import non_increasing
 from .methods import Decision
 from .scorers import Job
 from .scorers.protocol import Groups
@@ -18,20 +20,28 @@ def build_ranking(job: Job, seconds: float) -> Ranking:
     request, items, rounds = job.request, list[RankedCandidate](), list[Round]()
     if job.player is not None:
         outcome = job.player.outcome()
-        places = len(outcome.order)
+        places, relevance = len(outcome.order), _relevance(job, outcome.order)
         for above, (place, kept) in enumerate(zip(outcome.order, outcome.kept, strict=True), start=1):
             score = (places - above + min(max(kept, _EDGE), 1 - _EDGE)) / places if places > 1 else 1.0
             for index in job.groups[place]:
                 candidate = request.candidates[index]
                 rank = len(items) + 1
-                items.append(
-                    RankedCandidate(rank, index, candidate.id, candidate.text, score, candidate.metadata)
-                )
+                known = candidate.id, candidate.text, score, candidate.metadata, relevance[above - 1]
+                items.append(RankedCandidate(rank, index, *known))
         excludes = job.player.kind == "exclude"
         rounds = [_round(decision, job.groups, excludes) for decision in outcome.decisions]
-    stats = replace(job.stats, seconds=seconds) if rounds else job.stats
-    repairs = tuple(job.repairs)
-    return Ranking(tuple(items), tuple(rounds), stats, repairs, job.method.name, request.query_id)
+    stats = replace(job.stats, seconds=seconds) if rounds or job.stats.forward_passes else job.stats
+    repairs, name = tuple(job.repairs), job.method.name
+    return Ranking(
+        tuple(items), tuple(rounds), stats, repairs, name, request.query_id, threshold=request.threshold
+    )
+
+
+def _relevance(job: Job, order: Sequence[int]) -> list[float] | list[None]:
+    """Of each place in ranking order. Monotone along it, so that a cut keeps the beginning of the ranking."""
+    if job.calibration is None:
+        return [None] * len(order)
+    return non_increasing([job.calibration.probability(job.pointwise_scores[place]) for place in order])
 
 
 def _round(decision: Decision, groups: Groups, excludes: bool) -> Round:

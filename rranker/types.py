@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, overload
 
 from .ids import Id
@@ -29,6 +30,9 @@ class Candidate:
 class RankedCandidate:
     """A candidate in its place. `rank` counts from 1; `index` is its place in the input, from 0.
 
+    `relevance` is the calibrated probability that it fits the query, whoever else is there; it never rises with rank.
+    None where the model was not calibrated for such tasks, or was not asked (docs/relevance.md).
+
     The hash leaves metadata out, as `Candidate`'s does.
     """
 
@@ -38,6 +42,7 @@ class RankedCandidate:
     text: str
     score: float
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    relevance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,8 @@ class Ranking(Sequence[RankedCandidate]):
     Scores lie in [0, 1] and fall with rank; only identical texts share a score. A score is `(n - rank + q) / n`,
     where `q` (strictly between 0 and 1) is the probability with which the model would have kept the candidate in
     the round that decided its place. `n - rank` counts those it beats, `q` says how surely; n and rank count equal
-    texts as one. Scores compare within one ranking, not across. `query_id` is the id under which a batch brought
-    the query.
+    texts as one. Scores compare within one ranking, not across; relevance does (`RankedCandidate`). `query_id` is the
+    id under which a batch brought the query, `threshold` the one that was asked for (`kept`).
     """
 
     items: tuple[RankedCandidate, ...]
@@ -106,6 +111,7 @@ class Ranking(Sequence[RankedCandidate]):
     repairs: tuple[Repair, ...] = ()
     method: str = "iranker"
     query_id: Id | None = None
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         if sorted(item.index for item in self.items) != list(range(len(self.items))):
@@ -135,6 +141,28 @@ class Ranking(Sequence[RankedCandidate]):
             raise ValueError(f"top(k) takes k >= 0, not {k}")
         return list(self.items[:k])
 
+    @property
+    def kept(self) -> list[RankedCandidate]:
+        """Those at or above the `threshold` that was asked for, best first; all of them where there was none."""
+        return list(self.items) if self.threshold is None else self.above(self.threshold)
+
+    def above(self, threshold: float) -> list[RankedCandidate]:
+        """Those whose relevance is `threshold` or more, best first: the beginning of the ranking.
+
+        Raises ValueError when relevance is not known, or for a threshold outside of [0, 1].
+        """
+        least = as_threshold(threshold)
+        kept = list[RankedCandidate]()
+        for item in self.items:
+            if item.relevance is None:
+                raise ValueError(
+                    "this ranking has no relevance to cut by: rank with relevance=True, and a model that was "
+                    "calibrated for such tasks (`python -m rranker.training.calibrate`)"
+                )
+            if item.relevance >= least:
+                kept.append(item)
+        return kept
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain dicts, lists, strings and numbers, ready for `json.dumps`.
 
@@ -145,6 +173,7 @@ class Ranking(Sequence[RankedCandidate]):
         return {
             "method": self.method,
             "query_id": json_value(self.query_id),
+            "threshold": self.threshold,
             "items": [json_value(item, f"the metadata of candidate {item.index}") for item in self],
             "rounds": json_value(self.rounds),
             "stats": {**json_value(self.stats), "tokens_reused": self.stats.tokens_reused},
@@ -154,7 +183,8 @@ class Ranking(Sequence[RankedCandidate]):
     def __repr__(self) -> str:
         """A line a candidate, best first; of a long ranking the first and the last ones."""
         named = "" if self.query_id is None else f" for query {shorten(str(self.query_id))}"
-        lines = [f"Ranking of {len(self)} by {self.method}{named}"]
+        kept = "" if self.threshold is None else f", {len(self.kept)} of relevance {self.threshold:g} or more"
+        lines = [f"Ranking of {len(self)} by {self.method}{named}{kept}"]
         left_out = len(self) - _SHOWN_FIRST - _SHOWN_LAST
         if left_out > 1:
             lines += map(_line, self.items[:_SHOWN_FIRST])
@@ -170,7 +200,17 @@ class Ranking(Sequence[RankedCandidate]):
 
 def _line(item: RankedCandidate) -> str:
     name = f"{shorten(str(item.id))}: " if item.id is not None else ""
-    return f"{item.rank:>4}  {item.score:.3f}  [{item.index}] {name}{shorten(item.text)}"
+    relevance = "" if item.relevance is None else f"  relevance {item.relevance:.3f}"
+    return f"{item.rank:>4}  {item.score:.3f}{relevance}  [{item.index}] {name}{shorten(item.text)}"
+
+
+def as_threshold(threshold: float) -> float:
+    """A least relevance. Raises TypeError for what is no number, ValueError for one outside of [0, 1]."""
+    if isinstance(threshold, bool) or not isinstance(threshold, Real):
+        raise TypeError(f"threshold must be a number from 0 to 1, not {type(threshold).__name__}")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be a number from 0 to 1, not {threshold!r}")
+    return float(threshold)
 
 
 def shorten(text: str, width: int = 72) -> str:

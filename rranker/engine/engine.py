@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Sequence
-from itertools import count
+from itertools import compress, count
 from threading import Condition
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from .loading.objects import ModelAndTokenizer, Source
 from .loading.settings import AttentionMode
 from .queue import RequestQueue
 from .readout import Readout
+from .readout.alone import read_pointwise
 from .readout.gather import read
 from .readout.request import Logits, Subset
 from .requests import EngineRequest, Handle
@@ -126,8 +127,9 @@ class Engine:
         return engine
 
     def check(self, request: EngineRequest) -> None:
-        """Raises CapacityError when this request could never be admitted."""
+        """Raises CapacityError when this request could never be admitted, ValueError when it cannot be read."""
         self._raise_if_closed()
+        request.check_pointwise(self.attention_mode, self.readout)
         total, needed = self.runner.kv_cache.slots, request.stored_tokens(self.attention_mode)
         if needed > total:
             raise CapacityError(
@@ -255,10 +257,14 @@ class Engine:
             asked.append(subsets)
         hidden = self.runner.hidden(builder.build())
         readings = [handle.session.readout_request(hidden) for handle in handles]
-        logits = read(self.readout, hidden, readings, kernels=self.runner.kernels)
-        for handle, subsets, found in zip(handles, asked, logits, strict=True):
+        verdicts = read(self.readout, hidden, readings, kernels=self.runner.kernels)
+        new = [h.request.pointwise and h.pointwise_scores is None for h in handles]
+        scores = read_pointwise(self.readout, list(compress(readings, new)))
+        for handle, found in zip(compress(handles, new), scores, strict=True):
+            handle.pointwise_scores = found
+        for handle, subsets, logits in zip(handles, asked, verdicts, strict=True):
             try:
-                _update(handle, subsets, found, overhead)
+                _update(handle, subsets, logits, overhead)
             except Exception as error:
                 handle.fail(error)
 

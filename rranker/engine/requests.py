@@ -8,6 +8,8 @@ from typing import Literal
 from ..prompts.segments import POINTWISE, Segments
 from .loading.settings import AttentionMode
 from .method import Method
+from .readout import Readout
+from .readout.request import Logits
 from .sessions import QueryState
 from .speculation import Sequential, Speculation
 
@@ -25,7 +27,8 @@ class EngineRequest:
     `speculate`: guess rounds ahead. Off for methods whose questions of one step all count (sampled rollouts).
     `branches`: in causal mode, how many independent questions a step may ask: a question that another one begins with
     does not count. Where all is encoded once (block mode, `reuse="keep"`, questions about one candidate alone) a step
-    may ask any number.
+    may ask any number. `pointwise`: also read what a pointer head says of each candidate alone, which takes no
+    question.
     """
 
     segments: Segments
@@ -33,10 +36,19 @@ class EngineRequest:
     speculate: bool = True
     branches: int = 1
     reuse: Reuse = "exact"
+    pointwise: bool = False
 
     def encoded_once(self, mode: AttentionMode) -> bool:
         """Whether no candidate is ever encoded again, whoever leaves."""
         return mode == "block" or self.reuse == "keep" or self.method.kind in POINTWISE
+
+    def check_pointwise(self, mode: AttentionMode, readout: Readout) -> None:
+        """Raises ValueError when `pointwise` is asked of who cannot say it."""
+        alone = mode == "block" or self.method.kind in POINTWISE
+        if self.pointwise and not (readout.needs_states and alone):
+            raise ValueError(
+                "a candidate's own score is read by a pointer head, and of candidates that do not see each other"
+            )
 
     def stored_tokens(self, mode: AttentionMode) -> int:
         """KV slots it holds while it runs: its prefix and its candidates, once a branch where they may differ."""
@@ -49,7 +61,8 @@ class Handle:
     """One request on its way. Its method holds the verdicts; the counters here are its bill.
 
     `flow` groups the requests that one caller submitted together: admission takes turns between flows. `error` says
-    why it failed; it is set with the status `failed` only.
+    why it failed; it is set with the status `failed` only. `pointwise_scores` [n]: what `EngineRequest.pointwise` asks
+    for, from the first step on.
     """
 
     request: EngineRequest
@@ -61,6 +74,7 @@ class Handle:
     passes: int = 0
     tokens_encoded: int = 0
     tokens_naive: int = 0
+    pointwise_scores: Logits | None = None
 
     @property
     def done(self) -> bool:

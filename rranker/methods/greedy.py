@@ -45,6 +45,11 @@ class Greedy(Player):
             subsets.append(subset)
         return subsets
 
+    @property
+    def logits(self) -> NDArray[np.float64]:
+        """[n]: each candidate's logit in the last verdict about it, by place; 0 where there was none."""
+        return self._latest.copy()
+
     def observe(self, subsets: Sequence[Subset], logits: Sequence[NDArray[np.floating]]) -> int:
         """Plays rounds while they were asked about exactly what the rules now ask; returns how many."""
         used = 0

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from ..calibration import Calibration
 from ..engine.engine import Engine
 from ..engine.loading.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle, Reuse
 from ..methods import UNTRAINED, Episode, Greedy, Relayout, method_names
 from ..ordering import canonical_order, distinct
-from ..prompts.assemble import Limits, PromptFormat, assemble
+from ..prompts.assemble import Limits, PromptFormat, Truncation, assemble
 from ..prompts.encoding import TextEncoder
 from ..prompts.formats import prompt_formats
 from ..prompts.identifiers import Identifiers
+from ..prompts.segments import Kind, Segments
 from ..prompts.truncation import Truncate
 from ..repairs import cut_repairs, encoding_repairs
 from ..request import Request
 from ..types import Stats
 from .protocol import Job
+from .relevance import CONTENT_FREE, AskedAlone, asks_the_same, corrected, question_of
+
+_NOBODY = -1  # the index of the candidate that is asked about for comparison
 
 
 @dataclass(slots=True, eq=False)
 class EngineJob(Job):
-    """A job whose prompt is laid out; `engine_request` is None when there is nothing to decide."""
+    """A job whose prompts are laid out; `engine_request` is None when there is nothing to decide.
+
+    `further_request` asks about candidates alone, for relevance, what the ranking does not say (`own_scores`).
+    """
 
     engine_request: EngineRequest | None = None
+    further_request: EngineRequest | None = None
+    own_scores: bool = False
+    handles: list[Handle] = field(default_factory=list)
+
+    @property
+    def requests(self) -> list[EngineRequest]:
+        """All that the engine is asked."""
+        return [request for request in (self.engine_request, self.further_request) if request is not None]
 
 
 class EngineScorer:
@@ -34,6 +50,7 @@ class EngineScorer:
 
     `relayout`, `truncate` and `seed` are those of `Ranker`: how a prompt follows from the last one in causal attention,
     what becomes of text that does not fit, and how candidates are laid out in block attention. `reuse`: see `Reuse`.
+    `calibration`: by template, in place of the checkpoint's own.
     """
 
     def __init__(
@@ -44,6 +61,7 @@ class EngineScorer:
         truncate: Truncate = "end",
         seed: int = 0,
         reuse: Reuse = "exact",
+        calibration: Mapping[str, Calibration] | None = None,
     ) -> None:
         self.engine, self._reuse = engine, reuse
         model = self.model
@@ -51,6 +69,7 @@ class EngineScorer:
         self._block, self._seed = engine.attention_mode == "block", seed
         self._relayout: Relayout = "keep" if self._block or reuse == "keep" else relayout
         encoder, settings = TextEncoder(model.tokenizer), model.settings
+        self._calibrated = settings if calibration is None else replace(settings, calibration=calibration)
         self._formats = prompt_formats(settings.prompt_format, encoder)
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(engine.attention_mode, model.context, settings.max_candidate_tokens)
@@ -76,49 +95,114 @@ class EngineScorer:
 
     def prepare(self, request: Request, method: type[Episode]) -> EngineJob:
         """See `Scorer.prepare`. Raises CapacityError (a ValueError) too, when the KV cache could never hold it."""
+        calibration = self._calibration(request)
         groups = distinct([candidate.text for candidate in request.candidates])
         texts = [request.candidates[group[0]].text for group in groups]
         if self._block:
             layout = canonical_order(texts, self._seed)
             groups, texts = [groups[i] for i in layout], [texts[i] for i in layout]
         if not texts:
-            return EngineJob(request, method, (), None)
+            return EngineJob(request, method, (), None, calibration=calibration)
         nested = not self._block and self._reuse == "exact"
         player = Greedy(method(len(texts), top_k=request.top_k), relayout=self._relayout, nested=nested)
         job = EngineJob(request, method, tuple(groups), player)
-        if job.decided:
-            return job
-        segments, cuts = assemble(
-            self._format(method),
+        indices, cuts = [group[0] for group in groups], list[Truncation]()
+        if not job.decided:
+            prompt_format = self._format(method)
+            segments, cuts = self._segments(request, prompt_format, method.kind, texts, indices)
+            job.engine_request = EngineRequest(segments, player, reuse=self._reuse)
+        if calibration is not None:
+            cuts = self._add_relevance(job, calibration, texts, indices) or cuts
+        if job.requests:
+            job.repairs += [*encoding_repairs(request), *cut_repairs(cuts, groups)]
+        for asked in job.requests:
+            self.engine.check(asked)
+        return job
+
+    def play(self, jobs: Sequence[Job]) -> Generator[Job]:
+        """See `Scorer.play`."""
+        waiting: dict[int, EngineJob] = {}
+        requests = list[EngineRequest]()
+        for job in jobs:
+            asked = job.requests if isinstance(job, EngineJob) else []
+            if not asked:
+                yield job
+            for request in asked:
+                assert isinstance(job, EngineJob)
+                waiting[id(request)] = job
+                requests.append(request)
+        with closing(self.engine.run(requests)) as handles:
+            for handle in handles:
+                done = waiting[id(handle.request)]
+                done.handles.append(handle)
+                done.error = done.error or handle.error
+                if len(done.handles) == len(done.requests):
+                    done.stats = _stats(done.handles)
+                    if done.error is None and done.calibration is not None:
+                        done.pointwise_scores = _pointwise_scores(done, done.calibration)
+                    yield done
+
+    def _calibration(self, request: Request) -> Calibration | None:
+        """What would make relevance of this request's scores. Raises ValueError when it must, and there is none."""
+        if request.relevance is False:
+            return None
+        found = self._calibrated.calibration_for(request.template.name)
+        if found is None and request.relevance:
+            raise ValueError(
+                f"{self.model.name} was not calibrated for the template {request.template.name!r}, so its scores say "
+                "nothing of relevance: calibrate it (`python -m rranker.training.calibrate`), or leave relevance and "
+                "threshold out"
+            )
+        return found
+
+    def _add_relevance(
+        self, job: EngineJob, calibration: Calibration, texts: list[str], indices: list[int]
+    ) -> list[Truncation]:
+        """Has each candidate's own score read: with the ranking where it can be, else by a further request.
+
+        Whoever did not ask for relevance gets it where that costs nothing: a pointer's block states are there anyway.
+        Returns what had to be cut for the further request.
+        """
+        pointer = calibration.source == "pointer"
+        own = job.engine_request is not None and (
+            self._block if pointer else asks_the_same(job.method, calibration)
+        )
+        asked, places = ([], []) if own else (texts, indices)
+        if calibration.content_free:
+            asked, places = [*asked, CONTENT_FREE], [*places, _NOBODY]
+        if asked and not (job.request.relevance or (pointer and self._block)):
+            return []
+        job.calibration, job.own_scores = calibration, own
+        if own and pointer:
+            assert job.engine_request is not None
+            job.engine_request = replace(job.engine_request, pointwise=True)
+        if not asked:
+            return []
+        kind = question_of(calibration)
+        segments, cuts = self._segments(job.request, self._formats[kind], kind, asked, places)
+        job.further_request = EngineRequest(segments, AskedAlone(kind, len(asked)), pointwise=pointer)
+        return [cut for cut in cuts if cut.index != _NOBODY]
+
+    def _segments(
+        self,
+        request: Request,
+        prompt_format: PromptFormat,
+        kind: Kind,
+        texts: list[str],
+        indices: list[int],
+    ) -> tuple[Segments, list[Truncation]]:
+        return assemble(
+            prompt_format,
             self._identifiers,
             request.template,
             request.instruction,
             request.query,
             texts,
-            [group[0] for group in groups],
-            method.kind,
+            indices,
+            kind,
             self._limits,
             self._truncate,
         )
-        job.repairs += [*encoding_repairs(request), *cut_repairs(cuts, groups)]
-        job.engine_request = EngineRequest(segments, player, reuse=self._reuse)
-        self.engine.check(job.engine_request)
-        return job
-
-    def play(self, jobs: Sequence[Job]) -> Generator[Job]:
-        """See `Scorer.play`."""
-        waiting: dict[int, tuple[Job, EngineRequest]] = {}
-        for job in jobs:
-            request = job.engine_request if isinstance(job, EngineJob) else None
-            if request is None:
-                yield job
-            else:
-                waiting[id(request)] = job, request
-        with closing(self.engine.run(request for _, request in waiting.values())) as handles:
-            for handle in handles:
-                job, _ = waiting[id(handle.request)]
-                job.error, job.stats = handle.error, _stats(handle)
-                yield job
 
     def _format(self, method: type[Episode]) -> PromptFormat:
         if method.kind not in self._formats:
@@ -138,12 +222,28 @@ class EngineScorer:
         self.engine.close()
 
 
-def _stats(handle: Handle) -> Stats:
-    account = handle.speculation
+def _stats(handles: Sequence[Handle]) -> Stats:
+    """The bill of all requests of a job. Passes are each request's own, also where two shared one."""
+    accounts = [handle.speculation for handle in handles if handle.speculation is not None]
     return Stats(
-        tokens_naive=handle.tokens_naive,
-        tokens_encoded=handle.tokens_encoded,
-        forward_passes=handle.passes,
-        speculation_hits=0 if account is None else account.hits,
-        speculation_misses=0 if account is None else account.misses,
+        tokens_naive=sum(handle.tokens_naive for handle in handles),
+        tokens_encoded=sum(handle.tokens_encoded for handle in handles),
+        forward_passes=sum(handle.passes for handle in handles),
+        speculation_hits=sum(account.hits for account in accounts),
+        speculation_misses=sum(account.misses for account in accounts),
     )
+
+
+def _pointwise_scores(job: EngineJob, calibration: Calibration) -> list[float]:
+    """Of each place of a job that is done."""
+    scores = list[float]()
+    if calibration.source == "pointer":
+        (read,) = [handle.pointwise_scores for handle in job.handles if handle.pointwise_scores is not None]
+        return [float(score) for score in read]
+    if job.own_scores:
+        assert isinstance(job.player, Greedy)
+        scores += job.player.logits.tolist()
+    if job.further_request is not None:
+        assert isinstance(job.further_request.method, AskedAlone)
+        scores += job.further_request.method.logits.astype(float).tolist()
+    return corrected(scores, calibration)

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..calibration import Calibration
 from ..methods import Episode, Player
 from ..request import Request
 from ..types import Repair, Stats
@@ -18,7 +19,8 @@ Groups = tuple[tuple[int, ...], ...]
 class Job:
     """One request on its way through a scorer. `player` is None when there are no candidates.
 
-    It is done when nothing remains to be asked, or when `error` is set.
+    It is done when nothing remains to be asked, or when `error` is set. `calibration` is there when relevance will be
+    given; `pointwise_scores` then says, place by place, what it makes probabilities of, once the job is done.
     """
 
     request: Request
@@ -28,6 +30,8 @@ class Job:
     repairs: list[Repair] = field(default_factory=list)
     stats: Stats = field(default_factory=Stats)
     error: Exception | None = None
+    calibration: Calibration | None = None
+    pointwise_scores: Sequence[float] = ()
 
     @property
     def decided(self) -> bool:
@@ -49,7 +53,8 @@ class Scorer(Protocol):
     def prepare(self, request: Request, method: type[Episode]) -> Job:
         """Lays a request out and checks all that can be checked before any work.
 
-        Raises TypeError or ValueError for what can never be ranked.
+        Raises TypeError or ValueError for what can never be ranked. Where a request needs relevance, who can give it
+        sets `Job.calibration`; without, the request is refused.
         """
         ...
 

@@ -226,7 +226,8 @@ def train_text(
     if trainer.accelerator.is_main_process:
         unwrapped = trainer.accelerator.unwrap_model(trainer.model)
         trained = unwrapped.merge_and_unload() if arguments.policy.lora_rank else unwrapped
-        trained.config.rranker = replace(checkpoint.settings, method=arguments.rollout.method).entry()
+        settings = replace(checkpoint.settings, method=arguments.rollout.method, calibration=None)
+        trained.config.rranker = settings.entry()
         trained.save_pretrained(out / "final")
         tokenizer.save_pretrained(out / "final")
         write_report(trainer.state.log_history, {**arguments.flat(), **config.to_dict()}, out)

@@ -148,7 +148,8 @@ def save_policy(
 
     `method` is what it was trained to play, None what its checkpoint says.
 
-    Tied weights are saved once. What training set in the config (no cache) is not handed on.
+    Tied weights are saved once. What training set in the config (no cache) is not handed on, nor is a calibration,
+    which was fitted on the weights before.
     """
     state, head = split_head(policy.lm.state_dict())
     cast: dict[int, Tensor] = {}  # by address: tied weights are one tensor before and after
@@ -157,7 +158,8 @@ def save_policy(
     policy.lm.save_pretrained(folder, state_dict=state)
     config = copy.deepcopy(policy.lm.config)
     config.dtype, config.use_cache = dtype or policy.lm.dtype, True
-    config.rranker = replace(policy.settings, method=method or policy.settings.method).entry()
+    settings = replace(policy.settings, method=method or policy.settings.method, calibration=None)
+    config.rranker = settings.entry()
     config.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
     if head:

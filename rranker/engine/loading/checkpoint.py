@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,4 +158,5 @@ def _read_adapted(source: str | Path, folder: Path, dtype: torch.dtype | None) -
             folder = download(source, weights=True)
         lm = merge_adapter(folder, base.lm)
         check_finite(folder, lm)
-    return Checkpoint(base.folder, base.config, base.settings, tokenizer, lm)
+    settings = replace(base.settings, calibration=None)  # fitted on other weights
+    return Checkpoint(base.folder, base.config, settings, tokenizer, lm)

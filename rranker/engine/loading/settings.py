@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from rranker.calibration import Calibration
+
+from ...prompts import TEMPLATES
 from ..readout import Pooling
 
 AttentionMode = Literal["causal", "block"]
@@ -26,7 +29,8 @@ class ModelSettings:
     `prompt_format`: how prompts are laid out. `max_candidate_tokens`: the longest candidate it knows. `method`: the
     ranking method it was trained to play; None when it was not, or is a pointer of an older release. `context_bias`:
     in block attention, added to the scaled attention scores (natural logarithms of weights) of every key outside a
-    token's own segment; at -2 the rest of the prompt gets e⁻² of the weight it would.
+    token's own segment; at -2 the rest of the prompt gets e⁻² of the weight it would. `calibration`: by template, what
+    makes relevance of its scores; None when it was not calibrated.
     """
 
     attention: AttentionMode = "causal"
@@ -36,6 +40,7 @@ class ModelSettings:
     pooling: Pooling = "last"
     method: str | None = None
     context_bias: float = 0.0
+    calibration: Mapping[str, Calibration] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -66,6 +71,15 @@ class ModelSettings:
                 "pooling 'mean' goes with attention 'block' and readout 'pointer', not with "
                 f"{self.attention!r} and {self.readout!r}"
             )
+        self._check_calibration()
+
+    def calibration_for(self, template: str) -> Calibration | None:
+        """What makes relevance of its scores in a task of this template; None when it was not calibrated for it.
+
+        Text that fits a query is what passages come closest to, so `generic` goes by them unless it has its own.
+        """
+        known = self.calibration or {}
+        return known.get(template, known.get("passage") if template == "generic" else None)
 
     def entry(self) -> dict[str, Any]:
         """What `read` takes: the `rranker` value of a config.json."""
@@ -94,6 +108,32 @@ class ModelSettings:
         if unknown:
             raise ValueError(f"{path}: unknown entries under `rranker`: {', '.join(sorted(unknown))}")
         try:
+            if entries.get("calibration") is not None:
+                entries["calibration"] = _read_calibration(entries["calibration"])
             return cls(**entries)
         except ValueError as error:
             raise ValueError(f"{path}: under `rranker`, {error}") from error
+
+    def _check_calibration(self) -> None:
+        for template, calibration in (self.calibration or {}).items():
+            if template not in TEMPLATES:
+                raise ValueError(
+                    f"calibration is by template, one of {', '.join(TEMPLATES)}, and there is none {template!r}"
+                )
+            if (calibration.source == "pointer") != (self.readout == "pointer"):
+                raise ValueError(
+                    f"calibration of {template!r}: source {calibration.source!r} does not go with readout "
+                    f"{self.readout!r}"
+                )
+
+
+def _read_calibration(saved: object) -> dict[str, Calibration]:
+    if not isinstance(saved, Mapping):
+        raise ValueError(f"calibration must be an object with an entry for each template, not {saved!r}")
+    found = dict[str, Calibration]()
+    for template, entry in saved.items():
+        try:
+            found[template] = Calibration.read(entry)
+        except ValueError as error:
+            raise ValueError(f"calibration of {template!r}: {error}") from error
+    return found

@@ -1,14 +1,15 @@
-"""Questions about one candidate alone: yes against no, or the mean log-probability of the targets."""
+"""Of one candidate alone: yes against no, the mean log-probability of the targets, or a pointer's own term."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import IdentifierReadout, Readout
+from . import IdentifierReadout, PointerReadout, Readout
 from .request import Logits, ReadoutRequest, check_finite
 
 
@@ -32,5 +33,26 @@ def read_alone(readout: Readout, hidden: Tensor, request: ReadoutRequest) -> lis
         scores = readout.logprobs(rows, targets).view(len(places), -1).mean(1)
     numbers: Logits = scores.float().cpu().numpy()
     check_finite(numbers)
-    bounds = np.cumsum([0, *map(len, request.subsets)]).tolist()
-    return [numbers[begin:end] for begin, end in pairwise(bounds)]
+    return _split(numbers, list(map(len, request.subsets)))
+
+
+@torch.inference_mode()
+def read_pointwise(readout: Readout, requests: Sequence[ReadoutRequest]) -> list[Logits]:
+    """For each request, what a pointer says of each of its candidates alone [n]; copied to the host once.
+
+    The states must be those of candidates that saw the prefix and themselves only. Raises what `check_finite` raises.
+    """
+    if not requests:
+        return []
+    assert isinstance(readout, PointerReadout)
+    found = list[Tensor]()
+    for request in requests:
+        assert request.states is not None
+        found.append(readout.pointwise(request.states, request.prefix))
+    numbers: Logits = torch.cat(found).cpu().numpy()
+    check_finite(numbers)
+    return _split(numbers, list(map(len, found)))
+
+
+def _split(numbers: Logits, lengths: Sequence[int]) -> list[Logits]:
+    return [numbers[begin:end] for begin, end in pairwise(np.cumsum([0, *lengths]).tolist())]

@@ -70,3 +70,8 @@ class PointerReadout:
         """suffixes [S, D] by candidates [N, D] → [S, N]: fitness, negated for a question that asks for the worst."""
         fitness = pointer_fitness(self._w, self._bilinear, suffixes, candidates, self._scale, prefix)
         return -fitness if kind == "exclude" else fitness
+
+    def pointwise(self, candidates: Tensor, prefix: Tensor | None = None) -> Tensor:
+        """candidates [N, D] → [N], fp32: fitness without the term that knows who else is there."""
+        nobody = candidates.new_zeros(1, candidates.shape[-1])
+        return self.logits(nobody, candidates, "select", prefix)[0]
