@@ -60,15 +60,18 @@ def test_nothing_can_be_changed():
 
 def test_to_dict_is_json():
     items = (
-        RankedCandidate(1, 1, "x", "b", 0.75, {"year": 1986, "tags": ["sf"]}),
+        RankedCandidate(1, 1, "x", "b", 0.75, {"year": 1986, "tags": ["sf"]}, 0.875),
         RankedCandidate(2, 0, 3, "ünï", 0.25),
     )
     rounds = (Round((0, 1), (0,), (0.8, 0.2), thought="hm"),)
-    got = Ranking(items, rounds, Stats(100, 40, 2, 1, 0, 0.5), (Repair("missing", "m", 0),), "dranker", "q1")
+    got = Ranking(
+        items, rounds, Stats(100, 40, 2, 1, 0, 0.5), (Repair("missing", "m", 0),), "dranker", "q1", 0.5
+    )
     back = json.loads(json.dumps(got.to_dict()))
     assert back == {
         "method": "dranker",
         "query_id": "q1",
+        "threshold": 0.5,
         "items": [
             {
                 "rank": 1,
@@ -77,8 +80,17 @@ def test_to_dict_is_json():
                 "text": "b",
                 "score": 0.75,
                 "metadata": {"year": 1986, "tags": ["sf"]},
+                "relevance": 0.875,
             },
-            {"rank": 2, "index": 0, "id": 3, "text": "ünï", "score": 0.25, "metadata": {}},
+            {
+                "rank": 2,
+                "index": 0,
+                "id": 3,
+                "text": "ünï",
+                "score": 0.25,
+                "metadata": {},
+                "relevance": None,
+            },
         ],
         "rounds": [
             {"alive": [0, 1], "excluded": [0], "probabilities": [0.8, 0.2], "thought": "hm", "selected": []}
@@ -115,6 +127,7 @@ def test_to_dict_is_json_whatever_the_metadata_hold():
         "text": "t",
         "score": 0.5,
         "metadata": {"n": 3, "vector": [0.5, None], "when": "2024-02-29T00:00:00", "7": [{"1": None}]},
+        "relevance": None,
     }
     assert (made["query_id"], made["stats"]["seconds"]) == (4, None)
     metadata["self"] = metadata

@@ -46,7 +46,7 @@ class Greedy(Player):
         return subsets
 
     @property
-    def logits(self) -> NDArray[np.float64]:
+    def latest(self) -> NDArray[np.float64]:
         """[n]: each candidate's logit in the last verdict about it, by place; 0 where there was none."""
         return self._latest.copy()
 

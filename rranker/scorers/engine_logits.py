@@ -242,7 +242,7 @@ def _pointwise_scores(job: EngineJob, calibration: Calibration) -> list[float]:
         return [float(score) for score in read]
     if job.own_scores:
         assert isinstance(job.player, Greedy)
-        scores += job.player.logits.tolist()
+        scores += job.player.latest.tolist()
     if job.further_request is not None:
         assert isinstance(job.further_request.method, AskedAlone)
         scores += job.further_request.method.logits.astype(float).tolist()

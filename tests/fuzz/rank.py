@@ -12,6 +12,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from rranker import Candidate, Ranker, Ranking
+from rranker.calibration import Calibration
+from rranker.engine.engine import Engine
+from rranker.scorers.engine_logits import EngineScorer
 from tests.fuzz.objects import anything, hashable, short_text, tables
 from tests.fuzz.runner import Target
 
@@ -47,6 +50,8 @@ options = st.fixed_dictionaries(
         "task": st.sampled_from([None, "passage"]) | anything,
         "instruction": short_text | st.none() | anything,
         "top_k": st.integers(-1, 4) | anything,
+        "relevance": st.sampled_from([None, True, False]) | anything,
+        "threshold": st.floats(-0.5, 1.5) | anything,
     },
 )
 calls = st.tuples(queries, candidates, options)
@@ -67,12 +72,15 @@ batches = (
 )
 
 # What an error must name: an argument, or the place of what is wrong.
-_NAMED = re.compile(r"\b(candidates?|quer(y|ies)|history|task|template|instruction|top_k)\b")
+_NAMED = re.compile(
+    r"\b(candidates?|quer(y|ies)|history|task|template|instruction|top_k|relevance|threshold)\b"
+)
 
 
 @cache
 def _ranker() -> Ranker:
-    return Ranker()
+    calibration = {name: Calibration(0.5, 1.0) for name in ("passage", "recommendation")}
+    return Ranker(scorer=EngineScorer(Engine.load(), calibration=calibration))
 
 
 def _check_ranking(ranking: Ranking) -> None:
@@ -81,6 +89,9 @@ def _check_ranking(ranking: Ranking) -> None:
         same = above.text == below.text
         assert above.score == below.score if same else above.score > below.score
         assert not same or above.index < below.index
+        assert (above.relevance is None) == (below.relevance is None)
+        assert above.relevance is None or 0 <= below.relevance <= above.relevance <= 1
+    assert ranking.kept == ranking[: len(ranking.kept)]
     made = ranking.to_dict()
     assert json.loads(json.dumps(made, allow_nan=False)) == made
     assert len(repr(ranking).split("\n")) == len(ranking) + 1 + bool(ranking.repairs)

@@ -27,17 +27,28 @@ def pointer_fitness(
     """Fitness f_i = (w·h_i + (W h_s)·h_i) / √D, and with a prefix's state h_p, f_i + scale · cos(h_p, h_i).
 
     With gradients: suffixes […, S, D], candidates […, N, D], prefix […, D], scale [1] → […, S, N], in fp32. h_i, h_p
-    and h_s are the states of candidate i, the prefix and the suffix, after the final norm. The second term (W is
-    `bilinear` [D, D]) knows who is still alive; the others look at a candidate alone.
+    and h_s are the states of candidate i, the prefix and the suffix, after the final norm. The term with W (`bilinear`
+    [D, D]) knows who is still alive; the others look at a candidate alone (`own_fitness`).
+    """
+    set_aware = suffixes.float() @ bilinear.T @ candidates.float().mT / candidates.shape[-1] ** 0.5
+    return own_fitness(w, candidates, scale, prefix)[..., None, :] + set_aware
+
+
+def own_fitness(
+    w: Tensor, candidates: Tensor, scale: Tensor | None = None, prefix: Tensor | None = None
+) -> Tensor:
+    """What `pointer_fitness` says of each candidate alone: w·h_i / √D, and scale · cos(h_p, h_i).
+
+    Shapes as there → […, N]. Sums of products row by row: a number does not depend on the other rows, to the last bit.
     """
     states = candidates.float()
-    fitness: Tensor = (w + suffixes.float() @ bilinear.T) @ states.mT / states.shape[-1] ** 0.5
+    fitness = (states * w).sum(-1) / states.shape[-1] ** 0.5
     if (prefix is None) != (scale is None):
         raise ValueError("similarity to the prefix needs its state and a scale: one of them is missing")
     if prefix is None or scale is None:
         return fitness
-    similarity = normalize(prefix.float(), dim=-1)[..., None, :] @ normalize(states, dim=-1).mT
-    return fitness + scale * similarity
+    towards = normalize(prefix.float(), dim=-1)[..., None, :]
+    return fitness + scale * (towards * normalize(states, dim=-1)).sum(-1)
 
 
 def segment_means(states: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -72,6 +83,5 @@ class PointerReadout:
         return -fitness if kind == "exclude" else fitness
 
     def pointwise(self, candidates: Tensor, prefix: Tensor | None = None) -> Tensor:
-        """candidates [N, D] → [N], fp32: fitness without the term that knows who else is there."""
-        nobody = candidates.new_zeros(1, candidates.shape[-1])
-        return self.logits(nobody, candidates, "select", prefix)[0]
+        """candidates [N, D], prefix [D] → [N], fp32: `own_fitness`."""
+        return own_fitness(self._w, candidates, self._scale, prefix)

@@ -1,0 +1,114 @@
+"""What a pointer says of each candidate alone: read with the ranking's states, whoever else is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rranker.engine.engine import Engine
+from rranker.engine.readout import IdentifierReadout, PointerReadout
+from rranker.engine.requests import EngineRequest
+from rranker.methods import Elimination, Greedy, Listwise, Pointwise
+from rranker.prompts import Segments
+from tests.support.architectures import tiny_model
+from tests.support.encoders import tiny_encoder
+from tests.support.engine_steps import close, problem
+
+
+def made(pooling: str, **settings: Any) -> tuple[Any, torch.Tensor, Engine]:
+    """A model, its head's w, and an engine; the head's set-aware term is large."""
+    torch.manual_seed(0)
+    lm = tiny_encoder("bert") if pooling == "mean" else tiny_model("llama")
+    size = lm.config.hidden_size
+    w, scale = torch.randn(size), torch.tensor([3.0]) if pooling == "mean" else None
+    readout = PointerReadout(w, torch.randn(size, size), scale)
+    settings = {"attention_mode": "block", "kv_cache_tokens": 4096, **settings}
+    return lm, w, Engine(lm, readout, **settings)
+
+
+def scores(engine: Engine, segments: Segments, method: Any = Elimination, **more: Any) -> np.ndarray:
+    player = Greedy(method(len(segments.candidates)))
+    (handle,) = engine.run([EngineRequest(segments, player, pointwise=True, **more)])
+    assert handle.error is None
+    assert handle.pointwise_scores is not None
+    return handle.pointwise_scores
+
+
+def whole(seed: int, n: int = 6) -> Segments:
+    return replace(problem(seed, n), identifiers=())
+
+
+def test_it_is_the_heads_own_term_of_a_plain_forwards_state() -> None:
+    lm, w, engine = made("last")
+    segments, found = whole(1), []
+    for candidate in segments.candidates:
+        ids = torch.tensor([[*segments.prefix, *candidate]])
+        lm.set_attn_implementation("eager")
+        with torch.no_grad():
+            state = lm.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1]
+        found.append(float(state @ w) / len(w) ** 0.5)
+    _, _, engine = made("last")
+    close(scores(engine, segments), np.array(found, dtype=np.float32))
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("method", [Elimination, Listwise, Pointwise])
+def test_it_depends_on_the_candidate_alone(pooling: str, method: Any) -> None:
+    """Up to float32's last bits: another number of rows is another matrix product."""
+    _, _, engine = made(pooling)
+    segments = whole(2, 9)
+    found = scores(engine, segments, method)
+    assert np.ptp(found) > 0.1
+    for kept in ([0, 1], [8, 3, 5], [*range(1, 9)]):
+        fewer = replace(segments, candidates=tuple(segments.candidates[i] for i in kept))
+        close(scores(engine, fewer, method), found[kept])
+
+
+def test_the_same_states_give_the_same_bits_whoever_else_is_there() -> None:
+    torch.manual_seed(3)
+    readout = PointerReadout(torch.randn(64), torch.randn(64, 64), torch.tensor([2.0]))
+    states, prefix = torch.randn(33, 64), torch.randn(64)
+    found = readout.pointwise(states, prefix)
+    for kept in ([5], [0, 32], list(range(7, 20)), list(range(32, -1, -1))):
+        assert torch.equal(readout.pointwise(states[kept], prefix), found[kept])
+
+
+def test_many_requests_of_one_step_get_their_own() -> None:
+    _, _, engine = made("mean")
+    problems = [whole(seed, n) for seed, n in ((0, 2), (1, 7), (2, 4))]
+    players = [Greedy(Elimination(len(s.candidates))) for s in problems]
+    requests = [
+        EngineRequest(s, p, pointwise=bool(i)) for i, (s, p) in enumerate(zip(problems, players, strict=True))
+    ]
+    found = {id(handle.request): handle for handle in engine.run(requests)}
+    assert found[id(requests[0])].pointwise_scores is None
+    for request in requests[1:]:
+        read = found[id(request)].pointwise_scores
+        assert read is not None
+        close(read, scores(engine, request.segments))
+
+
+def test_it_takes_no_further_pass_nor_token() -> None:
+    bills = []
+    for pointwise in (False, True):
+        _, _, engine = made("mean")
+        (handle,) = engine.run([EngineRequest(whole(4), Greedy(Elimination(6)), pointwise=pointwise)])
+        bills.append((handle.passes, handle.tokens_encoded, handle.request.method.outcome()))  # type: ignore[attr-defined]
+    assert bills[0] == bills[1]
+
+
+def test_it_is_refused_where_candidates_see_each_other_or_have_no_states() -> None:
+    lm = tiny_model("llama")
+    engine = Engine(lm, IdentifierReadout(lm), attention_mode="block", kv_cache_tokens=1024)
+    request = EngineRequest(problem(0), Greedy(Elimination(6)), pointwise=True)
+    with pytest.raises(ValueError, match="read by a pointer head"):
+        engine.submit(request)
+    _, _, engine = made("last", attention_mode="causal")
+    with pytest.raises(ValueError, match="of candidates that do not see each other"):
+        engine.submit(request)
+    _, _, block = made("last")
+    close(scores(engine, whole(5), Pointwise), scores(block, whole(5)))
