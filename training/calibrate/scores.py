@@ -12,6 +12,7 @@ from rranker.engine.engine import Engine
 from rranker.methods import method_class
 from rranker.prompts import TEMPLATES
 from rranker.request import make_request
+from rranker.scorers import Job
 from rranker.scorers.engine_logits import EngineScorer
 from rranker.training.calibrate.fit import Floats
 
@@ -19,7 +20,7 @@ from rranker.training.calibrate.fit import Floats
 def score_cases(
     engine: Engine, cases: Sequence[RankingExample], source: Source, content_free: bool
 ) -> tuple[Floats, Floats]:
-    """Scores and labels of all candidates of all cases, [N] each.
+    """Scores and labels of all candidates of all cases, in their order, [N] each.
 
     Raises ValueError, naming the case, when one cannot be ranked.
     """
@@ -27,24 +28,18 @@ def score_cases(
     scorer = EngineScorer(engine, calibration=dict.fromkeys(TEMPLATES, unit))
     # One question a list: of a pointer nothing but states is read, and the others are what they ask.
     method = method_class("dranker" if source == "pointer" else source)
-    jobs, labels_of = [], dict[int, list[float]]()
-    for case in cases:
+    places, scores = dict[int, int](), [np.zeros(len(case.candidates)) for case in cases]
+    jobs = list[Job]()
+    for place, case in enumerate(cases):
         request = make_request(
             case.query, case.candidates, template=case.task, instruction=case.instruction, relevance=True
         )
         jobs.append(scorer.prepare(request, method))
-        labels_of[id(jobs[-1])] = case.relevance
-    names = {id(job): case.id for job, case in zip(jobs, cases, strict=True)}
-    found = dict[int, tuple[list[float], list[float]]]()
+        places[id(jobs[-1])] = place
     for job in scorer.play(jobs):
+        place = places[id(job)]
         if job.error is not None:
-            raise ValueError(f"case {names[id(job)]!r} could not be ranked: {job.error}") from job.error
-        pairs = [
-            (score, labels_of[id(job)][index])
-            for score, group in zip(job.pointwise_scores, job.groups, strict=True)
-            for index in group
-        ]
-        found[id(job)] = [score for score, _ in pairs], [label for _, label in pairs]
-    ordered = [found[id(job)] for job in jobs]
-    scores, labels = (np.concatenate(parts) for parts in zip(*ordered, strict=True))
-    return scores, labels
+            raise ValueError(f"case {cases[place].id!r} could not be ranked: {job.error}") from job.error
+        for score, group in zip(job.pointwise_scores, job.groups, strict=True):
+            scores[place][list(group)] = score
+    return np.concatenate(scores), np.concatenate([case.relevance for case in cases])
