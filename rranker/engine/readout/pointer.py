@@ -31,7 +31,8 @@ def pointer_fitness(
     [D, D]) knows who is still alive; the others look at a candidate alone (`own_fitness`).
     """
     set_aware = suffixes.float() @ bilinear.T @ candidates.float().mT / candidates.shape[-1] ** 0.5
-    return own_fitness(w, candidates, scale, prefix)[..., None, :] + set_aware
+    fitness: Tensor = own_fitness(w, candidates, scale, prefix)[..., None, :] + set_aware
+    return fitness
 
 
 def own_fitness(
@@ -42,13 +43,14 @@ def own_fitness(
     Shapes as there → […, N]. Sums of products row by row: a number does not depend on the other rows, to the last bit.
     """
     states = candidates.float()
-    fitness = (states * w).sum(-1) / states.shape[-1] ** 0.5
+    fitness: Tensor = (states * w).sum(-1) / states.shape[-1] ** 0.5
     if (prefix is None) != (scale is None):
         raise ValueError("similarity to the prefix needs its state and a scale: one of them is missing")
     if prefix is None or scale is None:
         return fitness
     towards = normalize(prefix.float(), dim=-1)[..., None, :]
-    return fitness + scale * (towards * normalize(states, dim=-1)).sum(-1)
+    fitness = fitness + scale * (towards * normalize(states, dim=-1)).sum(-1)
+    return fitness
 
 
 def segment_means(states: Tensor, lengths: Sequence[int]) -> Tensor:
