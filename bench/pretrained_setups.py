@@ -27,6 +27,7 @@ from rranker.prompts.text import TextFormat
 from rranker.request import Request
 from rranker.scorers import Job
 from rranker.scorers.engine_logits import EngineJob, EngineScorer
+from rranker.scorers.relevance import CONTENT_FREE, AskedOnce
 
 
 @dataclass(frozen=True)
@@ -149,21 +150,6 @@ class MassReadout(IdentifierReadout):
         return logits
 
 
-class Recorded:
-    """One question about everybody, whose logits are kept. See `rranker.engine.method.Method`."""
-
-    def __init__(self, n: int, kind: Kind) -> None:
-        self.kind, self.remaining, self._all = kind, 1, tuple(range(n))
-        self.logits: NDArray[np.float64] = np.zeros(n)
-
-    def subsets(self, depth: int) -> list[Subset]:
-        return [self._all]
-
-    def observe(self, subsets: Sequence[Subset], logits: Sequence[NDArray[np.floating[Any]]]) -> int:
-        self.logits, self.remaining = np.asarray(logits[0], dtype=np.float64), 0
-        return 1
-
-
 class Shifted:
     """A greedy player that sees logits less what is expected of each identifier anyway."""
 
@@ -198,7 +184,7 @@ class _Extra(EngineScorer):
 
     def _ask_once(self, job: EngineJob, segments: Segments) -> NDArray[np.float64]:
         assert job.player is not None
-        recorded = Recorded(len(segments.candidates), job.player.kind)
+        recorded = AskedOnce(job.player.kind, len(segments.candidates))
         with closing(self.engine.run([EngineRequest(segments, recorded)])) as handles:
             (handle,) = handles
         if handle.error is not None:
@@ -222,7 +208,7 @@ class ContentFree(_Extra):
             return job
         segments = job.engine_request.segments
         pieces = self._format(method).candidates(
-            ["N/A"] * len(segments.candidates), list(segments.identifiers)
+            [CONTENT_FREE] * len(segments.candidates), list(segments.identifiers)
         )
         empty = replace(segments, candidates=tuple(piece.ids for piece in pieces))
         prior = self._ask_once(job, empty)

@@ -22,7 +22,7 @@ from ..repairs import cut_repairs, encoding_repairs
 from ..request import Request
 from ..types import Stats
 from .protocol import Job
-from .relevance import CONTENT_FREE, AskedAlone, asks_the_same, corrected, question_of
+from .relevance import CONTENT_FREE, AskedOnce, asks_the_same, corrected, question_of
 
 _NOBODY = -1  # the index of the candidate that is asked about for comparison
 
@@ -180,7 +180,7 @@ class EngineScorer:
             return []
         kind = question_of(calibration)
         segments, cuts = self._segments(job.request, self._formats[kind], kind, asked, places)
-        job.further_request = EngineRequest(segments, AskedAlone(kind, len(asked)), pointwise=pointer)
+        job.further_request = EngineRequest(segments, AskedOnce(kind, len(asked)), pointwise=pointer)
         return [cut for cut in cuts if cut.index != _NOBODY]
 
     def _segments(
@@ -244,6 +244,6 @@ def _pointwise_scores(job: EngineJob, calibration: Calibration) -> list[float]:
         assert isinstance(job.player, Greedy)
         scores += job.player.latest.tolist()
     if job.further_request is not None:
-        assert isinstance(job.further_request.method, AskedAlone)
-        scores += job.further_request.method.logits.astype(float).tolist()
+        assert isinstance(job.further_request.method, AskedOnce)
+        scores += job.further_request.method.logits.tolist()
     return corrected(scores, calibration)

@@ -15,12 +15,12 @@ CONTENT_FREE = "N/A"
 """The candidate that says nothing (Zhao et al. 2021)."""
 
 
-class AskedAlone:
-    """Asks once about each of `n` candidates alone, and keeps what was said. See `rranker.engine.method.Method`."""
+class AskedOnce:
+    """One question about all of `n` candidates, whose logits are kept. See `rranker.engine.method.Method`."""
 
     def __init__(self, kind: Kind, n: int) -> None:
         self.kind: Kind = kind
-        self.logits: NDArray[np.floating] = np.zeros(0)
+        self.logits: NDArray[np.float64] = np.zeros(0)
         self._all: Subset = tuple(range(n))
 
     @property
@@ -34,7 +34,7 @@ class AskedAlone:
 
     def observe(self, subsets: Sequence[Subset], logits: Sequence[NDArray[np.floating]]) -> int:
         """Keeps the answer."""
-        (self.logits,) = logits
+        self.logits = np.asarray(logits[0], dtype=np.float64)
         return 1
 
 
