@@ -178,9 +178,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--workers", type=int, default=1, help="trainings side by side, one core each")
     parser.add_argument("--only", nargs="+", choices=list(RUNS), default=list(RUNS))
-    parser.add_argument(
-        "--tokenizer", default="rranker/assets/default", help="folder of the one all of them use"
-    )
+    parser.add_argument("--tokenizer", default="configs/tiny-start", help="folder of the one all of them use")
     parser.add_argument("--limit", type=int, default=300, help="queries a task, at most")
     options = parser.parse_args()
     missing = {RUNS[name].start for name in options.only} - {None, *options.only}

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from bench.loops import SCHEMES, seconds
+from bench.loops import SCHEMES, open_to, seconds
 from bench.workloads import SUBJECTS, Elimination, Subject, losers, prompt
+from rranker.engine.encoders import is_encoder
 from rranker.methods import QueryLikelihood
 
 Row = tuple[str, int, float]
@@ -55,8 +56,10 @@ def table(subject: Subject, n: int, repeat: int, samples: int, modes: list[str])
     """Markdown: tokens encoded, seconds, and seconds over those of one plain forward and of ours."""
     if subject.readout.needs_states:
         modes = [mode for mode in modes if "method" not in MODES[mode]]
+    if is_encoder(subject.lm.config):
+        modes = [mode for mode in modes if "attention" not in MODES[mode]]
     found = [ours(subject, n, mode, repeat) for mode in modes]
-    rows = others(subject, n, found[0][1], list(SCHEMES), repeat, samples) + [row for row, _ in found]
+    rows = others(subject, n, found[0][1], open_to(subject.lm), repeat, samples) + [row for row, _ in found]
     plain, mine = rows[0][2], found[0][0][2]
     lines = [
         f"{subject.name}, n = {n}, prefix 200, candidates 100, question {subject.suffix} tokens, "
@@ -80,7 +83,8 @@ def plot(path: Path, sizes: list[int], repeat: int) -> None:
     subject = SUBJECTS["default"]()
     found = [ours(subject, n, "rranker, block", repeat) for n in sizes]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4))
-    for name, scheme in SCHEMES.items():
+    for name in open_to(subject.lm):
+        scheme = SCHEMES[name]
         tokens = [
             sum(work.fresh for work in scheme(prompt(subject, n), gone))
             for n, (_, gone) in zip(sizes, found, strict=True)

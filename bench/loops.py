@@ -1,7 +1,8 @@
 """What others do round after round, over a plain transformers model: how much each scheme encodes, and how long.
 
 Each scheme turns the order in which candidates go into one `Work` a round: tokens found in the cache, tokens
-encoded. A round's time depends on these two numbers alone, so it is measured on a cache filled with noise.
+encoded. A round's time depends on these two numbers alone, so it is measured on a cache filled with noise. An encoder
+has no cache: it reads texts of `TEXT` tokens each, and only the schemes that encode everything are open to it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from rranker.engine.encoders import is_encoder
 from rranker.prompts import Segments
+
+TEXT = 100
+"""Tokens of what an encoder reads at a time: a candidate of `bench.elimination`."""
 
 
 @dataclass(frozen=True, order=True)
@@ -63,6 +68,11 @@ SCHEMES = {
 }
 
 
+def open_to(lm: Any) -> list[str]:
+    """The schemes that `lm` can follow."""
+    return list(SCHEMES)[:2] if is_encoder(lm.config) else list(SCHEMES)
+
+
 def _tails(segments: Segments, gone: Sequence[int]) -> list[int]:
     lengths = [len(ids) for ids in segments.candidates]
     left = sum(lengths)
@@ -87,6 +97,11 @@ def forward(lm: Any, work: Work) -> float:
     from transformers import DynamicCache
 
     config = lm.config
+    if is_encoder(config):
+        texts = torch.arange(work.fresh // TEXT * TEXT).view(-1, TEXT) % config.vocab_size
+        began = time.perf_counter()
+        lm(input_ids=texts)
+        return time.perf_counter() - began
     ids = torch.arange(work.fresh)[None] % config.vocab_size
     cache = DynamicCache(config=config)
     if work.cached:

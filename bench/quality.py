@@ -2,7 +2,8 @@
 
     python -m bench.quality --model default=rranker/assets/default --model rl=runs/grpo/final --limit 100
 
-prints Markdown tables and writes the figures as JSON. Intervals are bootstrapped by query.
+prints Markdown tables and writes the figures as JSON. Intervals are bootstrapped by query. Models are chosen with
+`--split validation`.
 """
 
 from __future__ import annotations

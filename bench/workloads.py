@@ -14,6 +14,7 @@ from bench.pretrained_models import smollm2_folder
 from rranker.engine.attention import attention_backend
 from rranker.engine.engine import Engine
 from rranker.engine.hardware import best_dtype
+from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.engine.loading.pointer_head import load_pointer
 from rranker.engine.loading.settings import AttentionMode
@@ -33,6 +34,7 @@ class Subject:
     lm: Any
     readout: Readout
     suffix: int
+    context_bias: float = 0.0
 
     @property
     def vocabulary(self) -> int:
@@ -41,15 +43,11 @@ class Subject:
 
 def default_subject() -> Subject:
     """The bundled model; its question is one token."""
-    from transformers import AutoModelForCausalLM
-
     cpu = torch.device("cpu")
-    lm = (
-        AutoModelForCausalLM.from_pretrained(DEFAULT_MODEL, dtype=best_dtype(cpu))
-        .eval()
-        .requires_grad_(False)
-    )
-    return Subject("default", lm, load_pointer(DEFAULT_MODEL, lm.config.hidden_size, cpu), 1)
+    checkpoint = read_checkpoint(DEFAULT_MODEL, best_dtype(cpu))
+    lm = checkpoint.lm.eval().requires_grad_(False)
+    head = load_pointer(DEFAULT_MODEL, lm.config.hidden_size, cpu, checkpoint.settings.pooling)
+    return Subject("default", lm, head, 1, checkpoint.settings.context_bias)
 
 
 def qwen2_05b() -> Subject:
@@ -119,6 +117,7 @@ class Elimination:
             attention_backend=attention_backend("cpu"),
             kv_cache_tokens=slots,
             speculate=speculate,
+            context_bias=subject.context_bias,
         )
 
     def run(self, segments: Segments) -> Handle:

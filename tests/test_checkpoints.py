@@ -13,11 +13,10 @@ import transformers as t
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from rranker import Ranker, UnsupportedModelError
-from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.engine.loading.settings import ModelSettings
 from rranker.prompts import PASSAGE
 from tests.support.architectures import CONFIGS
-from tests.support.checkpoints import save_checkpoint, small_tokenizer
+from tests.support.checkpoints import TINY_START, save_checkpoint, small_tokenizer
 from tests.support.toy_tokenizers import CHAT_TEMPLATE, train
 
 QUERY = "which fox answers the query?"
@@ -117,7 +116,7 @@ def test_a_hub_name_goes_through_the_hub_cache(
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "pointer_head.safetensors"])
 def test_an_incomplete_folder_says_what_is_missing(tmp_path: Path, missing: str) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(DEFAULT_MODEL, folder)
+    shutil.copytree(TINY_START, folder)
     (folder / missing).unlink()
     with pytest.raises(FileNotFoundError, match=r"safetensors"):
         Ranker(folder)
@@ -125,7 +124,7 @@ def test_an_incomplete_folder_says_what_is_missing(tmp_path: Path, missing: str)
 
 def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(DEFAULT_MODEL, folder)
+    shutil.copytree(TINY_START, folder)
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match="pickled weights are not read"):
@@ -133,7 +132,7 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
 
 
 def test_the_old_name_of_the_prompt_format_is_still_read(tmp_path: Path) -> None:
-    path = DEFAULT_MODEL / "config.json"
+    path = TINY_START / "config.json"
     present = json.loads(path.read_text())["rranker"]
     before = {"dialect" if name == "prompt_format" else name: value for name, value in present.items()}
     assert before != present
@@ -160,7 +159,7 @@ def test_means_go_with_a_pointer_in_block_attention() -> None:
 
 def test_unknown_settings_in_a_checkpoint_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(DEFAULT_MODEL, folder)
+    shutil.copytree(TINY_START, folder)
     config = json.loads((folder / "config.json").read_text())
     config["rranker"]["telepathy"] = True
     (folder / "config.json").write_text(json.dumps(config))

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from rranker import Ranker, UnsupportedModelError
 from rranker.engine.errors import SettingError
 from rranker.engine.loading.checkpoint import read_checkpoint
-from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.engine.loading.pointer_head import HEAD_FILE
 from tests.support.checkpoints import (
+    TINY_START,
     cut,
     edit,
     sharded,
@@ -100,14 +100,14 @@ def test_shards_are_read(folder: Path, sound_checkpoint: Path) -> None:
 
 
 HEADS = {
-    "too narrow": ({"w": torch.ones(32), "W": torch.ones(32, 32)}, r"w \[256\].*not W \[32, 32\], w \[32\]"),
+    "too narrow": ({"w": torch.ones(32), "W": torch.ones(32, 32)}, r"w \[128\].*not W \[32, 32\], w \[32\]"),
     "W missing": (
-        {"w": torch.ones(256)},
-        r"it must hold W \[256, 256\], w \[256\] \(pooling is \'last\'\), not w \[256\]",
+        {"w": torch.ones(128)},
+        r"it must hold W \[128, 128\], w \[128\] \(pooling is \'last\'\), not w \[128\]",
     ),
-    "other names": ({"weight": torch.ones(256), "bias": torch.ones(1)}, r"not bias \[1\], weight \[256\]"),
+    "other names": ({"weight": torch.ones(128), "bias": torch.ones(1)}, r"not bias \[1\], weight \[128\]"),
     "NaN": (
-        {"w": torch.full((256,), torch.nan), "W": torch.ones(256, 256)},
+        {"w": torch.full((128,), torch.nan), "W": torch.ones(128, 128)},
         "w holds numbers that are not finite",
     ),
 }
@@ -115,7 +115,7 @@ HEADS = {
 
 @pytest.mark.parametrize("case", HEADS)
 def test_a_pointer_head_that_does_not_fit_is_named(tmp_path: Path, case: str) -> None:
-    folder = Path(shutil.copytree(DEFAULT_MODEL, tmp_path / "model"))
+    folder = Path(shutil.copytree(TINY_START, tmp_path / "model"))
     head, says = HEADS[case]
     save_file(head, folder / HEAD_FILE)
     with pytest.raises(ValueError, match=rf"pointer_head\.safetensors.*{says}"):

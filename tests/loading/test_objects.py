@@ -16,10 +16,9 @@ from torch import nn
 import rranker
 from rranker import Ranker, UnsupportedModelError
 from rranker.engine.engine import Engine
-from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.engine.loading.objects import ModelAndTokenizer
 from tests.support.architectures import CONFIGS, tiny_model
-from tests.support.checkpoints import small_tokenizer
+from tests.support.checkpoints import TINY_START, small_tokenizer
 
 QUERY = "which fox answers the query?"
 TEXTS = ["the quick brown fox", "a lazy dog", "passages by how well", "the items next", "oldest first"]
@@ -177,9 +176,9 @@ def test_models_that_cannot_be_used_are_refused(
 
 
 def test_one_trained_with_a_pointer_head_needs_its_folder() -> None:
-    model = t.AutoModelForCausalLM.from_pretrained(DEFAULT_MODEL)
+    model = t.AutoModelForCausalLM.from_pretrained(TINY_START)
     with pytest.raises(UnsupportedModelError, match="give the checkpoint folder"):
-        Ranker(model, tokenizer=t.AutoTokenizer.from_pretrained(DEFAULT_MODEL))
+        Ranker(model, tokenizer=t.AutoTokenizer.from_pretrained(TINY_START))
 
 
 def test_a_tokenizer_is_needed_and_must_be_its_own(lm: Any, tokenizer: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +9,8 @@ from tokenizers import normalizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from rranker.prompts.encoding import TextEncoder
-from tests.support.checkpoints import small_tokenizer
+from tests.support.checkpoints import TINY_START, small_tokenizer
 from tests.support.toy_tokenizers import modern, sentencepiece, train
-
-ASSETS = Path(__file__).parents[2] / "rranker/assets/default"
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +51,7 @@ def spaced() -> dict[str, TextEncoder]:
 
 @pytest.fixture(scope="session")
 def bundled() -> Any:
-    return AutoTokenizer.from_pretrained(ASSETS)
+    return AutoTokenizer.from_pretrained(TINY_START)
 
 
 @pytest.fixture(scope="session")

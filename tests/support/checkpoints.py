@@ -15,6 +15,8 @@ from tests.support.architectures import tiny_model
 from tests.support.toy_tokenizers import CHAT_TEMPLATE, train
 
 Change = Callable[[Path], Any]
+TINY_START = Path(__file__).parents[2] / "configs" / "tiny-start"
+"""A trained block-mode Llama with a pointer head and the compact format's tokenizer."""
 
 
 def small_tokenizer() -> Any:

@@ -12,11 +12,11 @@ import torch
 from safetensors import SafetensorError
 from trl import GRPOTrainer
 
-from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.grpo.checkpoints import CheckpointError
 from rranker.training.grpo.run import explain, fitting
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
 from rranker.training.policy.prompts import Prompts
+from tests.support.checkpoints import TINY_START
 from tests.support.toys import toy_cases
 
 
@@ -76,7 +76,7 @@ def test_a_gpu_that_fails_while_saving_is_not_a_full_disk(
 
 
 def test_when_no_case_fits_the_first_refusal_is_told() -> None:
-    prompts = Prompts.load(DEFAULT_MODEL, max_prompt=3)
+    prompts = Prompts.load(TINY_START, max_prompt=3)
     with pytest.raises(
         ValueError, match=r"none of 4 cases fits .*max_prompt_tokens 3.* The first one: "
     ) as error:

@@ -23,7 +23,7 @@ from rranker.training.sft.config import SftConfig
 from rranker.training.sft.from_encoder import CONTEXT_BIAS, from_encoder, main
 from rranker.training.sft.options import configured, parse
 from rranker.training.sft.run import first_model
-from tests.support.checkpoints import edit
+from tests.support.checkpoints import TINY_START, edit
 from tests.support.encoders import plain_similarities, save_encoder
 from tests.support.toy_examples import WORDS, make_case, make_example
 
@@ -161,7 +161,7 @@ def test_language_modelling_needs_a_head(made: tuple[Path, Path], tmp_path: Path
 
 def test_what_is_no_encoder_is_refused(tmp_path: Path, made: tuple[Path, Path]) -> None:
     with pytest.raises(UnsupportedModelError, match="LlamaForCausalLM, which is not an encoder"):
-        from_encoder(Path(__file__).parents[3] / "configs" / "tiny-start")
+        from_encoder(TINY_START)
     with pytest.raises(UnsupportedModelError, match=r"BertModel is an encoder.*from_encoder FOLDER OUT"):
         Ranker(made[0])
     save_encoder(tmp_path, "distilbert")

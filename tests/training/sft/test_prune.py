@@ -12,6 +12,7 @@ from rranker import Ranker, UnsupportedModelError
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.from_encoder import from_encoder
 from rranker.training.sft.prune import main, prune
+from tests.support.checkpoints import TINY_START
 from tests.support.encoders import save_encoder
 from tests.support.toy_examples import WORDS, make_case
 
@@ -50,4 +51,4 @@ def test_a_second_pruning_finds_nothing(folder: Path, tmp_path: Path) -> None:
 
 def test_other_vocabularies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="only WordPiece vocabularies have reserved entries"):
-        prune(Path(__file__).parents[3] / "configs" / "tiny-start", tmp_path)
+        prune(TINY_START, tmp_path)
