@@ -11,7 +11,8 @@ from rranker.training.examples.example import Example
 
 Score = Callable[[str, Sequence[str]], np.ndarray]
 """A teacher's log preferences over texts for a query."""
-TEACHER_WEIGHT = 0.3
+MINED, JUDGED = 0.6, 0.3
+"""The teacher's weight where nobody judged the negatives, and where somebody did."""
 DOUBT = 3.0
 """A mined negative that the teacher prefers to the gold text by so much (nats) may well answer: it is left out."""
 
@@ -24,7 +25,7 @@ class Passages:
 
     def example(self, case: RankingExample) -> Example:
         """The case with the teacher's view."""
-        return Example(case, self._teacher(str(case.query), case.candidates), TEACHER_WEIGHT)
+        return Example(case, self._teacher(str(case.query), case.candidates), JUDGED)
 
     def question(self, questions: list[Question], rng: np.random.Generator, n: int) -> Example:
         """One text that answers among up to n-1 others, near misses mostly."""
@@ -47,7 +48,7 @@ class Passages:
             [float(i == 0) for i in order],
             question.id,
         )
-        return Example(case, scores[order], TEACHER_WEIGHT)
+        return Example(case, scores[order], MINED)
 
     def topic(self, topics: list[Topic], rng: np.random.Generator, n: int) -> Example:
         """Judged passages of a topic: half of the lists hold one that is relevant, the others any grades.

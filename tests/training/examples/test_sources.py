@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from rranker import data
-from rranker.data import RankingExample
+from rranker.data import RankingExample, in_validation
 from rranker.data.passage import TEST_YEARS
-from rranker.training.examples.sources import Sources
-from rranker.training.sft.config import SftConfig
+from rranker.training.examples.example import Pairs
+from rranker.training.examples.sources import QUERIES, SOURCES, TEXTS, Sources
 
 pytestmark = pytest.mark.data
 
@@ -21,10 +21,14 @@ def sources() -> Sources:
 
 def drawn(sources: Sources, name: str, draws: int = 12) -> list[RankingExample]:
     rng = np.random.default_rng(0)
-    return [example.ranking for _ in range(draws) for example in sources.draw(name, rng).examples]
+    found = [sources.draw(name, rng).examples for _ in range(draws)]
+    return [example.ranking for examples in found if not isinstance(examples, Pairs) for example in examples]
 
 
-@pytest.mark.parametrize("name", list(SftConfig().weights))
+LISTS = [name for name in SOURCES if not name.endswith("-pairs")]
+
+
+@pytest.mark.parametrize("name", LISTS)
 def test_lessons_are_whole(sources: Sources, name: str) -> None:
     examples = sources.draw(name, np.random.default_rng(1)).examples
     again = sources.draw(name, np.random.default_rng(1)).examples
@@ -53,22 +57,58 @@ def test_no_test_question_or_article_of_squad_trains(sources: Sources) -> None:
     assert texts.isdisjoint(" ".join(p) for p in sources.cloze.paragraphs)
 
 
-def test_no_test_prompt_of_the_router_trains(sources: Sources) -> None:
+def test_no_test_or_validation_prompt_of_the_router_trains(sources: Sources) -> None:
     _, test = data.routerbench()
-    assert {row.query for row in test}.isdisjoint(case.query for case in drawn(sources, "routing", 40))
-    assert {row.query for row in test}.isdisjoint(row.query for row in sources.rows)
+    kept = {case.query for case in data.task_cases("router-cost", "validation")} | {row.query for row in test}
+    assert kept.isdisjoint(case.query for case in drawn(sources, "routing", 40))
+    assert kept.isdisjoint(row.query for row in sources.routing.rows)
+
+
+def test_no_validation_topic_or_question_trains(sources: Sources) -> None:
+    topics = {topic.query for topic in data.topics("validation")}
+    assert topics
+    assert topics.isdisjoint(topic.query for topic in sources.topics)
+    for questions in (sources.squad, sources.classic, *sources.questions.values()):
+        assert questions
+        assert not any(in_validation(question.text) for question in questions)
 
 
 @pytest.mark.parametrize("name", ["movies", "music", "games"])
-def test_no_test_user_trains(sources: Sources, name: str) -> None:
-    """Neither as a example nor in the counts of the teacher."""
-    found = sources.interactions[name]
-    counted = {user for users in sources.neighbours[name]._users for user in users}
-    assert counted.isdisjoint(found.test_users)
+def test_no_test_or_validation_user_trains(sources: Sources, name: str) -> None:
+    """Neither as an example nor in the counts of the teacher."""
+    histories = sources.histories(name)
+    found = histories.interactions
     stretches = {
         tuple(found.titles[i][:64] for i in found.histories[user][at : at + 3])
         for user in found.train_users
         for at in range(len(found.histories[user]))
     }
+    counted = histories.teacher._users
+    expected = np.bincount(
+        [item for user in found.train_users for item in found.histories[user]], minlength=len(found.titles)
+    )
+    assert np.array_equal(counted, expected)
     for case in drawn(sources, name, 3):
         assert tuple(case.query[:3]) in stretches
+    pairs = sources.draw(f"{name}-pairs", np.random.default_rng(3)).examples
+    assert isinstance(pairs, Pairs)
+    assert all(tuple(query[:3]) in stretches for query in pairs.queries)
+
+
+@pytest.mark.parametrize("name", ["movies", "music", "games"])
+def test_pairs_are_whole(sources: Sources, name: str) -> None:
+    first, again = (sources.draw(f"{name}-pairs", np.random.default_rng(1)).examples for _ in range(2))
+    assert isinstance(first, Pairs)
+    assert isinstance(again, Pairs)
+    assert first.queries == again.queries
+    assert first.texts == again.texts
+    assert len(first.queries) == QUERIES
+    assert len(set(first.texts)) == len(first.texts) == TEXTS
+    assert first.relevance.sum(1).tolist() == [1.0] * QUERIES
+    candidate = first.teacher_scores > -np.inf
+    assert (candidate[first.relevance == 1]).all()
+    for query, row in zip(
+        first.queries, candidate, strict=True
+    ):  # what is in a history is nobody's next item
+        shown = set(query)
+        assert not any(row[i] for i, text in enumerate(first.texts) if text[:64] in shown)

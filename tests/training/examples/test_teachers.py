@@ -14,8 +14,8 @@ TITLES = ("a", "b", "c", "d", "e")
 
 
 def made(histories: list[tuple[int, ...]]) -> Interactions:
-    """All users train: a fifth of fewer than five is none."""
-    return Interactions("made", TITLES, tuple(histories))
+    """All users train: a fifth of fewer than five is none, and none of this name validates."""
+    return Interactions("toy", TITLES, tuple(histories))
 
 
 def test_what_neighbours_share_scores_highest() -> None:
