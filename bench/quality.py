@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rranker import Ranker, data
 from rranker.data import BENCHMARK_TASKS, OUT_OF_DOMAIN, RankingExample, Topic
 from rranker.data.passage import TRAIN_YEARS
 from rranker.methods import method_names
-from rranker.metrics import bootstrap_interval, evaluate
+from rranker.metrics import bootstrap_interval, evaluate, paired_bootstrap
 from rranker.metrics.graded import by_query, ndcgs, random_reciprocal_rank, reciprocal_ranks
 from rranker.permutations import kendall_tau
 
@@ -41,8 +41,23 @@ def figures(cases: Sequence[RankingExample], orders: Sequence[Sequence[int]]) ->
 
 def _spread(name: str, cases: Sequence[RankingExample], values: Sequence[float] | np.ndarray) -> Figures:
     """The mean over queries, and its interval."""
-    means = by_query((case.id for case in cases), values)
-    return {name: float(np.mean(list(means.values()))), f"{name}_interval": bootstrap_interval(means)}
+    return _told(name, by_query((case.id for case in cases), values))
+
+
+def _told(name: str, means: dict[str, float]) -> Figures:
+    """`by_query` stays for comparisons."""
+    mean = float(np.mean(list(means.values())))
+    return {name: mean, f"{name}_interval": bootstrap_interval(means), f"{name}_by_query": means}
+
+
+def compare(rows: dict[str, Figures], models: Iterable[str], measure: str) -> None:
+    """Adds to each model's row how far it is from the best other row, with a paired 95 % interval over queries."""
+    plain = {name: row for name, row in rows.items() if name not in set(models)}
+    best = max(plain, key=lambda name: float(plain[name][measure]))
+    for name in models:
+        found = paired_bootstrap(rows[name][f"{measure}_by_query"], plain[best][f"{measure}_by_query"])
+        rows[name]["against"] = best
+        rows[name]["gain"], rows[name]["gain_interval"] = found.difference, (found.low, found.high)
 
 
 def chance(cases: Sequence[RankingExample], draws: int = 50) -> Figures:
@@ -107,6 +122,7 @@ def task_rows(
         rows[name] = figures(cases, [by_score(found, i) for i, found in enumerate(scores)])
     for name, ranker in rankers.items():
         rows[name] = ours(ranker, cases, shuffles)
+    compare(rows, rankers, "mrr")
     return len({case.id for case in cases}), rows
 
 
@@ -127,6 +143,7 @@ def list_rows(year: int, rankers: dict[str, Ranker], limit: int) -> dict[str, Fi
         rows[name] = {**_judge(qrels, topics, [r.order for r in rankings]), "seconds": seconds}
         rows[name]["calls"] = float(np.mean([r.stats.forward_passes for r in rankings]))
         rows[name]["tokens"] = float(np.mean([r.stats.tokens_encoded for r in rankings]))
+    compare(rows, rankers, "ndcg")
     return rows
 
 
@@ -145,25 +162,29 @@ def _judge(
         for topic, order in zip(topics, orders, strict=True)
     }
     found = evaluate(qrels, run, ["nDCG@10"])
-    return {"ndcg": found["nDCG@10"], "ndcg_interval": bootstrap_interval(found.by_query["nDCG@10"])}
+    return _told("ndcg", dict(found.by_query["nDCG@10"]))
 
 
-def cell(row: Figures, name: str) -> str:
+def cell(row: Figures, name: str, form: str = ".3f") -> str:
     if name not in row:
         return ""
-    low, high = row[f"{name}_interval"]
-    return f"{row[name]:.3f} [{low:.3f}, {high:.3f}]"
+    return "{:{form}} [{:{form}}, {:{form}}]".format(row[name], *row[f"{name}_interval"], form=form)
 
 
 def table(title: str, rows: dict[str, Figures]) -> str:
     """Markdown; the best figure of a column is not marked: look at the intervals."""
     price = ("calls", "tokens", "seconds", "tau")
-    lines = [f"**{title}**", "", "| row | MRR | nDCG@10 | calls | tokens | s / query | tau |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    lines = [
+        f"**{title}**",
+        "",
+        "| row | MRR | nDCG@10 | to the best plain row | calls | tokens | s / query | tau |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
     for name, row in rows.items():
         form = {"calls": ".1f", "tokens": ".0f", "seconds": ".4f", "tau": ".3f"}
         costs = [format(row[key], form[key]) if key in row else "" for key in price]
-        lines.append(f"| {name} | {cell(row, 'mrr')} | {cell(row, 'ndcg')} | {' | '.join(costs)} |")
+        gain = f"{cell(row, 'gain', '+.3f')} {row['against']}" if "against" in row else ""
+        lines.append(f"| {name} | {cell(row, 'mrr')} | {cell(row, 'ndcg')} | {gain} | {' | '.join(costs)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench import quality_peers
-from bench.quality import chance, figures, ours, some, table
+from bench.quality import chance, compare, figures, ours, some, table
 from rranker import Ranker
 from rranker.data import Interactions, RankingExample
 from rranker.training.policy.model_config import ModelConfig
@@ -79,3 +79,21 @@ def test_recommenders_see_training_users_and_the_history_only() -> None:
     for user in asked:
         seen = {item for other, item in quality_peers.known(found, "validation") if other == user}
         assert seen == set(histories[user][:20])
+
+
+def test_a_model_is_compared_with_the_best_row_that_is_no_model() -> None:
+    cases = [RankingExample("passage", f"q{i}", None, ["a", "b"], [1.0, 0.0], f"q{i}") for i in range(20)]
+    good, bad = [0, 1], [1, 0]
+    rows = {
+        "poor": figures(cases, [bad] * 20),
+        "fair": figures(cases, [good] * 12 + [bad] * 8),
+        "model": figures(cases, [good] * 16 + [bad] * 4),
+        "better model": figures(cases, [good] * 20),
+    }
+    compare(rows, ["model", "better model"], "mrr")
+    assert rows["model"]["against"] == rows["better model"]["against"] == "fair"
+    assert rows["model"]["gain"] == pytest.approx(4 * 0.5 / 20)
+    low, high = rows["model"]["gain_interval"]
+    assert 0 <= low < rows["model"]["gain"] < high
+    assert "+0.100 [" in table("toy", rows)
+    assert "gain" not in rows["fair"]

@@ -28,7 +28,7 @@ def prune(folder: str | Path, out: str | Path) -> int:
 
     Raises UnsupportedModelError for a tokenizer that is not WordPiece, what `load_model` raises.
     """
-    model, tokenizer = load_model(folder), read_tokenizer(folder)
+    model, tokenizer = load_model(folder), read_tokenizer(Path(folder))
     described = json.loads(tokenizer.backend_tokenizer.to_str())
     if described["model"]["type"] != "WordPiece":
         raise UnsupportedModelError(
