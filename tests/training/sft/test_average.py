@@ -1,0 +1,41 @@
+"""Weights between two of one shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rranker import Ranker
+from rranker.training.sft.average import average, main
+from rranker.training.sft.checkpoint import load_model, save_model
+from rranker.training.sft.from_encoder import from_encoder
+from tests.support.checkpoints import TINY_START
+from tests.support.encoders import save_encoder
+from tests.support.toy_examples import WORDS
+
+
+def test_a_share_of_the_way_is_gone_by_every_weight(tmp_path: Path) -> None:
+    model, tokenizer = from_encoder(save_encoder(tmp_path / "encoder", words=WORDS))
+    save_model(model, tokenizer, tmp_path / "before")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    save_model(model, tokenizer, tmp_path / "after")
+    main([*(str(tmp_path / name) for name in ("before", "after", "out")), "--share", "0.25"])
+    before, after, out = (load_model(tmp_path / name) for name in ("before", "after", "out"))
+    for one, other, between in zip(before.parameters(), after.parameters(), out.parameters(), strict=True):
+        torch.testing.assert_close(
+            between, one + 0.25 * (other - one), atol=2e-2, rtol=1e-2
+        )  # saved in bfloat16
+    with Ranker(tmp_path / "out") as ranker:
+        assert sorted(ranker.rank("red lamps", list(WORDS[:4])).order) == [0, 1, 2, 3]
+
+
+def test_models_of_two_shapes_and_shares_beyond_the_ends_are_refused(tmp_path: Path) -> None:
+    encoder, _ = from_encoder(save_encoder(tmp_path / "encoder", words=WORDS))
+    with pytest.raises(ValueError, match="only a model and what a training made of it can be averaged"):
+        average(load_model(TINY_START), encoder, 0.5)
+    with pytest.raises(SystemExit):
+        main([str(TINY_START), str(TINY_START), str(tmp_path / "out"), "--share", "1.5"])

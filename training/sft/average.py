@@ -1,0 +1,57 @@
+"""`python -m training.sft.average BEFORE AFTER OUT --share 0.5`: weights between those before and after a training.
+
+A training that teaches something new wears down what a pretrained model knew; between the two weights much of the new
+is there already, and most of the old is there still (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from rranker.engine.loading.tokenizer import read_tokenizer
+from rranker.training.policy.ranking_model import RankingModel
+from rranker.training.sft.checkpoint import load_model, save_model
+
+
+def average(before: RankingModel, after: RankingModel, share: float) -> RankingModel:
+    """`before`, moved by `share` of the way to `after`, head and all.
+
+    Raises ValueError when they are not of one shape, or attend differently.
+    """
+    ours, theirs = ({n: p.shape for n, p in model.named_parameters()} for model in (before, after))
+    if ours != theirs or before.attends != after.attends:
+        raise ValueError(
+            "only a model and what a training made of it can be averaged: these two differ in shape or kind"
+        )
+    with torch.no_grad():
+        for parameter, other in zip(before.parameters(), after.parameters(), strict=True):
+            parameter.lerp_(other, share)
+    return before
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The command line of `python -m training.sft.average`."""
+    parser = argparse.ArgumentParser(prog="python -m training.sft.average", description=__doc__)
+    parser.add_argument("before", type=Path, help="the ranking model that a training started from")
+    parser.add_argument("after", type=Path, help="what it ended with")
+    parser.add_argument("out", type=Path, help="where the model between them is written")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.5,
+        help="how far to go, 0 to 1: choose it on validation (default: 0.5)",
+    )
+    options = parser.parse_args(words)
+    if not 0 <= options.share <= 1:
+        parser.error(f"--share lies between 0 and 1, not at {options.share}")
+    between = average(load_model(options.before), load_model(options.after), options.share)
+    save_model(between, read_tokenizer(options.after), options.out)
+    print(f"wrote {options.out}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
