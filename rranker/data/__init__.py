@@ -9,6 +9,7 @@ from .episodes import iterative_cases
 from .example import RankingExample, data_file, data_folder
 from .lexical import BM25
 from .originals import amazon_reviews, load_rows, ml_1m, ms_marco, router_table
+from .own import own_examples, read_examples
 from .passage import Topic, judged, list_cases, passage_cases, topics, trecdl
 from .pubmedqa import pubmedqa
 from .questions import Question, cacm, cranfield, question_cases, squad
@@ -53,9 +54,11 @@ __all__ = [
     "ml_1m",
     "movielens",
     "ms_marco",
+    "own_examples",
     "passage_cases",
     "pubmedqa",
     "question_cases",
+    "read_examples",
     "read_parquet",
     "read_texts",
     "recommendation_cases",

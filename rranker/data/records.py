@@ -35,16 +35,17 @@ def json_value_of(line: str) -> Any:
         raise ValueError(f"JSON that cannot be read: {error}") from error
 
 
+def json_object_of(line: str) -> dict[str, Any]:
+    """The object of one line of JSON. Raises ValueError, without the line's number, for what is none."""
+    row = json_value_of(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"a JSON object is needed, not {type(row).__name__}")
+    return row
+
+
 def json_lines(path: PathLike, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
     """`parse(object)` of each line of a JSON-lines file. Raises ValueError naming file and line."""
-
-    def parsed(line: str) -> T:
-        row = json_value_of(line)
-        if not isinstance(row, dict):
-            raise ValueError(f"a JSON object is needed, not {type(row).__name__}")
-        return parse(row)
-
-    return parsed_lines(path, parsed)
+    return parsed_lines(path, lambda line: parse(json_object_of(line)))
 
 
 def json_records(path: PathLike, parse: Callable[[Any], T], *, within: str | None = None) -> Iterator[T]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .example import RankingExample
+from .rows import example_of
 
 
 def library() -> Any:
@@ -38,19 +39,18 @@ def to_dataset(cases: Iterable[RankingExample]) -> Any:
     return datasets.Dataset.from_list([_row(case) for case in cases], features=features)
 
 
-def from_dataset(dataset: Iterable[dict[str, Any]]) -> list[RankingExample]:
-    """The inverse of `to_dataset`; any other dataset with these columns will do."""
-    return [
-        RankingExample(
-            task=row["task"],
-            query=row["query"] if row["history"] is None else list(row["history"]),
-            instruction=row["instruction"],
-            candidates=list(row["candidates"]),
-            relevance=list(row["relevance"] if "relevance" in row else row["grades"]),  # its name until 0.1
-            id=row["id"],
-        )
-        for row in dataset
-    ]
+def from_dataset(dataset: Iterable[Mapping[str, Any]]) -> list[RankingExample]:
+    """The inverse of `to_dataset`; any other rows that `example_of` takes will do.
+
+    Raises ValueError naming the row, counted from 1, that cannot be taken.
+    """
+    examples = []
+    for number, row in enumerate(dataset, start=1):
+        try:
+            examples.append(example_of(row, f"row-{number}"))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"row {number}: {error}") from error
+    return examples
 
 
 def write_parquet(cases: Iterable[RankingExample], path: str | Path) -> None:
@@ -59,8 +59,20 @@ def write_parquet(cases: Iterable[RankingExample], path: str | Path) -> None:
 
 
 def read_parquet(path: str | Path) -> list[RankingExample]:
-    """The cases of a Parquet file that `write_parquet` wrote."""
-    return from_dataset(library().Dataset.from_parquet(str(path)))
+    """The cases of a Parquet file that `write_parquet` wrote; `read_examples` is for files to train on."""
+    return from_dataset(parquet_rows(path))
+
+
+def parquet_rows(path: str | Path) -> Any:
+    """A `datasets.Dataset` of a Parquet file's rows. Raises OSError or ValueError naming the file."""
+    datasets = library()
+    with open(path, "rb") as file:
+        if file.read(4) != b"PAR1":
+            raise ValueError(f"{path} is not a Parquet file")
+    try:
+        return datasets.Dataset.from_parquet(str(path))
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise ValueError(f"{path} is not a whole Parquet file: {error.__cause__ or error}") from error
 
 
 def _row(case: RankingExample) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from rranker import data
-from rranker.data import Interactions, Question, Topic, in_validation
+from rranker.data import Interactions, Question, RankingExample, Topic, in_validation
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.cloze import Cloze
 from rranker.training.examples.example import Example, Pairs
 from rranker.training.examples.histories import Histories
+from rranker.training.examples.own import CANDIDATE_TOKENS, PREFIX_TOKENS, Own
 from rranker.training.examples.passages import Passages
 from rranker.training.examples.routing import Routing
 from rranker.training.examples.similarity import Similarity
@@ -28,7 +29,7 @@ HISTORIES: dict[str, Callable[[], Interactions]] = {
     "games": data.games,
 }
 PASSAGES = ("squad", "trecdl", "classic", "questions")
-SOURCES = (*HISTORIES, *(f"{name}-pairs" for name in HISTORIES), "routing", "cloze", *PASSAGES)
+SOURCES = (*HISTORIES, *(f"{name}-pairs" for name in HISTORIES), "routing", "cloze", *PASSAGES, "own")
 QUERIES, TEXTS = 20, 160
 """Of one draw of pairs."""
 
@@ -47,7 +48,7 @@ class Sources:
 
     Each is read when it is first drawn from. `uniform` and `early` are those of `Histories`. `teacher` is an
     encoder's checkpoint that says how alike a query and a text are; None leaves that to BM25. `collections` are those
-    that `questions` draws from, None all.
+    that `questions` draws from, None all. `own` are a user's own ranking problems.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class Sources:
         early: float = 0.0,
         teacher: str | Path | None = None,
         collections: Sequence[str] | None = None,
+        own: Sequence[RankingExample] = (),
     ) -> None:
         self._uniform, self._early = uniform, early
         self._teacher = teacher
         self._collections = data.COLLECTIONS if collections is None else collections
+        self._own = own
         self._histories: dict[str, Histories] = {}
 
     def histories(self, name: str) -> Histories:
@@ -114,6 +117,11 @@ class Sources:
         return {name: _training(data.collection_questions(name)) for name in self._collections}
 
     @cached_property
+    def own(self) -> Own:
+        """A user's own lists."""
+        return Own(self._own)
+
+    @cached_property
     def _collection_shares(self) -> np.ndarray:
         """By the square root of their sizes: a large one shall not drown the others."""
         sizes = np.sqrt([len(questions) for questions in self.questions.values()])
@@ -131,6 +139,8 @@ class Sources:
             return Draw([histories.window(rng, length) for _ in range(32)], 32, 256)
         if name == "routing":
             return Draw([self.routing.draw(rng) for _ in range(20)], 40, 96)
+        if name == "own":
+            return Draw(self.own.draw(rng, 32), CANDIDATE_TOKENS, PREFIX_TOKENS)
         n = int(rng.integers(4, 10))
         if name == "cloze":
             length = int(rng.choice([14, 20] if rng.random() < curriculum else [20, 40, 72]))

@@ -22,6 +22,10 @@ from rranker.training.options import option, parse_options
 _LISTWISE = [name for name in method_names() if method_class(name).kind not in POINTWISE]
 """Methods whose every decision is between candidates: where it is not, there is no policy to train."""
 
+INTERACTION_TASKS = ["rec-movie", "rec-music", "rec-game"]
+OWN = "own"
+"""The task that is made of a user's own files."""
+
 
 @dataclass
 class PolicyArguments:
@@ -44,8 +48,14 @@ class DataArguments:
     """What is learnt from."""
 
     tasks: list[str] = option(
-        ["rec-movie", "rec-music", "rec-game"],
-        "the mixture, as name=weight (weight 1 when left out); see training/grpo/data.py",
+        [],
+        "the mixture, as name=weight (weight 1 when left out); see training/grpo/data.py (default: rec-movie, "
+        "rec-music and rec-game, or `own` alone with --data)",
+    )
+    data: list[str] = option([], "files of your own, .jsonl or .parquet: the task `own`")
+    validation: str | None = option(
+        None,
+        "a file like those of --data to evaluate `own` on (default: a tenth of their queries is held out)",
     )
     cases: int = option(20000, "training cases drawn for the whole mixture")
     sampler: str = option("mixed", "negatives of recommendation lists", ("mixed", "uniform", "popular"))
@@ -55,11 +65,15 @@ class DataArguments:
     history: int = option(20, "longest history of a training case, in items")
 
     def weights(self) -> dict[str, float]:
-        """Task → share of the mixture. Raises ValueError for a malformed entry."""
+        """Task → share of the mixture. Raises ValueError for a malformed entry, and `own` with no --data or unasked."""
         weights = {}
-        for entry in self.tasks:
+        for entry in self.tasks or ([OWN] if self.data else INTERACTION_TASKS):
             name, _, weight = entry.partition("=")
             weights[name] = float(weight or 1)
+        if bool(self.data) != (OWN in weights):
+            raise ValueError(
+                f"files of one's own (--data) and the task `{OWN}` go together: data {self.data}, tasks {self.tasks}"
+            )
         if not weights or min(weights.values()) <= 0:
             raise ValueError(f"task weights must be positive: {self.tasks}")
         return {name: weight / sum(weights.values()) for name, weight in weights.items()}

@@ -13,7 +13,7 @@ from rranker.data import Interactions, RankingExample
 from rranker.data.recommendation import EARLY
 from rranker.data.splits import Split, in_validation
 from rranker.data.table import library
-from rranker.training.grpo.arguments import DataArguments, EvaluationArguments, GrpoConfig
+from rranker.training.grpo.arguments import OWN, DataArguments, EvaluationArguments, GrpoConfig
 
 INTERACTIONS: dict[str, Callable[[], Interactions]] = {
     "rec-movie": data.movielens,
@@ -25,9 +25,14 @@ INTERACTIONS: dict[str, Callable[[], Interactions]] = {
 def cases_of(name: str, split: Split, count: int, options: DataArguments, seed: int) -> list[RankingExample]:
     """Up to `count` cases of a task's split (not the test), in an order that is already shuffled.
 
-    Names: the nine tasks, and `squad` and `classic` (Cranfield, CACM), lists of seven passages.
+    Names: the nine tasks, `squad` and `classic` (Cranfield, CACM), lists of seven passages, and `own`, the rows of
+    the user's files; those come again where others train beside them, so that their share of the mixture is kept.
     """
     rng = np.random.default_rng([seed, crc32(name.encode())])
+    if name == OWN:
+        rows = data.own_examples(options.data, options.validation)[split == "validation"]
+        passes = -(-count // max(len(rows), 1)) if split == "train" and len(options.weights()) > 1 else 1
+        return [rows[i] for _ in range(passes) for i in rng.permutation(len(rows))][:count]
     if name in INTERACTIONS:
         histories = INTERACTIONS[name]()
         users = sorted(histories.validation_users) if split == "validation" else histories.train_users
@@ -96,9 +101,16 @@ def held_out(
     result = {}
     for name in evaluation.eval_tasks or options.weights():
         limit = evaluation.eval_cases
+        if name == OWN and evaluation.eval_split == "test":
+            raise ValueError("`own` has no test split: give --eval_split validation, or other --eval_tasks")
         if evaluation.eval_split == "validation":
             cases = cases_of(name, "validation", limit * 2, options, seed + 1)
             result[name] = [c for c in cases if len(set(c.relevance)) > 1][:limit]
+            if name == OWN and not cases:
+                raise ValueError(
+                    "no query of --data falls into the tenth that is held out: give a --validation file, or "
+                    "--eval_strategy no"
+                )
         else:
             sampler: Any = "popular" if options.sampler == "popular" else "uniform"
             cases = data.task_cases(name, "test", sampler=sampler)

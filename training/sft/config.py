@@ -30,6 +30,7 @@ class SftConfig:
     the tasks' do; the others end anywhere. `start` is the folder of the ranking model to start from, None
     for a new one of the shape `model`. `teacher` is an encoder's checkpoint that says how alike a query and a passage
     are; None leaves that to BM25. `collections` are those the source `questions` draws from, None for all.
+    `data` are files of one's own, which the source `own` draws from; a tenth of them is held out, or `validation` is.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -65,6 +66,8 @@ class SftConfig:
     start: str | None = None
     teacher: str | None = None
     collections: list[str] | None = None
+    data: list[str] | None = None
+    validation: str | None = None
 
     def __post_init__(self) -> None:
         if self.attention not in get_args(AttentionMode):
@@ -78,6 +81,13 @@ class SftConfig:
         unknown = set(self.weights) - set(SOURCES)
         if unknown or min(self.weights.values()) < 0 or not sum(self.weights.values()):
             raise ValueError(f"weights are shares of {', '.join(SOURCES)}, none negative: {self.weights}")
+        if bool(self.data) != ("own" in self.weights):
+            raise ValueError(
+                "files of one's own (--data) and a weight for them (own=1) go together: "
+                f"data {self.data}, weights {self.weights}"
+            )
+        if self.data and self.start is None:
+            raise ValueError("data of one's own train a model that there is: name it as `start`")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they are saved beside a run."""

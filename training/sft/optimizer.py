@@ -13,10 +13,14 @@ from rranker.training.sft.config import SftConfig
 
 
 def rate(step: int, config: SftConfig) -> float:
-    """Share of the peak learning rate at `step`: linear warm-up, then cosine down to `final_lr`."""
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    done = min((step - config.warmup) / max(config.steps - config.warmup, 1), 1.0)
+    """Share of the peak learning rate at `step`: linear warm-up, then cosine down to `final_lr`.
+
+    A run that is short warms up in a tenth of its steps.
+    """
+    warmup = min(config.warmup, config.steps // 10)
+    if step < warmup:
+        return (step + 1) / warmup
+    done = min((step - warmup) / max(config.steps - warmup, 1), 1.0)
     return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rranker.engine.loading.files import read_json
+from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.options import option, parse_options
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig
+
+OWN_LR = 3e-4
+"""What a model that ranks already learns other data by."""
 
 
 @dataclass
@@ -19,7 +23,12 @@ class RunOptions:
     """Where a run is kept, and how long it goes on."""
 
     out: Path = option(Path("runs/sft"), "state, settings, `latest` and `final`")
-    minutes: float = option(40.0, "sets the number of steps by measured speed")
+    minutes: float | None = option(
+        None, "sets the number of steps by measured speed (default: 40, and `passes` for own data alone)"
+    )
+    passes: float = option(
+        10.0, "times each row of --data is seen, on average, where neither steps nor minutes are given"
+    )
     steps: int | None = option(None, "the number of steps itself; with --resume, a new end")
     stop_at: int | None = option(None, "a step to stop at, as if interrupted there")
     save_every: int = option(200, "steps between states")
@@ -37,7 +46,9 @@ class ModelOptions:
     hidden: int = option(ModelConfig.hidden_size, "a multiple of 64")
     tokenizer: Path | None = option(None, "a tokenizer folder, instead of training one")
     start: Path | None = option(
-        None, "a ranking model's folder to start from (of an encoder, training.sft.from_encoder makes one)"
+        None,
+        "a ranking model's folder to start from (of an encoder, training.sft.from_encoder makes one); default: a new "
+        "model, and the bundled one with --data",
     )
 
 
@@ -55,13 +66,19 @@ class DataOptions:
         "an encoder's checkpoint that teaches what passages and routed queries are alike (default: BM25)",
     )
     collections: list[str] | None = option(None, "what the source `questions` draws from (default: all)")
+    data: list[Path] | None = option(
+        None, "files of your own, .jsonl or .parquet: the source `own`, alone unless --weights say otherwise"
+    )
+    validation: Path | None = option(
+        None, "a file like those of --data to measure by (default: a tenth of their queries is held out)"
+    )
 
 
 @dataclass
 class StepOptions:
     """What a step does. A resumed run keeps its own."""
 
-    lr: float = option(SftConfig.lr, "peak of the learning rate")
+    lr: float | None = option(None, f"peak (default: {SftConfig.lr:g}, and {OWN_LR:g} with --data)")
     tokens: int = option(SftConfig.tokens, "per micro-batch, at most")
     accumulate: int = option(SftConfig.accumulate, "micro-batches a step")
     optimizer: str = option(SftConfig.optimizer, "of the layers' matrices", ("adamw", "muon"))
@@ -107,13 +124,23 @@ def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftC
     """What the options say, over what a run to resume has `saved`. The model's shape waits for the vocabulary."""
     given: dict[str, Any] = {"steps": options.run.steps, **asdict(options.data)}
     given["weights"] = given["weights"] and shares(given["weights"])
+    if options.data.data is not None:  # whole paths: a run may be resumed from another folder
+        given["data"] = [str(path.resolve()) for path in options.data.data]
+    if options.data.validation is not None:
+        given["validation"] = str(options.data.validation.resolve())
     given = {name: value for name, value in given.items() if value is not None}
     if saved is not None:
         shape = {"model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
         return SftConfig(**{**saved, **shape, **given})
     chosen = {name: value for name, value in asdict(options.step).items() if value is not None}
-    start = None if options.model.start is None else str(options.model.start)
-    return SftConfig(**given, **chosen, start=start)
+    start = options.model.start
+    if "data" in given:
+        chosen, given, start = (
+            {"lr": OWN_LR, **chosen},
+            {"weights": {"own": 1.0}, **given},
+            start or DEFAULT_MODEL,
+        )
+    return SftConfig(**given, **chosen, start=None if start is None else str(start))
 
 
 def saved_settings(out: Path) -> dict[str, Any]:

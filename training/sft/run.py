@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rranker.data import own_examples
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.formats import prompt_formats
@@ -29,11 +30,15 @@ from rranker.training.sft.config import SftConfig
 from rranker.training.sft.loss import language_loss, list_loss, pair_loss
 from rranker.training.sft.lsa import lay_into, lsa_embeddings
 from rranker.training.sft.optimizer import MasterOptimizer
-from rranker.training.sft.options import configured, parse, saved_settings
+from rranker.training.sft.options import RunOptions, configured, parse, saved_settings
+from rranker.training.sft.own_data import held_out_report
 from rranker.training.sft.tokenizer import load_tokenizer, train_tokenizer
 
 LATE = ("squad", "trecdl", "classic", "questions")
 """Sources of long passages: they wait until short ones have taught what a match is."""
+
+MINUTES = 40.0
+"""Of a run that says neither how many steps nor how long."""
 
 Batch = ListBatch | PairBatch
 Maker = Callable[[int], list[tuple[str, Batch]]]
@@ -209,20 +214,30 @@ def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Make
     return max(config.warmup + 1, int(minutes * 60 / (each * 1.08)))
 
 
+def steps_for_passes(passes: float, rows: int, make: Maker, trials: int = 8) -> int:
+    """How many steps draw each of `rows` lists `passes` times on average, by counting the lists of a few."""
+    lists = sum(len(batch.relevance) for step in range(trials) for _, batch in make(step)) / trials
+    return max(1, round(passes * rows / lists))
+
+
 def first_model(config: SftConfig) -> RankingModel:
     """The model that a run starts from, or a new one with random weights."""
     return build_model(config.model, config.seed) if config.start is None else load_model(config.start)
 
 
 def start(
-    config: SftConfig, minutes: float | None, sources: Sources, tokenizer: Any
+    config: SftConfig, run: RunOptions, sources: Sources, tokenizer: Any
 ) -> tuple[SftConfig, RankingModel]:
-    """A new run's settings, with as many steps as fit `minutes` when they are given, and its model at birth."""
-    if minutes is not None:
+    """A new run's settings, with the number of steps that `run` asks for, and its model at birth."""
+    if run.steps is None:
         model = first_model(config)
         if config.precision == "bf16":
             model.lm.to(torch.bfloat16)
-        steps = steps_for(minutes, config, model, mixture(sources, model, tokenizer, config))
+        make = mixture(sources, model, tokenizer, config)
+        if run.minutes is None and set(config.weights) == {"own"}:
+            steps = steps_for_passes(run.passes, sources.own.rows, make)
+        else:
+            steps = steps_for(run.minutes or MINUTES, config, model, make)
         config = replace(config, steps=steps)
     model = first_model(config)
     if config.start is not None:
@@ -237,7 +252,8 @@ def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft`."""
     options = parse(words)
     config = configured(options, saved_settings(options.run.out) if options.run.resume else None)
-    sources = Sources(config.uniform, config.early, config.teacher, config.collections)
+    own, held_out = own_examples(config.data, config.validation) if config.data else ([], [])
+    sources = Sources(config.uniform, config.early, config.teacher, config.collections, own)
     resume = options.run.resume
     folder = options.model.tokenizer or Path(config.start or options.run.out / "tokenizer")
     if config.start is None and not folder.exists():
@@ -250,7 +266,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if model.attends.bidirectional:
         config = replace(config, lm_weight=0.0)
     if not resume:
-        config, model = start(config, None if options.run.steps else options.run.minutes, sources, tokenizer)
+        config, model = start(config, options.run, sources, tokenizer)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     print(f"{size:.2f} M parameters, {config.steps} steps", flush=True)
     train(
@@ -263,3 +279,5 @@ def main(words: Sequence[str] | None = None) -> None:
         save_every=options.run.save_every,
         stop_at=options.run.stop_at,
     )
+    if config.start is not None and config.data:
+        print(held_out_report(config.start, options.run.out / "final", held_out), flush=True)

@@ -1,0 +1,59 @@
+"""One row of a table or a file as a `RankingExample`: what may stand in it, and what is said when it does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+from rranker.ids import as_id, id_text
+from rranker.request import make_request
+
+from .example import RankingExample
+
+ROW = "query, candidates, relevance, and optionally task, instruction, id"
+"""The columns of a row."""
+
+
+def example_of(row: Mapping[str, Any], default_id: str) -> RankingExample:
+    """The ranking problem of a row with the columns `ROW`; others are not read.
+
+    `query` is a string, or the titles of a history as a list, which may also stand under `history` (beside a null
+    `query`, where a column holds one type only). `relevance` is a finite number a candidate. `task` is the name of a
+    template: left out, passage, and recommendation for a history. `id` is any that `rank` takes, else `default_id`.
+
+    Raises TypeError or ValueError, saying what the column must be.
+    """
+    history = row.get("history")
+    query = row.get("query") if history is None else history
+    candidates = row.get("candidates")
+    relevance = row["relevance"] if "relevance" in row else row.get("grades")  # its name until 0.1
+    for column, value in (("query", query), ("candidates", candidates), ("relevance", relevance)):
+        if value is None:
+            held = "is null" if column in row else f"is missing; the row has {', '.join(row) or 'nothing'}"
+            raise ValueError(f"{column} {held}. A row holds {ROW}")
+    task = row.get("task")
+    if task is None:
+        task = "passage" if isinstance(query, str) else "recommendation"
+    request = make_request(query, candidates, task=task, instruction=row.get("instruction"))  # type: ignore[arg-type]
+    key = row.get("id")
+    return RankingExample(
+        task=request.template.name,
+        query=request.query if isinstance(request.query, str) else list(request.query),
+        instruction=request.instruction,
+        candidates=[candidate.text for candidate in request.candidates],
+        relevance=_numbers(relevance),
+        id=default_id if key is None else id_text(as_id(key, "id")),
+    )
+
+
+def _numbers(relevance: Any) -> list[float]:
+    if not isinstance(relevance, list | tuple):
+        raise TypeError(f"relevance must be a list of numbers, not {type(relevance).__name__}")
+    for place, number in enumerate(relevance):
+        if not isinstance(number, Real):
+            raise TypeError(f"relevance[{place}] must be a number, not {type(number).__name__}")
+        if not math.isfinite(number):
+            raise ValueError(f"relevance[{place}] is {number}: it must be finite")
+    return [float(number) for number in relevance]

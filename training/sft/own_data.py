@@ -1,0 +1,43 @@
+"""A run on a user's own data: how long it goes on, and what it brought on the rows that were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rranker import Ranker
+from rranker.data import RankingExample
+from rranker.metrics import bootstrap_interval
+from rranker.metrics.graded import reciprocal_ranks
+
+
+def mean_reciprocal_ranks(model: str | Path, examples: Sequence[RankingExample]) -> np.ndarray:
+    """[examples]: 1 / rank of the first candidate of the highest relevance, as `Ranker(model)` ranks in float32."""
+    queries = [
+        {
+            "query": example.query,
+            "candidates": example.candidates,
+            "template": example.task,
+            "instruction": example.instruction,
+        }
+        for example in examples
+    ]
+    with Ranker(model, dtype="float32") as ranker:
+        rankings = ranker.rank_batch(queries, progress=False)
+    return reciprocal_ranks(
+        [example.relevance for example in examples], [ranking.order for ranking in rankings]
+    )
+
+
+def held_out_report(start: str | Path, final: str | Path, examples: Sequence[RankingExample]) -> str:
+    """One line: mean reciprocal ranks before and after, and the interval of their paired difference."""
+    if not examples:
+        return "No row was held out, so nothing says what the run brought: give a --validation file"
+    before, after = (mean_reciprocal_ranks(model, examples) for model in (start, final))
+    low, high = bootstrap_interval(after - before)
+    return (
+        f"MRR on {len(examples)} held-out rows: {before.mean():.3f} before, {after.mean():.3f} after, "
+        f"difference {np.mean(after - before):+.3f} [{low:+.3f}, {high:+.3f}]"
+    )
