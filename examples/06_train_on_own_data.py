@@ -1,23 +1,27 @@
-"""Train the bundled model on data of your own, by reward: `python examples/06_train_on_own_data.py [FOLDER]`.
+"""Train the bundled model on data of your own: `python examples/06_train_on_own_data.py [FOLDER] [options]`.
 
-Needs `pip install ".[train]"`; takes less than a minute on one core. The command line (`python -m
-training.grpo`) trains on the tasks of `rranker.data`; data of your own go in from Python, as cases: a
-query, its candidates, and how good each of them is. The made-up ones come from a shop whose customers buy
-second-hand, which the bundled model cannot know. What is trained ends in FOLDER, with its curves in
-`report.html`, and `Ranker("FOLDER/final")` loads it; without a FOLDER it goes to a temporary one, and is
-gone afterwards.
+Writes 200 rows into FOLDER/searches.jsonl, then does what
+
+    python -m training.sft --data FOLDER/searches.jsonl --out FOLDER
+
+does: a tenth of the queries is held out, the bundled model learns from the rest, and the last line says how much higher
+the best candidates of the held-out rows stand. Options are passed on, for instance `--passes 20`. `FOLDER/final` is
+the trained model; without a FOLDER all goes to a temporary one, and is gone afterwards.
+
+The rows come from a made-up shop whose customers buy second-hand, which the bundled model cannot know.
+`python -m training.grpo --data FOLDER/searches.jsonl --model FOLDER/final` goes on from there by reward (it needs
+`pip install ".[train]"`). Takes a minute or two on two cores.
 """
 
+import json
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import rranker
-from rranker.data import RankingExample
-from rranker.training.grpo import parse, train
+from rranker.training.sft.run import main as train
 
 THINGS = [
     "tent",
@@ -31,72 +35,45 @@ THINGS = [
     "globe",
     "ladder",
 ]
+BUYERS = ["a beginner", "my daughter", "the office", "a small flat", "the summer house", "a school"]
 COLOURS = ["red", "blue", "green", "black", "white", "yellow"]
-BUNDLED = Path(rranker.__file__).parent / "assets" / "default"
+NEW = ["brand new", "new, in its box", "factory sealed", "never opened"]
+USED = ["second-hand", "used, a few scratches", "second-hand, fully working", "used for one summer"]
 
 
-def make_cases(count: int, seed: int) -> list[RankingExample]:
-    """Searches for a thing with five offers; the only second-hand one is the one that was bought."""
-    rng = np.random.default_rng(seed)
-    cases = []
-    for number in range(count):
-        thing, bought = rng.choice(THINGS), int(rng.integers(5))
-        states = ["second-hand" if place == bought else "brand new" for place in range(5)]
-        offers = [
-            f"{colour} {thing}, {state}"
-            for colour, state in zip(rng.permutation(COLOURS), states, strict=False)
-        ]
-        bought_or_not = [float(place == bought) for place in range(5)]
-        cases.append(
-            RankingExample(
-                "passage", f"buy a {thing}", None, offers, bought_or_not, f"search-{seed}-{number}"
-            )
-        )
-    return cases
+def write_searches(path: Path, count: int = 200) -> None:
+    """A search a row, as one JSON object: five offers, of which the only used one was bought."""
+    rng = np.random.default_rng(0)
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            thing, bought = rng.choice(THINGS), int(rng.integers(5))
+            states = [str(rng.choice(USED if place == bought else NEW)) for place in range(5)]
+            row = {
+                "id": f"search-{number}",
+                "query": f"{thing} for {rng.choice(BUYERS)}",
+                "candidates": [
+                    f"{colour} {thing}, {state}"
+                    for colour, state in zip(rng.permutation(COLOURS), states, strict=False)
+                ],
+                "relevance": [int(place == bought) for place in range(5)],
+            }
+            file.write(json.dumps(row) + "\n")
 
 
-def mean_reciprocal_rank(model: Path, cases: list[RankingExample]) -> float:
-    """How high the offer that was bought stands: 1 when always first, 0.457 by chance among five."""
-    with rranker.Ranker(model, dtype="float32") as ranker:
-        queries = [{"query": c.query, "candidates": c.candidates, "task": c.task} for c in cases]
-        rankings = ranker.rank_batch(queries, progress=False)
-    ranks = [r.order.index(c.relevance.index(1.0)) + 1 for r, c in zip(rankings, cases, strict=True)]
-    return float(np.mean([1 / rank for rank in ranks]))
-
-
-def main(out: Path) -> None:
-    """Prints the mean reciprocal rank on searches that were held back, before and after."""
-    training = {case.id: case for case in make_cases(200, seed=0)}
-    held_back = make_cases(60, seed=1)
-    settings = {
-        "model": BUNDLED,
-        "output_dir": out,
-        "method": "iranker",  # episodes of elimination: four decisions a list, each with a reward of its own
-        "reward": "stepwise",
-        "max_steps": 20,
-        "per_device_train_batch_size": 64,  # 8 searches a step, 8 sampled rankings of each
-        "num_generations": 8,
-        "learning_rate": 2e-4,
-        "eval_strategy": "no",
-        "save_strategy": "no",
-        "report_to": "none",
-        "use_cpu": not torch.cuda.is_available(),
-        "logging_steps": 5,
-        "disable_tqdm": True,
-    }
-    arguments, config = parse(
-        [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-    )
-    train(arguments, config, training, evals={})
-    before, after = (mean_reciprocal_rank(model, held_back) for model in (BUNDLED, out / "final"))
-    print(f"MRR on {len(held_back)} searches that were held back: {before:.3f} before, {after:.3f} after")
-    with rranker.Ranker(out / "final", dtype="float32") as ranker:
-        print(ranker.rank(held_back[0].query, held_back[0].candidates, template="passage"))
+def main(folder: Path, options: list[str]) -> None:
+    """Trains, which prints the mean reciprocal rank before and after, and ranks one more search."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_searches(folder / "searches.jsonl")
+    train(["--data", str(folder / "searches.jsonl"), "--out", str(folder), *options])
+    with rranker.Ranker(folder / "final", dtype="float32") as ranker:
+        offers = ["red kite, brand new", "blue kite, second-hand", "green kite, new, in its box"]
+        print(ranker.rank("kite for my son", offers, template="passage"))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
+    arguments = sys.argv[1:]
+    if arguments and not arguments[0].startswith("--"):
+        main(Path(arguments[0]), arguments[1:])
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            main(Path(folder))
+        with tempfile.TemporaryDirectory() as temporary:
+            main(Path(temporary), arguments)

@@ -71,7 +71,10 @@ def parquet_rows(path: str | Path) -> Any:
             raise ValueError(f"{path} is not a Parquet file")
     try:
         return datasets.Dataset.from_parquet(str(path))
-    except datasets.exceptions.DatasetGenerationError as error:
+    except (
+        ValueError,
+        datasets.exceptions.DatasetGenerationError,
+    ) as error:  # an Arrow error is a ValueError
         raise ValueError(f"{path} is not a whole Parquet file: {error.__cause__ or error}") from error
 
 

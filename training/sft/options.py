@@ -14,7 +14,7 @@ from rranker.training.options import option, parse_options
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig
 
-OWN_LR = 3e-4
+OWN_LR = 2e-4
 """What a model that ranks already learns other data by."""
 
 

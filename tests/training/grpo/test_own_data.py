@@ -1,0 +1,66 @@
+"""GRPO on a user's own files: whole runs, their shares of a mixture, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rranker.data import read_examples
+from rranker.training.grpo.arguments import DataArguments, EvaluationArguments
+from rranker.training.grpo.data import cases_of, held_out, mixture
+from rranker.training.grpo.run import main
+from rranker.training.policy.model_config import ModelConfig
+from tests.support.own_files import write_own
+from tests.support.toys import options, save_pointer_policy, toy_cases
+
+
+@pytest.mark.parametrize("name", ["own.jsonl", "own.parquet"])
+def test_a_run_trains_resumes_and_evaluates_on_what_was_held_out(
+    tmp_path: Path, tokenizer: Any, tiny: ModelConfig, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    start = save_pointer_policy(tokenizer, tiny, tmp_path / "start")
+    data = write_own(tmp_path / name, toy_cases(60).values())
+    out = tmp_path / "out"
+    main([*options(start, out, max_steps=2, eval_steps=2), "--data", str(data)])
+    main([*options(start, out, max_steps=4, eval_steps=2, resume=True), "--data", str(data)])
+    log = json.loads((out / "log.json").read_text())
+    assert [row["step"] for row in log if "eval_mrr/own" in row] == [0, 2, 4]
+    first, last = (load_file(folder / "model.safetensors") for folder in (start, out / "final"))
+    assert any(not torch.equal(first[key], last[key]) for key in first)
+
+
+def test_own_rows_keep_their_share_beside_other_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_own(tmp_path / "own.jsonl", toy_cases(30).values())
+    alone = DataArguments(data=[str(data)])
+    assert alone.weights() == {"own": 1.0}
+    cases = mixture(alone, seed=0)
+    held = held_out(alone, EvaluationArguments(), seed=0)["own"]
+    assert len(cases) + len(held) == 30
+    assert {c.query for c in cases.values()}.isdisjoint(c.query for c in held)
+    beside = DataArguments(data=[str(data)], tasks=["own=1", "squad=1"], cases=200)
+    repeated = cases_of("own", "train", 100, beside, 0)
+    assert len(repeated) == 100
+    assert {c.id for c in repeated} == {c.id for c in cases.values()}
+
+
+def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="go together"):
+        DataArguments(tasks=["own=1"]).weights()
+    with pytest.raises(ValueError, match="go together"):
+        DataArguments(tasks=["squad"], data=["a.jsonl"]).weights()
+    data = write_own(tmp_path / "own.jsonl", toy_cases(30).values())
+    own = DataArguments(data=[str(data)])
+    with pytest.raises(ValueError, match="no test split"):
+        held_out(own, EvaluationArguments(eval_split="test"), seed=0)
+    few = [row for row in read_examples(data) if row not in held_out(own, EvaluationArguments(), 0)["own"]]
+    write_own(data, few)
+    with pytest.raises(ValueError, match="give a --validation file"):
+        held_out(own, EvaluationArguments(), seed=0)
