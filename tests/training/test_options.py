@@ -94,4 +94,4 @@ def test_reports_hold_every_option_by_its_own_name() -> None:
     arguments, _ = parse_grpo(["--use_cpu", "true", "--bf16", "false", "--gamma", "0.5", "--tasks", "a=2"])
     flat = arguments.flat()
     assert (flat["gamma"], flat["tasks"], flat["policy"], flat["resume"]) == (0.5, ["a=2"], "logits", False)
-    assert len(flat) == 25
+    assert len(flat) == 27

@@ -29,7 +29,9 @@ HISTORIES: dict[str, Callable[[], Interactions]] = {
     "games": data.games,
 }
 PASSAGES = ("squad", "trecdl", "classic", "questions")
-SOURCES = (*HISTORIES, *(f"{name}-pairs" for name in HISTORIES), "routing", "cloze", *PASSAGES, "own")
+SOURCES = (*HISTORIES, *(f"{name}-pairs" for name in HISTORIES), "routing", "cloze", *PASSAGES)
+OWN = "own"
+"""The source that a user's own files are."""
 QUERIES, TEXTS = 20, 160
 """Of one draw of pairs."""
 
@@ -139,7 +141,7 @@ class Sources:
             return Draw([histories.window(rng, length) for _ in range(32)], 32, 256)
         if name == "routing":
             return Draw([self.routing.draw(rng) for _ in range(20)], 40, 96)
-        if name == "own":
+        if name == OWN:
             return Draw(self.own.draw(rng, 32), CANDIDATE_TOKENS, PREFIX_TOKENS)
         n = int(rng.integers(4, 10))
         if name == "cloze":

@@ -9,7 +9,7 @@ import torch
 
 from rranker.engine.hardware import best_dtype, warn_if_emulated
 from rranker.engine.loading.settings import AttentionMode
-from rranker.training.examples.sources import SOURCES
+from rranker.training.examples.sources import OWN, SOURCES
 from rranker.training.policy.model_config import ModelConfig
 
 CPU = torch.device("cpu")
@@ -78,12 +78,14 @@ class SftConfig:
             warn_if_emulated(CPU, torch.bfloat16, "precision")
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer is 'adamw' or 'muon', not {self.optimizer!r}")
-        unknown = set(self.weights) - set(SOURCES)
+        unknown = set(self.weights) - {*SOURCES, OWN}
         if unknown or min(self.weights.values()) < 0 or not sum(self.weights.values()):
-            raise ValueError(f"weights are shares of {', '.join(SOURCES)}, none negative: {self.weights}")
-        if bool(self.data) != ("own" in self.weights):
             raise ValueError(
-                "files of one's own (--data) and a weight for them (own=1) go together: "
+                f"weights are shares of {', '.join([*SOURCES, OWN])}, none negative: {self.weights}"
+            )
+        if bool(self.data) != (OWN in self.weights):
+            raise ValueError(
+                f"files of one's own (--data) and a weight for them ({OWN}=1) go together: "
                 f"data {self.data}, weights {self.weights}"
             )
         if self.data and self.start is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rranker.engine.loading.files import read_json
 from rranker.engine.loading.model import DEFAULT_MODEL
+from rranker.training.examples.sources import OWN
 from rranker.training.options import option, parse_options
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig
@@ -137,7 +138,7 @@ def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftC
     if "data" in given:
         chosen, given, start = (
             {"lr": OWN_LR, **chosen},
-            {"weights": {"own": 1.0}, **given},
+            {"weights": {OWN: 1.0}, **given},
             start or DEFAULT_MODEL,
         )
     return SftConfig(**given, **chosen, start=None if start is None else str(start))

@@ -20,7 +20,7 @@ from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.formats import prompt_formats
 from rranker.training.examples.example import Pairs
-from rranker.training.examples.sources import Sources
+from rranker.training.examples.sources import OWN, Sources
 from rranker.training.packing.batch import ListBatch, training_batch
 from rranker.training.packing.pairs import PairBatch, pair_batch
 from rranker.training.policy.model_config import ModelConfig
@@ -234,7 +234,7 @@ def start(
         if config.precision == "bf16":
             model.lm.to(torch.bfloat16)
         make = mixture(sources, model, tokenizer, config)
-        if run.minutes is None and set(config.weights) == {"own"}:
+        if run.minutes is None and set(config.weights) == {OWN}:
             steps = steps_for_passes(run.passes, sources.own.rows, make)
         else:
             steps = steps_for(run.minutes or MINUTES, config, model, make)
