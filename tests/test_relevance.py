@@ -23,7 +23,7 @@ from rranker.scorers.engine_logits import EngineScorer
 from rranker.scorers.relevance import CONTENT_FREE
 from rranker.training.calibrate.run import write_calibration
 from rranker.training.policy.network import load_policy, save_policy
-from tests.support.checkpoints import save_checkpoint, small_tokenizer
+from tests.support.checkpoints import TINY_START, save_checkpoint, small_tokenizer
 from tests.support.likelihoods import query_likelihoods
 from tests.support.samples import QUERY, TEXTS
 from tests.support.toys import save_encoder_policy
@@ -129,8 +129,8 @@ def test_equal_texts_share_it_and_weigh_as_one(pointer: Ranker) -> None:
 def test_causal_attention_reads_it_of_candidates_shown_alone() -> None:
     calibration = {"passage": Calibration(0.3, 3.0)}
     with (
-        ranker_of(None, calibration, attention_mode="causal") as causal,
-        ranker_of(None, calibration) as block,
+        ranker_of(TINY_START, calibration, attention_mode="causal") as causal,
+        ranker_of(TINY_START, calibration) as block,
     ):
         one = {text: by_text(block.rank(QUERY, [text]))[text] for text in TEXTS}
         for text in TEXTS:
@@ -230,9 +230,9 @@ def test_trained_weights_do_not_keep_a_calibration_of_others(language_model: Pat
 
 
 def test_own_scores_of_many_candidates_come_back_to_their_own_texts() -> None:
-    """The bundled model lays candidates out by a hash."""
+    """In block attention candidates are laid out by a hash."""
     texts = [f"{text} {i}" for i in range(4) for text in TEXTS]
-    engine = Engine.load(None, dtype=torch.float32, kv_cache_tokens=8192)
+    engine = Engine.load(TINY_START, dtype=torch.float32, kv_cache_tokens=8192)
     scorer = EngineScorer(engine, calibration={"passage": PASSAGE})
     found = dict[str, float]()
     for chosen in (texts, *([text] for text in texts)):
