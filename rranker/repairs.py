@@ -9,13 +9,16 @@ from .request import Request
 from .types import Repair
 
 
-def cut_repairs(cuts: Sequence[Truncation], groups: Sequence[tuple[int, ...]]) -> list[Repair]:
+def cut_repairs(
+    request: Request, cuts: Sequence[Truncation], groups: Sequence[tuple[int, ...]]
+) -> list[Repair]:
     """What truncation did, in words; a text that several candidates share was cut for each of them."""
+    asked = "the query" if isinstance(request.query, str) else "the history"
     group = {indices[0]: indices for indices in groups}
     repairs = []
     for cut in cuts:
         for index in [None] if cut.index is None else group[cut.index]:
-            what = "the history" if index is None else f"candidate {index}"
+            what = asked if index is None else f"candidate {index}"
             repairs.append(
                 Repair("truncated", f"{what} was cut from {cut.before} to {cut.after} tokens", index)
             )

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from rranker import CapacityError, Ranker, Ranking
+from tests.support.checkpoints import TINY_START
 from tests.support.samples import QUERY, TEXTS
 
 
 @pytest.fixture(scope="module")
 def ranker() -> Any:
-    with Ranker(kv_cache_tokens=4096) as made:
+    with Ranker(TINY_START, kv_cache_tokens=4096) as made:
         yield made
 
 

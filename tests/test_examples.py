@@ -89,7 +89,8 @@ def test_evaluation_prints_both_stages_and_reads_files(tmp_path: Path) -> None:
 def test_training_on_own_data_learns_it_and_leaves_a_model(tmp_path: Path) -> None:
     said = run("06_train_on_own_data.py", tmp_path)
     before, after = map(float, re.findall(r"([\d.]+) before, ([\d.]+) after", said)[0])
-    assert before < 0.457 < 0.9 < after
+    assert before + 0.2 < after
+    assert after > 0.9
     assert re.search(r"^ +1 .*blue kite, second-hand$", said, re.M)
     assert len((tmp_path / "searches.jsonl").read_text().splitlines()) == 200
     assert (tmp_path / "final" / "config.json").is_file()

@@ -12,6 +12,7 @@ import pytest
 
 import rranker
 from rranker import Candidate, CapacityError, Ranker
+from tests.support.checkpoints import TINY_START
 from tests.support.samples import QUERY, TEXTS
 
 ODD = {
@@ -83,7 +84,7 @@ def test_few_candidates(n: int, method: Any) -> None:
     assert_whole(ranking, n)
     if n < 2:
         assert ranking.rounds == ()
-        assert ranking.stats.forward_passes == 0
+        assert ranking.stats.forward_passes == n  # one candidate is read for its relevance
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -148,12 +149,25 @@ def test_truncation_is_reported_or_refused() -> None:
         Ranker(truncate="left")  # type: ignore[arg-type]
 
 
-def test_the_question_is_never_cut(ranker: Ranker) -> None:
-    with pytest.raises(ValueError, match="shorten the query"):
-        ranker.rank("bees " * 5000, TEXTS)
-    history = ranker.rank(["a long title of a film"] * 2000, TEXTS)
-    assert [r.kind for r in history.repairs] == ["truncated"]
-    assert "the history was cut" in history.repairs[0].message
+def test_a_query_is_cut_by_encoders_alone_and_a_history_by_all(ranker: Ranker) -> None:
+    with Ranker(TINY_START) as llama:
+        with pytest.raises(ValueError, match="shorten the query"):
+            llama.rank("bees " * 5000, TEXTS)
+        for made in (ranker, llama):
+            history = made.rank(["a long title of a film"] * 2000, TEXTS)
+            assert [r.kind for r in history.repairs] == ["truncated"]
+            assert "the history was cut" in history.repairs[0].message
+    cut = ranker.rank("bees " * 5000, TEXTS)  # the bundled model reads 512 tokens of a text
+    assert [(r.kind, r.index) for r in cut.repairs] == [("truncated", None)]
+    assert "the query was cut from 5002 to 512 tokens" in cut.repairs[0].message
+    with Ranker(truncate="error") as strict, pytest.raises(ValueError, match="the query takes 5002 tokens"):
+        strict.rank("bees " * 5000, TEXTS)
+
+
+def test_every_text_of_an_encoder_has_the_context_to_itself(ranker: Ranker) -> None:
+    """A query that fills it leaves a candidate what the checkpoint grants: 256 tokens."""
+    ranking = ranker.rank("bees " * 400, ["bees " * 254, "flowers " * 200, "honey"])
+    assert ranking.repairs == ()
 
 
 def test_a_batch_of_many_sizes_equals_each_alone(ranker: Ranker) -> None:
@@ -178,7 +192,7 @@ def test_a_wrong_item_of_a_batch_is_named_before_any_work(ranker: Ranker) -> Non
 
 
 def test_a_store_that_is_too_small_says_what_to_raise() -> None:
-    with Ranker(kv_cache_tokens=64) as ranker:
+    with Ranker(kv_cache_tokens=32) as ranker:
         with pytest.raises(CapacityError, match="kv_cache_tokens"):
             ranker.rank(QUERY, TEXTS * 3)
         assert_whole(ranker.rank(QUERY, TEXTS[:2]), 2)  # and nothing was left taken

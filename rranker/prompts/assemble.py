@@ -34,17 +34,19 @@ class Limits:
     """Tokens there is room for: `context` bounds positions, `candidate` each candidate. None sets no bound.
 
     In block attention, and where a question shows one candidate alone, candidates stand side by side, so the longest
-    one counts; in causal attention their sum.
+    one counts; in causal attention their sum. Where positions `restart` (an encoder's), every text has the whole
+    context to itself.
     """
 
     attention: Literal["causal", "block"]
     context: int | None
     candidate: int | None
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """What was shortened: the candidate of that input index, or the history (None); tokens before and after."""
+    """What was shortened: the candidate of that input index, or the query (None); tokens before and after."""
 
     index: int | None
     before: int
@@ -65,9 +67,10 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
 ) -> tuple[Segments, list[Truncation]]:
     """Segments of one query, its candidates in the order of `texts`; `indices` are their places in the input.
 
-    A history gives way from its oldest end and takes half of the context at most; a query that is one text, an
-    instruction and the question are never cut. Raises ValueError when they do not fit, when a cut would be
-    needed under `truncate="error"`, or when the vocabulary has too few single-token identifiers.
+    A history gives way from its oldest end and takes half of the context at most; a query that is one text is cut only
+    by encoders, which read a few hundred tokens of any text; an instruction and the question never are. Raises
+    ValueError when they do not fit, when a cut would be needed under `truncate="error"`, or when the vocabulary has too
+    few single-token identifiers.
     """
     named_by = identifiers.first(len(texts)) if prompt_format.uses_identifiers else ()
     prefix, suffix = prompt_format.prefix(template, instruction, query), prompt_format.suffix(template, kind)
@@ -88,16 +91,21 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
 
 
 def _fitted(part: PromptPart, limits: Limits, truncate: Truncate, cuts: list[Truncation]) -> PromptPart:
-    """A part that holds a history, in half of the context; what was cut is added to `cuts`. Others as they are."""
-    if limits.context is None or not part.keep_end:
+    """A part that holds a history, in half of the context; what was cut is added to `cuts`. Others as they are.
+
+    Where positions restart, any part, in all of it.
+    """
+    if limits.context is None or not (part.keep_end or limits.restart):
         return part
+    what = "history" if part.keep_end else "query"
+    most, share = (limits.context, "") if limits.restart else (limits.context // 2, "half of ")
     around = len(part) - len(part.body)
-    if len(part) > limits.context // 2 <= around:
+    if len(part) > most <= around:
         raise ValueError(
-            f"a history may take half of the {limits.context} tokens that the model reads, and the instruction "
+            f"a {what} may take {share}the {limits.context} tokens that the model reads, and the instruction "
             f"and headings around it alone take {around}: shorten the instruction"
         )
-    fitted = truncate_part(part, limits.context // 2, truncate, "the history")
+    fitted = truncate_part(part, most, truncate, f"the {what}")
     if len(fitted) < len(part):
         cuts.append(Truncation(None, len(part), len(fitted)))
     return fitted
@@ -116,6 +124,8 @@ def _room(
     own = room = limits.candidate if limits.candidate is not None else max(lengths)
     if limits.context is None:
         return room
+    if limits.restart:
+        return min(room, limits.context)
     left = limits.context - query - question
     taken = (
         f"the query takes {query} tokens and the question {question}, where the model reads {limits.context}"

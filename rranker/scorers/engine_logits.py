@@ -72,7 +72,12 @@ class EngineScorer:
         self._calibrated = settings if calibration is None else replace(settings, calibration=calibration)
         self._formats = prompt_formats(settings.prompt_format, encoder)
         self._identifiers = Identifiers(encoder)
-        self._limits = Limits(engine.attention_mode, model.context, settings.max_candidate_tokens)
+        self._limits = Limits(
+            engine.attention_mode,
+            model.context,
+            settings.max_candidate_tokens,
+            restart=settings.prompt_format == "encoder",
+        )
 
     @property
     def model(self) -> LoadedModel:
@@ -114,7 +119,7 @@ class EngineScorer:
         if calibration is not None:
             cuts = self._add_relevance(job, calibration, texts, indices) or cuts
         if job.requests:
-            job.repairs += [*encoding_repairs(request), *cut_repairs(cuts, groups)]
+            job.repairs += [*encoding_repairs(request), *cut_repairs(request, cuts, groups)]
         for asked in job.requests:
             self.engine.check(asked)
         return job

@@ -119,7 +119,7 @@ def test_in_causal_attention_it_is_refused():
         Engine(lm, IdentifierReadout(lm), attention_mode="causal", context_bias=-2.0)
 
 
-def naive(plan: Batch, window: int | None) -> torch.Tensor:
+def loop_reference(plan: Batch, window: int | None) -> torch.Tensor:
     """As `attention` of a backend: each row's keys one by one, the bias on those of its visible segments."""
 
     def noise(seed: int, heads: int, count: int) -> torch.Tensor:
@@ -169,4 +169,4 @@ def test_backends_add_it_to_stored_keys_alone_within_any_window(backend, dtype, 
     for seed in range(2 if backend == "triton" else 4):
         plan = random_plan(seed, context_bias=-2.0)
         found = attention(chosen, plan, window, dtype)
-        torch.testing.assert_close(found.double(), naive(plan, window), atol=error, rtol=error)
+        torch.testing.assert_close(found.double(), loop_reference(plan, window), atol=error, rtol=error)

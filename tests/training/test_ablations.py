@@ -15,7 +15,7 @@ from rranker import Ranker
 from rranker.data import BENCHMARK_TASKS, RankingExample
 from rranker.training.grpo import parse as parse_grpo
 from rranker.training.policy.model_config import ModelConfig
-from rranker.training.sft.config import SOURCES
+from rranker.training.sft.config import SftConfig
 from tests.support.toys import save_pointer_policy, toy_cases
 
 
@@ -46,7 +46,7 @@ def test_cases_of_one_query_count_once() -> None:
 
 def test_families_are_the_nine_tasks_and_leaving_one_out_leaves_its_sources_out() -> None:
     assert sorted(task for tasks in FAMILIES.values() for task in tasks) == sorted(BENCHMARK_TASKS)
-    assert sorted(name for names in SOURCES_OF.values() for name in names) == sorted(SOURCES)
+    assert sorted(name for names in SOURCES_OF.values() for name in names) == sorted(SftConfig().weights)
     kept = [entry.partition("=")[0] for entry in ablations.without("passage")[1:]]
     assert kept == ["movies", "music", "games", "routing"]
 

@@ -10,10 +10,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 Floats = NDArray[np.float64]
 
 
-def fit_logistic(scores: Floats, labels: Floats) -> tuple[float, float]:
+def fit_logistic(scores: Floats, outcomes: Floats) -> tuple[float, float]:
     """Slope and intercept of P(label = 1) = sigmoid(slope · score + intercept), by least negative log-likelihood.
 
-    scores, labels: [N], labels 0 or 1. Targets are drawn in as Platt does, (n₊ + 1) / (n₊ + 2) and 1 / (n₋ + 2), so
+    scores, outcomes: [N], outcomes 0 or 1. Targets are drawn in as Platt does, (n₊ + 1) / (n₊ + 2) and 1 / (n₋ + 2), so
     that scores that separate the labels give a steep slope and no infinite one. The objective is convex; L-BFGS runs on
     standardised scores in double precision.
 
@@ -21,15 +21,15 @@ def fit_logistic(scores: Floats, labels: Floats) -> tuple[float, float]:
     """
     if not np.isfinite(scores).all():
         raise ValueError("a score is not finite")
-    positive, spread = float(labels.sum()), float(scores.std())
-    negative = len(labels) - positive
+    positive, spread = float(outcomes.sum()), float(scores.std())
+    negative = len(outcomes) - positive
     if not positive or not negative:
-        raise ValueError(f"all {len(labels)} labels are equal, so nothing can be told apart")
+        raise ValueError(f"all {len(outcomes)} labels are equal, so nothing can be told apart")
     if not spread:
         raise ValueError(f"all {len(scores)} scores are equal, so nothing can be told apart")
     standard = torch.from_numpy((scores - scores.mean()) / spread)
     targets = torch.from_numpy(
-        np.where(labels > 0, (positive + 1) / (positive + 2), 1 / (negative + 2)).astype(np.float64)
+        np.where(outcomes > 0, (positive + 1) / (positive + 2), 1 / (negative + 2)).astype(np.float64)
     )
     parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS(
@@ -50,13 +50,13 @@ def fit_logistic(scores: Floats, labels: Floats) -> tuple[float, float]:
     slope, intercept = parameters.detach().tolist()
     if slope <= 0:
         raise ValueError(
-            f"the scores of relevant candidates are no higher than those of others ({len(labels)} labels, best slope "
+            f"the scores of relevant candidates are no higher than those of others ({len(outcomes)} labels, best slope "
             f"{slope / spread:.3g})"
         )
     return slope / spread, intercept - slope * float(scores.mean()) / spread
 
 
-def log_loss(scores: Floats, labels: Floats, slope: float, intercept: float) -> float:
+def log_loss(scores: Floats, outcomes: Floats, slope: float, intercept: float) -> float:
     """The mean negative log-likelihood of the labels, in nats."""
     logits = slope * scores + intercept
-    return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+    return float(np.mean(np.logaddexp(0.0, logits) - outcomes * logits))

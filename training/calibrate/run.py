@@ -48,20 +48,20 @@ def calibrate(engine: Engine, cases: Sequence[RankingExample]) -> tuple[Calibrat
     pointer = engine.model.settings.readout == "pointer"
     best, least, lines = None, float("inf"), list[str]()
     for source, content_free in (("pointer", False),) if pointer else _ASKED:
-        scores, labels = score_cases(engine, cases, source, content_free)
+        scores, outcomes = score_cases(engine, cases, source, content_free)
         name = source + (", less the content-free candidate's" if content_free else "")
-        row = f"| {cases[0].task} | {name} | {len(cases)} | {len(labels)} | {labels.mean():.3f} |"
+        row = f"| {cases[0].task} | {name} | {len(cases)} | {len(outcomes)} | {outcomes.mean():.3f} |"
         try:
-            slope, intercept = fit_logistic(scores, labels)
+            slope, intercept = fit_logistic(scores, outcomes)
         except ValueError as error:
             lines.append(f"{row} {error} | | | | |")
             continue
         found = Calibration(slope, intercept, source, content_free)
-        loss = log_loss(scores, labels, slope, intercept)
+        loss = log_loss(scores, outcomes, slope, intercept)
         said = [found.probability(score) for score in scores.tolist()]
         lines.append(
-            f"{row} {slope:.4g} | {intercept:.4g} | {loss:.4f} | {brier_score(said, labels):.4f} | "
-            f"{expected_calibration_error(said, labels):.4f} |"
+            f"{row} {slope:.4g} | {intercept:.4g} | {loss:.4f} | {brier_score(said, outcomes):.4f} | "
+            f"{expected_calibration_error(said, outcomes):.4f} |"
         )
         if loss < least:
             best, least = found, loss

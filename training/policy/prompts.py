@@ -36,12 +36,14 @@ class Prompts:
         encoder = TextEncoder(tokenizer)
         self._formats = prompt_formats(settings.prompt_format, encoder)
         self._identifiers = Identifiers(encoder)
+        restart = settings.prompt_format == "encoder"
         self._limits = Limits(
             settings.attention,
             _least(context, max_prompt),
             _least(settings.max_candidate_tokens, max_candidate),
+            restart,
         )
-        self._full = Limits(settings.attention, context, settings.max_candidate_tokens)
+        self._full = Limits(settings.attention, context, settings.max_candidate_tokens, restart)
 
     @classmethod
     def load(cls, model: str | Path, **limits: int | None) -> Prompts:
