@@ -162,7 +162,7 @@ def _judge(
         for topic, order in zip(topics, orders, strict=True)
     }
     found = evaluate(qrels, run, ["nDCG@10"])
-    return _told("ndcg", dict(found.by_query["nDCG@10"]))
+    return _told("ndcg", found.per_query("nDCG@10"))
 
 
 def cell(row: Figures, name: str, form: str = ".3f") -> str:
@@ -208,7 +208,7 @@ def main() -> None:
         "--tasks",
         nargs="*",
         choices=[*BENCHMARK_TASKS, *OUT_OF_DOMAIN],
-        help="default: all",
+        help="default: all; none where nothing follows",
     )
     parser.add_argument("--limit", type=int, default=10_000, help="queries a task, at most")
     parser.add_argument("--lists", type=int, default=10_000, help="queries a TREC DL year, at most; 0: none")
@@ -226,7 +226,9 @@ def main() -> None:
     options = parser.parse_args()
     rankers = load(options.model, options.method)
     choosing = options.split == "validation"
-    tasks = options.tasks or [*BENCHMARK_TASKS, *([] if choosing else OUT_OF_DOMAIN)]
+    tasks = options.tasks
+    if tasks is None:
+        tasks = [*BENCHMARK_TASKS, *([] if choosing else OUT_OF_DOMAIN)]
     result: Figures = {
         "split": options.split,
         "limit": options.limit,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench import quality_peers
-from bench.quality import chance, compare, figures, ours, some, table
+from bench.quality import chance, compare, figures, list_rows, ours, some, table
 from rranker import Ranker
 from rranker.data import Interactions, RankingExample
 from rranker.training.policy.model_config import ModelConfig
@@ -97,3 +97,13 @@ def test_a_model_is_compared_with_the_best_row_that_is_no_model() -> None:
     assert 0 <= low < rows["model"]["gain"] < high
     assert "+0.100 [" in table("toy", rows)
     assert "gain" not in rows["fair"]
+
+
+@pytest.mark.data
+def test_lists_are_judged_by_query_for_every_row(minilm: Path) -> None:
+    rows = list_rows(19, {}, 3)
+    assert set(rows) == {"BM25", "MiniLM cosine"}
+    assert all(len(row["ndcg_by_query"]) == 3 for row in rows.values())
+    assert rows["MiniLM cosine"]["ndcg"] == pytest.approx(
+        np.mean([*rows["MiniLM cosine"]["ndcg_by_query"].values()])
+    )
