@@ -12,6 +12,7 @@ import rranker.prompts
 from rranker import Ranker
 from rranker.data import RankingExample
 from rranker.deprecated import SETTINGS
+from tests.support.checkpoints import TINY_START
 
 TEXTS = [
     "Bees dance to show where flowers are.",
@@ -36,8 +37,8 @@ def test_every_old_name_is_tried() -> None:
 def test_an_old_name_warns_and_does_what_the_new_one_does(name: str) -> None:
     old, new = OLD[name]
     with pytest.warns(DeprecationWarning, match=f"'{name}' is now called '{SETTINGS[name]}'"):
-        before = Ranker(dtype="float32", **{name: old})
-    with before, Ranker(dtype="float32", **{SETTINGS[name]: new}) as after:
+        before = Ranker(TINY_START, dtype="float32", **{name: old})
+    with before, Ranker(TINY_START, dtype="float32", **{SETTINGS[name]: new}) as after:
         assert before._arguments == after._arguments
         assert before.rank("bees", TEXTS) == after.rank("bees", TEXTS)
 
