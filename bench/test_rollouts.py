@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.methods import Elimination, Rollout, Sampled
 from rranker.prompts.segments import Segments
 from rranker.training.policy.network import Policy, load_policy, readout_of
@@ -27,7 +26,7 @@ RELEVANCE = [1.0] + [0.0] * (CANDIDATES - 1)
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return load_policy(DEFAULT_MODEL)
+    return load_policy("configs/tiny-start")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The bundled model's own prompt: four delimiters, one task token, no chatter.
+"""The prompt of models trained from nothing: four delimiters, one task token, no chatter.
 
     <|prefix|><|task|>instruction ⏎ query   <|candidate|>text<|end|> …   <|exclude|>
 
