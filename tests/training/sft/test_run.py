@@ -80,6 +80,7 @@ def test_the_folder_is_a_hugging_face_one_with_a_mark_and_a_head(
         "pooling": "last",
         "method": "iranker",
         "context_bias": 0.0,
+        "calibration": None,
     }
     weights = load_file(folder / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
