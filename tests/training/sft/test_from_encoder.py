@@ -104,6 +104,7 @@ def test_the_folder_says_what_it_is(made: tuple[Path, Path]) -> None:
         "pooling": "mean",
         "method": "iranker",
         "context_bias": CONTEXT_BIAS,
+        "calibration": None,
     }
     head = load_file(made[1] / "pointer_head.safetensors")
     assert {name: float(tensor.abs().max()) for name, tensor in head.items()} == {"w": 0, "W": 0, "scale": 20}
