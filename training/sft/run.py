@@ -137,7 +137,9 @@ def train_step(
     return seen
 
 
-CORES = len(os.sched_getaffinity(0))
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def workers(count: int) -> ThreadPoolExecutor:
@@ -178,7 +180,7 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     stop = min(stop_at or config.steps, config.steps)
     seen: dict[str, list[tuple[float, float]]] = {}
     tokens, clock = 0, time.perf_counter()
-    with workers(CORES) as pool:
+    with workers(cores()) as pool:
         for step, batches in enumerate(prefetched(make, start, stop), start=start):
             reciprocal_ranks = train_step(model, batches, config, step, pool, optimizer.gradients)
             for (name, batch), pair in zip(batches, reciprocal_ranks, strict=True):
@@ -205,7 +207,7 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
 def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Maker, trials: int = 6) -> int:
     """How many steps fit, by timing a few: the schedule then counts steps, so a paused run loses nothing."""
     gradients = [torch.zeros(parameter.shape) for parameter in model.parameters()]
-    with workers(CORES) as pool:
+    with workers(cores()) as pool:
         train_step(model, make(0), config, 0, pool, gradients)
         began = time.perf_counter()
         for step in range(1, 1 + trials):
