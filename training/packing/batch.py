@@ -36,24 +36,32 @@ class ListBatch:
         return len(self.layout.ids)
 
 
-def shortened(piece: PromptPart, length: int) -> tuple[int, ...]:
-    """Ids of `piece` with at most `length` body tokens, from the end that matters."""
+def shortened(piece: PromptPart, length: int, context: int | None = None) -> tuple[int, ...]:
+    """Ids of `piece` with at most `length` body tokens, from the end that matters, and `context` in all."""
     body = piece.body
+    if context is not None:
+        length = min(length, max(context - len(piece.head) - len(piece.tail), 0))
     if len(body) > length:
-        body = body[-length:] if piece.keep_end else body[:length]
+        body = body[len(body) - length :] if piece.keep_end else body[:length]
     return piece.head + body + piece.tail
 
 
 def segments_of(
-    prompt_format: PromptFormat, cases: Sequence[RankingExample], candidate_tokens: int, prefix_tokens: int
+    prompt_format: PromptFormat,
+    cases: Sequence[RankingExample],
+    candidate_tokens: int,
+    prefix_tokens: int,
+    context: int | None = None,
 ) -> list[Segments]:
-    """Tokenises all candidates of all cases in one call."""
+    """Tokenises all candidates of all cases in one call; see `shortened`."""
     pieces = iter(prompt_format.candidates([text for case in cases for text in case.candidates], []))
     result = []
     for case in cases:
         template = TEMPLATES[case.task]
-        prefix = shortened(prompt_format.prefix(template, case.instruction, case.query), prefix_tokens)
-        candidates = tuple(shortened(next(pieces), candidate_tokens) for _ in case.candidates)
+        prefix = shortened(
+            prompt_format.prefix(template, case.instruction, case.query), prefix_tokens, context
+        )
+        candidates = tuple(shortened(next(pieces), candidate_tokens, context) for _ in case.candidates)
         result.append(Segments(prefix, candidates, prompt_format.suffix(template, "exclude")))
     return result
 
@@ -94,7 +102,7 @@ def training_batch(
     Block attention asks about nested random sets, causal attention about what a list begins with.
     """
     cases = [example.ranking for example in examples]
-    segments = segments_of(prompt_format, cases, candidate_tokens, prefix_tokens)
+    segments = segments_of(prompt_format, cases, candidate_tokens, prefix_tokens, attends.context)
     total, keep = 0, 0
     for s in segments:
         total += len(s.prefix) + sum(map(len, s.candidates)) + COPIES

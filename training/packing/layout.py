@@ -16,11 +16,13 @@ from rranker.prompts import Segments
 class Attends:
     """How tokens of a model attend: `bidirectional` within their segment (an encoder's), or causally.
 
-    `context_bias` is added to their scores of keys outside it.
+    `context_bias` is added to their scores of keys outside it. `context`: positions there are for a segment, where
+    every segment starts anew; None: enough.
     """
 
     bidirectional: bool = False
     context_bias: float = 0.0
+    context: int | None = None
 
 
 CAUSALLY = Attends()

@@ -37,10 +37,12 @@ def pair_batch(
     """Laid out as prefixes and candidates are, cut to these lengths."""
     template = TEMPLATES[pairs.task]
     prefixes = [
-        shortened(prompt_format.prefix(template, None, query), prefix_tokens) for query in pairs.queries
+        shortened(prompt_format.prefix(template, None, query), prefix_tokens, attends.context)
+        for query in pairs.queries
     ]
     pieces: Sequence[tuple[int, ...]] = [
-        shortened(piece, candidate_tokens) for piece in prompt_format.candidates(list(pairs.texts), [])
+        shortened(piece, candidate_tokens, attends.context)
+        for piece in prompt_format.candidates(list(pairs.texts), [])
     ]
     return PairBatch(
         build_text_layout(prefixes, attends),

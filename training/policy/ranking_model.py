@@ -49,8 +49,10 @@ class RankingModel(nn.Module):
     def __init__(self, lm: Any, head: PointerHead, context_bias: float = 0.0) -> None:
         super().__init__()
         self.lm, self.head = lm, head
-        self.attends = Attends(is_encoder(lm.config), context_bias)
         self._offset = position_offset(lm)
+        encoder = is_encoder(lm.config)
+        context = lm.config.max_position_embeddings - self._offset if encoder else None
+        self.attends = Attends(encoder, context_bias, context)
         use_packed_attention(lm)
 
     def hidden(self, layout: Layout) -> Tensor:

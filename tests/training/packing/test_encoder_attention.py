@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from rranker.data import RankingExample
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
+from rranker.training.examples.example import Example
 from rranker.training.packing.batch import ListBatch, training_batch
 from rranker.training.packing.layout import Attends, build_text_layout
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
@@ -121,3 +123,22 @@ def test_texts_that_stand_alone_are_encoded_as_by_transformers(encoder_format: E
     for text, found in zip(states[1:], pairs[0], strict=True):
         cosine = model.head.scale[0] * torch.cosine_similarity(states[0], text, dim=0)
         torch.testing.assert_close(found, cosine + model.head.w @ text / len(text) ** 0.5)
+
+
+def test_a_segment_is_cut_to_the_positions_that_the_encoder_has(encoder_format: EncoderFormat) -> None:
+    model = make_model("bert", encoder_format)
+    most = model.lm.config.max_position_embeddings
+    assert model.attends.context == most
+    text = " ".join(WORDS * 20)
+    case = RankingExample("passage", text, "Read " + " ".join(WORDS), [text, "red"], [1.0, 0.0], "x")
+    batch = training_batch(
+        encoder_format,
+        [Example(case, np.zeros(2), 0.0)],
+        np.random.default_rng(0),
+        candidate_tokens=10**4,
+        prefix_tokens=10**4,
+        budget=10**6,
+        attends=model.attends,
+    )
+    assert int(batch.layout.positions.max()) == most - 1
+    assert torch.isfinite(model.hidden(batch.layout)).all()
