@@ -47,10 +47,11 @@ class Histories:
             TEACHER_WEIGHT,
         )
 
-    def pairs(self, rng: np.random.Generator, queries: int, texts: int) -> Pairs:
-        """`queries` windows against `texts` titles: the next item of each, others by popularity and uniformly."""
+    def pairs(self, rng: np.random.Generator, queries: int, texts: int, length: int) -> Pairs:
+        """`queries` windows of `length` titles at most against `texts` titles: the next item of each, others by
+        popularity and uniformly.
+        """
         found = self.interactions
-        length = self.length(rng)
         moments = [self._moment(rng) for _ in range(queries)]
         pool = list(dict.fromkeys(items[at] for items, at in moments))
         samplers: tuple[Sampler, ...] = ("popular", "uniform")

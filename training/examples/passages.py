@@ -11,7 +11,7 @@ from rranker.training.examples.example import Example
 
 Score = Callable[[str, Sequence[str]], np.ndarray]
 """A teacher's log preferences over texts for a query."""
-MINED, JUDGED = 0.6, 0.3
+MINED, JUDGED = 0.45, 0.3
 """The teacher's weight where nobody judged the negatives, and where somebody did."""
 DOUBT = 3.0
 """A mined negative that the teacher prefers to the gold text by so much (nats) may well answer: it is left out."""

@@ -34,6 +34,9 @@ OWN = "own"
 """The source that a user's own files are."""
 QUERIES, TEXTS = 20, 160
 """Of one draw of pairs."""
+SHORT, SHORT_QUERIES, SHORT_TEXTS = 0.5, 64, 320
+"""The share of pairs whose histories are of one to three titles, and how many of each: they leave room for more
+titles, and what goes with what is learnt title by title."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,10 @@ class Sources:
     def draw(self, name: str, rng: np.random.Generator, curriculum: float = 0.0) -> Draw:
         """One micro-batch of source `name`. `curriculum` in [0, 1] asks for short passages (early training)."""
         if name.endswith("-pairs"):
-            return Draw(self.histories(name.removesuffix("-pairs")).pairs(rng, QUERIES, TEXTS), 32, 256)
+            histories = self.histories(name.removesuffix("-pairs"))
+            if rng.random() < SHORT:
+                return Draw(histories.pairs(rng, SHORT_QUERIES, SHORT_TEXTS, int(rng.integers(1, 4))), 32, 256)
+            return Draw(histories.pairs(rng, QUERIES, TEXTS, histories.length(rng)), 32, 256)
         if name in HISTORIES:
             # One length a micro-batch, because prefixes are padded to the longest.
             histories = self.histories(name)
