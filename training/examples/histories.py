@@ -48,9 +48,7 @@ class Histories:
         )
 
     def pairs(self, rng: np.random.Generator, queries: int, texts: int, length: int) -> Pairs:
-        """`queries` windows of `length` titles at most against `texts` titles: the next item of each, others by
-        popularity and uniformly.
-        """
+        """`queries` windows of at most `length` titles against `texts` titles: the next ones, popular and uniform ones."""
         found = self.interactions
         moments = [self._moment(rng) for _ in range(queries)]
         pool = list(dict.fromkeys(items[at] for items, at in moments))
