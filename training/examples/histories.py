@@ -48,7 +48,7 @@ class Histories:
         )
 
     def pairs(self, rng: np.random.Generator, queries: int, texts: int, length: int) -> Pairs:
-        """`queries` windows of at most `length` titles against `texts` titles: the next ones, popular and uniform ones."""
+        """`queries` windows of at most `length` titles against `texts` titles: the next ones and negatives."""
         found = self.interactions
         moments = [self._moment(rng) for _ in range(queries)]
         pool = list(dict.fromkeys(items[at] for items, at in moments))

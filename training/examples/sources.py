@@ -138,7 +138,9 @@ class Sources:
         if name.endswith("-pairs"):
             histories = self.histories(name.removesuffix("-pairs"))
             if rng.random() < SHORT:
-                return Draw(histories.pairs(rng, SHORT_QUERIES, SHORT_TEXTS, int(rng.integers(1, 4))), 32, 256)
+                return Draw(
+                    histories.pairs(rng, SHORT_QUERIES, SHORT_TEXTS, int(rng.integers(1, 4))), 32, 256
+                )
             return Draw(histories.pairs(rng, QUERIES, TEXTS, histories.length(rng)), 32, 256)
         if name in HISTORIES:
             # One length a micro-batch, because prefixes are padded to the longest.
