@@ -1,6 +1,8 @@
 # `make demo` and `make test` set up everything they need in .venv.
 PYTHON ?= python3.11
 BIN := .venv/bin
+# A process a core, each with one thread: small models leave threads waiting for each other.
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*.cpp csrc/*.hpp)
 
@@ -10,15 +12,15 @@ demo: .venv/.base
 	$(BIN)/python -m rranker.demo
 
 test: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # As a CPU without AVX-512: whatever chooses, packs or trains in a floating-point type.
 test-avx2: .venv/.dev
-	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest tests/engine tests/training \
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest $(PARALLEL) tests/engine tests/training \
 		tests/test_ranker.py tests/test_invariance.py tests/test_ties.py tests/test_batches.py tests/test_checkpoints.py
 
 coverage: .venv/.dev
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest $(PARALLEL) --cov
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -6,6 +6,8 @@ from pathlib import Path
 
 # Before NumPy is imported. The interpreter's matrices are small: threads only get in each other's way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: each core has a process of its own
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
