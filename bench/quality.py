@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bench.quality_peers import by_score, minilm, peers
+from bench.quality_routing import doubts
 from rranker import Ranker, data
 from rranker.data import BENCHMARK_TASKS, OUT_OF_DOMAIN, RankingExample, Topic
 from rranker.data.passage import TRAIN_YEARS
@@ -115,7 +116,8 @@ def some(cases: list[RankingExample], limit: int) -> list[RankingExample]:
 
 def task_rows(
     task: str, rankers: dict[str, Ranker], split: Any, limit: int, sampler: Any, shuffles: int
-) -> tuple[int, dict[str, Figures]]:
+) -> tuple[int, dict[str, Figures], str]:
+    """The number of queries, the rows, and what else there is to say of routing."""
     cases = some(data.task_cases(task, split, sampler=sampler), limit)
     rows = {"random": chance(cases)}
     for name, scores in peers(task, cases, split).items():
@@ -123,7 +125,10 @@ def task_rows(
     for name, ranker in rankers.items():
         rows[name] = ours(ranker, cases, shuffles)
     compare(rows, rankers, "mrr")
-    return len({case.id for case in cases}), rows
+    routes = (
+        doubts(cases, rows, rankers, split, twins=task.startswith("router-")) if "router-" in task else ""
+    )
+    return len({case.id for case in cases}), rows, routes
 
 
 def list_rows(year: int, rankers: dict[str, Ranker], limit: int) -> dict[str, Figures]:
@@ -237,11 +242,11 @@ def main() -> None:
         "lists": {},
     }
     for task in tasks:
-        queries, rows = task_rows(
+        queries, rows, routes = task_rows(
             task, rankers, options.split, options.limit, options.sampler, options.shuffles
         )
         result["tasks"][task] = {"queries": queries, "rows": rows}
-        print(table(f"{task} ({queries} queries)", rows), flush=True)
+        print(table(f"{task} ({queries} queries)", rows) + "\n" * bool(routes) + routes, flush=True)
         options.json.write_text(json.dumps(result, indent=1))
     for year in YEARS if options.lists and not choosing else ():
         rows = list_rows(year, rankers, options.lists)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,18 +10,13 @@ import numpy as np
 
 from bench.pretrained_models import minilm_folder
 from rranker import data
-from rranker.data import Interactions, RankingExample, Split, in_validation
+from rranker.data import INTERACTIONS, Interactions, RankingExample, Split, in_validation
 from rranker.data.recommendation import HISTORY
 from rranker.data.routing import utilities
 from rranker.training.examples.similarity import Similarity
 
 Scores = list[np.ndarray]
 """One array a case: a score for each candidate, higher is better."""
-READERS: dict[str, Callable[[], Interactions]] = {
-    "rec-movie": data.movielens,
-    "rec-music": data.lastfm,
-    "rec-game": data.games,
-}
 
 
 def by_score(scores: np.ndarray, seed: int) -> list[int]:
@@ -35,7 +30,7 @@ def peers(task: str, cases: Sequence[RankingExample], split: Split = "test") -> 
 
     They are fitted on all that is known beside `split`: for the test on validation, too.
     """
-    if task in READERS:
+    if task in INTERACTIONS:
         return {**recommenders(task, cases, split), "MiniLM cosine": cosine(cases)}
     if task.startswith("router-"):
         return routers(task.removeprefix("router-"), cases, split)
@@ -107,7 +102,7 @@ def known(found: Interactions, split: Split = "test") -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=3)
 def _interactions(task: str) -> Interactions:
-    return READERS[task]()
+    return INTERACTIONS[task](None)
 
 
 @lru_cache(maxsize=3)

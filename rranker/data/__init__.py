@@ -13,7 +13,15 @@ from .own import own_examples, read_examples
 from .passage import Topic, judged, list_cases, passage_cases, topics, trecdl
 from .pubmedqa import pubmedqa
 from .questions import Question, cacm, cranfield, question_cases, squad
-from .recommendation import Interactions, games, interactions_from, lastfm, movielens, recommendation_cases
+from .recommendation import (
+    INTERACTIONS,
+    Interactions,
+    games,
+    interactions_from,
+    lastfm,
+    movielens,
+    recommendation_cases,
+)
 from .routeprofile import routeprofile
 from .routing import DESCRIPTIONS, RouterRow, max_cost, routerbench, routing_case, routing_cases
 from .splits import Split, in_validation
@@ -26,6 +34,7 @@ __all__ = [
     "BM25",
     "COLLECTIONS",
     "DESCRIPTIONS",
+    "INTERACTIONS",
     "OUT_OF_DOMAIN",
     "Collection",
     "Interactions",

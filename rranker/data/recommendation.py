@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -166,3 +166,11 @@ def recommendation_cases(
         if limit is not None and len(cases) == limit:
             break
     return cases
+
+
+INTERACTIONS: dict[str, Callable[[str | Path | None], Interactions]] = {
+    "rec-movie": movielens,
+    "rec-music": lastfm,
+    "rec-game": games,
+}
+"""Task → the reader of its histories."""

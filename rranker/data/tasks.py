@@ -10,7 +10,7 @@ from .example import RankingExample
 from .passage import passage_cases, topics
 from .pubmedqa import pubmedqa
 from .questions import question_cases
-from .recommendation import Interactions, Sampler, games, lastfm, movielens, recommendation_cases
+from .recommendation import INTERACTIONS, Interactions, Sampler, recommendation_cases
 from .routeprofile import routeprofile
 from .routing import ROUTING_WEIGHTS, max_cost, routerbench, routing_cases
 from .splits import Split, in_validation
@@ -50,9 +50,7 @@ def _profile(setting: str) -> Builder:
 
 
 BENCHMARK_TASKS: dict[str, Builder] = {
-    "rec-movie": _recommendation(movielens),
-    "rec-music": _recommendation(lastfm),
-    "rec-game": _recommendation(games),
+    **{name: _recommendation(read) for name, read in INTERACTIONS.items()},
     **{f"router-{setting}": _routing(setting) for setting in ROUTING_WEIGHTS},
     **{f"passage-{k}": _passage(k) for k in (5, 7, 9)},
 }

@@ -10,6 +10,7 @@ import pytest
 
 from bench import quality_peers
 from bench.quality import chance, compare, figures, list_rows, ours, some, table
+from bench.quality_routing import with_others_queries
 from rranker import Ranker
 from rranker.data import Interactions, RankingExample
 from rranker.training.policy.model_config import ModelConfig
@@ -107,3 +108,11 @@ def test_lists_are_judged_by_query_for_every_row(minilm: Path) -> None:
     assert rows["MiniLM cosine"]["ndcg"] == pytest.approx(
         np.mean([*rows["MiniLM cosine"]["ndcg_by_query"].values()])
     )
+
+
+def test_no_list_keeps_its_query_and_every_query_is_asked_once() -> None:
+    cases = [RankingExample("routing", f"q{i}", None, ["a", "b"], [1.0, 0.0], f"q{i}") for i in range(9)]
+    others = with_others_queries(cases)
+    assert all(case.query != other.query for case, other in zip(cases, others, strict=True))
+    assert sorted(str(other.query) for other in others) == sorted(str(case.query) for case in cases)
+    assert [other.id for other in others] == [case.id for case in cases]

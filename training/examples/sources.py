@@ -5,7 +5,7 @@ So a step's batch is a function of the seed and the step's number, and an interr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rranker import data
-from rranker.data import Interactions, Question, RankingExample, Topic, in_validation
+from rranker.data import Question, RankingExample, Topic, in_validation
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.cloze import Cloze
 from rranker.training.examples.example import Example, Pairs
@@ -23,11 +23,8 @@ from rranker.training.examples.passages import Passages
 from rranker.training.examples.routing import Routing
 from rranker.training.examples.similarity import Similarity
 
-HISTORIES: dict[str, Callable[[], Interactions]] = {
-    "movies": data.movielens,
-    "music": data.lastfm,
-    "games": data.games,
-}
+HISTORIES = {"movies": "rec-movie", "music": "rec-music", "games": "rec-game"}
+"""Source → the task that it trains for."""
 PASSAGES = ("squad", "trecdl", "classic", "questions")
 SOURCES = (*HISTORIES, *(f"{name}-pairs" for name in HISTORIES), "routing", "cloze", *PASSAGES)
 OWN = "own"
@@ -73,7 +70,9 @@ class Sources:
     def histories(self, name: str) -> Histories:
         """The windows of one of `HISTORIES`."""
         if name not in self._histories:
-            self._histories[name] = Histories(HISTORIES[name](), self._uniform, self._early)
+            self._histories[name] = Histories(
+                data.INTERACTIONS[HISTORIES[name]](None), self._uniform, self._early
+            )
         return self._histories[name]
 
     @cached_property

@@ -9,36 +9,37 @@ from zlib import crc32
 import numpy as np
 
 from rranker import data
-from rranker.data import Interactions, RankingExample
+from rranker.data import Interactions, Question, RankingExample
 from rranker.data.recommendation import EARLY
 from rranker.data.splits import Split, in_validation
 from rranker.data.table import library
 from rranker.training.grpo.arguments import OWN, DataArguments, EvaluationArguments, GrpoConfig
 
-INTERACTIONS: dict[str, Callable[[], Interactions]] = {
-    "rec-movie": data.movielens,
-    "rec-music": data.lastfm,
-    "rec-game": data.games,
+QUESTIONS: dict[str, Callable[[], list[Question]]] = {
+    "squad": lambda: data.squad()[0],
+    "classic": lambda: data.cranfield() + data.cacm(),
+    "questions": lambda: [q for name in data.COLLECTIONS for q in data.collection_questions(name)],
 }
 
 
 def cases_of(name: str, split: Split, count: int, options: DataArguments, seed: int) -> list[RankingExample]:
     """Up to `count` cases of a task's split (not the test), in an order that is already shuffled.
 
-    Names: the nine tasks, `squad` and `classic` (Cranfield, CACM), lists of seven passages, and `own`, the rows of
-    the user's files; those come again where others train beside them, so that their share of the mixture is kept.
+    Names: the nine tasks; `squad`, `classic` (Cranfield, CACM) and `questions` (the collections), lists of seven
+    passages; and `own`, the rows of the user's files: those come again where others train beside them, so that their
+    share of the mixture is kept.
     """
     rng = np.random.default_rng([seed, crc32(name.encode())])
     if name == OWN:
         rows = data.own_examples(options.data, options.validation)[split == "validation"]
         passes = -(-count // max(len(rows), 1)) if split == "train" and len(options.weights()) > 1 else 1
         return [rows[i] for _ in range(passes) for i in rng.permutation(len(rows))][:count]
-    if name in INTERACTIONS:
-        histories = INTERACTIONS[name]()
+    if name in data.INTERACTIONS:
+        histories = data.INTERACTIONS[name](None)
         users = sorted(histories.validation_users) if split == "validation" else histories.train_users
         return [_window(histories, users, options, rng) for _ in range(count)]
-    if name in ("squad", "classic"):
-        questions = data.squad()[0] if name == "squad" else data.cranfield() + data.cacm()
+    if name in QUESTIONS:
+        questions = QUESTIONS[name]()
         kept = [q for q in questions if in_validation(q.text) == (split == "validation")]
         return data.question_cases(kept, 7, limit=count, seed=seed)
     if name.startswith("passage-"):
