@@ -7,11 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from .collections import COLLECTIONS, collection_questions
 from .example import RankingExample
 from .passage import Hit, Topic, topics
-from .splits import Split
+from .questions import Question
+from .splits import Split, in_validation
 from .tasks import Folder, task_cases
 
+QUESTIONS = "questions"
+"""The collections' questions, a task of `labelled_cases` beside the nine."""
+SIZE = 7
 RELEVANT = 2
 """The least grade of TREC DL that counts as relevant: 1 is about the topic and does not answer."""
 
@@ -24,13 +29,19 @@ def labelled_cases(
     Recommendation: the next item fits. Routing: a model fits when its utility is above the mean of its list. Passages:
     of TREC DL, grade 2 or more fits; as a probability must hold whatever else a list offers, a quarter of the lists
     each is the task's own (one fits), judged passages as they come, those of another topic (none fits), and relevant
-    ones only. Out-of-domain tasks are taken as they are.
+    ones only. `QUESTIONS` (validation only): a question's answer among its near misses, and as many lists of another's
+    texts. Out-of-domain tasks are taken as they are.
 
-    Raises ValueError as `task_cases` does, or for a count below 1.
+    Raises ValueError as `task_cases` does, for a count below 1, and for `QUESTIONS` in another split.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
     rng = np.random.default_rng([seed, count])
+    if task == QUESTIONS:
+        if split != "validation":
+            raise ValueError(f"{QUESTIONS} has labelled lists for validation only, not for {split}")
+        every = [q for name in COLLECTIONS for q in collection_questions(name, folder)]
+        return question_lists([q for q in every if in_validation(q.text)], SIZE, count, rng)
     cases = task_cases(task, split, folder=folder)
     if not task.startswith("passage-"):
         return [_labelled(case) for case in _some(cases, count, rng)]
@@ -74,6 +85,27 @@ def irrelevant_lists(
         return [replace(hit, grade=0) for hit in drawn.hits if hit.text not in known]
 
     return _lists("none", judged, k, count, rng, of_another)
+
+
+def question_lists(
+    questions: Sequence[Question], k: int, count: int, rng: np.random.Generator
+) -> list[RankingExample]:
+    """`k` texts a list: in turn a question's answer among its nearest misses, and the same of another question."""
+    usable = [question for question in questions if len(question.bad) >= k - 1]
+    cases, order = list[RankingExample](), rng.permutation(len(usable))
+    for number in range(count if len(usable) > 1 else 0):
+        question, other = usable[order[number % len(order)]], usable[order[(number + 1) % len(order)]]
+        fits = number % 2 == 0
+        shown = question if fits else other
+        known = set[str]() if fits else {*question.good, *question.bad}
+        texts = [shown.good[0], *shown.bad[: k - 1]]
+        drawn = [(texts[i], float(fits and i == 0)) for i in rng.permutation(k) if texts[i] not in known]
+        candidates, labels = [text for text, _ in drawn], [label for _, label in drawn]
+        if candidates:
+            cases.append(
+                RankingExample("passage", question.text, None, candidates, labels, f"{question.id}-{number}")
+            )
+    return cases
 
 
 def _relevant(topic: Topic) -> list[Hit]:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rranker.data import BENCHMARK_TASKS
-from rranker.data.labelled import irrelevant_lists, labelled_cases, mixed_lists, relevant_lists
+from rranker.data import BENCHMARK_TASKS, Question
+from rranker.data.labelled import (
+    irrelevant_lists,
+    labelled_cases,
+    mixed_lists,
+    question_lists,
+    relevant_lists,
+)
 from rranker.data.passage import Hit, Topic
 
 
@@ -45,6 +51,23 @@ def test_irrelevant_lists_are_another_topics() -> None:
         assert not any(text.startswith(case.query[-1]) for text in case.candidates)
     with pytest.raises(ValueError, match="two topics at least"):
         irrelevant_lists(TOPICS[:1], 3, 1, np.random.default_rng(0))
+
+
+def test_questions_come_with_their_answer_and_with_anothers_texts() -> None:
+    questions = [
+        Question(f"q{i}", f"what is {i}", (f"answer {i}",), (f"miss {i}", f"near {i}")) for i in range(5)
+    ]
+    cases = question_lists(questions, 3, 10, np.random.default_rng(0))
+    assert [sum(case.relevance) for case in cases] == [1.0, 0.0] * 5
+    for case in cases:
+        own = str(case.query)[-1]
+        assert {text[-1] == own for text in case.candidates} == {1.0 in case.relevance}
+        assert all(
+            text == f"answer {own}"
+            for text, fits in zip(case.candidates, case.relevance, strict=True)
+            if fits
+        )
+    assert question_lists(questions[:1], 3, 10, np.random.default_rng(0)) == []
 
 
 def test_a_count_below_one_is_refused() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rranker.calibration import Calibration, Source
 from rranker.data import BENCHMARK_TASKS, RankingExample
-from rranker.data.labelled import labelled_cases
+from rranker.data.labelled import QUESTIONS, labelled_cases
 from rranker.engine.engine import Engine
 from rranker.engine.loading.adapters import is_adapter
 from rranker.engine.loading.arguments import as_device, as_source
@@ -31,6 +31,7 @@ from rranker.training.calibrate.fit import fit_logistic, log_loss
 from rranker.training.calibrate.scores import score_cases
 
 CONFIG = "config.json"
+TASKS = [*BENCHMARK_TASKS, QUESTIONS]
 _ASKED: tuple[tuple[Source, bool], ...] = (
     ("pointwise", False),
     ("pointwise", True),
@@ -125,7 +126,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.calibrate`."""
     parser = argparse.ArgumentParser(prog="python -m training.calibrate", description=__doc__)
     parser.add_argument("model", help="a checkpoint folder, or a hub name (with --out)")
-    parser.add_argument("--tasks", nargs="+", choices=list(BENCHMARK_TASKS), default=list(BENCHMARK_TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
     parser.add_argument("--queries", type=int, default=200, help="lists a task, at most")
     parser.add_argument("--out", type=Path, help="a new folder for a calibrated copy of the checkpoint")
     parser.add_argument("--device", help="default: the first GPU when there is one, else the CPU")
