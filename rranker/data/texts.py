@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from rranker.data.records import json_value_of
@@ -14,11 +14,19 @@ ID_NAMES = ("_id", "id", "docid", "doc_id", "docno", "pid", "qid", "query_id")
 TEXT_NAMES = ("text", "contents", "content", "passage", "query", "question")
 
 
-def read_texts(path: PathLike) -> dict[str, str]:
+def read_texts(
+    path: PathLike,
+    *,
+    only: Container[str] | None = None,
+    on_fault: Callable[[ValueError], None] | None = None,
+) -> dict[str, str]:
     """{id: text} of a corpus or a file of queries, plain or gzip.
 
     Either JSON lines (BEIR's corpus.jsonl and queries.jsonl: a title goes before the text), or two columns with a tab
     between them (MS MARCO's collection.tsv and queries.tsv).
+
+    `only` keeps those ids, so that a large corpus need not fit into memory. `on_fault` is told of each line that cannot
+    be read, which is then left out, in place of the error.
 
     Ids are text, as in what `rranker.metrics` reads. Raises ValueError naming file and line for what cannot be read and
     for an id that appears twice.
@@ -29,12 +37,16 @@ def read_texts(path: PathLike) -> dict[str, str]:
             continue
         try:
             name, text = _json_row(line) if line.lstrip().startswith("{") else _columns(line)
+            if name in texts:
+                raise ValueError(f"the id {name!r} appears twice")
         except (ValueError, TypeError) as error:
-            raise fault(path, number, error) from error
-        if name in texts:
-            raise fault(path, number, f"the id {name!r} appears twice")
-        texts[name] = text
-    if not texts:
+            if on_fault is None:
+                raise fault(path, number, error) from error
+            on_fault(fault(path, number, error))
+            continue
+        if only is None or name in only:
+            texts[name] = text
+    if not texts and only is None:
         raise ValueError(f"{os.fsdecode(path)} holds no texts")
     return texts
 

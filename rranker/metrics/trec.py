@@ -9,22 +9,25 @@ from rranker.files import PathLike, read_bytes
 from rranker.metrics.columns import TextColumns
 
 
-def read_columns(path: PathLike, role: str) -> TextColumns:
+def read_columns(path: PathLike, role: str, data: bytes | None = None) -> TextColumns:
     """A file of a run or qrels as columns. `role` is "run" or "qrels".
 
     Rows are TREC's (`query Q0 document rank score tag`, `query 0 document level`), BEIR's (`query document score`
     under a header line) or, in a run, MS MARCO's (`query document rank`; the scores are the negated ranks).
     A byte-order mark and any line ends are read. Raises ValueError naming file and line for a malformed row, OSError
-    for a file that cannot be read.
+    for a file that cannot be read. `data`: its content where that was read already; `path` then only names it.
     """
-    data = read_bytes(path, f"{role} file")
+    data = read_bytes(path, f"{role} file") if data is None else data
     queries, offsets, starts, lengths, values, tag = _C.parse_trec(data, role == "run", os.fsdecode(path))
     return TextColumns(queries, offsets, data, starts, lengths, values, tag)
 
 
-def read_run(path: PathLike) -> dict[str, dict[str, float]]:
-    """{query: {document: score}} of a run file in any format of `read_columns`; TREC's rank column is ignored."""
-    return _named(path, read_columns(path, "run"))
+def read_run(path: PathLike, data: bytes | None = None) -> dict[str, dict[str, float]]:
+    """{query: {document: score}} of a run file in any format of `read_columns`; TREC's rank column is ignored.
+
+    `data`: its content where that was read already; `path` then only names it.
+    """
+    return _named(path, read_columns(path, "run", data))
 
 
 def read_qrels(path: PathLike) -> dict[str, dict[str, int]]:

@@ -1,0 +1,126 @@
+"""Candidates from a file or stdin: a text a line, JSON lines, or a CSV table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rranker.candidates import CandidateLike, as_candidates
+from rranker.cli.lines import Faults, name_of, numbered_lines, read_input
+from rranker.files import fault
+
+_BY_ENDING = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
+
+
+class InputFormat(StrEnum):
+    """How candidates are written."""
+
+    text = "text"
+    jsonl = "jsonl"
+    csv = "csv"
+    tsv = "tsv"
+
+
+def read_candidates(
+    path: str, written: InputFormat | None, column: str, faults: Faults
+) -> list[CandidateLike]:
+    """The candidates of a file ("-": stdin), in its order. `column` holds the text of JSON objects and tables.
+
+    `written` None goes by the name's ending; of others, lines that begin as JSON objects or strings are JSON. Raises
+    Failure for a broken line, naming it, unless `faults` skips it; ValueError when there is no candidate at all.
+    """
+    data = read_input(path)
+    written = written or _guess(path, data)
+    lines = numbered_lines(path, data, faults)
+    if written in (InputFormat.csv, InputFormat.tsv):
+        rows = _table(path, lines, "," if written is InputFormat.csv else "\t", faults)
+    else:
+        rows = _line_by_line(path, lines, written, faults)
+    candidates = list[CandidateLike]()
+    for number, row in rows:
+        try:
+            candidates.append(_candidate(row, column))
+        except (ValueError, TypeError) as error:
+            faults.add(fault(name_of(path), number, error))
+    if not candidates:
+        raise ValueError(f"{name_of(path)} holds no candidates")
+    return candidates
+
+
+def _guess(path: str, data: bytes) -> InputFormat:
+    plain = Path(path.removesuffix(".gz"))
+    if plain.suffix.lower() in _BY_ENDING:
+        return InputFormat(_BY_ENDING[plain.suffix.lower()])
+    return InputFormat.jsonl if data.lstrip()[:2] in (b'{"', b"{ ") else InputFormat.text
+
+
+def _line_by_line(
+    path: str, lines: Iterator[tuple[int, str]], written: InputFormat, faults: Faults
+) -> Iterator[tuple[int, Any]]:
+    for number, line in lines:
+        if not line.strip():
+            continue
+        if written is InputFormat.text:
+            yield number, line.rstrip("\r\n")
+            continue
+        try:
+            yield number, json.loads(line)
+        except json.JSONDecodeError as error:
+            faults.add(fault(name_of(path), number, f"not JSON: {error.msg} at column {error.colno}"))
+        except (ValueError, RecursionError) as error:
+            faults.add(fault(name_of(path), number, f"JSON that cannot be read: {error}"))
+
+
+def _table(
+    path: str, lines: Iterator[tuple[int, str]], delimiter: str, faults: Faults
+) -> Iterator[tuple[int, Any]]:
+    csv.field_size_limit(sys.maxsize)
+    last = 0
+
+    def text() -> Iterator[str]:
+        nonlocal last
+        for number, line in lines:
+            last = number
+            yield line
+
+    reader = csv.reader(text(), delimiter=delimiter)
+    header = list[str]()
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            faults.add(fault(name_of(path), last, error))
+            continue
+        if not row:
+            continue
+        if not header:
+            header = row
+        elif len(row) != len(header):
+            reason = f"{len(row)} fields, where the header has {len(header)}"
+            faults.add(fault(name_of(path), last, reason))
+        else:
+            # An empty cell says nothing, but for the text.
+            yield last, {name: cell for name, cell in zip(header, row, strict=True) if cell}
+
+
+def _candidate(row: Any, column: str) -> CandidateLike:
+    if isinstance(row, dict) and column != "text":
+        if column not in row:
+            raise ValueError(f"no {column!r}; it has {', '.join(map(repr, row)) or 'nothing'}")
+        row = {
+            "text": row[column],
+            **{name: value for name, value in row.items() if name not in (column, "text")},
+        }
+    try:
+        as_candidates([row])
+    except (ValueError, TypeError) as error:
+        kind = type(error)
+        raise kind(str(error).replace("candidates[0]", "the candidate")) from error
+    return row  # type: ignore[no-any-return]

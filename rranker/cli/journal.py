@@ -1,0 +1,62 @@
+"""Results of a long job, written as they come, so that a job that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+
+def fingerprint(settings: Mapping[str, Any], files: list[str]) -> str:
+    """What makes two jobs the same: settings, and the content of files by name, size and time of change."""
+    stamps = [(os.path.abspath(name), os.stat(name).st_size, os.stat(name).st_mtime_ns) for name in files]
+    return hashlib.sha256(json.dumps([settings, stamps], sort_keys=True).encode()).hexdigest()
+
+
+class Journal:
+    """One JSON line a finished query, behind a first line that says of which job. `done` holds what was there already.
+
+    A line that was being written when the job was killed is dropped. Raises ValueError for a file of another job.
+    """
+
+    def __init__(self, path: Path, job: str) -> None:
+        self.path, self.done = path, dict[str, list[tuple[str, float]]]()
+        head = (json.dumps({"rranker rerank": job}) + "\n").encode()
+        whole = path.read_bytes() if path.exists() else b""
+        whole = whole[: whole.rfind(b"\n") + 1]
+        if whole and not whole.startswith(head):
+            raise ValueError(
+                f"{path} belongs to a job with other input or settings: finish that one, or delete the file"
+            )
+        for line in whole.splitlines()[1:]:
+            query, ranked = json.loads(line)
+            self.done[query] = [(name, score) for name, score in ranked]
+        self._file = path.open("r+b" if path.exists() else "w+b")
+        self._file.truncate(len(whole))
+        self._file.seek(len(whole))
+        if not whole:
+            self._file.write(head)
+            self._file.flush()
+
+    def add(self, query: str, ranked: list[tuple[str, float]]) -> None:
+        """Keeps one query's result; it is the operating system's when this returns."""
+        self._file.write((json.dumps([query, ranked]) + "\n").encode())
+        self._file.flush()
+        self.done[query] = ranked
+
+    def remove(self) -> None:
+        """The job is done."""
+        self._file.close()
+        self.path.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()

@@ -1,0 +1,71 @@
+"""Input line by line, from a file or stdin; a line that is broken is named, or on request skipped and counted."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rranker.cli.errors import ExitCode, Failure, say
+from rranker.files import fault, read_bytes
+
+STDIN = "-"
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|$)")
+_SHOWN = 5
+
+
+@dataclass(slots=True)
+class Faults:
+    """What becomes of broken lines: the first ends the command, or with `skip` each is counted."""
+
+    skip: bool
+    count: int = 0
+
+    def add(self, error: ValueError) -> None:
+        """Takes note of one. Raises Failure when lines are not to be skipped."""
+        if not self.skip:
+            raise Failure(f"{error} (--skip-broken leaves such lines out)", ExitCode.DATA) from error
+        self.count += 1
+        if self.count <= _SHOWN:
+            say(f"skipped: {error}")
+
+    def report(self) -> None:
+        """Says how many were skipped, if any."""
+        if self.count:
+            say(f"{self.count} broken {'line' if self.count == 1 else 'lines'} skipped")
+
+
+def name_of(path: str) -> str:
+    """What messages call it."""
+    return "stdin" if path == STDIN else path
+
+
+def read_input(path: str) -> bytes:
+    """All of a file, or of stdin for "-", unpacked where it is gzip. Raises Failure where nothing is piped in."""
+    if path != STDIN:
+        return read_bytes(path)
+    if sys.stdin.isatty():
+        raise Failure("no input: name a file, or pipe it in", ExitCode.USAGE)
+    data = sys.stdin.buffer.read()
+    if data[:2] == b"\x1f\x8b":
+        try:
+            return gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"stdin is not a whole gzip file: {error}") from error
+    return data
+
+
+def numbered_lines(path: str, data: bytes, faults: Faults) -> Iterator[tuple[int, str]]:
+    """(number from 1, line with its end) of each line that is UTF-8; blank ones too."""
+    data = data.removeprefix(codecs.BOM_UTF8)
+    for number, match in enumerate(_LINE.finditer(data), start=1):
+        if not match[0]:
+            return
+        try:
+            yield number, match[0].decode("utf-8")
+        except UnicodeDecodeError as error:
+            faults.add(fault(name_of(path), number, f"not UTF-8 text ({error.reason})"))

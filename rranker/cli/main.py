@@ -1,0 +1,45 @@
+"""The commands, put together. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rranker import __version__
+from rranker.cli.evaluate import evaluate
+from rranker.cli.info import info
+from rranker.cli.rank import rank
+from rranker.cli.rerank import rerank
+from rranker.cli.train import train
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(rank)
+app.command()(rerank)
+app.command()(evaluate)
+app.command()(info)
+app.add_typer(train, name="train")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def rranker(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Rank candidates with a language model by iterative elimination."""
+
+
+def main() -> None:
+    """What `rranker` starts."""
+    app(prog_name="rranker")

@@ -1,0 +1,107 @@
+"""`rranker rank`: one query, candidates from a file or a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rranker.cli.candidates import InputFormat, read_candidates
+from rranker.cli.errors import ExitCode, command, failing_as
+from rranker.cli.lines import STDIN, Faults
+from rranker.cli.settings import (
+    Device,
+    Dtype,
+    Instruction,
+    Method,
+    Model,
+    SkipBroken,
+    Template,
+    TopK,
+    load_ranker,
+)
+from rranker.cli.tables import ranking_table
+from rranker.cli.trec import trec_lines
+from rranker.ids import id_text
+
+if TYPE_CHECKING:
+    from rranker.types import Ranking
+
+
+class RankingFormat(StrEnum):
+    """How a ranking is written."""
+
+    table = "table"
+    json = "json"
+    trec = "trec"
+
+
+@command
+def rank(  # noqa: PLR0913 (options of a command)
+    query: Annotated[
+        str, typer.Argument(help="The query; with --history, titles, one a line, oldest first.")
+    ],
+    file: Annotated[str, typer.Argument(help="Candidates; - is stdin.")] = STDIN,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    method: Method = None,
+    template: Template = None,
+    instruction: Instruction = None,
+    top_k: TopK = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Write only those of this relevance or more.")
+    ] = None,
+    history: Annotated[bool, typer.Option("--history", help="QUERY is a history.")] = False,
+    input_format: Annotated[
+        InputFormat | None, typer.Option(help="How candidates are written; left out: by the file's name.")
+    ] = None,
+    text_column: Annotated[
+        str, typer.Option(help="What holds the text in JSON objects and tables.")
+    ] = "text",
+    skip_broken: SkipBroken = False,
+    layout: Annotated[
+        RankingFormat, typer.Option("--format", "-f", help="What to write.")
+    ] = RankingFormat.table,
+    query_id: Annotated[str, typer.Option(help="The query's id in a TREC run.")] = "1",
+) -> None:
+    """Rank candidates for a query, best first.
+
+    A candidate is a line of text, a line of JSON (a string, or an object with text, an optional id and anything else),
+    or a row of a CSV table under a header.
+    """
+    faults = Faults(skip_broken)
+    with failing_as(ExitCode.DATA):
+        candidates = read_candidates(file, input_format, text_column, faults)
+    with load_ranker(model=model, device=device, dtype=dtype, method=method) as ranker:
+        with failing_as(ExitCode.USAGE):
+            ranking = ranker.rank(
+                [line for line in query.splitlines() if line.strip()] if history else query,
+                candidates,
+                template=template,
+                instruction=instruction,
+                top_k=top_k,
+                threshold=threshold,
+            )
+        _write(ranking, layout, query_id)
+    faults.report()
+
+
+def _write(ranking: Ranking, layout: RankingFormat, query_id: str) -> None:
+    if layout is RankingFormat.table:
+        ranking_table(ranking)
+        return
+    if layout is RankingFormat.json:
+        written = ranking.to_dict()
+        if ranking.threshold is not None:
+            written["items"] = written["items"][: len(ranking.kept)]
+        print(json.dumps(written, ensure_ascii=False))
+    else:
+        kept = ranking.kept
+        names = [str(item.index) if item.id is None else id_text(item.id) for item in kept]
+        with failing_as(ExitCode.DATA):
+            sys.stdout.write("".join(trec_lines(query_id, names, [item.score for item in kept], "rranker")))
+    sys.stdout.flush()

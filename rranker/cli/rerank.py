@@ -1,0 +1,215 @@
+"""`rranker rerank`: the documents of a whole run, ranked anew; a job that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rranker.cli.collections import (
+    Problem,
+    beir_folder,
+    bm25_problems,
+    reordered,
+    request_problems,
+    run_problems,
+)
+from rranker.cli.errors import ExitCode, Failure, command, failing_as, say
+from rranker.cli.journal import Journal, fingerprint
+from rranker.cli.lines import STDIN, Faults
+from rranker.cli.settings import (
+    Device,
+    Dtype,
+    Instruction,
+    Method,
+    Model,
+    SkipBroken,
+    Template,
+    TopK,
+    load_ranker,
+)
+from rranker.cli.trec import trec_lines
+
+if TYPE_CHECKING:
+    from rranker.ranker import Ranker
+
+Ranked = list[tuple[str, float]]
+
+
+class RunFormat(StrEnum):
+    """How the result is written."""
+
+    trec = "trec"
+    json = "json"
+    jsonl = "jsonl"
+
+
+@command
+def rerank(  # noqa: PLR0913 (options of a command)
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run (TREC's columns), or RankLLM's requests (.json, .jsonl). - is a run on stdin."
+        ),
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Texts of the documents: BEIR's JSON lines, or id, tab, text.")
+    ] = None,
+    queries: Annotated[Path | None, typer.Option(help="Texts of the queries, in the same formats.")] = None,
+    beir: Annotated[
+        Path | None,
+        typer.Option(help="A BEIR folder, in place of both; without a run, BM25 finds candidates in it."),
+    ] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="Where to; - is stdout.")] = STDIN,
+    layout: Annotated[
+        RunFormat | None, typer.Option("--format", "-f", help="Left out: a TREC run; of requests, requests.")
+    ] = None,
+    depth: Annotated[int, typer.Option(min=1, help="Rank so many documents a query, the first ones.")] = 100,
+    tag: Annotated[str, typer.Option(help="The last column of a TREC run.")] = "rranker",
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    method: Method = None,
+    template: Template = "passage",
+    instruction: Instruction = None,
+    top_k: TopK = None,
+    batch: Annotated[int, typer.Option(min=1, help="Queries that are ranked together.")] = 16,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Rank the documents of a run anew, query by query.
+
+    With --output FILE, what is done stands in FILE.partial until all is; the same command goes on from there, whatever
+    ended it.
+    """
+    faults = Faults(skip_broken)
+    with failing_as(ExitCode.DATA):
+        problems, files = _problems(source, corpus, queries, beir, depth, faults)
+        if not problems:
+            raise ValueError("nothing to rank")
+    layout = layout or (RunFormat.trec if problems[0].record is None else _as_named(source))
+    if layout is not RunFormat.trec and problems[0].record is None:
+        raise Failure(
+            f"--format {layout} writes RankLLM's requests, and only requests become them", ExitCode.USAGE
+        )
+    model_settings = {"model": model, "device": device, "dtype": dtype, "method": method}
+    settings = {"template": template, "instruction": instruction, "top_k": top_k}
+    journal: Journal | None = None
+    if output != STDIN:
+        job = fingerprint({**model_settings, **settings, "depth": depth}, files)
+        with failing_as(ExitCode.USAGE, ExitCode.NO_OUTPUT):
+            journal = Journal(Path(f"{output}.partial"), job)
+    with journal or nullcontext():
+        done = {} if journal is None else journal.done
+        if done:
+            say(f"{len(done)} of {len(problems)} queries are done already")
+        left = [problem for problem in problems if problem.id not in done]
+        if left:
+            with load_ranker(**model_settings) as ranker:
+                for problem, ranked in _ranked(ranker, left, settings, batch, faults, len(problems)):
+                    if journal is None:
+                        done[problem.id] = ranked
+                    else:
+                        journal.add(problem.id, ranked)
+        with failing_as(ExitCode.DATA, ExitCode.NO_OUTPUT):
+            _write(output, layout, [p for p in problems if p.id in done], done, tag)
+    if journal is not None:
+        journal.remove()
+    faults.report()
+
+
+def _problems(
+    source: str | None,
+    corpus: Path | None,
+    queries: Path | None,
+    beir: Path | None,
+    depth: int,
+    faults: Faults,
+) -> tuple[list[Problem], list[str]]:
+    """What to rank, and the files that it was read from."""
+    if source is not None and source.removesuffix(".gz").endswith((".json", ".jsonl")):
+        return request_problems(source, depth, faults), [source]
+    if beir is not None:
+        corpus, queries = beir_folder(beir)
+    if corpus is None or queries is None:
+        raise Failure(
+            "a run needs its texts: --beir FOLDER, or --corpus FILE and --queries FILE", ExitCode.USAGE
+        )
+    texts = [str(corpus), str(queries)]
+    if source is None:
+        if beir is None:
+            raise Failure("no run: name one, or a whole collection (--beir FOLDER)", ExitCode.USAGE)
+        return bm25_problems(corpus, queries, depth, faults), texts
+    files = texts if source == STDIN else [source, *texts]
+    return run_problems(source, corpus, queries, depth, faults), files
+
+
+def _as_named(source: str | None) -> RunFormat:
+    return RunFormat.json if source is not None and ".jsonl" not in source else RunFormat.jsonl
+
+
+def _ranked(
+    ranker: Ranker,
+    problems: Sequence[Problem],
+    settings: dict[str, Any],
+    batch: int,
+    faults: Faults,
+    total: int,
+) -> Iterator[tuple[Problem, Ranked]]:
+    """Each query's documents and scores, best first, as batches of queries are done."""
+    from tqdm import tqdm
+
+    before = total - len(problems)
+    with tqdm(
+        total=total, initial=before, unit="query", file=sys.stderr, disable=None
+    ) as bar:  # None: no bar in a pipe
+        for start in range(0, len(problems), batch):
+            some = problems[start : start + batch]
+            queries = [
+                {
+                    "id": problem.id,
+                    "query": problem.query,
+                    "candidates": [{"id": name, "text": text} for name, text in problem.documents.items()],
+                }
+                for problem in some
+            ]
+            found = ranker.rank_batch(queries, **settings, on_error="return", progress=False)
+            for problem, ranking in zip(some, found, strict=True):
+                if isinstance(ranking, Exception):
+                    wrong = ValueError(f"query {problem.id!r}: {ranking.__cause__ or ranking}")
+                    wrong.__cause__ = ranking
+                    faults.add(wrong)
+                else:
+                    yield problem, [(str(item.id), item.score) for item in ranking]
+            bar.update(len(some))
+
+
+def _write(
+    output: str, layout: RunFormat, problems: Sequence[Problem], done: dict[str, Ranked], tag: str
+) -> None:
+    """Writes all results in the input's order; a file appears when it is whole."""
+    if layout is RunFormat.trec:
+        text = "".join(line for problem in problems for line in _lines(problem.id, done[problem.id], tag))
+    else:
+        requests = [reordered(problem, done[problem.id]) for problem in problems]
+        if layout is RunFormat.json:
+            text = json.dumps(requests, ensure_ascii=False, indent=2) + "\n"
+        else:
+            text = "".join(json.dumps(request, ensure_ascii=False) + "\n" for request in requests)
+    if output == STDIN:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    unfinished = Path(f"{output}.writing")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, output)
+
+
+def _lines(query: str, ranked: Ranked, tag: str) -> Iterator[str]:
+    return trec_lines(query, [name for name, _ in ranked], [score for _, score in ranked], tag)

@@ -1,0 +1,73 @@
+"""Options that several commands share, and the Ranker they make."""
+
+from __future__ import annotations
+
+import gc
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rranker.cli.errors import ExitCode, failing_as
+
+if TYPE_CHECKING:
+    from rranker.ranker import Ranker
+
+_MODEL = "Model"
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Checkpoint folder, GGUF file or hub name; left out: the bundled model.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where it runs: cpu, cuda, cuda:1 …; left out: the first GPU, else the CPU.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="Type of its weights: bfloat16, float16, float32; left out: what suits the device.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="Ranking method (docs/engine.md); left out: what the model was trained for.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Template = Annotated[str | None, typer.Option(help="passage, recommendation, routing or generic.")]
+Instruction = Annotated[str | None, typer.Option(help="Replaces the template's own instruction.")]
+TopK = Annotated[
+    int | None, typer.Option("--top-k", min=1, help="Only the best k matter: places behind are coarser.")
+]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken lines out and count them.")]
+
+
+class Layout(StrEnum):
+    """How results are written for people or programs."""
+
+    table = "table"
+    json = "json"
+
+
+def load_ranker(**settings: Any) -> Ranker:
+    """A Ranker. Raises Failure for a wrong setting and for a model that is not there."""
+    # Loading makes many objects and drops few: about a seventh of the time would go into looking for cycles among them.
+    gc.disable()
+    try:
+        with failing_as(ExitCode.USAGE):
+            from rranker import Ranker
+
+            return Ranker(**settings)
+    finally:
+        gc.enable()

@@ -1,0 +1,138 @@
+"""`rranker rank`: forms of input and output, broken lines, exit codes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rranker
+from tests.cli.conftest import Run
+
+QUERY = "who wrote Emma?"
+TEXTS = ["Tea is a drink.", "Jane Austen wrote Emma in 1815.", "Emma is a [red]given[/red] name."]
+ROWS = [{"id": f"p{i}", "text": text, "year": 1800 + i} for i, text in enumerate(TEXTS)]
+
+
+@pytest.fixture(scope="module")
+def expected() -> rranker.Ranking:
+    return rranker.rank(QUERY, ROWS)
+
+
+def written(form: str) -> bytes:
+    if form == "text":
+        return "\r\n".join(TEXTS).encode()
+    if form == "jsonl":
+        return "\n\n".join(map(json.dumps, ROWS)).encode()
+    separator = "," if form == "csv" else "\t"
+    rows = [("id", "text", "year"), *((row["id"], f'"{row["text"]}"', str(row["year"])) for row in ROWS)]
+    return ("\ufeff" + "\n".join(map(separator.join, rows))).encode()
+
+
+@pytest.mark.parametrize("form", ["text", "jsonl", "csv", "tsv"])
+def test_every_form_of_input_gives_the_rankings_of_the_library(
+    form: str, run: Run, tmp_path: Path, expected: rranker.Ranking
+) -> None:
+    path = tmp_path / f"candidates.{form}.gz"
+    path.write_bytes(gzip.compress(written(form)))
+    done = run("rank", QUERY, path, "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    items = json.loads(done.stdout)["items"]
+    assert [item["index"] for item in items] == expected.order
+    assert [item["score"] for item in items] == [item.score for item in expected]
+    if form != "text":
+        assert [item["id"] for item in items] == [item.id for item in expected]
+        assert {str(item["metadata"]["year"]) for item in items} == {"1800", "1801", "1802"}
+
+
+def test_a_pipe_is_read_and_a_trec_run_written(run: Run, expected: rranker.Ranking) -> None:
+    done = run("rank", QUERY, "-", "-f", "trec", "--query-id", "q7", input=written("jsonl"))
+    fields = [line.split() for line in done.stdout.splitlines()]
+    assert [row[2] for row in fields] == [item.id for item in expected]
+    assert [row[:2] + row[3:4] + row[5:] for row in fields] == [
+        ["q7", "Q0", str(place), "rranker"] for place in (1, 2, 3)
+    ]
+    scores = [float(row[4]) for row in fields]
+    assert scores == sorted(set(scores), reverse=True)
+
+
+def test_equal_texts_have_strictly_falling_scores_in_a_run(run: Run) -> None:
+    done = run("rank", "x", "-f", "trec", input="a\na\nb\na\n")
+    scores = [float(line.split()[4]) for line in done.stdout.splitlines()]
+    assert scores == sorted(set(scores), reverse=True)
+
+
+def test_the_table_shows_texts_as_they_are(run: Run) -> None:
+    done = run("rank", QUERY, input=written("text"))
+    assert "Emma is a [red]given[/red] name." in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_threshold_leaves_out_what_is_less_relevant(run: Run) -> None:
+    kept = rranker.rank(QUERY, TEXTS, threshold=0.5).kept
+    done = run("rank", QUERY, "-f", "json", "--threshold", "0.5", input=written("text"))
+    assert [item["index"] for item in json.loads(done.stdout)["items"]] == [item.index for item in kept]
+    assert 0 < len(kept) < len(TEXTS)
+
+
+def test_a_history_has_a_title_a_line(run: Run) -> None:
+    done = run("rank", "Alien\nAliens\n", "--history", "-f", "json", input="Predator\nClueless\n")
+    expected = rranker.rank(["Alien", "Aliens"], ["Predator", "Clueless"])
+    assert [item["score"] for item in json.loads(done.stdout)["items"]] == [item.score for item in expected]
+
+
+BROKEN = {
+    "candidates.jsonl": (b'{"text": "a"}\n{"text": \n"b"\n{"body": 1}\n', [2, 4], "not JSON"),
+    "candidates.csv": (b"text,id\na,1\nb\nc,3\n", [3], "1 fields, where the header has 2"),
+    "candidates.txt": (b"a\n\xff\xfe\xfa\nb\n", [2], "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_lines_are_named_or_skipped_and_counted(name: str, run: Run, tmp_path: Path) -> None:
+    data, lines, reason = BROKEN[name]
+    path = tmp_path / name
+    path.write_bytes(data)
+    done = run("rank", "a", path)
+    assert (done.exit_code, done.stdout) == (65, "")
+    assert f"{path}, line {lines[0]}: " in done.stderr
+    assert reason in done.stderr
+    done = run("rank", "a", path, "--skip-broken", "-f", "json")
+    assert done.exit_code == 0
+    assert len(json.loads(done.stdout)["items"]) == 2
+    assert f"{len(lines)} broken line" in done.stderr
+    assert all(f"{path}, line {line}: " in done.stderr for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "code", "message"),
+    [
+        (["rank", "a", "/no/such/file"], "", 66, "/no/such/file: cannot read the file"),
+        (["rank", "a"], "", 65, "stdin holds no candidates"),
+        (["rank", "a", "--method", "best"], "b\n", 2, "best"),
+        (["rank", "a", "--template", "poem"], "b\n", 2, "unknown template 'poem'"),
+        (["rank", "a", "--model", "/no/model"], "b\n", 66, "/no/model"),
+        (["rank"], "", 2, "Missing argument"),
+        (["rank", "a", "-f", "trec"], '{"text": "b", "id": "two words"}\n', 65, "'two words'"),
+    ],
+)
+def test_exit_codes_say_what_kind_of_trouble_it_was(
+    words: list[str], given: str, code: int, message: str, run: Run
+) -> None:
+    done = run(*words, input=given)
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "rranker", "rank", "text", "--format", "json"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(b"a text\n", timeout=100)
+    assert (process.returncode, said) == (0, b"")

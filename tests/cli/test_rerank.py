@@ -1,0 +1,149 @@
+"""`rranker rerank`: runs, BEIR folders and RankLLM's requests; a job that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rranker import Ranker
+from rranker.data import read_texts
+from rranker.metrics import read_run
+from tests.cli.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def expected(beir: Path) -> dict[str, list[str]]:
+    """The library's own order of each query's documents."""
+    texts, words = read_texts(beir / "corpus.jsonl"), read_texts(beir / "queries.jsonl")
+    with Ranker() as ranker:
+        return {
+            query: [
+                str(item.id)
+                for item in ranker.rank(
+                    words[query], [{"id": d, "text": texts[d]} for d in docs], template="passage"
+                )
+            ]
+            for query, docs in read_run(beir / "run.txt").items()
+        }
+
+
+def ordered(run: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in run.splitlines():
+        query, _, document, rank, *_ = line.split()
+        found.setdefault(query, []).append(document)
+        assert int(rank) == len(found[query])
+    return found
+
+
+def test_a_run_is_ranked_anew(run: Run, beir: Path, expected: dict[str, list[str]], tmp_path: Path) -> None:
+    whole = run("rerank", beir / "run.txt", "--beir", beir, "-o", tmp_path / "out.txt", "--batch", "4")
+    assert (whole.exit_code, whole.stdout, whole.stderr) == (0, "", "")
+    assert ordered((tmp_path / "out.txt").read_text()) == expected
+    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+    texts = ["--corpus", beir / "corpus.jsonl", "--queries", beir / "queries.jsonl"]
+    piped = run("rerank", "-", *texts, "--depth", "3", input=(beir / "run.txt").read_text())
+    assert {query: len(found) for query, found in ordered(piped.stdout).items()} == dict.fromkeys(expected, 3)
+
+
+def test_without_a_run_bm25_finds_the_candidates(run: Run, beir: Path) -> None:
+    done = run("rerank", "--beir", beir, "--depth", "5")
+    found = ordered(done.stdout)
+    assert found.keys() == {f"q{i}" for i in range(6)}
+    for query, documents in found.items():
+        assert [int(name[1:]) % 6 for name in documents] == [int(query[1:])] * 5
+
+
+def requests(beir: Path) -> list[dict[str, object]]:
+    texts, words = read_texts(beir / "corpus.jsonl"), read_texts(beir / "queries.jsonl")
+    return [
+        {
+            "query": {"text": words[query], "qid": query},
+            "candidates": [
+                {"docid": name, "score": score, "doc": {"contents": texts[name]}}
+                for name, score in docs.items()
+            ],
+        }
+        for query, docs in read_run(beir / "run.txt").items()
+    ]
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_rankllms_requests_go_in_and_come_out(
+    ending: str, run: Run, beir: Path, expected: dict[str, list[str]], tmp_path: Path
+) -> None:
+    given, path = requests(beir), tmp_path / f"requests.{ending}"
+    path.write_text(json.dumps(given) if ending == "json" else "\n".join(map(json.dumps, given)))
+    done = run("rerank", path)
+    assert done.exit_code == 0, done.stderr
+    written = (
+        json.loads(done.stdout) if ending == "json" else [json.loads(x) for x in done.stdout.splitlines()]
+    )
+    assert {r["query"]["qid"]: [c["docid"] for c in r["candidates"]] for r in written} == expected
+    for before, after in zip(given, written, strict=True):
+        assert after["query"] == before["query"]
+        texts = {c["docid"]: c["doc"] for c in before["candidates"]}  # type: ignore[attr-defined]
+        assert {c["docid"]: c["doc"] for c in after["candidates"]} == texts
+        scores = [c["score"] for c in after["candidates"]]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_broken_requests_and_missing_documents_are_named_or_skipped(
+    run: Run, beir: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_text('{"query": "cats"}\nnot json\n' + json.dumps(requests(beir)[0]))
+    assert f"{path}, line 1: a request is an object with query and candidates" in run("rerank", path).stderr
+    done = run("rerank", path, "--skip-broken")
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 1)
+    assert "2 broken lines skipped" in done.stderr
+    (tmp_path / "run.txt").write_text("q1 Q0 d1 1 2.0 x\nq1 Q0 nobody 2 1.0 x\n")
+    done = run("rerank", tmp_path / "run.txt", "--beir", beir)
+    assert done.exit_code == 65
+    assert "has no document 'nobody'" in done.stderr
+    done = run("rerank", tmp_path / "run.txt", "--beir", beir, "--skip-broken")
+    assert ordered(done.stdout) == {"q1": ["d1"]}
+
+
+def test_a_job_that_was_killed_goes_on_where_it_was(
+    run: Run, beir: Path, expected: dict[str, list[str]], tmp_path: Path
+) -> None:
+    out, journal = tmp_path / "out.txt", tmp_path / "out.txt.partial"
+    # Each query's documents are long, so that the job is still running when the first query is done.
+    words = ["rerank", str(beir / "run.txt"), "--beir", str(beir), "-o", str(out), "--batch", "1"]
+    slow = (
+        "import sys, time; from rranker import Ranker; from rranker.cli.main import main\n"
+        "rank_batch = Ranker.rank_batch\n"
+        "def slowly(*args, **kwargs):\n    time.sleep(0.3)\n    return rank_batch(*args, **kwargs)\n"
+        "Ranker.rank_batch = slowly; sys.argv = ['rranker', *sys.argv[1:]]; main()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", slow, *words], stderr=subprocess.PIPE)
+    limit = time.monotonic() + 60
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 3:
+        assert process.poll() is None, process.stderr
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not out.exists()
+    kept = journal.read_bytes()
+    assert 3 <= kept.count(b"\n") < 7
+    # As a kill in the middle of a line would leave it.
+    journal.write_bytes(kept + b'["q5", [["d1", 0.')
+    other = run(*words, "--depth", "4")
+    assert other.exit_code == 2
+    assert "belongs to a job with other input or settings" in other.stderr
+    done = run(*words)
+    assert done.exit_code == 0, done.stderr
+    finished = len(kept.splitlines()) - 1
+    assert f"{finished} of 6 queries are done already" in done.stderr
+    assert ordered(out.read_text()) == expected
+    assert not journal.exists()
