@@ -192,10 +192,11 @@ class _Extra(EngineScorer):
         self._booked[id(job)] = handle.tokens_encoded
         return recorded.logits
 
-    def play(self, jobs: Sequence[Job]) -> Generator[Job]:
+    def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
         for job in super().play(jobs):
-            more = self._booked.pop(id(job), 0)
-            job.stats = replace(job.stats, tokens_encoded=job.stats.tokens_encoded + more)
+            if job is not None and job.done:
+                more = self._booked.pop(id(job), 0)
+                job.stats = replace(job.stats, tokens_encoded=job.stats.tokens_encoded + more)
             yield job
 
 

@@ -12,29 +12,38 @@ from typing import TYPE_CHECKING, Any
 from .types import Candidate, RankedCandidate, Ranking, Repair, Round, Stats
 
 if TYPE_CHECKING:
-    from .api import rank
+    from .api import arank, rank, stream
     from .engine.errors import CapacityError, UnsupportedModelError
     from .ranker import Ranker
+    from .streaming import AsyncRankingStream, RankingStream
 
 __all__ = [
+    "AsyncRankingStream",
     "Candidate",
     "CapacityError",
     "RankedCandidate",
     "Ranker",
     "Ranking",
+    "RankingStream",
     "Repair",
     "Round",
     "Stats",
     "UnsupportedModelError",
+    "arank",
     "rank",
+    "stream",
 ]
 
 __version__ = "0.1.0"
 
 # Importing rranker must stay cheap: torch and transformers come in with the first of these that is used.
 _LAZY = {
+    "arank": "api",
     "rank": "api",
+    "stream": "api",
     "Ranker": "ranker",
+    "AsyncRankingStream": "streaming",
+    "RankingStream": "streaming",
     "CapacityError": "engine.errors",
     "UnsupportedModelError": "engine.errors",
 }

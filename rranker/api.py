@@ -1,17 +1,20 @@
-"""`rranker.rank`: one call, with the model kept in memory for the next."""
+"""`rranker.rank`, and its streamed and async twins: one call, with the model kept in memory for the next."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Unpack
 
 from .engine.loading.arguments import as_source
 from .processes import check_process
 from .ranker import Ranker
 from .request import CandidateLike, QueryLike
+from .settings import AllSettings, RankSettings
+from .streaming import RankingStream
 from .types import Ranking
 
 _KEPT = 2
@@ -19,50 +22,68 @@ _rankers: OrderedDict[tuple[Any, ...], Ranker] = OrderedDict()
 _loading, _kept = Lock(), Lock()  # a load takes seconds: whoever uses what is loaded does not wait for it
 
 
-def rank(  # noqa: PLR0913 (settings of a call, by keyword)
+def rank(
     query: QueryLike,
     candidates: Iterable[CandidateLike],
     *,
     model: str | Path | None = None,
-    method: str | None = None,
-    template: str | None = None,
-    task: str | None = None,
-    instruction: str | None = None,
-    top_k: int | None = None,
-    relevance: bool | None = None,
-    threshold: float | None = None,
-    **settings: Any,
+    **settings: Unpack[AllSettings],
 ) -> Ranking:
     """Ranks the candidates for one query, best first; always all of them.
 
-    `model` and `settings` are those of `Ranker`, the rest those of `Ranker.rank`. The two Rankers used last stay
-    loaded; make a `Ranker` of your own to rank batches or to decide when memory is freed. Safe to call from many
-    threads: the first ones wait for one load. Raises what `Ranker` and `Ranker.rank` raise.
+    `model` and `settings` are those of `Ranker` and of `Ranker.rank`. The two Rankers used last stay loaded; make a
+    `Ranker` of your own to rank batches or to decide when memory is freed. Safe to call from many threads: the first
+    ones wait for one load. Raises what `Ranker` and `Ranker.rank` raise.
     """
-    source = as_source(model)
-    ranker = _ranker(None if source is None else str(source), settings)
-    return ranker.rank(
-        query,
-        candidates,
-        template=template,
-        task=task,
-        instruction=instruction,
-        top_k=top_k,
-        method=method,
-        relevance=relevance,
-        threshold=threshold,
-    )
+    load, call = _parted(settings)
+    return _ranker(model, load).rank(query, candidates, **call)
 
 
-def _ranker(model: str | None, settings: dict[str, Any]) -> Ranker:
+def stream(
+    query: QueryLike,
+    candidates: Iterable[CandidateLike],
+    *,
+    model: str | Path | None = None,
+    **settings: Unpack[AllSettings],
+) -> RankingStream:
+    """As `rank`, round by round: see `Ranker.stream`."""
+    load, call = _parted(settings)
+    return _ranker(model, load).stream(query, candidates, **call)
+
+
+async def arank(
+    query: QueryLike,
+    candidates: Iterable[CandidateLike],
+    *,
+    model: str | Path | None = None,
+    **settings: Unpack[AllSettings],
+) -> Ranking:
+    """The async twin of `rank`: see `Ranker.arank`. A model is loaded in a thread."""
+    load, call = _parted(settings)
+    ranker = await asyncio.to_thread(_ranker, model, load)
+    return await ranker.arank(query, candidates, **call)
+
+
+def _parted(settings: AllSettings) -> tuple[dict[str, Any], RankSettings]:
+    """What a Ranker is made with, and what a call of it takes."""
+    load, call = dict(settings), RankSettings()
+    for name in RankSettings.__annotations__:
+        if name in load:
+            call[name] = load.pop(name)  # type: ignore[literal-required]
+    return load, call
+
+
+def _ranker(model: str | Path | None, settings: dict[str, Any]) -> Ranker:
     check_process()  # before the locks, which may have been held when this process was forked
-    key = model, *sorted((name, repr(value)) for name, value in settings.items())
+    source = as_source(model)
+    source = None if source is None else str(source)
+    key = source, *sorted((name, repr(value)) for name, value in settings.items())
     if (ready := _loaded(key)) is not None:
         return ready
     with _loading:
         if (ready := _loaded(key)) is not None:  # by whoever held the lock before
             return ready
-        ranker = Ranker(model, **settings)
+        ranker = Ranker(source, **settings)
         with _kept:
             _rankers[key] = ranker
             while len(_rankers) > _KEPT:

@@ -1,88 +1,92 @@
-"""Requests through a scorer, together; what fails, fails alone."""
+"""Requests through a scorer, together, step by step; what fails, fails alone."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from typing import Literal, TypedDict
+from dataclasses import dataclass
 
-from .methods import method_class
+from .methods import Episode, method_class
 from .query_errors import naming_query
 from .request import Request
-from .result import build_ranking
+from .result import build_ranking, new_rounds
 from .scorers import Job, Scorer
-from .types import Ranking
-
-OnError = Literal["raise", "return"]
-
-
-class BatchSettings(TypedDict, total=False):
-    """Settings of `Ranker.rank_batch` but for `on_error`, which decides what it returns."""
-
-    template: str | None
-    task: str | None
-    instruction: str | None
-    top_k: int | None
-    method: str | None
-    relevance: bool | None
-    threshold: float | None
-    progress: bool
+from .settings import OnError
+from .types import Ranking, Round
 
 
-def rank_requests(
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What became of one request: rounds that were decided, and its result once there is one.
+
+    `index` is its place among the requests; `result` an error where `on_error="return"` keeps it.
+    """
+
+    index: int
+    rounds: Sequence[Round]
+    result: Ranking | Exception | None = None
+
+
+def play_requests(
     scorer: Scorer,
     requests: Sequence[Request | Exception],
     method: str | None,
     on_error: OnError,
     *,
-    progress: bool,
-    batch: bool,
-) -> list[Ranking | Exception]:
-    """A ranking, or with `on_error="return"` an error, for each request. `method` None is what suits the scorer.
+    named: bool,
+) -> Generator[Update | None]:
+    """Plays all requests, together. `method` None is what suits the scorer; errors are `named` by their query.
 
-    `batch`: errors name the query they are about. Raises ValueError for an unknown method.
+    Yields None where a step ends (see `Scorer.play`). Closing it early gives back whatever it holds. Raises ValueError
+    for an unknown method, and with `on_error="raise"` the first error of a request.
     """
-    from tqdm.auto import tqdm
-
     chosen = None if method is None else method_class(method)
     began = time.perf_counter()
-    results: dict[int, Ranking | Exception] = {}
 
-    def failed(place: int, error: Exception) -> None:
-        request = requests[place]
-        named = naming_query(error, place, request) if batch and isinstance(request, Request) else error
+    def failed(index: int, error: Exception) -> Exception:
+        request = requests[index]
+        known = naming_query(error, index, request) if named and isinstance(request, Request) else error
         if on_error == "raise":
-            raise named
-        results[place] = named
+            raise known
+        return known
 
-    places: dict[int, int] = {}
-    jobs = list[Job]()
-    with tqdm(total=len(requests), disable=not progress, unit="query") as bar:
-        for place, request in enumerate(requests):
-            try:
-                if isinstance(request, Exception):
-                    raise request
-                rules = chosen or method_class(_suited(scorer, request))
-                job = scorer.prepare(request, rules)
-                if request.relevance and job.calibration is None:
-                    raise ValueError(
-                        "relevance and threshold need a calibrated model, and this scorer gives an order only: leave "
-                        "them out"
-                    )
-                jobs.append(job)
-                places[id(jobs[-1])] = place
-            except Exception as error:
-                failed(place, error)
-        bar.update(len(results))
-        with closing(scorer.play(jobs)) as played:
-            for job in played:
-                if job.error is not None:
-                    failed(places[id(job)], job.error)
-                else:
-                    results[places[id(job)]] = build_ranking(job, time.perf_counter() - began)
-                bar.update()
-    return [results[place] for place in range(len(requests))]
+    jobs, indices = list[Job](), dict[int, int]()
+    for index, request in enumerate(requests):
+        try:
+            if isinstance(request, Exception):
+                raise request
+            job = _prepared(scorer, request, chosen)
+        except Exception as error:
+            yield Update(index, (), failed(index, error))
+        else:
+            jobs.append(job)
+            indices[id(job)] = index
+    rounds: list[list[Round]] = [[] for _ in requests]
+    with closing(scorer.play(jobs)) as steps:
+        for played in steps:
+            if played is None:
+                yield None
+                continue
+            place = indices[id(played)]
+            decided = new_rounds(played, len(rounds[place]))
+            rounds[place] += decided
+            result: Ranking | Exception | None = None
+            if played.done and played.error is not None:
+                result = failed(place, played.error)
+            elif played.done:
+                result = build_ranking(played, rounds[place], time.perf_counter() - began)
+            if decided or result is not None:
+                yield Update(place, decided, result)
+
+
+def _prepared(scorer: Scorer, request: Request, method: type[Episode] | None) -> Job:
+    job = scorer.prepare(request, method or method_class(_suited(scorer, request)))
+    if request.relevance and job.calibration is None:
+        raise ValueError(
+            "relevance and threshold need a calibrated model, and this scorer gives an order only: leave them out"
+        )
+    return job
 
 
 def _suited(scorer: Scorer, request: Request) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from .batches import BatchSettings, OnError, rank_requests
+from .calls import CLOSED, Calls
 from .deprecated import renamed
 from .engine.engine import Engine
 from .engine.loading.arguments import refuse_transformers_arguments
@@ -20,18 +20,14 @@ from .engine.requests import Reuse
 from .methods import Relayout, method_class
 from .processes import building, check_process
 from .prompts.truncation import Truncate, check_truncate
-from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
 from .scorers import Scorer
 from .scorers.engine_logits import EngineScorer
-from .types import Ranking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_CLOSED = "this Ranker is closed; make a new one"
 
-
-class Ranker:
+class Ranker(Calls):
     """A language model that ranks. Safe to share between threads: their queries run together, in the same passes.
 
     A copy, or what `pickle` restores, is loaded anew with the same arguments. A Ranker does not survive `os.fork`: the
@@ -94,15 +90,16 @@ class Ranker:
         scorer: Scorer | None = None,
         **old: Any,
     ) -> None:
-        arguments = {name: value for name, value in locals().items() if name not in ("self", "old")}
+        arguments = {
+            name: value for name, value in locals().items() if name not in ("self", "old", "__class__")
+        }
         if old:
             refuse_transformers_arguments(old)
             arguments |= renamed(old, Ranker.__init__, arguments)
             self.__init__(**arguments)  # type: ignore[misc]
             return
         self._arguments = arguments
-        self._method = None if method is None else method_class(method).name
-        self._relevance = relevance
+        method = None if method is None else method_class(method).name
         _one_of("relevance", relevance, (None, True, False))
         _one_of("reuse", reuse, (None, "exact", "keep"))
         _one_of("relayout", relayout, (None, "keep", "best_first"))
@@ -110,9 +107,8 @@ class Ranker:
         check_truncate(truncate)
         self.load_seconds: dict[str, float] = {}
         """Where the time to get ready went: `weights` (reading the checkpoint) and `probe` (checking it)."""
-        self._scorer: Scorer
         if scorer is not None:
-            self._scorer = scorer
+            super().__init__(scorer, method, relevance)
             return
         source, on, wanted = as_model(model, tokenizer, device, dtype)
         check_process()
@@ -128,13 +124,14 @@ class Ranker:
                 speculate=speculate,
             )
         self.load_seconds = engine.load_seconds
-        self._scorer = EngineScorer(
+        made = EngineScorer(
             engine,
             relayout=relayout or "best_first",
             truncate=truncate,
             seed=seed,
             reuse=reuse or "exact",
         )
+        super().__init__(made, method, relevance)
 
     @property
     def model(self) -> LoadedModel:
@@ -142,116 +139,13 @@ class Ranker:
         if not isinstance(self._scorer, EngineScorer):
             raise AttributeError("this Ranker was given a scorer, not a model")
         if self._scorer.closed:
-            raise RuntimeError(_CLOSED)
+            raise RuntimeError(CLOSED)
         return self._scorer.model
-
-    def rank(  # noqa: PLR0913 (settings of a call, by keyword)
-        self,
-        query: QueryLike,
-        candidates: Iterable[CandidateLike],
-        *,
-        template: str | None = None,
-        task: str | None = None,
-        instruction: str | None = None,
-        top_k: int | None = None,
-        method: str | None = None,
-        relevance: bool | None = None,
-        threshold: float | None = None,
-    ) -> Ranking:
-        """Ranks the candidates for one query, best first; always all of them.
-
-        Args:
-            query: a question, or a history as a list of titles, oldest first.
-            candidates: strings, dicts (`text`, optional `id`, the rest is kept as metadata) or Candidates, or a
-                table (pandas, polars, Arrow) with a column `text`; see `as_candidates`. Those with the same text
-                are one to the model: they share a score, and keep their input order.
-            template: `passage`, `recommendation`, `routing` or `generic`; None is `recommendation` for a history
-                and `generic` for a string.
-            task: another name for `template`.
-            instruction: replaces the template's own.
-            top_k: only the best k matter: `iranker` then excludes several a round while more are left, and the
-                places behind k are coarser; `selection` plays k rounds. The others have nothing to save.
-            method: for this call; None is the Ranker's own.
-            relevance: whether candidates get a calibrated probability to fit (docs/relevance.md), which needs a model
-                that was calibrated. None gives it where the ranking has read what it takes (pointer heads in block
-                attention); True asks the model further questions where it has not; False leaves it out.
-            threshold: the least relevance of those that `Ranking.kept` holds; the ranking itself stays whole.
-
-        Raises:
-            TypeError, ValueError: wrong input; the message says what to pass.
-            CapacityError: the query alone needs more than `kv_cache_tokens`.
-            FloatingPointError: the model's logits are not finite.
-            RuntimeError: the Ranker is closed, or was loaded before this process was forked.
-        """
-        request = make_request(
-            query,
-            candidates,
-            template=template,
-            task=task,
-            instruction=instruction,
-            top_k=top_k,
-            relevance=self._wanted(relevance, threshold),
-            threshold=threshold,
-        )
-        (ranking,) = self._run([request], method, "raise", progress=False, batch=False)
-        assert isinstance(ranking, Ranking)
-        return ranking
-
-    @overload
-    def rank_batch(
-        self,
-        queries: Iterable[Any],
-        *,
-        on_error: Literal["raise"] = "raise",
-        **settings: Unpack[BatchSettings],
-    ) -> list[Ranking]: ...
-    @overload
-    def rank_batch(
-        self, queries: Iterable[Any], *, on_error: OnError, **settings: Unpack[BatchSettings]
-    ) -> list[Ranking] | list[Ranking | Exception]: ...
-    def rank_batch(  # noqa: PLR0913 (as `rank`)
-        self,
-        queries: Iterable[Any],
-        *,
-        template: str | None = None,
-        task: str | None = None,
-        instruction: str | None = None,
-        top_k: int | None = None,
-        method: str | None = None,
-        relevance: bool | None = None,
-        threshold: float | None = None,
-        on_error: OnError = "raise",
-        progress: bool = True,
-    ) -> list[Ranking] | list[Ranking | Exception]:
-        """Ranks many queries, of any sizes, together; the rankings come in the queries' order.
-
-        `queries` holds `(query, candidates)` pairs, or dicts with `query`, `candidates` and optionally `template`,
-        `instruction` and `top_k`, which go before the arguments of the same name, and `id` (or `qid`, `query_id`),
-        which is kept as `Ranking.query_id`. `progress` shows a bar.
-
-        With `on_error="return"` a query that cannot be ranked has its error in its place, and all others their
-        rankings. With `"raise"` the first error is raised, naming its query: whatever can be checked is checked
-        before any work is done, and one that comes up during the work ends it.
-
-        Raises what `rank` raises.
-        """
-        _one_of("on_error", on_error, ("raise", "return"))
-        requests = batch_requests(
-            queries,
-            template=template,
-            task=task,
-            instruction=instruction,
-            top_k=top_k,
-            relevance=self._wanted(relevance, threshold),
-            threshold=threshold,
-        )
-        if on_error == "raise" and (wrong := first_wrong(requests)) is not None:
-            raise wrong
-        return self._run(requests, method, on_error, progress, batch=True)
 
     def close(self) -> None:
         """Frees the model and the KV cache. Ranking afterwards raises RuntimeError."""
         self._scorer.close()
+        self._workers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -263,24 +157,6 @@ class Ranker:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_again, (type(self), self._arguments)
-
-    def _wanted(self, relevance: bool | None, threshold: float | None) -> bool | None:
-        return self._relevance if relevance is None and threshold is None else relevance
-
-    def _run(
-        self,
-        requests: Sequence[Request | Exception],
-        method: str | None,
-        on_error: OnError,
-        progress: bool,
-        *,
-        batch: bool,
-    ) -> list[Ranking | Exception]:
-        check_process()
-        if self._scorer.closed:
-            raise RuntimeError(_CLOSED)
-        chosen = self._method if method is None else method
-        return rank_requests(self._scorer, requests, chosen, on_error, progress=progress, batch=batch)
 
 
 def _load_again(kind: type[Ranker], arguments: dict[str, Any]) -> Ranker:

@@ -15,9 +15,17 @@ from .types import RankedCandidate, Ranking, Round
 _EDGE = 1e-9
 
 
-def build_ranking(job: Job, seconds: float) -> Ranking:
-    """The whole ranking of a job that is done; `seconds` of wall time went into its batch."""
-    request, items, rounds = job.request, list[RankedCandidate](), list[Round]()
+def new_rounds(job: Job, known: int) -> list[Round]:
+    """The rounds that a job has played, after the first `known` ones."""
+    if job.player is None:
+        return []
+    excludes = job.player.kind == "exclude"
+    return [_round(decision, job.groups, excludes) for decision in job.player.decisions[known:]]
+
+
+def build_ranking(job: Job, rounds: Sequence[Round], seconds: float) -> Ranking:
+    """The whole ranking of a job that is done, and all of its rounds; `seconds` of wall time went into its batch."""
+    request, items = job.request, list[RankedCandidate]()
     if job.player is not None:
         outcome = job.player.outcome()
         places, relevance = len(outcome.order), _relevance(job, outcome.order)
@@ -28,8 +36,6 @@ def build_ranking(job: Job, seconds: float) -> Ranking:
                 rank = len(items) + 1
                 known = candidate.id, candidate.text, score, candidate.metadata, relevance[above - 1]
                 items.append(RankedCandidate(rank, index, *known))
-        excludes = job.player.kind == "exclude"
-        rounds = [_round(decision, job.groups, excludes) for decision in outcome.decisions]
     stats = replace(job.stats, seconds=seconds) if rounds or job.stats.forward_passes else job.stats
     repairs, name = tuple(job.repairs), job.method.name
     return Ranking(

@@ -32,7 +32,7 @@ def run(name: str, *arguments: str | Path) -> str:
 def test_every_example_has_a_test_here_and_says_how_it_is_run() -> None:
     names = sorted(path.name for path in EXAMPLES.glob("*.py"))
     tests = Path(__file__).read_text(encoding="utf-8")
-    assert len(names) == 8
+    assert len(names) == 9
     for name in names:
         opening = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()[0]
         assert f"python examples/{name}" in opening
@@ -108,3 +108,12 @@ def test_a_scorer_of_ones_own_ranks_and_its_gaps_are_reported() -> None:
     said = run("08_own_scorer.py")
     assert re.search(r"^ +1 .*Rings circle several outer planets", said, re.M)
     assert said.count("repaired (missing)") == 2
+
+
+def test_streaming_prints_rounds_as_they_come_and_ranks_from_async_code() -> None:
+    said = run("09_streaming.py")
+    assert re.findall(r"round (\d) of (\d)", said) == [("1", "4"), ("2", "3"), ("3", "2")]
+    best = re.findall(r"^best: (.+)$", said, re.M)[0]
+    assert f"{best!r} goes" not in said
+    assert "what is honey made of? -> Honey is made" in said
+    assert re.search(r"^The first to go is \d; the rest is not asked", said, re.M)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from itertools import compress, count
 from threading import Condition
 from typing import Any, Self
@@ -19,11 +20,12 @@ from .hardware import best_device
 from .loading.model import LoadedModel, load_model
 from .loading.objects import ModelAndTokenizer, Source
 from .loading.settings import AttentionMode
+from .progress import Progress
 from .queue import RequestQueue
 from .readout import Readout
 from .readout.alone import read_pointwise
 from .readout.gather import read
-from .readout.request import Logits, Subset
+from .readout.request import Subset
 from .requests import EngineRequest, Handle
 from .runner import ModelRunner
 from .self_check import self_check
@@ -151,23 +153,31 @@ class Engine:
 
         Failed ones too: `Handle.error` says why. Leaving the loop early cancels the rest.
         """
-        flow = next(self._flows)
-        pending: list[Handle] = []
-        try:
-            pending.extend(self.submit(request, flow) for request in requests)
-            while pending:
-                while not self._step(until=pending):
-                    pass
-                done = [handle for handle in pending if handle.done]
-                pending = [handle for handle in pending if not handle.done]
+        with closing(self.watch(requests)) as steps:
+            for _, done in steps:
                 yield from done
+
+    def watch(self, requests: Iterable[EngineRequest]) -> Generator[tuple[list[Handle], list[Handle]]]:
+        """As `run`, step by step: the handles that a step moved on, and those that are done since; each of them once.
+
+        The first of these are all handles, submitted and not begun. Who watches several groups in turn has one step
+        serve them all.
+        """
+        flow, progress = next(self._flows), Progress()
+        try:
+            for request in requests:
+                progress.add(self.submit(request, flow))
+            yield progress.pending, []
+            while progress.pending:
+                self._step(until=progress.news)
+                yield progress.tell()
         finally:
-            for handle in pending:
+            for handle in progress.pending:
                 self.cancel(handle)
 
     def step(self) -> None:
         """One forward pass over everything in flight, after any pass that runs already; nothing when idle."""
-        self._step(until=())
+        self._step(until=lambda: False)
 
     def cancel(self, handle: Handle) -> None:
         """Ends a request and frees its slots; one that is in the middle of a step gives them back after it."""
@@ -202,8 +212,8 @@ class Engine:
         if self._closed:
             raise RuntimeError("this engine is closed: load a new one")
 
-    def _step(self, until: Sequence[Handle]) -> bool:
-        """Waits for its turn, then takes one step; but for nothing once one of `until` is done. Returns whether one is.
+    def _step(self, until: Callable[[], bool]) -> None:
+        """Waits for its turn, then takes one step; but for nothing once `until` holds.
 
         Only one thread steps at a time, for the requests of all; it stops when its own are done, and another goes on.
         """
@@ -212,8 +222,8 @@ class Engine:
             with self._changed:
                 while True:
                     self._raise_if_closed()
-                    if any(handle.done for handle in until):
-                        return True
+                    if until():
+                        return
                     if not self._stepping:
                         break
                     self._changed.wait()
@@ -227,7 +237,6 @@ class Engine:
                     self._queue.retire()
                     self._stepping = False
                     self._changed.notify_all()
-        return any(handle.done for handle in until)
 
     def _serve(self, running: Sequence[Handle]) -> None:
         """A pass for all of them; should it fail, one for each alone, so that an error finds its own request."""
@@ -264,7 +273,7 @@ class Engine:
             handle.pointwise_scores = found
         for handle, subsets, logits in zip(handles, asked, verdicts, strict=True):
             try:
-                _update(handle, subsets, logits, overhead)
+                handle.update(subsets, logits, overhead)
             except Exception as error:
                 handle.fail(error)
 
@@ -283,14 +292,3 @@ class Engine:
             return Sequential()
         suffix, rounds = handle.session.suffix_tokens, handle.request.method.remaining
         return Speculation(suffix, handle.session.slots + rounds * (overhead + suffix))
-
-
-def _update(handle: Handle, subsets: list[Subset], logits: list[Logits], overhead: float) -> None:
-    """Gives the verdicts to the method and books the step."""
-    assert handle.speculation is not None
-    used = handle.request.method.observe(subsets, logits)
-    handle.speculation.update(len(subsets), used, overhead)
-    handle.passes += 1
-    handle.tokens_naive += sum(handle.session.naive_tokens(subset) for subset in subsets[:used])
-    if not handle.request.method.remaining and not handle.done:
-        handle.status = "finished"

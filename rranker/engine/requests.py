@@ -9,7 +9,7 @@ from ..prompts.segments import POINTWISE, Segments
 from .loading.settings import AttentionMode
 from .method import Method
 from .readout import Readout
-from .readout.request import Logits
+from .readout.request import Logits, Subset
 from .sessions import QueryState
 from .speculation import Sequential, Speculation
 
@@ -80,6 +80,16 @@ class Handle:
     def done(self) -> bool:
         """Whether nothing more happens to it."""
         return self.status in ("finished", "failed", "cancelled")
+
+    def update(self, subsets: list[Subset], logits: list[Logits], overhead: float) -> None:
+        """Gives a step's verdicts to the method and books the step; `overhead`: see `Speculation`."""
+        assert self.speculation is not None
+        used = self.request.method.observe(subsets, logits)
+        self.speculation.update(len(subsets), used, overhead)
+        self.passes += 1
+        self.tokens_naive += sum(self.session.naive_tokens(subset) for subset in subsets[:used])
+        if not self.request.method.remaining and not self.done:
+            self.status = "finished"
 
     def fail(self, error: Exception) -> None:
         """Ends it with an error, unless it has ended already."""

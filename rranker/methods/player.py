@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..prompts.segments import Kind
 from .episode import Episode
 from .outcome import Decision, Outcome
@@ -22,6 +24,11 @@ class Player:
     def remaining(self) -> int:
         """Questions still to be asked; 0 when the ranking is decided."""
         return self._episode.remaining
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """Those of the rounds played so far."""
+        return self._decisions
 
     def outcome(self) -> Outcome:
         """The ranking. Raises ValueError while there are questions to ask."""

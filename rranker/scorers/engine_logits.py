@@ -44,6 +44,17 @@ class EngineJob(Job):
         """All that the engine is asked."""
         return [request for request in (self.engine_request, self.further_request) if request is not None]
 
+    @property
+    def done(self) -> bool:
+        """Whether all that the engine was asked is."""
+        return len(self.handles) == len(self.requests)
+
+    def book(self) -> None:
+        """Keeps the bill and the scores, once it is done."""
+        self.stats = _stats(self.handles)
+        if self.error is None and self.calibration is not None:
+            self.pointwise_scores = _pointwise_scores(self, self.calibration)
+
 
 class EngineScorer:
     """See `Scorer`. `engine` must have been loaded (`Engine.load`), so that its tokenizer is known.
@@ -52,6 +63,8 @@ class EngineScorer:
     what becomes of text that does not fit, and how candidates are laid out in block attention. `reuse`: see `Reuse`.
     `calibration`: by template, in place of the checkpoint's own.
     """
+
+    shares_steps = True  # whoever takes a step takes it for all calls
 
     def __init__(
         self,
@@ -124,28 +137,29 @@ class EngineScorer:
             self.engine.check(asked)
         return job
 
-    def play(self, jobs: Sequence[Job]) -> Generator[Job]:
+    def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
         """See `Scorer.play`."""
         waiting: dict[int, EngineJob] = {}
         requests = list[EngineRequest]()
-        for job in jobs:
-            asked = job.requests if isinstance(job, EngineJob) else []
+        for laid_out in jobs:
+            asked = laid_out.requests if isinstance(laid_out, EngineJob) else []
             if not asked:
-                yield job
+                yield laid_out
             for request in asked:
-                assert isinstance(job, EngineJob)
-                waiting[id(request)] = job
+                assert isinstance(laid_out, EngineJob)
+                waiting[id(request)] = laid_out
                 requests.append(request)
-        with closing(self.engine.run(requests)) as handles:
-            for handle in handles:
-                done = waiting[id(handle.request)]
-                done.handles.append(handle)
-                done.error = done.error or handle.error
-                if len(done.handles) == len(done.requests):
-                    done.stats = _stats(done.handles)
-                    if done.error is None and done.calibration is not None:
-                        done.pointwise_scores = _pointwise_scores(done, done.calibration)
-                    yield done
+        with closing(self.engine.watch(requests)) as steps:
+            for moved, done in steps:
+                for handle in done:
+                    job = waiting[id(handle.request)]
+                    job.handles.append(handle)
+                    job.error = job.error or handle.error
+                for job in dict.fromkeys(waiting[id(handle.request)] for handle in (*moved, *done)):
+                    if job.done:
+                        job.book()
+                    yield job
+                yield None
 
     def _calibration(self, request: Request) -> Calibration | None:
         """What would make relevance of this request's scores. Raises ValueError when it must, and there is none."""

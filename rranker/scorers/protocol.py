@@ -38,6 +38,11 @@ class Job:
         """Whether there is nothing left to ask."""
         return self.player is None or not self.player.remaining
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.decided or self.error is not None
+
 
 class Scorer(Protocol):
     """Answers methods' questions: by logits over the candidates, by naming one, or by an order.
@@ -58,8 +63,11 @@ class Scorer(Protocol):
         """
         ...
 
-    def play(self, jobs: Sequence[Job]) -> Generator[Job]:
-        """Plays the jobs' episodes, together, and yields each job when it is done, in any order.
+    def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
+        """Plays the jobs' episodes, together, and yields each job once it is done (`Job.done`), in any order.
+
+        Who plays step by step may yield jobs after each step that they went on in, so that their rounds are streamed;
+        and None when all is laid out, and at the end of each step: then another call may take its turn.
 
         An error that comes up belongs to its job. Closing the generator early gives everything back.
         """

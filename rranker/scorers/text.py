@@ -53,17 +53,16 @@ class TextScorer(ABC):
         player = Answered(method(len(groups), top_k=request.top_k)) if groups else None
         return Job(request, method, groups, player)
 
-    def play(self, jobs: Sequence[Job]) -> Generator[Job]:
+    def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
         """See `Scorer.play`. One question of every job a round."""
         active = list(jobs)
         rounds = 0
         while active:
-            for job in active:
-                if job.decided or job.error is not None:
-                    yield job
-            active = [job for job in active if not job.decided and job.error is None]
+            yield from active
+            active = [job for job in active if not job.done]
             if not active:
                 return
+            yield None
             rounds += 1
             answers = self.complete([_question(job) for job in active])
             if len(answers) != len(active):

@@ -37,6 +37,8 @@ def score_cases(
         jobs.append(scorer.prepare(request, method))
         places[id(jobs[-1])] = place
     for job in scorer.play(jobs):
+        if job is None or not job.done:
+            continue
         place = places[id(job)]
         if job.error is not None:
             raise ValueError(f"case {cases[place].id!r} could not be ranked: {job.error}") from job.error

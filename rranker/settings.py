@@ -1,0 +1,80 @@
+"""The settings of a call, by name: what each does is said here, once, for all ways to call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+    from .engine.loading.settings import AttentionMode
+    from .engine.requests import Reuse
+    from .methods import Relayout
+    from .prompts.truncation import Truncate
+    from .scorers import Scorer
+
+OnError = Literal["raise", "return"]
+
+
+class RequestSettings(TypedDict, total=False):
+    """Settings that belong to a query: `rranker.request.make_request` takes them.
+
+    template: `passage`, `recommendation`, `routing` or `generic`; None is `recommendation` for a history and `generic`
+        for a string.
+    task: another name for `template`.
+    instruction: replaces the template's own.
+    top_k: only the best k matter: `iranker` then excludes several a round while more are left, and the places behind k
+        are coarser; `selection` plays k rounds. The others have nothing to save.
+    relevance: whether candidates get a calibrated probability to fit (docs/relevance.md), which needs a model that was
+        calibrated. None gives it where the ranking has read what it takes (pointer heads in block attention); True asks
+        the model further questions where it has not; False leaves it out.
+    threshold: the least relevance of those that `Ranking.kept` holds; the ranking itself stays whole.
+    """
+
+    template: str | None
+    task: str | None
+    instruction: str | None
+    top_k: int | None
+    relevance: bool | None
+    threshold: float | None
+
+
+class RankSettings(RequestSettings, total=False):
+    """Settings of `Ranker.rank`, `stream` and their async twins: those of the query, and `method`.
+
+    method: a method's name, for this call; None is the Ranker's own.
+    """
+
+    method: str | None
+
+
+class BatchSettings(RankSettings, total=False):
+    """Settings of `Ranker.rank_batch` and `arank_batch` but for `on_error`, which decides what they return.
+
+    progress: shows a bar.
+    """
+
+    progress: bool
+
+
+class LoadSettings(TypedDict, total=False):
+    """Settings with which a model is loaded: those of `Ranker`, which says what each does."""
+
+    tokenizer: PreTrainedTokenizerBase | None
+    device: str | torch.device | None
+    dtype: str | torch.dtype | None
+    attention_mode: AttentionMode | None
+    attention_backend: str | None
+    relayout: Relayout | None
+    reuse: Reuse | None
+    speculate: bool
+    truncate: Truncate
+    kv_cache_tokens: int | None
+    max_batch_tokens: int | None
+    seed: int
+    scorer: Scorer | None
+
+
+class AllSettings(RankSettings, LoadSettings, total=False):
+    """What `rranker.rank` takes: settings of a call, and of the model that it loads."""
