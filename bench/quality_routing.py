@@ -29,7 +29,7 @@ def untwinned(cases: Sequence[RankingExample], split: Split) -> frozenset[str]:
     train, _ = data.routerbench()
     known = [row.query for row in train if split == "test" or not in_validation(row.query)]
     twins = near_twins(known, [str(case.query) for case in cases])
-    return frozenset(case.id for case, twin in zip(cases, twins, strict=True) if not twin)
+    return frozenset(case.id for case, has_twin in zip(cases, twins, strict=True) if not has_twin)
 
 
 def doubts(
