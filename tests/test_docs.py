@@ -6,13 +6,46 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("rranker/assets/**/*.md")]
 FOLDERS = ("bench", "configs", "csrc", "docs", "examples", "kernels", "rranker", "tests", "training")
 SOURCE = (".py", ".cpp", ".hpp", ".pyi")
+# Entries of the site's navigation that are no file of docs/ (.ci/docs_site.py).
+ELSEWHERE = {"index.md", "contributing.md", "changelog.md", "security.md", "model-card.md"}
+
+
+class SiteConfig(yaml.SafeLoader):
+    """Reads mkdocs.yml; what its own tags say is of no account here."""
+
+
+SiteConfig.add_multi_constructor("!ENV", lambda *_: None)
+SiteConfig.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
+
+
+def leaves(nav: list[Any]) -> Iterator[str]:
+    """The pages of a navigation."""
+    for entry in nav:
+        for value in entry.values():
+            yield from [value] if isinstance(value, str) else leaves(value)
+
+
+def test_every_page_is_in_the_sites_navigation_once() -> None:
+    """A new page: give it a line in mkdocs.yml, under `nav`."""
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), SiteConfig)
+    pages = sorted(page for page in leaves(config["nav"]) if not page.startswith("api/"))
+    written = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert pages == sorted(written | ELSEWHERE)
+
+
+def test_the_site_loads_no_fonts_styles_or_scripts_from_other_hosts() -> None:
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), SiteConfig)
+    assert config["theme"]["font"] is False
+    assert [entry for entry in config["extra_css"] if not (ROOT / "docs" / entry).is_file()] == []
 
 
 def named_paths(page: Path) -> Iterator[str]:
