@@ -135,6 +135,6 @@ class Elimination:
 
 def losers(handle: Handle) -> list[int]:
     """The candidates in the order in which they went."""
-    method = handle.request.method
+    method = handle.question.method
     assert isinstance(method, Greedy)
     return [place for decision in method.outcome().decisions for place in decision.named]

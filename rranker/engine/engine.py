@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from itertools import compress, count
+from itertools import count
 from threading import Condition
 from typing import Any, Self
 
 import torch
 
-from ..prompts.segments import POINTWISE
 from .attention import AttentionBackend, default_backend
 from .attention import attention_backend as backend_of
-from .batch import BatchBuilder
 from .errors import CapacityError, SettingError
+from .generation.request import TextRequest
 from .hardware import best_device
 from .loading.model import LoadedModel, load_model
 from .loading.objects import ModelAndTokenizer, Source
@@ -23,14 +22,10 @@ from .loading.settings import AttentionMode
 from .progress import Progress
 from .queue import RequestQueue
 from .readout import Readout
-from .readout.alone import read_pointwise
-from .readout.gather import read
-from .readout.request import Subset
 from .requests import EngineRequest, Handle
 from .runner import ModelRunner
 from .self_check import self_check
-from .sessions import BlockQueryState, CausalQueryState, KeptQueryState, PointwiseQueryState, QueryState
-from .speculation import Sequential, Speculation
+from .step import Stepper
 
 
 class Engine:
@@ -85,7 +80,8 @@ class Engine:
         self.model: LoadedModel | None = None
         self.load_seconds: dict[str, float] = {}
         """Where the time of `load` went: `weights` (reading the checkpoint) and `probe` (checking it)."""
-        self._batch_tokens, self._speculate = max_batch_tokens, speculate
+        self._batch_tokens = max_batch_tokens
+        self._stepper = Stepper(self.runner, readout, attention_mode, speculate=speculate)
         self._queue, self._flows = RequestQueue(), count(1)
         self._changed = Condition()  # guards the queue, the handles and the two flags below
         self._stepping = self._closed = False
@@ -128,10 +124,12 @@ class Engine:
         engine.model = loaded
         return engine
 
-    def check(self, request: EngineRequest) -> None:
+    def check(self, request: EngineRequest | TextRequest) -> None:
         """Raises CapacityError when this request could never be admitted, ValueError when it cannot be read."""
         self._raise_if_closed()
-        request.check_pointwise(self.attention_mode, self.readout)
+        request.check(self.attention_mode, self.readout)
+        if self.runner.context_bias and (isinstance(request, TextRequest) or request.thought is not None):
+            raise ValueError("a model that weighs what is outside a token's own segment writes no text")
         total, needed = self.runner.kv_cache.slots, request.stored_tokens(self.attention_mode)
         if needed > total:
             raise CapacityError(
@@ -139,16 +137,16 @@ class Engine:
                 "raise kv_cache_tokens, rank fewer candidates at once, or shorten them"
             )
 
-    def submit(self, request: EngineRequest, flow: int = 0) -> Handle:
+    def submit(self, request: EngineRequest | TextRequest, flow: int = 0) -> Handle:
         """Queues a request; it is admitted when there is room, flow by flow. Raises what `check` raises."""
         with self._changed:
             self._raise_if_closed()
             self.check(request)
-            handle = Handle(request, flow, self._session(request))
+            handle = Handle(request, flow, self._stepper.state(request))
             self._queue.push(handle)
         return handle
 
-    def run(self, requests: Iterable[EngineRequest]) -> Generator[Handle]:
+    def run(self, requests: Iterable[EngineRequest | TextRequest]) -> Generator[Handle]:
         """Submits requests together and yields each one's handle when it is done, in any order.
 
         Failed ones too: `Handle.error` says why. Leaving the loop early cancels the rest.
@@ -157,7 +155,9 @@ class Engine:
             for _, done in steps:
                 yield from done
 
-    def watch(self, requests: Iterable[EngineRequest]) -> Generator[tuple[list[Handle], list[Handle]]]:
+    def watch(
+        self, requests: Iterable[EngineRequest | TextRequest]
+    ) -> Generator[tuple[list[Handle], list[Handle]]]:
         """As `run`, step by step: the handles that a step moved on, and those that are done since; each of them once.
 
         The first of these are all handles, submitted and not begun. Who watches several groups in turn has one step
@@ -199,7 +199,7 @@ class Engine:
                     handle.status = "cancelled"
             self._queue.retire()
             self.model = None
-            for name in ("runner", "readout"):
+            for name in ("runner", "readout", "_stepper"):
                 self.__dict__.pop(name, None)
             self._changed.notify_all()
 
@@ -243,52 +243,11 @@ class Engine:
         if not running:
             return
         try:
-            self._forward(running)
+            self._stepper.forward(running)
         except Exception as error:
             if len(running) == 1:
                 running[0].fail(error)
                 return
             for handle in running:
-                self._serve([handle])
-
-    def _forward(self, handles: Sequence[Handle]) -> None:
-        # The handles of a pass share what it costs before its first token.
-        overhead = self.runner.overhead / len(handles)
-        builder = BatchBuilder(bidirectional=self.runner.bidirectional, context_bias=self.runner.context_bias)
-        asked = list[list[Subset]]()
-        for query_index, handle in enumerate(handles):
-            method, before = handle.request.method, builder.rows
-            if handle.speculation is None:
-                handle.speculation = self._account(handle, overhead)
-            subsets = method.subsets(handle.speculation.depth(method.remaining, overhead))
-            handle.session.plan(builder, query_index, subsets)
-            handle.tokens_encoded += builder.rows - before
-            asked.append(subsets)
-        hidden = self.runner.hidden(builder.build())
-        readings = [handle.session.readout_request(hidden) for handle in handles]
-        verdicts = read(self.readout, hidden, readings, kernels=self.runner.kernels)
-        new = [h.request.pointwise and h.pointwise_scores is None for h in handles]
-        scores = read_pointwise(self.readout, list(compress(readings, new)))
-        for handle, found in zip(compress(handles, new), scores, strict=True):
-            handle.pointwise_scores = found
-        for handle, subsets, logits in zip(handles, asked, verdicts, strict=True):
-            try:
-                handle.update(subsets, logits, overhead)
-            except Exception as error:
-                handle.fail(error)
-
-    def _session(self, request: EngineRequest) -> QueryState:
-        parts = request.segments, request.method.kind, self.runner.kv_cache, self.readout
-        if request.method.kind in POINTWISE:
-            return PointwiseQueryState(*parts)
-        if self.attention_mode == "block":
-            return BlockQueryState(*parts)
-        return (
-            KeptQueryState(*parts) if request.reuse == "keep" else CausalQueryState(*parts, request.branches)
-        )
-
-    def _account(self, handle: Handle, overhead: float) -> Speculation | Sequential:
-        if not (self._speculate and handle.request.speculate):
-            return Sequential()
-        suffix, rounds = handle.session.suffix_tokens, handle.request.method.remaining
-        return Speculation(suffix, handle.session.slots + rounds * (overhead + suffix))
+                if not handle.done:
+                    self._serve([handle])

@@ -32,8 +32,8 @@ class RequestQueue:
         """
         rows = 0
         while (handle := self._next()) is not None:
-            needed = handle.session.slots + handle.session.suffix_tokens
-            if (rows and rows + needed > most_rows) or not handle.session.open():
+            needed = handle.state.slots + handle.state.suffix_tokens
+            if (rows and rows + needed > most_rows) or not handle.state.open():
                 return
             rows += needed
             handle.status = "running"
@@ -46,7 +46,7 @@ class RequestQueue:
         """Gives back the slots of those that are done."""
         for handle in self.running:
             if handle.done:
-                handle.session.close()
+                handle.state.close()
         self.running = [handle for handle in self.running if not handle.done]
 
     def __iter__(self) -> Iterator[Handle]:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import Tensor
+
 from ..prompts.segments import POINTWISE, Segments
+from .generation.request import TextRequest, check_writes
+from .generation.stream import Stream
+from .generation.texts import TextState
+from .generation.thinking import ThinkingState
+from .generation.writing import Thought
 from .loading.settings import AttentionMode
 from .method import Method
 from .readout import Readout
@@ -16,6 +24,9 @@ from .speculation import Sequential, Speculation
 Reuse = Literal["exact", "keep"]
 """In causal mode, what becomes of keys behind a candidate that left: `exact` encodes them anew, as a fresh prompt of
 the survivors would; `keep` keeps them, so that all is encoded once, and no more equals such a prompt."""
+
+State = QueryState | ThinkingState | TextState
+"""What a request keeps while it runs."""
 
 Status = Literal["waiting", "running", "finished", "failed", "cancelled"]
 
@@ -28,7 +39,7 @@ class EngineRequest:
     `branches`: in causal mode, how many independent questions a step may ask: a question that another one begins with
     does not count. Where all is encoded once (block mode, `reuse="keep"`, questions about one candidate alone) a step
     may ask any number. `pointwise`: also read what a pointer head says of each candidate alone, which takes no
-    question.
+    question. `thought`: what the model writes behind each question before its verdict is read; nothing is guessed then.
     """
 
     segments: Segments
@@ -37,14 +48,24 @@ class EngineRequest:
     branches: int = 1
     reuse: Reuse = "exact"
     pointwise: bool = False
+    thought: Thought | None = None
+
+    @property
+    def asked_alone(self) -> bool:
+        """Whether its questions show one candidate at a time."""
+        return self.method.kind in POINTWISE
 
     def encoded_once(self, mode: AttentionMode) -> bool:
         """Whether no candidate is ever encoded again, whoever leaves."""
-        return mode == "block" or self.reuse == "keep" or self.method.kind in POINTWISE
+        return mode == "block" or self.reuse == "keep" or self.asked_alone
 
-    def check_pointwise(self, mode: AttentionMode, readout: Readout) -> None:
-        """Raises ValueError when `pointwise` is asked of who cannot say it."""
-        alone = mode == "block" or self.method.kind in POINTWISE
+    def check(self, mode: AttentionMode, readout: Readout) -> None:
+        """Raises ValueError when `pointwise` or `thought` is asked of who cannot say it."""
+        if self.thought is not None:
+            check_writes(readout)
+            if self.branches != 1 or self.pointwise or self.asked_alone:
+                raise ValueError("a thought goes with one question about a list at a time")
+        alone = mode == "block" or self.asked_alone
         if self.pointwise and not (readout.needs_states and alone):
             raise ValueError(
                 "a candidate's own score is read by a pointer head, and of candidates that do not see each other"
@@ -53,7 +74,8 @@ class EngineRequest:
     def stored_tokens(self, mode: AttentionMode) -> int:
         """KV slots it holds while it runs: its prefix and its candidates, once a branch where they may differ."""
         copies = 1 if self.encoded_once(mode) else self.branches
-        return len(self.segments.prefix) + copies * sum(map(len, self.segments.candidates))
+        room = 0 if self.thought is None else len(self.segments.suffix) + self.thought.writing.room
+        return len(self.segments.prefix) + copies * sum(map(len, self.segments.candidates)) + room
 
 
 @dataclass(slots=True, eq=False)
@@ -65,9 +87,9 @@ class Handle:
     for, from the first step on.
     """
 
-    request: EngineRequest
+    request: EngineRequest | TextRequest
     flow: int
-    session: QueryState
+    state: State
     speculation: Speculation | Sequential | None = None
     status: Status = "waiting"
     error: Exception | None = None
@@ -77,6 +99,23 @@ class Handle:
     pointwise_scores: Logits | None = None
 
     @property
+    def question(self) -> EngineRequest:
+        """The request, of one that asks questions."""
+        assert isinstance(self.request, EngineRequest)
+        return self.request
+
+    @property
+    def query_state(self) -> QueryState | ThinkingState:
+        """The state, of one that asks questions."""
+        assert not isinstance(self.state, TextState)
+        return self.state
+
+    @property
+    def streams(self) -> Sequence[Stream]:
+        """Texts that wait for their next token in the planned step; with any, no question is answered in it."""
+        return self.state.streams if isinstance(self.state, TextState | ThinkingState) else ()
+
+    @property
     def done(self) -> bool:
         """Whether nothing more happens to it."""
         return self.status in ("finished", "failed", "cancelled")
@@ -84,11 +123,27 @@ class Handle:
     def update(self, subsets: list[Subset], logits: list[Logits], overhead: float) -> None:
         """Gives a step's verdicts to the method and books the step; `overhead`: see `Speculation`."""
         assert self.speculation is not None
-        used = self.request.method.observe(subsets, logits)
+        state, method = self.query_state, self.question.method
+        if isinstance(state, ThinkingState):
+            state.tell()
+        used = method.observe(subsets, logits)
         self.speculation.update(len(subsets), used, overhead)
         self.passes += 1
-        self.tokens_naive += sum(self.session.naive_tokens(subset) for subset in subsets[:used])
-        if not self.request.method.remaining and not self.done:
+        self.tokens_naive += sum(state.naive_tokens(subset) for subset in subsets[:used])
+        if isinstance(state, ThinkingState):
+            state.decided()
+        if not method.remaining and not self.done:
+            self.status = "finished"
+
+    def wrote(self, hidden: Tensor) -> None:
+        """Books a step that wrote text; of a request for text, its author gets what is complete. hidden: [reads, D]."""
+        if isinstance(self.state, ThinkingState):
+            self.state.wrote(hidden)
+        elif isinstance(self.state, TextState):
+            self.state.wrote()
+            self.tokens_naive = self.state.tokens_naive
+        self.passes += 1
+        if isinstance(self.request, TextRequest) and not self.request.author.remaining and not self.done:
             self.status = "finished"
 
     def fail(self, error: Exception) -> None:

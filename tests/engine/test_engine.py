@@ -120,7 +120,7 @@ def test_callers_take_turns(engine):
 def test_a_large_request_is_not_overtaken_for_ever(engine):
     small = [engine.submit(request_of(engine, seed), flow=1) for seed in range(30)]
     large = engine.submit(request_of(engine, 5, n=40, longest=10), flow=2)
-    assert large.session.slots > SLOTS * 0.4
+    assert large.state.slots > SLOTS * 0.4
     while not large.done:
         engine.step()
     assert any(not handle.done for handle in small)
@@ -231,7 +231,7 @@ def test_guesses_are_priced_by_the_queries_in_flight(lm):
         engine = Engine(lm, IdentifierReadout(lm), attention_mode="block", kv_cache_tokens=8000)
         requests = [EngineRequest(problem(s, n=12), Greedy(Elimination(12))) for s in range(queries)]
         handles = list(engine.run(requests))
-        asked = sum(h.tokens_encoded - h.session.slots for h in handles) / 3  # tokens of a question
+        asked = sum(h.tokens_encoded - h.state.slots for h in handles) / 3  # tokens of a question
         return asked / queries / 11
 
     assert questions(16) < questions(1)

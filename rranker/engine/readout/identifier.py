@@ -57,6 +57,11 @@ class IdentifierReadout:
         found = suffixes.float() @ candidates.T * self.scale
         return found if self.cap is None else torch.tanh(found / self.cap) * self.cap
 
+    def vocabulary(self, states: Tensor) -> Tensor:
+        """states [N, D] → logits [N, V] of the next token, fp32, scaled and capped as the model's own are."""
+        found = torch.nn.functional.linear(states, self.weight).float() * self.scale
+        return found if self.cap is None else torch.tanh(found / self.cap) * self.cap
+
     def logprobs(self, states: Tensor, targets: Tensor) -> Tensor:
         """states [N, D] hidden states; targets [N] tokens → [N] log-probabilities of them as the next token, fp32."""
         if self.cap is None:

@@ -39,9 +39,10 @@ class ReadoutRequest:
     prefix: Tensor | None = None
 
 
+NOT_FINITE = "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
+
+
 def check_finite(logits: Logits) -> None:
     """Raises FloatingPointError when a logit is not finite."""
     if not np.isfinite(logits).all():
-        raise FloatingPointError(
-            "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
-        )
+        raise FloatingPointError(NOT_FINITE)

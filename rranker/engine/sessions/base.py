@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...prompts.segments import Kind, Segments
-from ..batch import BatchBuilder
+from ..batch import BatchBuilder, Ints
 from ..kv.cache import KVCache
 from ..readout import Pooling
 from ..readout.request import ReadoutRequest, Subset
@@ -22,6 +23,18 @@ class ReadsStates(Protocol):
 
     needs_states: bool
     pooling: Pooling
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What text behind a prompt sees: numbers of stored segments (`BatchBuilder.segment`).
+
+    Its first token has the RoPE position `position`; there is room for it in the slots from `slot` on.
+    """
+
+    visible: Ints
+    position: int
+    slot: int
 
 
 class QueryStateBase(ABC):
@@ -39,6 +52,8 @@ class QueryStateBase(ABC):
         self._targets = segments.targets
         self._lengths = np.asarray([len(ids) for ids in self._candidates], dtype=np.int64)
         self._branches = branches
+        self.room = 0
+        """Slots that are reserved behind the candidates, for text that is written there (`generation/`)."""
         self._start: int | None = None
         self._states: Tensor | None = None  # [rows, D] fp32: see `ReadoutRequest.states`
         self._prefix_state: Tensor | None = None  # [D] fp32: see `ReadoutRequest.prefix`
@@ -46,9 +61,14 @@ class QueryStateBase(ABC):
         self._subsets: Sequence[Subset] = ()
 
     @property
+    def parts(self) -> list[Ints]:
+        """The prefix, then each candidate, in tokens."""
+        return [self._prefix, *self._candidates]
+
+    @property
     def slots(self) -> int:
         """Slots of the store that the session holds while it is open."""
-        return len(self._prefix) + self._branches * int(self._lengths.sum())
+        return len(self._prefix) + self._branches * int(self._lengths.sum()) + self.room
 
     @property
     def suffix_tokens(self) -> int:
@@ -78,6 +98,11 @@ class QueryStateBase(ABC):
         return self._start
 
     @abstractmethod
+    def context(self, builder: BatchBuilder, query_index: int, subset: Subset) -> Context:
+        """Adds to a step what text behind a prompt about `subset` needs and is not stored yet, and no question."""
+        ...
+
+    @abstractmethod
     def _commit(self, fresh: Tensor | None) -> None:
         """Keeps what the planned step has stored: called once the pass is through, so a failed one can be repeated.
 
@@ -92,14 +117,22 @@ class QueryStateBase(ABC):
             self._fresh_reads = range(places[0], places[-1] + 1)
 
     @torch.inference_mode()
-    def readout_request(self, hidden: Tensor) -> ReadoutRequest:
-        """What is to be read from this step's hidden states [T, D], and on whose behalf."""
+    def commit(self, hidden: Tensor) -> None:
+        """Once a step is through: keeps what it stored, and of its hidden states [T, D] what it was asked for."""
         reads = self._fresh_reads
         self._commit(hidden[reads.start : reads.stop].float() if reads else None)
+
+    def readout_request(self, hidden: Tensor) -> ReadoutRequest:
+        """What is to be read from this step's hidden states [T, D], and on whose behalf."""
+        self.commit(hidden)
+        return self.answer(self._subsets, self._suffix_reads)
+
+    def answer(self, subsets: Sequence[Subset], suffixes: range) -> ReadoutRequest:
+        """Reads the verdicts about `subsets` where a step's output has the states `suffixes`."""
         return ReadoutRequest(
             self._kind,
-            self._subsets,
-            self._suffix_reads,
+            subsets,
+            suffixes,
             self._identifiers,
             self._states,
             self._targets,

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..batch import BatchBuilder, Ints, Segment
 from ..readout import segment_means
 from ..readout.request import Subset
-from .base import QueryStateBase
+from .base import Context, QueryStateBase
 
 
 class BlockQueryState(QueryStateBase):
@@ -24,14 +24,24 @@ class BlockQueryState(QueryStateBase):
 
     def plan(self, builder: BatchBuilder, query_index: int, subsets: Sequence[Subset]) -> None:
         """Adds a step to `builder`: the prefix and candidates the first time, then one suffix a question."""
+        always, places = self._laid(builder, query_index)
+        self._suffix_reads = self._ask(builder, query_index, always, places, subsets)
+        self._subsets = subsets
+
+    def context(self, builder: BatchBuilder, query_index: int, subset: Subset) -> Context:
+        """See `QueryStateBase.context`: text stands where a question would."""
+        always, places = self._laid(builder, query_index)
+        behind = self._begin() + self.slots - self.room
+        return Context(np.concatenate([always, places[list(subset)]]), self._after(builder), behind)
+
+    def _laid(self, builder: BatchBuilder, query_index: int) -> tuple[Ints, Ints]:
+        """The segments of the prefix and of the candidates, encoded the first time."""
         start = self._begin()
         prefix = builder.segment(Segment(start, len(self._prefix), 0))
         places = self._places(builder, start + len(self._prefix))
         if not self._encoded:
             self._encode(builder, query_index, start, prefix)
-        always = np.asarray([prefix], dtype=np.int64)
-        self._suffix_reads = self._ask(builder, query_index, always, places, subsets)
-        self._subsets = subsets
+        return np.asarray([prefix], dtype=np.int64), places
 
     def _places(self, builder: BatchBuilder, slot: int) -> Ints:
         """Numbers of the candidates' segments, which lie end to end from `slot` on."""

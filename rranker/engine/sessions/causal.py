@@ -16,7 +16,7 @@ from ..kv.allocator import SlotAllocator
 from ..kv.cache import KVCache
 from ..prefix_tree import ROOT, PrefixTree
 from ..readout.request import Subset
-from .base import QueryStateBase, ReadsStates
+from .base import Context, QueryStateBase, ReadsStates
 
 _NONE = -1
 
@@ -51,6 +51,24 @@ class CausalQueryState(QueryStateBase):
 
         Raises ValueError when there are more independent questions than the slots have room for.
         """
+        paths, numbers, rows, tree = self._laid(builder, query_index, subsets)
+        reads = list[int]()
+        for path in paths:  # seen by nobody, so the keys and values of suffix copies stay out of the store
+            first = builder.chunk(self._suffix, tree.ends[path[-1]], numbers[path], query_index)
+            reads.append(builder.read(first + len(self._suffix) - 1))
+        self._suffix_reads = range(reads[0], reads[-1] + 1)
+        self._subsets = [tuple([rows[node] for node in path[1:]]) for path in paths]
+
+    def context(self, builder: BatchBuilder, query_index: int, subset: Subset) -> Context:
+        """See `QueryStateBase.context`. With one branch a prompt lies end to end, and text right behind it."""
+        (path,), numbers, _, tree = self._laid(builder, query_index, [subset])
+        end = tree.ends[path[-1]]
+        return Context(numbers[path], end, self._begin() + end)
+
+    def _laid(
+        self, builder: BatchBuilder, query_index: int, subsets: Sequence[Subset]
+    ) -> tuple[list[list[int]], Ints, list[int], PrefixTree]:
+        """Encodes what is missing of the prompts. Their paths, each node's segment and row of states, and the tree."""
         start, tree = self._begin(), self._empty()
         paths = [tree.path(subset) for subset in subsets]
         if tree.tokens > self.slots:
@@ -73,14 +91,9 @@ class CausalQueryState(QueryStateBase):
             first = builder.chunk(tokens, begin, sees, query_index, start + slots[run[0]])
             lasts += [first + tree.ends[node] - begin - 1 for node in run if node != ROOT]
         self._read_states(builder, lasts)
-        reads = list[int]()
-        for path in paths:  # seen by nobody, so the keys and values of suffix copies stay out of the store
-            first = builder.chunk(self._suffix, tree.ends[path[-1]], numbers[path], query_index)
-            reads.append(builder.read(first + len(self._suffix) - 1))
-        self._suffix_reads = range(reads[0], reads[-1] + 1)
-        self._subsets = [tuple([rows[node] for node in path[1:]]) for path in paths]
         # The pass overwrites what it does not keep: should it fail, only that is still there.
         self._stored, self._planned = kept, _Stored(tree, slots, rows)
+        return paths, numbers, rows, tree
 
     def _commit(self, fresh: Tensor | None) -> None:
         before, self._stored = self._stored.rows, self._planned

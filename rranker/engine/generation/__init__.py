@@ -1,0 +1,16 @@
+"""Text that the engine writes: thoughts before a verdict, and answers in words; many at once, in the steps of all."""
+
+from .request import Author, Continuation, TextRequest, Written
+from .sampler import Sampling
+from .writing import Stretch, Thought, Writing
+
+__all__ = [
+    "Author",
+    "Continuation",
+    "Sampling",
+    "Stretch",
+    "TextRequest",
+    "Thought",
+    "Writing",
+    "Written",
+]

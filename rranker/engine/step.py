@@ -1,0 +1,113 @@
+"""One step for all requests in flight: what each has to encode, one forward pass, and what its states say to each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress
+
+from torch import Tensor
+
+from .batch import BatchBuilder
+from .generation.decode import write
+from .generation.request import TextRequest
+from .generation.texts import TextState
+from .generation.thinking import ThinkingState
+from .loading.settings import AttentionMode
+from .readout import Readout
+from .readout.alone import read_pointwise
+from .readout.gather import read
+from .readout.request import Subset
+from .requests import EngineRequest, Handle, State
+from .runner import ModelRunner
+from .sessions import BlockQueryState, CausalQueryState, KeptQueryState, PointwiseQueryState
+from .speculation import Sequential, Speculation
+
+
+class Stepper:
+    """Runs steps on one model. `speculate`: guess rounds ahead where the request allows it."""
+
+    def __init__(
+        self, runner: ModelRunner, readout: Readout, attention_mode: AttentionMode, *, speculate: bool
+    ) -> None:
+        self._runner, self._readout, self._mode, self._speculate = runner, readout, attention_mode, speculate
+
+    def state(self, request: EngineRequest | TextRequest) -> State:
+        """What a request keeps while it runs."""
+        if isinstance(request, TextRequest):
+            return TextState(request, self._runner.kv_cache)
+        parts = request.segments, request.method.kind, self._runner.kv_cache, self._readout
+        if request.asked_alone:
+            return PointwiseQueryState(*parts)
+        laid: BlockQueryState | CausalQueryState
+        if self._mode == "block":
+            laid = BlockQueryState(*parts)
+        elif request.reuse == "keep":
+            laid = KeptQueryState(*parts)
+        else:
+            laid = CausalQueryState(*parts, request.branches)
+        if request.thought is None:
+            return laid
+        return ThinkingState(laid, request.segments.suffix, request.thought)
+
+    def forward(self, handles: Sequence[Handle]) -> None:
+        """One pass for all of them. Raises what the pass raises; an error of a request's own rules becomes its own."""
+        # The handles of a pass share what it costs before its first token.
+        overhead = self._runner.overhead / len(handles)
+        builder = BatchBuilder(
+            bidirectional=self._runner.bidirectional, context_bias=self._runner.context_bias
+        )
+        asked = list[list[Subset]]()
+        for query_index, handle in enumerate(handles):
+            before = builder.rows
+            asked.append(self._plan(builder, query_index, handle, overhead))
+            handle.tokens_encoded += builder.rows - before
+        hidden = self._runner.hidden(builder.build())
+        writes = [isinstance(h.state, TextState) or bool(h.streams) for h in handles]
+        self._write(hidden, list(compress(handles, writes)))
+        questions = [(h, s) for h, s, writing in zip(handles, asked, writes, strict=True) if not writing]
+        self._decide(hidden, questions, overhead)
+
+    def _plan(self, builder: BatchBuilder, query_index: int, handle: Handle, overhead: float) -> list[Subset]:
+        """Adds what a request has to encode; returns what it asks about."""
+        if isinstance(handle.state, TextState):
+            handle.state.plan(builder, query_index)
+            return []
+        method = handle.question.method
+        if handle.speculation is None:
+            handle.speculation = self._account(handle, overhead)
+        subsets = method.subsets(handle.speculation.depth(method.remaining, overhead))
+        handle.state.plan(builder, query_index, subsets)
+        return subsets
+
+    def _write(self, hidden: Tensor, handles: Sequence[Handle]) -> None:
+        """The next tokens of all who write."""
+        write(self._readout, hidden, [stream for handle in handles for stream in handle.streams])
+        for handle in handles:
+            try:
+                handle.wrote(hidden)
+            except Exception as error:
+                handle.fail(error)
+
+    def _decide(
+        self, hidden: Tensor, questions: Sequence[tuple[Handle, list[Subset]]], overhead: float
+    ) -> None:
+        """The verdicts of all whose questions were asked."""
+        handles = [handle for handle, _ in questions]
+        readings = [handle.query_state.readout_request(hidden) for handle in handles]
+        verdicts = read(self._readout, hidden, readings, kernels=self._runner.kernels)
+        new = [h.question.pointwise and h.pointwise_scores is None for h in handles]
+        scores = read_pointwise(self._readout, list(compress(readings, new)))
+        for handle, found in zip(compress(handles, new), scores, strict=True):
+            handle.pointwise_scores = found
+        for (handle, subsets), logits in zip(questions, verdicts, strict=True):
+            try:
+                handle.update(subsets, logits, overhead)
+            except Exception as error:
+                handle.fail(error)
+
+    def _account(self, handle: Handle, overhead: float) -> Speculation | Sequential:
+        request, state = handle.question, handle.query_state
+        if not (self._speculate and request.speculate) or request.thought is not None:
+            return Sequential()
+        suffix, rounds = state.suffix_tokens, request.method.remaining
+        return Speculation(suffix, state.slots + rounds * (overhead + suffix))
