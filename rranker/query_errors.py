@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .engine.errors import CapacityError
 from .request import Request
+from .scorers.remote.errors import RemoteError
 
 # Other classes of errors, such as JSONDecodeError, are not made from a message alone.
-_FROM_A_MESSAGE = (ValueError, TypeError, CapacityError)
+_FROM_A_MESSAGE = (ValueError, TypeError, CapacityError, RemoteError)
 
 
 def naming_query(error: Exception, place: int, request: Request) -> Exception:

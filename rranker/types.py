@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from numbers import Real
 from typing import Any, overload
 
@@ -79,6 +79,10 @@ class Stats:
     encoded; `tokens_reused` is the difference. `forward_passes` counts passes this query took part in
     (a pass may serve several queries at once). `seconds` is the wall time of the batch it ran in; comparisons
     leave it out, so that equal rankings are equal however long they took.
+
+    A remote model counts for itself: `tokens_naive` is what it was sent, `tokens_encoded` what of that it had not read
+    before, `tokens_generated` what it wrote, `calls` the requests that were sent (repeated ones too), `cost` their
+    price (docs/remote.md). These last three are printed where there are any.
     """
 
     tokens_naive: int = 0
@@ -87,6 +91,14 @@ class Stats:
     speculation_hits: int = 0
     speculation_misses: int = 0
     seconds: float = field(default=0.0, compare=False)
+    tokens_generated: int = 0
+    calls: int = 0
+    cost: float = 0.0
+
+    def __repr__(self) -> str:
+        later = ("tokens_generated", "calls", "cost")
+        values = {name: value for name, value in asdict(self).items() if value or name not in later}
+        return f"Stats({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     @property
     def tokens_reused(self) -> int:

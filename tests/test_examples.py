@@ -7,8 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.support.chat_server import completion, serving
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -32,7 +35,7 @@ def run(name: str, *arguments: str | Path) -> str:
 def test_every_example_has_a_test_here_and_says_how_it_is_run() -> None:
     names = sorted(path.name for path in EXAMPLES.glob("*.py"))
     tests = Path(__file__).read_text(encoding="utf-8")
-    assert len(names) == 9
+    assert len(names) == 10
     for name in names:
         opening = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()[0]
         assert f"python examples/{name}" in opening
@@ -117,3 +120,20 @@ def test_streaming_prints_rounds_as_they_come_and_ranks_from_async_code() -> Non
     assert f"{best!r} goes" not in said
     assert "what is honey made of? -> Honey is made" in said
     assert re.search(r"^The first to go is \d; the rest is not asked", said, re.M)
+
+
+def test_a_remote_model_ranks_and_says_what_it_took() -> None:
+    pytest.importorskip("openai", reason="needs the extra openai")
+
+    def answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        candidates = re.findall(r"^\[([A-Z])\] (.*)$", body["messages"][0]["content"], re.MULTILINE)
+        letter = min(candidates, key=lambda one: "Saturn" in one[1] or "scent" in one[1])[0]
+        return completion(letter, tokens=[(letter, {letter: -0.1, "x": -3.0})], usage=(50, 1, 0))
+
+    with serving(answer) as server:
+        said = run("10_remote_model.py", server.url, "stand-in")
+    assert re.findall(r"^ +1 .*\] (.+)$", said, re.M) == [
+        "Saturn's rings are ice.",
+        "Flowers attract bees with colour and scent.",
+    ]
+    assert "3 calls, 153 tokens" in said

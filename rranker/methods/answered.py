@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .outcome import Decision, Subset
+import numpy as np
+from numpy.typing import NDArray
+
+from .episode import Episode
+from .outcome import Decision, Subset, by_logit, probabilities
 from .player import Player
 
 
 class Answered(Player):
-    """One query's play by the answers of somebody who names candidates.
+    """One query's play by the answers of somebody who names candidates, or says how probable each is to be named.
 
-    A verdict is certain, as far as anybody can see: whoever was named had probability 1 (in an order: each before all
-    that follow).
+    An answer in words is certain, as far as anybody can see: whoever was named had probability 1 (in an order: each
+    before all that follow).
     """
+
+    def __init__(self, episode: Episode) -> None:
+        super().__init__(episode)
+        self._latest = np.zeros(episode.n)  # each candidate's logit in the last answer that gave any
 
     @property
     def asked(self) -> Subset:
         """Whom the next question shows."""
         return self._episode.asked
+
+    @property
+    def leaving(self) -> int:
+        """How many the next answer decides."""
+        return self._episode.leaving
+
+    @property
+    def rounds(self) -> int:
+        """Those that were played."""
+        return len(self._decisions)
 
     @property
     def wants_order(self) -> bool:
@@ -36,5 +54,26 @@ class Answered(Player):
             raise ValueError(f"an answer must name some of {sorted(choices)}, not {list(named)}")
         chances = dict.fromkeys(asked, 0.0)
         chances[taken[0]] = 1.0
-        self._decisions.append(Decision(asked, taken, tuple(chances.values())))
-        self._episode.play(taken)
+        self._decide(Decision(asked, taken, tuple(chances.values())))
+
+    def observe_logits(self, logits: NDArray[np.float64]) -> Subset:
+        """The answer as logits over `asked`; returns who was named: the most probable, as `Greedy` takes them."""
+        asked = self._episode.asked
+        self._latest[list(asked)] = logits
+        named = self._likeliest()
+        self._decide(Decision(asked, named, probabilities(logits)))
+        return named
+
+    def finish(self) -> None:
+        """Plays what remains by the last answers, as they stand. It was not asked, so no decision is on record."""
+        while self._episode.remaining:
+            self._episode.play(self._likeliest())
+
+    def _likeliest(self) -> Subset:
+        choices = self._episode.choices
+        order = by_logit(choices, self._latest[list(choices)], later_first=self.kind == "exclude")
+        return order[: self._episode.leaving]
+
+    def _decide(self, decision: Decision) -> None:
+        self._decisions.append(decision)
+        self._episode.play(decision.named)

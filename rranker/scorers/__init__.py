@@ -1,5 +1,7 @@
-"""Who answers a ranking method's questions: the engine's logits, or anything that answers in text."""
+"""Who answers a ranking method's questions: the engine's logits, a remote model, or anything that answers in text."""
 
+from .chat_api import ChatScorer
 from .protocol import Job, Scorer
+from .remote import Budget, Prices, RemoteError
 
-__all__ = ["Job", "Scorer"]
+__all__ = ["Budget", "ChatScorer", "Job", "Prices", "RemoteError", "Scorer"]

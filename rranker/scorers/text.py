@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
 
 from ..methods import Episode
 from ..methods.answered import Answered
 from ..ordering import distinct
-from ..permutations import parse, parse_choice
-from ..prompts.segments import Kind
 from ..request import Request
-from ..types import Repair
+from .answers import TextQuestion as TextQuestion
+from .answers import observe_answer, question_of
 from .protocol import Job
-
-
-@dataclass(frozen=True, slots=True)
-class TextQuestion:
-    """What is asked: about `texts`, numbered from 1; for one name (`kind` says which), or for all in order.
-
-    `wants_order`: the answer should rank all of them, best first.
-    """
-
-    request: Request
-    texts: tuple[str, ...]
-    kind: Kind
-    wants_order: bool
 
 
 class TextScorer(ABC):
@@ -56,22 +41,20 @@ class TextScorer(ABC):
     def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
         """See `Scorer.play`. One question of every job a round."""
         active = list(jobs)
-        rounds = 0
         while active:
             yield from active
             active = [job for job in active if not job.done]
             if not active:
                 return
             yield None
-            rounds += 1
-            answers = self.complete([_question(job) for job in active])
+            answers = self.complete([question_of(job) for job in active])
             if len(answers) != len(active):
                 raise ValueError(f"{len(answers)} answers came back for {len(active)} questions")
             for job, answer in zip(active, answers, strict=True):
                 if isinstance(answer, Exception):
                     job.error = answer
                 else:
-                    _observe(job, answer, rounds)
+                    observe_answer(job, answer)
 
     @property
     def closed(self) -> bool:
@@ -81,37 +64,3 @@ class TextScorer(ABC):
     def close(self) -> None:
         """Nothing to free here."""
         self._closed = True
-
-
-def _player(job: Job) -> Answered:
-    assert isinstance(job.player, Answered)
-    return job.player
-
-
-def _question(job: Job) -> TextQuestion:
-    player = _player(job)
-    texts = tuple(job.request.candidates[job.groups[place][0]].text for place in player.asked)
-    return TextQuestion(job.request, texts, player.kind, player.wants_order)
-
-
-def _observe(job: Job, answer: str, round_number: int) -> None:
-    player, question = _player(job), _question(job)
-    asked, n = player.asked, len(player.asked)
-    if question.wants_order:
-        parsed = parse(answer, n, candidates=question.texts)
-        named: Sequence[int] = parsed.order
-        repairs = parsed.repairs
-    else:
-        choice, found = parse_choice(answer, n, candidates=question.texts)
-        repairs = tuple(
-            repair for repair in found if repair.kind != "prose"
-        )  # a sentence around a name is no fault
-        if choice is None:
-            choice = n - 1 if question.kind == "exclude" else 0
-            repairs = (Repair("unparsed", f"the answer names nobody; candidate {choice} was taken", choice),)
-        named = [choice]
-    for repair in repairs:
-        index = None if repair.index is None else job.groups[asked[repair.index]][0]
-        where = f"round {round_number}, where candidates are counted from 0 as that round showed them"
-        job.repairs.append(replace(repair, message=f"{where}: {repair.message}", index=index))
-    player.observe([asked[place] for place in named])

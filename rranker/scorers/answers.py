@@ -1,0 +1,69 @@
+"""Answers in words: what is asked of whoever answers, and what the answer does, with everything that was repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ..methods.answered import Answered
+from ..permutations import parse, parse_choice
+from ..prompts.segments import Kind
+from ..request import Request
+from ..types import Repair
+from .protocol import Job
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuestion:
+    """What is asked: about `texts`, numbered from 1; for one name (`kind` says which), or for all in order.
+
+    `wants_order`: the answer should rank all of them, best first.
+    """
+
+    request: Request
+    texts: tuple[str, ...]
+    kind: Kind
+    wants_order: bool
+
+
+def player_of(job: Job) -> Answered:
+    """The player of a job that is answered in words."""
+    assert isinstance(job.player, Answered)
+    return job.player
+
+
+def question_of(job: Job) -> TextQuestion:
+    """What its player wants to know next."""
+    player = player_of(job)
+    texts = tuple(job.request.candidates[job.groups[place][0]].text for place in player.asked)
+    return TextQuestion(job.request, texts, player.kind, player.wants_order)
+
+
+def observe_answer(job: Job, answer: str) -> None:
+    """Plays a round by an answer in words. What had to be repaired is reported."""
+    player, question = player_of(job), question_of(job)
+    asked, n = player.asked, len(player.asked)
+    if question.wants_order:
+        parsed = parse(answer, n, candidates=question.texts)
+        named: Sequence[int] = parsed.order
+        repairs = parsed.repairs
+    else:
+        choice, found = parse_choice(answer, n, candidates=question.texts)
+        repairs = tuple(
+            repair for repair in found if repair.kind != "prose"
+        )  # a sentence around a name is no fault
+        if choice is None:
+            choice = n - 1 if question.kind == "exclude" else 0
+            repairs = (Repair("unparsed", f"the answer names nobody; candidate {choice} was taken", choice),)
+        named = [choice]
+    report(job, repairs)
+    player.observe([asked[place] for place in named])
+
+
+def report(job: Job, repairs: Iterable[Repair]) -> None:
+    """Adds repairs to a job, before its round is played. They count candidates as that round showed them."""
+    player = player_of(job)
+    for repair in repairs:
+        index = None if repair.index is None else job.groups[player.asked[repair.index]][0]
+        where = f"round {player.rounds + 1}, where candidates are counted from 0 as that round showed them"
+        job.repairs.append(replace(repair, message=f"{where}: {repair.message}", index=index))

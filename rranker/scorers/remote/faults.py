@@ -1,0 +1,78 @@
+"""What an exception of the `openai` client means: ask again, or give up; and whether the call cost anything."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from .errors import MalformedError, RemoteError, StopError, TransientError
+
+_AGAIN = frozenset({408, 409, 425, 429})
+"""Besides all from 500: time-out, conflict, too early, too many requests."""
+
+
+def as_fault(error: Exception) -> tuple[Exception, bool]:
+    """The error to raise in place of `error`, and whether the call certainly cost nothing."""
+    import openai
+
+    if isinstance(error, StopError | RemoteError | TransientError):
+        return error, False
+    if isinstance(error, openai.APIStatusError):
+        return _of_status(error), True
+    if isinstance(error, openai.APIConnectionError):  # time-outs of the client's own among them
+        cause = error.__cause__ or error
+        return TransientError(f"the connection failed ({type(cause).__name__}: {cause})"), False
+    if isinstance(error, openai.APIResponseValidationError | MalformedError | json.JSONDecodeError):
+        return TransientError(f"the response is not what the protocol says: {error}"), False
+    return error, False
+
+
+def _of_status(error: Any) -> Exception:
+    status, said = error.status_code, message_of(error)
+    headers = error.response.headers
+    advice = headers.get("x-should-retry")
+    # An account without money answers 429 as well, and no patience helps.
+    again = (status in _AGAIN or status >= 500) and error.code != "insufficient_quota"
+    if advice != "false" and (again or advice == "true"):
+        return TransientError(f"HTTP {status}: {said}", retry_after(headers))
+    cure = {
+        401: ": check the API key (api_key=, or OPENAI_API_KEY)",
+        403: ": this API key may not use the model",
+        404: ": check base_url= and the model's name",
+        413: ": rank fewer or shorter candidates at once",
+    }.get(status, "")
+    return RemoteError(f"the server refused the request (HTTP {status}): {said}{cure}", status)
+
+
+def message_of(error: Any) -> str:
+    """What a server says is wrong, in at most 300 characters."""
+    body = error.body
+    if isinstance(body, Mapping):
+        detail = body.get("message") or body.get("detail") or body
+        said = detail if isinstance(detail, str) else json.dumps(detail, default=str)
+    else:
+        said = str(body or error)
+    return " ".join(said.split())[:300] or "nothing said"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that a server wants to wait: `retry-after-ms`, or `Retry-After` as a number or a date."""
+    try:
+        if (milliseconds := headers.get("retry-after-ms")) is not None:
+            return max(float(milliseconds) / 1000, 0.0)
+    except ValueError:
+        pass
+    given = headers.get("retry-after")
+    if given is None:
+        return None
+    try:
+        return max(float(given), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(given).timestamp() - time.time(), 0.0)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,107 @@
+"""How a remote model is reached, and how much may be asked of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from ...whole import whole_number
+from .budget import Budget, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Money per million tokens, in any currency: read, written, read from the server's cache (None: as `prompt`)."""
+
+    prompt: float
+    completion: float
+    cached: float | None = None
+
+    def cost(self, used: Usage) -> float:
+        """What that costs."""
+        cached = self.prompt if self.cached is None else self.cached
+        read = (used.prompt - used.cached) * self.prompt + used.cached * cached
+        return (read + used.completion * self.completion) / 1e6
+
+
+class CallSettings(TypedDict, total=False):
+    """What all remote scorers take; see `Settings`."""
+
+    base_url: str | None
+    api_key: str | None
+    client: Any
+    concurrency: int
+    timeout: float
+    time_limit: float | None
+    retries: int
+    backoff: float
+    budget: Budget
+    prices: Prices
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of calls to a server.
+
+    `base_url`, `api_key`: those of the `openai` client, which reads OPENAI_BASE_URL and OPENAI_API_KEY where they are
+    None; or a `client` that was made (`openai.AsyncOpenAI`, `openai.AsyncAzureOpenAI`), which is not closed.
+    `concurrency`: calls under way at once, over all threads. `timeout`: seconds a call may take. `time_limit`: seconds
+    a `rank` or a `rank_batch` may take, after which it ends with what is known. `retries`: how often a call is repeated
+    where the fault may pass, after `backoff` seconds, then twice that, and so on, or when the server says
+    (`Retry-After`). `budget` and `prices` say what may be spent and what it costs.
+
+    Raises TypeError or ValueError, naming the setting, for a wrong one.
+    """
+
+    base_url: str | None = None
+    api_key: str | None = None
+    client: Any = None
+    concurrency: int = 8
+    timeout: float = 60.0
+    time_limit: float | None = None
+    retries: int = 4
+    backoff: float = 0.5
+    budget: Budget = field(default_factory=Budget)
+    prices: Prices | None = None
+
+    def __post_init__(self) -> None:
+        whole_number(self.concurrency, "concurrency", least=1)
+        whole_number(self.retries, "retries", least=0)
+        for name in ("timeout", "time_limit", "backoff"):
+            seconds = getattr(self, name)
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"{name} must be a number of seconds above 0, not {seconds!r}")
+        if self.client is not None and (self.base_url is not None or self.api_key is not None):
+            raise ValueError("client= brings its own address and key: leave base_url and api_key out")
+
+    def make_client(self) -> Any:
+        """An asynchronous client that neither retries nor gives up by itself.
+
+        Raises ImportError, naming the extra, without the `openai` package; ValueError without a key.
+        """
+        openai = _openai()
+        if self.client is not None:
+            if not hasattr(self.client, "with_options") or not isinstance(self.client, openai.AsyncOpenAI):
+                raise TypeError(
+                    f"client must be an asynchronous one (openai.AsyncOpenAI), not {type(self.client).__name__}"
+                )
+            return self.client.with_options(max_retries=0, timeout=None)
+        key = self.api_key
+        if key is None and not os.environ.get("OPENAI_API_KEY"):
+            if self.base_url is None and not os.environ.get("OPENAI_BASE_URL"):
+                raise ValueError(
+                    "no API key: pass api_key=, or set OPENAI_API_KEY; for a server of your own pass base_url="
+                )
+            key = "none"  # servers of one's own ask for none, and the client insists on one
+        return openai.AsyncOpenAI(base_url=self.base_url, api_key=key, max_retries=0, timeout=None)
+
+
+def _openai() -> Any:
+    try:
+        import openai
+    except ImportError as error:
+        raise ImportError(
+            "remote models are reached with the openai package, which is missing: pip install 'rranker[openai]'"
+        ) from error
+    return openai

@@ -1,0 +1,285 @@
+"""What goes wrong between here and a remote model ends in a repair or in an error of its query; the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+
+import pytest
+
+from rranker import Ranker, Ranking
+from rranker.scorers.chat_api import ChatScorer
+from rranker.scorers.remote import Budget, RemoteError
+from tests.scorers.conftest import VALUES, honest, wordy
+from tests.support.chat_server import Body, Fault, completion, error
+
+TEXTS = list(VALUES)
+BEST = [5, 4, 3, 2, 1, 0]
+
+
+def first(faults: Iterable[Body | Fault], then: Callable[[str, Body], Body | Fault] = honest):
+    """The faults, one a request, and then the right answers."""
+    coming, lock = iter(list(faults)), threading.Lock()
+
+    def answer(path: str, body: Body) -> Body | Fault:
+        with lock:
+            fault = next(coming, None)
+        return then(path, body) if fault is None else fault
+
+    return answer
+
+
+def scorer(server, **settings) -> ChatScorer:
+    return ChatScorer("m", base_url=server.url, **{"backoff": 0.01, **settings})
+
+
+PASSING = {
+    "too many requests": error(429, "slow down"),
+    "server error": error(500, "boom"),
+    "overloaded": error(503, "busy", retry_after="0"),
+    "no time": Fault(body=completion("A"), delay=1.0),
+    "connection dropped": Fault(body=completion("[1] > [2]"), drop=True),
+    "not JSON": Fault(body=b"<html>Bad gateway</html>"),
+    "cut JSON": Fault(body=b'{"choices": [{"mess'),
+    "no choices": Fault(body={"id": "x", "choices": []}),
+    "another shape": Fault(body=[1, 2]),
+    "no message": Fault(body={"choices": [{"index": 0, "finish_reason": "stop"}]}),
+    "wrong content": Fault(body={"choices": [{"message": {"role": "assistant", "content": 7}}]}),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_fault_that_passes_is_tried_again(served, fault):
+    server = served(first([PASSING[fault]] * 2))
+    with Ranker(scorer=scorer(server, timeout=0.3)) as ranker:
+        ranking = ranker.rank("q", TEXTS)
+    assert ranking.order == BEST
+    assert ranking.repairs == ()
+    assert ranking.stats.calls == len(server.asked) == 3
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_fault_that_stays_names_its_query_and_the_rest_is_ranked(served, fault):
+    def answer(path: str, body: Body) -> Body | Fault:
+        return PASSING[fault] if "Query: bad" in body["messages"][0]["content"] else honest(path, body)
+
+    queries = [
+        {"query": query, "candidates": TEXTS, "id": f"id-{i}"} for i, query in enumerate(["a", "bad", "c"])
+    ]
+    with Ranker(scorer=scorer(served(answer), retries=1, timeout=0.3)) as ranker:
+        one, wrong, three = ranker.rank_batch(queries, progress=False, on_error="return")
+        assert isinstance(one, Ranking)
+        assert isinstance(three, Ranking)
+        assert one.order == three.order == BEST
+        assert isinstance(wrong, RemoteError)
+        assert str(wrong).startswith(r"queries[1] (id 'id-1'): no answer after 2 tries: ")
+        with pytest.raises(RemoteError, match=r"queries\[1\]"):
+            ranker.rank_batch(queries, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (error(400, "maximum context length is 10 tokens"), "HTTP 400.*maximum context length"),
+        (error(401, "who are you?"), "check the API key"),
+        (error(404, "no such model"), "check base_url= and the model's name"),
+        (error(429, "You exceeded your quota", "insufficient_quota"), "exceeded your quota"),
+        (error(500, "never", x_should_retry="false"), "never"),
+        (Fault(422, {"detail": "label missing"}), "label missing"),
+        (Fault(403, b"Forbidden by the proxy"), "Forbidden by the proxy"),
+        (error(429, "tomorrow", retry_after="86400"), "asks for a pause of 86400 s"),
+    ],
+)
+def test_what_will_not_pass_is_not_tried_again(served, fault, said):
+    server = served(lambda path, body: fault)
+    with Ranker(scorer=scorer(server)) as ranker, pytest.raises(RemoteError, match=said):
+        ranker.rank("q", TEXTS)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"retry_after": "0.4"},
+        {"retry_after_ms": "400"},
+        {"retry_after": lambda: formatdate(time.time() + 1.5)},
+    ],
+)
+def test_all_calls_wait_as_long_as_the_server_says(served, header):
+    given = {name: value() if callable(value) else value for name, value in header.items()}
+    server = served(first([error(429, "slow down", **given)]))
+    with Ranker(scorer=scorer(server, concurrency=1)) as ranker:
+        ranker.rank_batch([("q", TEXTS)] * 2, progress=False)
+    pause = server.times[1] - server.times[0]
+    assert 0.35 < pause < 5
+
+
+def test_a_server_that_is_not_there_is_named():
+    pytest.importorskip("openai", reason="needs the extra openai")
+    with (
+        Ranker(scorer=ChatScorer("m", base_url="http://127.0.0.1:9/v1", retries=1, backoff=0.01)) as ranker,
+        pytest.raises(RemoteError, match="no answer after 2 tries: the connection failed"),
+    ):
+        ranker.rank("q", TEXTS)
+
+
+@pytest.mark.parametrize("method", ["iranker", "selection", "dranker"])
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [
+        (completion(""), {"unparsed"}),
+        (completion(None), {"unparsed"}),
+        (completion(None, refusal="I cannot do that."), {"refused", "unparsed"}),
+        (completion(None, finish="content_filter"), {"refused", "unparsed"}),
+        (completion("I would say that", finish="length"), {"answer_cut", "unparsed"}),
+    ],
+)
+def test_an_answer_that_says_nothing_is_a_repair_in_every_round(served, method, answer, kinds):
+    with Ranker(scorer=scorer(served(lambda path, body: answer), logprobs=False), method=method) as ranker:
+        ranking = ranker.rank("q", TEXTS[:3])
+    assert ranking.order == [0, 1, 2]
+    assert {repair.kind for repair in ranking.repairs} == kinds
+    rounds = 1 if method == "dranker" else 2
+    assert len(ranking.repairs) == rounds * len(kinds)
+    assert ranking.repairs[-1].message.startswith(f"round {rounds}, ")
+
+
+def test_an_order_that_is_cut_keeps_what_was_said(served):
+    answer = completion("[3] > [1] > ", finish="length")
+    with Ranker(scorer=scorer(served(lambda path, body: answer), logprobs=False)) as ranker:
+        ranking = ranker.rank("q", TEXTS[:4])
+    assert ranking.order == [2, 0, 1, 3]
+    assert [repair.kind for repair in ranking.repairs] == ["answer_cut", "missing", "missing"]
+
+
+def test_one_empty_answer_does_not_end_the_use_of_log_probabilities(served):
+    server = served(first([completion("")]))
+    with Ranker(scorer=scorer(server)) as ranker:
+        assert [repair.kind for repair in ranker.rank("q", TEXTS).repairs] == ["unparsed"]
+        assert ranker.rank("q", TEXTS).order == BEST
+    assert all(body["logprobs"] for body in server.asked)
+
+
+def test_at_most_so_many_calls_are_under_way_over_all_threads(served):
+    server = served(lambda path, body: Fault(body=honest(path, body), delay=0.02))
+    with Ranker(scorer=scorer(server, concurrency=3)) as ranker:
+        threads = [
+            threading.Thread(target=ranker.rank_batch, args=[[("q", TEXTS)] * 6], kwargs={"progress": False})
+            for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(server.asked) == 18
+    assert server.most_at_once == 3
+
+
+def test_ranking_works_inside_a_running_event_loop(served):
+    server = served(honest)
+
+    async def inside() -> list[int]:
+        with Ranker(scorer=scorer(server)) as ranker:
+            return ranker.rank("q", TEXTS).order
+
+    assert asyncio.run(inside()) == BEST
+
+
+@pytest.mark.parametrize("endpoint", [honest, wordy])
+def test_a_budget_of_calls_ends_rankings_with_what_is_known(served, endpoint):
+    server = served(endpoint)
+    one = scorer(
+        server, budget=Budget(calls=7), concurrency=1, logprobs=None if endpoint is honest else False
+    )
+    with Ranker(scorer=one, method="selection") as ranker:
+        whole, part, none = ranker.rank_batch([("q", TEXTS)] * 3, progress=False)
+    assert len(server.asked) == 7
+    assert whole.order == BEST
+    assert whole.repairs == ()
+    assert len(part.rounds) == 2
+    # Log-probabilities say something of those that were not named, words do not.
+    assert part.order == (BEST if endpoint is honest else [5, 4, 0, 1, 2, 3])
+    assert (none.order, none.rounds) == ([0, 1, 2, 3, 4, 5], ())
+    for ranking, left in ((part, 3), (none, 5)):
+        (repair,) = ranking.repairs
+        assert repair.kind == "stopped"
+        assert f"the budget of 7 calls was used up with {left} round(s) to come" in repair.message
+        assert [item.score for item in ranking] == sorted((item.score for item in ranking), reverse=True)
+
+
+def test_a_budget_of_elimination_ends_with_those_left_by_their_last_answer(served):
+    with Ranker(scorer=scorer(served(honest), budget=Budget(calls=2)), method="iranker") as ranker:
+        ranking = ranker.rank("q", TEXTS)
+    assert ranking.order == BEST
+    assert [played.excluded for played in ranking.rounds] == [(0,), (1,)]
+
+
+def test_a_budget_of_tokens_is_not_overspent_by_calls_under_way(served):
+    """Of calls under way an estimate is held back, here between 80 and 100 tokens; each takes 61."""
+
+    def answer(path: str, body: Body) -> Fault:
+        return Fault(body={**completion("[6] > [5]", usage=(60, 1, 0))}, delay=0.02)
+
+    one = scorer(
+        served(answer), budget=Budget(tokens=300), concurrency=8, logprobs=False, max_answer_tokens=16
+    )
+    with Ranker(scorer=one) as ranker:
+        rankings = ranker.rank_batch([("q", TEXTS)] * 10, progress=False)
+    stopped = [r for ranking in rankings for r in ranking.repairs if r.kind == "stopped"]
+    assert (one.spent.calls, one.spent.tokens, len(stopped)) == (4, 244, 6)
+    assert "the budget of 300 tokens leaves 56, too few for the next call" in stopped[0].message
+
+
+def test_a_time_limit_ends_rankings_with_what_is_known(served):
+    """The first answers at once, the second never: its call is given up when time is up."""
+    server = served(
+        lambda path, body: Fault(body=honest(path, body), delay=0.0 if "quick" in str(body) else 2.0)
+    )
+    began = time.monotonic()
+    with Ranker(scorer=scorer(server, time_limit=0.5)) as ranker:
+        quick, slow = ranker.rank_batch([("quick", TEXTS), ("slow", TEXTS)], progress=False)
+    assert time.monotonic() - began < 1.9
+    assert (quick.order, quick.repairs) == (BEST, ())
+    assert slow.order == [0, 1, 2, 3, 4, 5]
+    assert "the time limit was reached" in slow.repairs[0].message
+
+
+def test_a_pause_that_would_outlast_the_time_limit_is_not_waited_for(served):
+    server = served(lambda path, body: error(429, "slow down", retry_after="30"))
+    began = time.monotonic()
+    with Ranker(scorer=scorer(server, time_limit=20)) as ranker:
+        (repair,) = ranker.rank("q", TEXTS).repairs
+    assert repair.kind == "stopped"
+    assert time.monotonic() - began < 5
+
+
+def test_rankings_come_as_they_are_done_and_closing_cancels_the_rest(served):
+    server = served(
+        lambda path, body: Fault(body=honest(path, body), delay=0.0 if "quick" in str(body) else 1.0)
+    )
+    one = scorer(server)
+    from rranker.methods import method_class
+    from rranker.request import make_request
+
+    jobs = [one.prepare(make_request(query, TEXTS), method_class("dranker")) for query in ("slow", "quick")]
+    played = one.play(jobs)
+    assert next(played).request.query == "quick"
+    played.close()
+    failed = list[Exception]()
+
+    def rank() -> None:
+        try:
+            Ranker(scorer=one).rank("slow", TEXTS)
+        except RuntimeError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=rank)
+    thread.start()
+    while len(server.asked) < 3:
+        time.sleep(0.01)
+    one.close()
+    thread.join(timeout=0.9)
+    assert str(failed[0]) == "the scorer was closed while it was ranking"
