@@ -81,7 +81,7 @@ class Ledger:
             self.spent += Usage(calls=1)
             self._held += tokens
 
-    async def settle(self, tokens: int, used: Usage) -> None:
+    async def release(self, tokens: int, used: Usage) -> None:
         """Ends a call that held back `tokens` and took what `used` says, its call not counted again."""
         async with self._changed:
             self._held -= tokens

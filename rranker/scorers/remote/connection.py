@@ -86,7 +86,7 @@ class Connection:
                 raise fault from error
             finally:
                 book(Usage(calls=1) + took)
-                await self.ledger.settle(expected, took)
+                await self.ledger.release(expected, took)
 
     async def _pause(self, attempt: int, fault: TransientError, deadline: float | None) -> None:
         now = self.loop.time()
