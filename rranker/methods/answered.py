@@ -34,11 +34,6 @@ class Answered(Player):
         return self._episode.leaving
 
     @property
-    def rounds(self) -> int:
-        """Those that were played."""
-        return len(self._decisions)
-
-    @property
     def wants_order(self) -> bool:
         """Whether one answer decides everything, so that an order of all is asked for and not one name."""
         return self._episode.one_question

@@ -13,7 +13,7 @@ from .template import Template
 class NumberedQuestion:
     """A question about `texts`, each under its identifier, in plain text.
 
-    `letters` are their identifiers, each one token of any model; None numbers them from 1. `order`: all are to be ranked,
+    `letters` are their identifiers, each one token of any model; None numbers from 1. `order`: all are to be ranked,
     best first; else one is to be named.
     """
 
@@ -36,7 +36,9 @@ class NumberedQuestion:
         template, single = self.template, isinstance(self.query, str)
         heading = template.query_heading if single else template.history_heading + "\n"
         query = self.query if isinstance(self.query, str) else "\n".join(f"- {title}" for title in self.query)
-        lines = "".join(f"[{identifier}] {text}\n" for identifier, text in zip(self.identifiers, self.texts, strict=True))
+        lines = "".join(
+            f"[{identifier}] {text}\n" for identifier, text in zip(self.identifiers, self.texts, strict=True)
+        )
         words = template.instruction if self.instruction is None else self.instruction
         return f"{words}\n\n{heading}{query}\n\n{template.list_heading}\n{lines}"
 
@@ -46,7 +48,9 @@ class NumberedQuestion:
         what = "letters" if self.letters else "numbers"
         if self.order:
             best = self.template.best.lower()
-            form = " > ".join(f"[{identifier}]" for identifier in (*self.identifiers[1:2], *self.identifiers[:1]))
+            form = " > ".join(
+                f"[{identifier}]" for identifier in (*self.identifiers[1:2], *self.identifiers[:1])
+            )
             more = " > …" if len(self.texts) > 2 else ""
             return (
                 f"Rank all {len(self.texts)} of them, {best} first. Answer with their {what} only, in this form: "
@@ -56,5 +60,5 @@ class NumberedQuestion:
 
     @property
     def opening(self) -> str:
-        """The beginning of an answer, where one may be written for the model; its next token is a identifier."""
+        """The beginning of an answer, where one may be written for the model; its next token is an identifier."""
         return f"{self.template.question(self.kind)}: ["

@@ -65,5 +65,5 @@ def report(job: Job, repairs: Iterable[Repair]) -> None:
     player = player_of(job)
     for repair in repairs:
         index = None if repair.index is None else job.groups[player.asked[repair.index]][0]
-        where = f"round {player.rounds + 1}, where candidates are counted from 0 as that round showed them"
+        where = f"round {len(player.decisions) + 1}, where candidates are counted from 0 as that round showed them"
         job.repairs.append(replace(repair, message=f"{where}: {repair.message}", index=index))

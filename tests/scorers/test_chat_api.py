@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import random
+import time
 from dataclasses import replace
 
 import pytest
@@ -220,3 +222,30 @@ def test_a_ranker_with_a_remote_model_can_be_pickled(served):
         ranker.rank("q", TEXTS)
         with pickle.loads(pickle.dumps(ranker)) as again:
             assert [item.text for item in again.rank("q", TEXTS)] == by_value(TEXTS)
+
+
+def test_rounds_are_streamed_and_nothing_is_asked_ahead_of_the_reader(served):
+    server = served(honest)
+    with Ranker(scorer=ChatScorer("m", base_url=server.url), method="iranker") as ranker:
+        with ranker.stream("q", TEXTS) as rounds:
+            gone = [next(rounds).excluded, next(rounds).excluded]
+            time.sleep(0.05)
+            assert len(server.asked) == 2
+        time.sleep(0.05)
+        assert len(server.asked) == 2
+        stream = ranker.stream("q", TEXTS)
+        assert [played.excluded for played in stream] == [*gone, (2,), (3,), (4,)]
+        assert stream.ranking == ranker.rank("q", TEXTS)
+
+
+def test_async_calls_run_side_by_side(served):
+    server = served(lambda path, body: Fault(body=honest(path, body), delay=0.05))
+
+    async def rank() -> list[list[int]]:
+        with Ranker(scorer=ChatScorer("m", base_url=server.url), method="iranker") as ranker:
+            one, many = await asyncio.gather(ranker.arank("q", TEXTS), ranker.arank_batch([("q", TEXTS)] * 2))
+            rounds = [played.excluded async for played in ranker.astream("q", TEXTS[:3])]
+        return [one.order, *(found.order for found in many), [index for (index,) in rounds]]
+
+    assert asyncio.run(rank()) == [[5, 4, 3, 2, 1, 0]] * 3 + [[0, 1]]
+    assert server.most_at_once == 3

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar, Unpack
 
@@ -21,6 +22,8 @@ from .event_loop import submit
 from .settings import CallSettings, Settings
 
 T = TypeVar("T")
+_Played = tuple[Job, Callable[[], Any]]
+"""A job that went on, and what lets it go on further."""
 
 
 @dataclass(slots=True)
@@ -72,19 +75,22 @@ class RemoteScorer(ABC):
     def finish(self, job: Job) -> None:
         """Plays what remains of a job by what is known, without asking."""
 
-    def play(self, jobs: Sequence[Job]) -> Generator[Job]:
-        """See `Scorer.play`."""
+    def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
+        """See `Scorer.play`. A job goes on when its round has been read: nothing is asked ahead of its reader."""
         yield from [job for job in jobs if job.decided]
         open_jobs = [job for job in jobs if not job.decided]
         if not open_jobs:
             return
-        done: SimpleQueue[Job | None] = SimpleQueue()
-        running = submit(self._play_all(open_jobs, done))
+        played: SimpleQueue[_Played | None] = SimpleQueue()
+        running = submit(self._play_all(open_jobs, played))
         self._running.add(running)
-        running.add_done_callback(lambda _: done.put(None))
+        running.add_done_callback(lambda _: played.put(None))
         try:
-            while (job := done.get()) is not None:
+            while (told := played.get()) is not None:
+                job, go_on = told
                 yield job
+                yield None
+                go_on()
             running.result()
         except CancelledError as error:
             raise RuntimeError("the scorer was closed while it was ranking") from error
@@ -115,35 +121,34 @@ class RemoteScorer(ABC):
         """Settings, and what was spent; a copy makes its own connections."""
         return {**self.__dict__, "_spent": self.spent, "_connection": None, "_running": set()}
 
-    async def _play_all(self, jobs: Sequence[Job], done: SimpleQueue[Job | None]) -> None:
+    async def _play_all(self, jobs: Sequence[Job], played: SimpleQueue[_Played | None]) -> None:
         connection = self._connected()
-        limit = self._settings.time_limit
-        deadline = None if limit is None else connection.loop.time() + limit
+        limit, loop = self._settings.time_limit, connection.loop
+        deadline = None if limit is None else loop.time() + limit
         waiting = iter(jobs)
 
         async def work() -> None:
             for job in waiting:  # shared: whoever is done with one takes the next
-                await self._play_one(job, Calls(connection, deadline))
-                done.put(job)
+                calls = Calls(connection, deadline)
+                while not job.done:
+                    await self._play_round(job, calls)
+                    was_read = asyncio.Event()
+                    played.put((job, partial(loop.call_soon_threadsafe, was_read.set)))
+                    if not job.done:  # else it is the reader's from here on
+                        await was_read.wait()
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self._settings.concurrency, len(jobs))):
                 workers.create_task(work())
 
-    async def _play_one(self, job: Job, calls: Calls) -> None:
+    async def _play_round(self, job: Job, calls: Calls) -> None:
         try:
-            while not job.decided:
-                await self.ask(job, calls)
+            await self.ask(job, calls)
         except StopError as stop:
             assert job.player is not None
+            rest = "what they would have decided follows the last answers, else the input order"
             left = job.player.remaining
-            job.repairs.append(
-                Repair(
-                    "stopped",
-                    f"{stop} with {left} round(s) to come; what they would have decided follows the last "
-                    "answers, else the input order",
-                )
-            )
+            job.repairs.append(Repair("stopped", f"{stop} with {left} round(s) to come; {rest}"))
             self.finish(job)
         except Exception as error:
             job.error = error
