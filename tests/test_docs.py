@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.doc_code import printed, steady
+
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("rranker/assets/**/*.md")]
 FOLDERS = ("bench", "configs", "csrc", "docs", "examples", "kernels", "rranker", "tests", "training")
@@ -84,10 +86,19 @@ def test_the_first_example_prints_what_the_readme_shows(capsys: pytest.CaptureFi
     blocks = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     code = next(place for place, (language, _) in enumerate(blocks) if language == "python")
     exec(compile(blocks[code][1], "README.md", "exec"), {})
-    said, shown = capsys.readouterr().out.splitlines(), blocks[code + 1][1].splitlines()
-    # Scores may differ in their last digit by the processor, and seconds by the day.
-    unsteady = re.compile(r"0\.\d+|seconds=.*")
-    assert [unsteady.sub("", line) for line in said] == [unsteady.sub("", line) for line in shown]
+    assert steady(capsys.readouterr().out) == steady(blocks[code + 1][1])
+
+
+@pytest.mark.parametrize(
+    "name", ["search", "recommendation", "routing", "scores", "own-model", "how-it-works"]
+)
+def test_the_code_of_a_page_prints_what_the_page_shows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the bundled model has changed: `python -m tests.support.doc_code docs/NAME.md`, then read the page."""
+    monkeypatch.chdir(ROOT)
+    outputs = printed(ROOT / "docs" / f"{name}.md")
+    assert any(shown for shown, _ in outputs)
+    for shown, said in outputs:
+        assert steady(said) == steady(shown or "")
 
 
 @pytest.mark.parametrize(
