@@ -101,6 +101,14 @@ def test_the_code_of_a_page_prints_what_the_page_shows(name: str, monkeypatch: p
         assert steady(said) == steady(shown or "")
 
 
+def test_the_page_on_evaluation_names_every_bench() -> None:
+    page = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+    benches = [path.stem for path in (ROOT / "bench").glob("*.py") if path.stem.startswith("test_")]
+    benches += [path.stem for path in (ROOT / "bench").glob("*.py") if "__main__" in path.read_text("utf-8")]
+    assert len(benches) > 10
+    assert [name for name in benches if f"bench.{name}" not in page] == []
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
