@@ -11,6 +11,7 @@ from rranker.cli.evaluate import evaluate
 from rranker.cli.info import info
 from rranker.cli.rank import rank
 from rranker.cli.rerank import rerank
+from rranker.cli.serve import serve
 from rranker.cli.train import train
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app.command()(rank)
 app.command()(rerank)
 app.command()(evaluate)
 app.command()(info)
+app.command()(serve)
 app.add_typer(train, name="train")
 
 

@@ -1,0 +1,1 @@
+"""The HTTP server, `rranker serve` (extra `serve`): docs/serving.md."""

@@ -1,0 +1,64 @@
+"""What a dialect calls a document, as text; shortened where the client asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .errors import Refusal
+from .schemas import Document, Rerank
+
+if TYPE_CHECKING:
+    from ..ranker import Ranker
+
+
+def texts_of(body: Rerank) -> list[str]:
+    """The text of each document. Raises Refusal, naming the document that has none."""
+    return [_text(document, place, body.rank_fields) for place, document in enumerate(body.documents)]
+
+
+def _text(document: Document, place: int, fields: Sequence[str] | None) -> str:
+    if isinstance(document, str):
+        return document
+    if fields:
+        found = [f"{name}: {document[name]}" for name in fields if name in document]
+        if found:
+            return "\n".join(found)
+    content = document.get("text", document.get("content"))
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):  # vLLM's parts
+        return " ".join(_part(part, place) for part in content)
+    raise Refusal(400, f"documents[{place}] must be a string, or an object with a string under text")
+
+
+def _part(part: Any, place: int) -> str:
+    text = part.get("text") if isinstance(part, dict) else None
+    if not isinstance(text, str):
+        raise Refusal(400, f"documents[{place}].content must hold parts of text: this server ranks no images")
+    return text
+
+
+def shortened(body: Rerank, texts: list[str], ranker: Ranker) -> tuple[list[str], list[str]]:
+    """The texts, cut to as many tokens as the client wants of each, and a warning for each that was cut.
+
+    `max_tokens_per_doc` counts a document's tokens, `truncate_prompt_tokens` those of the query as well; special tokens
+    are left out of account.
+    """
+    most = [body.max_tokens_per_doc] if body.max_tokens_per_doc else []
+    both = body.truncate_prompt_tokens
+    if not most and (both is None or both < 0):
+        return texts, []
+    tokenizer = ranker.model.tokenizer
+    if both is not None and both >= 0:
+        most.append(max(0, both - len(tokenizer(body.query, add_special_tokens=False)["input_ids"])))
+    allowed = min(most)
+    cut, warnings = list[str](), list[str]()
+    offsets = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    for place, (text, spans) in enumerate(zip(texts, offsets, strict=True)):
+        if len(spans) <= allowed:
+            cut.append(text)
+            continue
+        cut.append(text[: spans[allowed - 1][1]] if allowed else "")
+        warnings.append(f"document {place} was cut from {len(spans)} tokens to {allowed}, as asked for")
+    return cut, warnings

@@ -1,0 +1,45 @@
+"""Errors in the words of each dialect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+
+class Refusal(Exception):
+    """A request that gets no ranking. `status` is HTTP's; `retry_after` in seconds, where it may come again."""
+
+    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.retry_after = status, retry_after
+
+
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "overloaded_error",
+}
+# text-embeddings-inference's words. An empty list is its 400.
+_TEI_KINDS = {400: "Empty", 401: "Unauthorized", 413: "Validation", 422: "Validation", 429: "Overloaded"}
+
+
+def error_response(refusal: Refusal, *, tei: bool = False) -> JSONResponse:
+    """As TEI writes errors, or as a superset: `message` (Cohere), `detail` (Jina, FastAPI), `error` (OpenAI, vLLM)."""
+    status, message = refusal.status, str(refusal)
+    body: dict[str, Any]
+    if tei:
+        body = {"error": message, "error_type": _TEI_KINDS.get(status, "Backend")}
+    else:
+        kind = _KINDS.get(status, "server_error")
+        body = {
+            "message": message,
+            "detail": message,
+            "error": {"message": message, "type": kind, "code": status},
+        }
+    headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, status, headers)

@@ -1,0 +1,128 @@
+"""`/v1/rank`, all that a ranking says, at once or round by round; and vLLM's `/score`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ..json_values import json_value
+from ..types import Ranking, Round
+from .errors import Refusal
+from .rerank import TEMPLATE, facts, usage
+from .schemas import Rank, Score
+from .service import Service
+
+
+def rank_routes(service: Service) -> APIRouter:
+    """`/v1/rank`, `/score`, `/v1/score`."""
+    router = APIRouter()
+
+    @router.post("/v1/rank")
+    async def rank(request: Request, body: Rank) -> Any:
+        """A ranking with its rounds, stats and repairs. `stream`: rounds as server-sent events, then the ranking."""
+        settings = body.model_dump(exclude={"query", "candidates", "stream"})
+        if not body.stream:
+            ranking = await service.rank(request, body.query, body.candidates, **settings)
+            return _whole(service, request, ranking)
+        events = _events(service, request, body, settings)
+        # Whatever is wrong with the request comes up here, while there is still a status to send.
+        return EventStream(await anext(events), events)
+
+    @router.post("/score")
+    @router.post("/v1/score")
+    async def score(request: Request, body: Score) -> dict[str, Any]:
+        """The relevance of each pair of texts, alone."""
+        pairs = _pairs(body)
+        rankings = await service.rank_all(
+            request, [(one, [other]) for one, other in pairs], template=TEMPLATE, relevance=True
+        )
+        request.state.facts = {"pairs": len(pairs)}
+        return {
+            "id": request.state.request_id,
+            "object": "list",
+            "created": int(time.time()),
+            "model": service.name,
+            "data": [
+                {"index": place, "object": "score", "score": ranking[0].relevance}
+                for place, ranking in enumerate(rankings)
+            ],
+            "usage": usage(rankings),
+        }
+
+    return router
+
+
+class EventStream(Response):
+    """Server-sent events. However it ends, what makes them is closed at once: nobody waits for the collector."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, first: bytes, more: AsyncGenerator[bytes]) -> None:
+        super().__init__(headers={"Cache-Control": "no-store"})
+        del self.headers["content-length"]
+        self._first, self._more = first, more
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        async with aclosing(self._more) as more:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            await send({"type": "http.response.body", "body": self._first, "more_body": True})
+            async for event in more:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+
+async def _events(
+    service: Service, request: Request, body: Rank, settings: dict[str, Any]
+) -> AsyncGenerator[bytes]:
+    begun = False
+    try:
+        async with aclosing(service.stream(request, body.query, body.candidates, **settings)) as steps:
+            async for step in steps:
+                if isinstance(step, Round):
+                    yield _event("round", json_value(step))
+                else:
+                    request.state.facts = facts(step)
+                    yield _event("ranking", _whole(service, request, step))
+                begun = True
+    except Refusal as refusal:
+        if not begun:
+            raise
+        yield _event("error", {"message": str(refusal), "status": refusal.status})
+
+
+def _event(kind: str, data: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def _whole(service: Service, request: Request, ranking: Ranking) -> dict[str, Any]:
+    request.state.facts = facts(ranking)
+    return {"id": request.state.request_id, "model": service.name, **ranking.to_dict()}
+
+
+def _pairs(body: Score) -> list[tuple[str, str]]:
+    """One text with each of several, or texts side by side. Raises Refusal for anything else."""
+    if body.text_1 is not None and body.text_2 is not None:
+        one, other = body.text_1, body.text_2
+    elif body.queries is not None and body.documents is not None:
+        one, other = body.queries, body.documents
+    else:
+        raise Refusal(400, "a score takes text_1 and text_2, or queries and documents")
+    firsts, seconds = ([side] if isinstance(side, str) else side for side in (one, other))
+    if len(firsts) == 1:
+        firsts = firsts * len(seconds)
+    if not firsts or len(firsts) != len(seconds):
+        raise Refusal(
+            400,
+            f"{len(firsts)} texts and {len(seconds)} are no pairs: give one and any number, or as many of both",
+        )
+    return list(zip(firsts, seconds, strict=True))

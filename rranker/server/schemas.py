@@ -1,0 +1,102 @@
+"""Bodies of requests, by dialect. Fields that a dialect has beyond these are taken and left alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+Document = str | dict[str, Any]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Body(BaseModel):
+    """What all have in common: numbers are numbers, and text is text."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
+
+
+class Rerank(Body):
+    """Cohere's v2 and v1, Jina's and vLLM's rerank, in one."""
+
+    query: str
+    documents: Annotated[list[Document], Field(min_length=1)]
+    model: str | None = None
+    top_n: Annotated[Count | None, Field(description="0 or absent: all")] = None
+    return_documents: bool | None = None
+    rank_fields: Annotated[
+        list[str] | None, Field(description="of documents that are objects (Cohere v1)")
+    ] = None
+    max_tokens_per_doc: Annotated[int | None, Field(ge=1)] = None
+    truncate_prompt_tokens: Annotated[
+        int | None, Field(ge=-1, description="query and document together; -1: what the model takes (vLLM)")
+    ] = None
+    instruction: str | None = None
+
+
+class TeiRerank(Body):
+    """text-embeddings-inference's rerank: its `texts` give it away."""
+
+    query: str
+    texts: list[str]
+    raw_scores: bool = False
+    return_text: bool = False
+    truncate: bool | None = None
+    truncation_direction: Literal["left", "right", "Left", "Right"] | None = None
+
+
+class SglangRerank(Body):
+    """SGLang's rerank."""
+
+    query: str
+    documents: Annotated[list[str], Field(min_length=1)]
+    model: str | None = None
+    instruct: str | None = None
+    top_n: Count | None = None
+    return_documents: bool = True
+
+
+class InfinityRerank(Body):
+    """Infinity's rerank."""
+
+    query: str
+    documents: Annotated[list[str], Field(min_length=1)]
+    model: str | None = None
+    return_documents: bool = False
+    raw_scores: bool = False
+    top_n: Count | None = None
+
+
+class Score(Body):
+    """vLLM's score: one text against each of several, or pairs; under either pair of names."""
+
+    model: str | None = None
+    text_1: str | list[str] | None = None
+    text_2: str | list[str] | None = None
+    queries: str | list[str] | None = None
+    documents: str | list[str] | None = None
+
+
+class Rank(Body):
+    """What `rranker.rank` takes; a query that is a list is a history."""
+
+    query: str | list[str]
+    candidates: Annotated[list[Document], Field(min_length=1)]
+    template: str | None = None
+    instruction: str | None = None
+    method: str | None = None
+    top_k: Annotated[int | None, Field(ge=1)] = None
+    relevance: bool | None = None
+    threshold: Annotated[float | None, Field(ge=0, le=1)] = None
+    stream: Annotated[bool, Field(description="rounds as server-sent events, as they are decided")] = False
+
+
+def _dialect_of(body: Any) -> str:
+    texts = "texts" in body if isinstance(body, dict) else isinstance(body, TeiRerank)
+    return "tei" if texts else "cohere"
+
+
+AnyRerank = Annotated[
+    Annotated[TeiRerank, Tag("tei")] | Annotated[Rerank, Tag("cohere")], Discriminator(_dialect_of)
+]
+"""The body of `/rerank`, which two dialects share."""

@@ -1,0 +1,137 @@
+"""Rankings for clients: admitted while there is room, made in shared passes, given up when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.requests import Request
+
+from ..candidates import CandidateLike
+from ..request import QueryLike
+from ..types import Ranking, Round
+from .errors import Refusal
+from .limits import Limits
+from .telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from ..ranker import Ranker
+
+T = TypeVar("T")
+
+
+class Service:
+    """A Ranker behind bounds. Whatever runs at the same time shares the engine's steps (continuous batching).
+
+    `name` is what clients are told the model is called.
+    """
+
+    def __init__(self, ranker: Ranker, limits: Limits, name: str) -> None:
+        self.ranker, self.limits, self.name = ranker, limits, name
+        self.telemetry = Telemetry()
+        self._running = 0
+        self._usual_seconds = 1.0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request would be accepted."""
+        return self._running < self.limits.requests
+
+    async def rank(
+        self, client: Request, query: QueryLike, candidates: Sequence[CandidateLike], **settings: Any
+    ) -> Ranking:
+        """A ranking, as `Ranker.rank` gives it. Raises Refusal."""
+        self._check(len(candidates))
+        with self._admitted():
+            ranking = await self._while_waited_for(client, self.ranker.arank(query, candidates, **settings))
+        self.telemetry.ranked(ranking)
+        return ranking
+
+    async def rank_all(
+        self, client: Request, queries: Sequence[tuple[QueryLike, Sequence[CandidateLike]]], **settings: Any
+    ) -> list[Ranking]:
+        """A ranking for each of several queries of one request. Raises Refusal."""
+        self._check(sum(len(candidates) for _, candidates in queries))
+        with self._admitted():
+            work = self.ranker.arank_batch(list(queries), progress=False, **settings)
+            rankings = await self._while_waited_for(client, work)
+        for ranking in rankings:
+            assert isinstance(ranking, Ranking)
+            self.telemetry.ranked(ranking)
+        return rankings
+
+    async def stream(
+        self, client: Request, query: QueryLike, candidates: Sequence[CandidateLike], **settings: Any
+    ) -> AsyncIterator[Round | Ranking]:
+        """Rounds as they are decided, then the ranking. Raises Refusal, in the middle too."""
+        self._check(len(candidates))
+        with self._admitted():
+            async with self.ranker.astream(query, candidates, **settings) as rounds:
+                while (played := await self._while_waited_for(client, _next(rounds))) is not None:
+                    yield played
+                self.telemetry.ranked(rounds.ranking)
+                yield rounds.ranking
+
+    def _check(self, candidates: int) -> None:
+        if candidates > self.limits.candidates:
+            raise Refusal(
+                413, f"{candidates} candidates are too many: a request takes {self.limits.candidates}"
+            )
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if not self.has_room:
+            wait = max(1, math.ceil(self._usual_seconds))
+            raise Refusal(429, "too many requests are waiting: come again", wait)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        self._running += 1
+        self.telemetry.in_flight.inc()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            self.telemetry.in_flight.dec()
+            self._usual_seconds += 0.1 * (clock() - began - self._usual_seconds)
+
+    async def _while_waited_for(self, client: Request, work: Coroutine[Any, Any, T]) -> T:
+        """What the work gives, unless its time is over or nobody waits for it any more: then it is cancelled.
+
+        Its slots are free when the step that it is in the middle of ends.
+        """
+        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_hang_up(client))
+        try:
+            done, _ = await asyncio.wait(
+                {task, gone}, timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if task in done:
+                return _result(task)
+            if gone in done:
+                self.telemetry.hang_ups.inc()
+                raise Refusal(499, "the client has left")
+            raise Refusal(503, f"not done after {self.limits.seconds:g} seconds", 1)
+        finally:
+            for pending in (task, gone):
+                pending.cancel()
+            await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _next(rounds: AsyncIterator[Round]) -> Round | None:
+    return await anext(rounds, None)
+
+
+async def _hang_up(client: Request) -> None:
+    """Returns when the client has closed its connection; its body has been read already."""
+    while (await client.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _result(task: asyncio.Future[T]) -> T:
+    """Its result. What the caller did wrong becomes a Refusal; all else is raised as it is."""
+    error = task.exception()
+    if isinstance(error, ValueError | TypeError):
+        raise Refusal(400, str(error)) from error
+    return task.result()
