@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Annotated
 
 import typer
@@ -59,5 +60,8 @@ def serve(  # noqa: PLR0913 (options of a command)
         where = "http://{}:{}".format(*socket.getsockname()[:2])
         say(f"serving on {where}")
         log("start", where=where, keys=len(keys))
+        # uvicorn finishes what is running and then raises the signal anew, for whoever had it before: nobody.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
         uvicorn.Server(config).run(sockets=[socket])
     log("stop")

@@ -16,8 +16,8 @@ except ImportError as error:
     raise ImportError(f"the server needs the package {error.name!r}: pip install 'rranker[serve]'") from error
 
 from .. import __version__
-from .border import Border
-from .errors import Refusal, error_response
+from .border import OPEN, Border
+from .errors import AsciiJSON, Refusal, error_response
 from .limits import Limits
 from .rank import rank_routes
 from .rerank import rerank_routes
@@ -38,7 +38,9 @@ def create_app(
     limits = limits or Limits()
     service = Service(ranker, limits, name or _name(ranker))
     # Swagger's page would come from elsewhere.
-    app = FastAPI(title="rranker", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="rranker", version=__version__, docs_url=None, redoc_url=None, default_response_class=AsciiJSON
+    )
     app.include_router(rerank_routes(service))
     app.include_router(rank_routes(service))
     _add_operations(app, service, service.telemetry)
@@ -54,7 +56,7 @@ def create_app(
         said = "; ".join(f"{_place(found['loc'])}: {found['msg']}" for found in error.errors()[:5])
         return error_response(Refusal(422 if tei else 400, said), tei=tei)
 
-    paths = [route.path for route in app.routes if hasattr(route, "path")]
+    paths = [*app.openapi()["paths"], *OPEN]
     app.add_middleware(Border, keys=keys, limits=limits, telemetry=service.telemetry, paths=paths)
     return app
 

@@ -84,7 +84,7 @@ class Border:
             log(
                 "request",
                 id=name,
-                method=scope["method"],
+                verb=scope["method"],
                 path=label,
                 status=status,
                 seconds=round(seconds, 4),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -13,6 +14,14 @@ class Refusal(Exception):
     def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status, self.retry_after = status, retry_after
+
+
+class AsciiJSON(JSONResponse):
+    """JSON in ASCII: a document may hold halves of surrogate pairs, which are no UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        """See `JSONResponse.render`."""
+        return json.dumps(content, allow_nan=False).encode()
 
 
 _KINDS = {
@@ -42,4 +51,4 @@ def error_response(refusal: Refusal, *, tei: bool = False) -> JSONResponse:
     headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, status, headers)
+    return AsciiJSON(body, status, headers)

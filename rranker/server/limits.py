@@ -54,7 +54,7 @@ def check_exposure(host: str, keys: Sequence[str]) -> None:
 
 
 def may_enter(keys: Sequence[str], authorization: str, given: str) -> bool:
-    """Whether one of the keys is in `Authorization: Bearer …` or `X-API-Key`. Every key is compared, in constant time."""
+    """Whether one of the keys is in `Authorization: Bearer …` or `X-API-Key`; compared in constant time."""
     scheme, _, token = authorization.partition(" ")
     offered = (token.strip() if scheme.lower() == "bearer" else given).encode()
     matches = [hmac.compare_digest(key.encode(), offered) for key in keys]

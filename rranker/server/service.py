@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -57,19 +57,22 @@ class Service:
         self._check(sum(len(candidates) for _, candidates in queries))
         with self._admitted():
             work = self.ranker.arank_batch(list(queries), progress=False, **settings)
-            rankings = await self._while_waited_for(client, work)
+            rankings: list[Ranking] = await self._while_waited_for(client, work)
         for ranking in rankings:
-            assert isinstance(ranking, Ranking)
             self.telemetry.ranked(ranking)
         return rankings
 
     async def stream(
         self, client: Request, query: QueryLike, candidates: Sequence[CandidateLike], **settings: Any
-    ) -> AsyncIterator[Round | Ranking]:
+    ) -> AsyncGenerator[Round | Ranking]:
         """Rounds as they are decided, then the ranking. Raises Refusal, in the middle too."""
         self._check(len(candidates))
         with self._admitted():
-            async with self.ranker.astream(query, candidates, **settings) as rounds:
+            try:
+                stream = self.ranker.astream(query, candidates, **settings)
+            except (ValueError, TypeError) as error:
+                raise Refusal(400, str(error)) from error
+            async with stream as rounds:
                 while (played := await self._while_waited_for(client, _next(rounds))) is not None:
                     yield played
                 self.telemetry.ranked(rounds.ranking)
