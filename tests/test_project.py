@@ -80,9 +80,21 @@ def test_wheels_are_built_for_every_python_of_ci_and_where_torch_has_its_own() -
         for name in ("ci", "packages")
     }
     tested = jobs["ci"]["test"]["strategy"]["matrix"]["python"]
+    named = [line.removeprefix("Programming Language :: Python :: ") for line in PROJECT["classifiers"]]
+    assert set(tested) == {version for version in named if version.startswith("3.")}
     assert {f"cp{version.replace('.', '')}-*" for version in tested} == set(config["build"])
     assert config["macos"]["archs"] == ["arm64"]
     assert not [name for name in jobs["packages"]["wheels"]["strategy"]["matrix"]["os"] if "intel" in name]
+
+
+@pytest.mark.parametrize(("version", "says"), [("0.1.0", "Triton kernels"), ("9.9.9", ""), ("0.1", "")])
+def test_a_release_takes_its_notes_from_its_own_section(version: str, says: str) -> None:
+    command = [sys.executable, ROOT / ".ci/release_notes.py", version]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode == 0) == bool(says)
+    assert says in run.stdout
+    assert "## " not in run.stdout.replace("### ", "")
+    assert says or f"CHANGELOG.md says nothing of {version}" in run.stderr
 
 
 def links(page: Path) -> list[str]:
