@@ -81,15 +81,9 @@ def play_requests(
 
 
 def _prepared(scorer: Scorer, request: Request, method: type[Episode] | None) -> Job:
-    job = scorer.prepare(request, method or method_class(_suited(scorer, request)))
+    job = scorer.prepare(request, method or method_class(scorer.default_method(request)))
     if request.relevance and job.calibration is None:
         raise ValueError(
             "relevance and threshold need a calibrated model, and this scorer gives an order only: leave them out"
         )
     return job
-
-
-def _suited(scorer: Scorer, request: Request) -> str:
-    """The scorer's own choice; those written before scorers could choose eliminate."""
-    choose = getattr(scorer, "default_method", None)
-    return "iranker" if choose is None else str(choose(request))

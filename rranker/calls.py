@@ -11,6 +11,7 @@ from .collect import acollect, collect
 from .processes import check_process
 from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
 from .scorers import Scorer
+from .scorers.windowed import WindowedScorer
 from .settings import BatchSettings, OnError, RankSettings, RequestSettings
 from .streaming import AsyncRankingStream, RankingStream
 from .types import Ranking
@@ -30,7 +31,8 @@ class Calls:
     def __init__(self, scorer: Scorer, method: str | None, relevance: bool | None) -> None:
         self._scorer, self._method, self._relevance = scorer, method, relevance
         # Where every step serves all that is in flight, one thread that steps is enough for any number of calls.
-        self._workers = Workers(1 if getattr(scorer, "shares_steps", False) else _THREADS)
+        self._player = WindowedScorer(scorer)
+        self._workers = Workers(1 if self._player.shares_steps else _THREADS)
 
     def rank(
         self, query: QueryLike, candidates: Iterable[CandidateLike], **settings: Unpack[RankSettings]
@@ -47,7 +49,7 @@ class Calls:
 
         Raises:
             TypeError, ValueError: wrong input; the message says what to pass.
-            CapacityError: the query alone needs more than `kv_cache_tokens`.
+            CapacityError: the query and two candidates need more than `kv_cache_tokens`.
             FloatingPointError: the model's logits are not finite.
             RuntimeError: the Ranker is closed, or was loaded before this process was forked.
         """
@@ -164,7 +166,7 @@ class Calls:
         check_process()
         if self._scorer.closed:
             raise RuntimeError(CLOSED)
-        return play_requests(self._scorer, requests, method, on_error, named=named)
+        return play_requests(self._player, requests, method, on_error, named=named)
 
 
 def _only(results: list[Ranking | Exception]) -> Ranking:

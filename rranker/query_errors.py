@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .engine.errors import CapacityError
+from .prompts.too_many import TooManyError
 from .request import Request
 from .scorers.remote.errors import RemoteError
 
 # Other classes of errors, such as JSONDecodeError, are not made from a message alone.
-_FROM_A_MESSAGE = (ValueError, TypeError, CapacityError, RemoteError)
+_FROM_A_MESSAGE = (ValueError, TypeError, TooManyError, CapacityError, RemoteError)
 
 
 def naming_query(error: Exception, place: int, request: Request) -> Exception:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 from .candidates import CandidateLike as CandidateLike
 from .candidates import as_candidates, take_id
 from .containers import is_table, members
 from .ids import Id, as_id
 from .prompts import TEMPLATES, Query, Template
+from .settings import RequestSettings
 from .types import Candidate, as_threshold
 from .whole import whole_number
 
@@ -25,7 +26,7 @@ class Request:
     """One query, ready to rank. The hash leaves out the query, which may be a list.
 
     `relevance`: True when it must be given, False when not, None where the ranking has read what it takes. `threshold`:
-    the least relevance of those to keep.
+    the least relevance of those to keep. `window`: the most candidates that a question may show.
     """
 
     query: Query = field(hash=False)
@@ -36,6 +37,7 @@ class Request:
     query_id: Id | None = None
     relevance: bool | None = None
     threshold: float | None = None
+    window: int | None = None
 
 
 def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
@@ -49,6 +51,7 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
     query_id: Id | None = None,
     relevance: bool | None = None,
     threshold: float | None = None,
+    window: int | None = None,
 ) -> Request:
     """Checks everything; `task` is another name for `template`. A threshold asks for relevance.
 
@@ -69,8 +72,17 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
     key = None if query_id is None else as_id(query_id, "the id of the query")
     most = None if top_k is None else whole_number(top_k, "top_k", least=1)
     relevance, threshold = _as_relevance(relevance, threshold)
+    shown = None if window is None else whole_number(window, "window", least=2)
     return Request(
-        checked, as_candidates(candidates), TEMPLATES[wanted], instruction, most, key, relevance, threshold
+        checked,
+        as_candidates(candidates),
+        TEMPLATES[wanted],
+        instruction,
+        most,
+        key,
+        relevance,
+        threshold,
+        shown,
     )
 
 
@@ -95,16 +107,7 @@ def as_query(query: QueryLike) -> Query:
     return [str.__str__(title) for title in history]
 
 
-def batch_requests(
-    queries: Iterable[Any],
-    *,
-    template: str | None = None,
-    task: str | None = None,
-    instruction: str | None = None,
-    top_k: int | None = None,
-    relevance: bool | None = None,
-    threshold: float | None = None,
-) -> list[Request | Exception]:
+def batch_requests(queries: Iterable[Any], **settings: Unpack[RequestSettings]) -> list[Request | Exception]:
     """One request per item: a `(query, candidates)` pair, or a dict (or row of a table) with these.
 
     A dict may also have `template` (or `task`), `instruction` and `top_k`, which go before the arguments, and the
@@ -113,15 +116,15 @@ def batch_requests(
     """
     rows = is_table(queries)
     items = members(queries, "queries", _EXPECTED, columns=["query", "candidates"])
-    defaults = {"template": template, "task": task, "instruction": instruction, "top_k": top_k}
+    defaults = {name: settings.get(name) for name in _BY_ITEM}
+    of_all: dict[str, Any] = {name: value for name, value in settings.items() if name not in _BY_ITEM}
     requests = list[Request | Exception]()
     for place, item in enumerate(items):
         name = f"queries[{place}]"
         try:
             key, arguments = _batch_item(item, defaults, rows)
             name += "" if key is None else f" (id {key!r})"
-            made = make_request(**arguments, query_id=key, relevance=relevance, threshold=threshold)
-            requests.append(made)
+            requests.append(make_request(**arguments, query_id=key, **of_all))
         except (TypeError, ValueError) as error:
             # Not `type(error)`: subclasses, such as UnicodeDecodeError, are not made from a message alone.
             wrong = (TypeError if isinstance(error, TypeError) else ValueError)(f"{name}: {error}")
@@ -142,6 +145,7 @@ def first_wrong(requests: Sequence[Request | Exception]) -> Exception | None:
     return error
 
 
+_BY_ITEM = ("template", "task", "instruction", "top_k")
 _EXPECTED = "a list of (query, candidates) pairs or dicts with these keys"
 
 

@@ -30,6 +30,8 @@ class RequestSettings(TypedDict, total=False):
         calibrated. None gives it where the ranking has read what it takes (pointer heads in block attention); True asks
         the model further questions where it has not; False leaves it out.
     threshold: the least relevance of those that `Ranking.kept` holds; the ranking itself stays whole.
+    window: the most candidates that a question shows; None is as many as fit. Longer lists are ranked window by window
+        (docs/long.md), which is reported as a repair.
     """
 
     template: str | None
@@ -38,6 +40,7 @@ class RequestSettings(TypedDict, total=False):
     top_k: int | None
     relevance: bool | None
     threshold: float | None
+    window: int | None
 
 
 class RankSettings(RequestSettings, total=False):

@@ -15,14 +15,14 @@ from tests.support.samples import QUERY, TEXTS
 
 @pytest.fixture(scope="module")
 def ranker() -> Any:
-    with Ranker(TINY_START, kv_cache_tokens=4096) as made:
+    with Ranker(TINY_START, kv_cache_tokens=1024) as made:
         yield made
 
 
 BAD = {
     "an over-long query": (("bees " * 5000, TEXTS), ValueError, "shorten the query"),
     "too many tokens": (
-        (QUERY, [f"{i} " + "bees and flowers " * 40 for i in range(60)]),
+        (["a long title of a film"] * 2000, TEXTS),
         CapacityError,
         "KV tokens",
     ),
@@ -72,7 +72,7 @@ def test_a_failure_during_the_work_belongs_to_its_query(ranker: Ranker, monkeypa
     assert any("queries[0]" in note for note in caught.value.__notes__)
     monkeypatch.undo()
     assert isinstance(ranker.rank(QUERY, TEXTS), Ranking)
-    assert ranker._scorer.engine.runner.kv_cache.allocator.free == 4096
+    assert ranker._scorer.engine.runner.kv_cache.allocator.free == 1024
 
 
 def test_a_method_can_be_chosen_per_call(ranker: Ranker) -> None:

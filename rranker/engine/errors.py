@@ -1,5 +1,7 @@
 """What the engine refuses, and why."""
 
+from ..prompts.too_many import TooManyError
+
 
 class UnsupportedModelError(ValueError):
     """The model computes something this engine cannot reproduce exactly; the message says what."""
@@ -9,7 +11,7 @@ class SettingError(ValueError):
     """A setting does not suit the model or the machine; the message names it and says what to pass."""
 
 
-class CapacityError(ValueError):
+class CapacityError(TooManyError):
     """One query alone needs more KV tokens than the engine was given."""
 
 

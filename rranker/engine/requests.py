@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from torch import Tensor
@@ -76,6 +78,14 @@ class EngineRequest:
         copies = 1 if self.encoded_once(mode) else self.branches
         room = 0 if self.thought is None else len(self.segments.suffix) + self.thought.writing.room
         return len(self.segments.prefix) + copies * sum(map(len, self.segments.candidates)) + room
+
+    def most_candidates(self, mode: AttentionMode, slots: int) -> int:
+        """How many candidates such a request may have in so many slots, if they are its longest ones."""
+        candidates = sum(map(len, self.segments.candidates))
+        copies = 1 if self.encoded_once(mode) else self.branches
+        room = slots - (self.stored_tokens(mode) - copies * candidates)
+        lengths = sorted(map(len, self.segments.candidates), reverse=True)
+        return bisect_right(list(accumulate(lengths)), room // copies)
 
 
 @dataclass(slots=True, eq=False)

@@ -13,6 +13,7 @@ from .registry import method_class, method_names, register
 from .replayed import order_of, replay
 from .sampled import Rollout, Sampled
 from .selection import Selection
+from .windows import Windows
 
 __all__ = [
     "UNTRAINED",
@@ -30,6 +31,7 @@ __all__ = [
     "Sampled",
     "Selection",
     "Subset",
+    "Windows",
     "method_class",
     "method_names",
     "order_of",

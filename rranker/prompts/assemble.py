@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal, Protocol
 
 from .identifiers import Identifiers
 from .segments import POINTWISE, Kind, PromptPart, Query, Segments
 from .template import Template
+from .too_many import TooManyError
 from .truncation import Truncate, fair_share, truncate_part
 
 
@@ -35,13 +38,14 @@ class Limits:
 
     In block attention, and where a question shows one candidate alone, candidates stand side by side, so the longest
     one counts; in causal attention their sum. Where positions `restart` (an encoder's), every text has the whole
-    context to itself.
+    context to itself. Of a candidate among several, at least `least` tokens of its text should be shown.
     """
 
     attention: Literal["causal", "block"]
     context: int | None
     candidate: int | None
     restart: bool = False
+    least: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +140,26 @@ def _room(
     room = min(own, left if limits.attention == "block" else fair_share(lengths, left))
     frame = max(len(piece.head) + len(piece.tail) for piece in pieces)
     least = min(frame + 1, max(lengths))
+    enough = min(frame + limits.least, max(lengths))
+    if limits.attention == "causal" and room < enough and left // enough > 1:
+        least = enough
     if room < least:
         most = 0 if left < least else 1 if limits.attention == "block" else left // least
-        raise ValueError(
+        kept = "one token" if least <= frame + 1 else f"{least - frame} tokens"
+        raise TooManyError(
             f"{_so_many(pieces)} not fit in the context: {taken}, and a candidate takes {least} even when "
-            "its text is cut to one token: "
+            f"its text is cut to {kept}: "
             + (f"rank {most} at once at most, or " if most else "")
-            + "shorten the query, or use a model that reads more"
+            + "shorten the query, or use a model that reads more",
+            most,
         )
     if truncate == "error" and limits.attention == "causal" and sum(lengths) > left:
         longest = max(range(len(lengths)), key=lengths.__getitem__)
-        raise ValueError(
+        raise TooManyError(
             f"{_so_many(pieces)} not fit in the context: {taken}, which leaves {left} where they take "
             f"{sum(lengths)} together, the most candidate {indices[longest]} with {lengths[longest]}: rank fewer at "
-            "once, shorten them, or pass truncate='end' or 'middle'"
+            "once, shorten them, or pass truncate='end' or 'middle'",
+            bisect_right(list(accumulate(sorted(lengths, reverse=True))), left),
         )
     return room
 

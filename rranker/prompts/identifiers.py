@@ -7,6 +7,7 @@ from itertools import product
 from string import ascii_lowercase, ascii_uppercase, digits
 
 from .encoding import TextEncoder
+from .too_many import TooManyError
 
 
 def spellings() -> Iterator[str]:
@@ -31,14 +32,15 @@ class Identifiers:
     def first(self, n: int) -> tuple[int, ...]:
         """The first `n` distinct single-token identifiers.
 
-        Raises ValueError when the vocabulary has fewer; then rank fewer candidates at once.
+        Raises TooManyError when the vocabulary has fewer; then rank fewer candidates at once.
         """
         while len(self._found) < n:
             spelling = next(self._source, None)
             if spelling is None:
-                raise ValueError(
+                raise TooManyError(
                     f"this model's vocabulary has only {len(self._found)} single-token identifiers, {n} candidates "
-                    "need one each: rank fewer candidates at once, or use a model with a pointer head"
+                    "need one each: rank fewer candidates at once, or use a model with a pointer head",
+                    len(self._found),
                 )
             index = self._encoder.single_token(spelling)
             if index is not None and index not in self._seen:

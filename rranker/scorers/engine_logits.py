@@ -24,6 +24,7 @@ from ..types import Stats
 from .protocol import Job
 from .relevance import CONTENT_FREE, AskedOnce, asks_the_same, corrected, question_of
 
+_LEAST_TOKENS = 32  # of a text; rather than show less of each, fewer are shown at once
 _NOBODY = -1  # the index of the candidate that is asked about for comparison
 
 
@@ -90,6 +91,7 @@ class EngineScorer:
             model.context,
             settings.max_candidate_tokens,
             restart=settings.prompt_format == "encoder",
+            least=_LEAST_TOKENS,
         )
 
     @property
@@ -112,7 +114,7 @@ class EngineScorer:
         return trained
 
     def prepare(self, request: Request, method: type[Episode]) -> EngineJob:
-        """See `Scorer.prepare`. Raises CapacityError (a ValueError) too, when the KV cache could never hold it."""
+        """See `Scorer.prepare`. Raises TooManyError (a ValueError) for more candidates than fit at once."""
         calibration = self._calibration(request)
         groups = distinct([candidate.text for candidate in request.candidates])
         texts = [request.candidates[group[0]].text for group in groups]
@@ -155,10 +157,9 @@ class EngineScorer:
                     job = waiting[id(handle.request)]
                     job.handles.append(handle)
                     job.error = job.error or handle.error
-                for job in dict.fromkeys(waiting[id(handle.request)] for handle in (*moved, *done)):
                     if job.done:
                         job.book()
-                    yield job
+                yield from dict.fromkeys(waiting[id(handle.request)] for handle in (*moved, *done))
                 yield None
 
     def _calibration(self, request: Request) -> Calibration | None:

@@ -1,0 +1,56 @@
+"""Scorers around other scorers: what they pass on, and what becomes of the parts of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+
+from ..request import Request
+from ..types import Repair, Stats
+from .protocol import Scorer
+
+_COUNTS = [field.name for field in fields(Stats) if field.name != "seconds"]
+
+
+class Wrapper:
+    """Passes on whatever is not about a request; a subclass says `prepare` and `play`."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self.shares_steps = bool(getattr(scorer, "shares_steps", False))
+
+    def default_method(self, request: Request) -> str:
+        """The scorer's own choice; those written before scorers could choose eliminate."""
+        choose = getattr(self._scorer, "default_method", None)
+        return "iranker" if choose is None else str(choose(request))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the scorer is."""
+        return self._scorer.closed
+
+    def close(self) -> None:
+        """Closes the scorer."""
+        self._scorer.close()
+
+
+def sum_of(stats: Iterable[Stats]) -> Stats:
+    """The bill of several jobs."""
+    bills = list(stats)
+    return Stats(**{name: sum(getattr(bill, name) for bill in bills) for name in _COUNTS})
+
+
+def moved(repairs: Sequence[Repair], indices: Sequence[int]) -> list[Repair]:
+    """Repairs of a part, whose candidate i is candidate `indices[i]` of the whole."""
+    return [
+        repair
+        if repair.index is None
+        else replace(
+            repair,
+            index=indices[repair.index],
+            message=repair.message.replace(
+                f"candidate {repair.index} ", f"candidate {indices[repair.index]} "
+            ),
+        )
+        for repair in repairs
+    ]
