@@ -135,7 +135,9 @@ class Engine:
             raise CapacityError(
                 f"this query needs {needed} KV tokens and the engine has {total}: "
                 "raise kv_cache_tokens, rank fewer candidates at once, or shorten them",
-                0 if isinstance(request, TextRequest) else request.most_candidates(self.attention_mode, total),
+                0
+                if isinstance(request, TextRequest)
+                else request.most_candidates(self.attention_mode, total),
             )
 
     def submit(self, request: EngineRequest | TextRequest, flow: int = 0) -> Handle:
