@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .episode import Episode
-from .outcome import Decision, Subset, by_logit, probabilities
+from .outcome import Decision, Subset, probabilities
 from .player import Player
 
 
@@ -18,10 +17,6 @@ class Answered(Player):
     An answer in words is certain, as far as anybody can see: whoever was named had probability 1 (in an order: each
     before all that follow).
     """
-
-    def __init__(self, episode: Episode) -> None:
-        super().__init__(episode)
-        self._latest = np.zeros(episode.n)  # each candidate's logit in the last answer that gave any
 
     @property
     def asked(self) -> Subset:
@@ -51,23 +46,12 @@ class Answered(Player):
         chances[taken[0]] = 1.0
         self._decide(Decision(asked, taken, tuple(chances.values())))
 
-    def observe_logits(self, logits: NDArray[np.float64]) -> Subset:
-        """The answer as logits over `asked`; returns who was named: the most probable, as `Greedy` takes them."""
+    def observe_logits(self, logits: NDArray[np.float64]) -> None:
+        """The answer as logits over `asked`: the most probable are named, as `Greedy` takes them."""
         asked = self._episode.asked
         self._latest[list(asked)] = logits
-        named = self._likeliest()
+        named = self._first(self._episode.choices, self._episode.leaving)
         self._decide(Decision(asked, named, probabilities(logits)))
-        return named
-
-    def finish(self) -> None:
-        """Plays what remains by the last answers, as they stand. It was not asked, so no decision is on record."""
-        while self._episode.remaining:
-            self._episode.play(self._likeliest())
-
-    def _likeliest(self) -> Subset:
-        choices = self._episode.choices
-        order = by_logit(choices, self._latest[list(choices)], later_first=self.kind == "exclude")
-        return order[: self._episode.leaving]
 
     def _decide(self, decision: Decision) -> None:
         self._decisions.append(decision)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .episode import Episode
-from .outcome import Decision, Subset, by_logit, probabilities
+from .outcome import Decision, Subset, probabilities
 from .player import Player
 
 Relayout = Literal["keep", "best_first"]
@@ -28,7 +28,6 @@ class Greedy(Player):
         super().__init__(episode)
         self._relayout, self._nested = relayout, nested
         self._layout: Subset = tuple(range(episode.n))
-        self._latest = np.zeros(episode.n)  # each candidate's logit in the last verdict about it
 
     def subsets(self, depth: int) -> list[Subset]:
         """The next question, then those of later rounds if the latest verdict stays as it is."""
@@ -37,8 +36,7 @@ class Greedy(Player):
             return subsets
         future = self._episode.copy()
         while len(subsets) < depth and future.remaining > 1:
-            choices = future.choices
-            future.play(self._first(choices, self._latest[list(choices)], future.leaving))
+            future.play(self._first(future.choices, future.leaving))
             subset = self._laid(future)
             if self._nested and subset != subsets[-1][: len(subset)]:
                 break  # the survivors would have to be encoded anew: not a guess worth paying for
@@ -64,7 +62,7 @@ class Greedy(Player):
         self._latest[list(asked)] = logits
         episode = self._episode
         choices = episode.choices if len(episode.choices) < len(asked) else asked
-        named = self._first(choices, self._latest[list(choices)], episode.leaving)
+        named = self._first(choices, episode.leaving)
         self._decisions.append(Decision(asked, named, probabilities(logits)))
         episode.play(named)
         if self._relayout == "best_first":
@@ -80,7 +78,3 @@ class Greedy(Player):
             return asked
         shown = set(asked)
         return tuple([place for place in self._layout if place in shown])
-
-    def _first(self, choices: Subset, logits: NDArray[np.float64], count: int) -> Subset:
-        """The most probable. Of equals the later is excluded and the earlier selected, so both rank as they came."""
-        return by_logit(choices, logits, later_first=self.kind == "exclude")[:count]

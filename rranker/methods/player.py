@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..prompts.segments import Kind
 from .episode import Episode
-from .outcome import Decision, Outcome
+from .outcome import Decision, Outcome, Subset, by_logit
 
 
 class Player:
@@ -14,6 +16,9 @@ class Player:
 
     def __init__(self, episode: Episode) -> None:
         self._episode, self._decisions = episode, list[Decision]()
+        self._latest = np.zeros(
+            episode.n
+        )  # each candidate's logit in the last verdict about it that gave any
 
     @property
     def kind(self) -> Kind:
@@ -29,6 +34,19 @@ class Player:
     def decisions(self) -> Sequence[Decision]:
         """Those of the rounds played so far."""
         return self._decisions
+
+    def finish(self) -> None:
+        """Plays what remains by the last verdicts, as they stand. It was not asked, so no decision is on record."""
+        while self._episode.remaining:
+            self._episode.play(self._first(self._episode.choices, self._episode.leaving))
+
+    def _first(self, choices: Subset, count: int) -> Subset:
+        """The most probable by the last verdicts.
+
+        Of equals the later is excluded and the earlier selected, so both rank as they came.
+        """
+        logits = self._latest[list(choices)]
+        return by_logit(choices, logits, later_first=self.kind == "exclude")[:count]
 
     def outcome(self) -> Outcome:
         """The ranking. Raises ValueError while there are questions to ask."""

@@ -3,5 +3,6 @@
 from .chat_api import ChatScorer
 from .protocol import Job, Scorer
 from .remote import Budget, Prices, RemoteError
+from .sglang_score import SGLangScorer
 
-__all__ = ["Budget", "ChatScorer", "Job", "Prices", "RemoteError", "Scorer"]
+__all__ = ["Budget", "ChatScorer", "Job", "Prices", "RemoteError", "SGLangScorer", "Scorer"]

@@ -116,10 +116,6 @@ class ChatScorer(RemoteScorer):
             return
         _observe(job, asked, reply, opened=letters and self._prefill)
 
-    def finish(self, job: Job) -> None:
-        """See `RemoteScorer.finish`."""
-        player_of(job).finish()
-
     def _body(self, asked: NumberedQuestion) -> dict[str, Any]:
         content, extra = asked.listing, dict(self._extra)
         messages: list[dict[str, str]] = []

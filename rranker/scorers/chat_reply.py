@@ -66,7 +66,7 @@ def read_reply(completion: Any) -> ChatReply:
         reason == "length",
         thought if isinstance(thought, str) else None,
         _tokens(getattr(choice, "logprobs", None)),
-        _usage(getattr(completion, "usage", None)),
+        read_usage(completion),
     )
 
 
@@ -121,9 +121,15 @@ def _pair(entry: Any) -> tuple[str, float] | None:
     return (token, float(logp)) if isfinite(logp) else (token, -9999.0)  # the protocol's own "very unlikely"
 
 
-def _usage(usage: Any) -> Usage | None:
-    read, written = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+def read_usage(response: Any) -> Usage | None:
+    """What a response says that it took, if it does."""
+    usage = _field(response, "usage")
+    read, written = _field(usage, "prompt_tokens"), _field(usage, "completion_tokens")
     if not isinstance(read, int) or not isinstance(written, int | None):
         return None
-    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+    cached = _field(_field(usage, "prompt_tokens_details"), "cached_tokens")
     return Usage(0, read, cached if isinstance(cached, int) else 0, written or 0)
+
+
+def _field(thing: Any, name: str) -> Any:
+    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rranker import Ranker
-from rranker.scorers.chat_api import ChatScorer
+from rranker.scorers import ChatScorer, SGLangScorer
 from tests.support.chat_server import Server, serving
 from tests.support.samples import QUERY, TEXTS
 
@@ -37,7 +37,7 @@ def server(smollm2: Path) -> Iterator[Server]:
         yield made
 
 
-@pytest.mark.parametrize("method", ["iranker", "selection", "dranker"])
+@pytest.mark.parametrize("method", ["iranker", "dranker"])
 def test_a_chat_endpoint_ranks_as_the_same_model_here(local: Ranker, server: Server, method: str) -> None:
     with Ranker(scorer=ChatScorer("smollm2", base_url=server.url, prefill=True)) as remote:
         theirs = remote.rank_batch(QUERIES, method=method, progress=False)
@@ -48,3 +48,16 @@ def test_a_chat_endpoint_ranks_as_the_same_model_here(local: Ranker, server: Ser
         for one, other in zip(there.rounds, here.rounds, strict=True):
             assert (one.alive, one.excluded, one.selected) == (other.alive, other.excluded, other.selected)
             np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["iranker", "pointwise"])
+def test_a_score_endpoint_ranks_as_the_same_model_here(
+    smollm2: Path, local: Ranker, server: Server, method: str
+) -> None:
+    ours = local.rank(QUERY, TEXTS[:4], template="passage", method=method)
+    with Ranker(scorer=SGLangScorer(smollm2, base_url=server.url, relayout="keep")) as remote:
+        theirs = remote.rank(QUERY, TEXTS[:4], template="passage", method=method)
+    assert theirs.order == ours.order
+    for one, other in zip(theirs.rounds, ours.rounds, strict=True):
+        assert (one.alive, one.excluded, one.selected) == (other.alive, other.excluded, other.selected)
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)

@@ -71,10 +71,6 @@ class RemoteScorer(ABC):
     async def ask(self, job: Job, calls: Calls) -> None:
         """Asks what the job's player wants to know next, and tells it the answer."""
 
-    @abstractmethod
-    def finish(self, job: Job) -> None:
-        """Plays what remains of a job by what is known, without asking."""
-
     def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
         """See `Scorer.play`. A job goes on when its round has been read: nothing is asked ahead of its reader."""
         yield from [job for job in jobs if job.decided]
@@ -149,12 +145,13 @@ class RemoteScorer(ABC):
             rest = "what they would have decided follows the last answers, else the input order"
             left = job.player.remaining
             job.repairs.append(Repair("stopped", f"{stop} with {left} round(s) to come; {rest}"))
-            self.finish(job)
+            job.player.finish()
         except Exception as error:
             job.error = error
-        job.stats = self._stats(calls.used)
+        job.stats = self.stats(job, calls.used)
 
-    def _stats(self, used: Usage) -> Stats:
+    def stats(self, job: Job, used: Usage) -> Stats:
+        """What a job took."""
         prices = self._settings.prices
         return Stats(
             tokens_naive=used.prompt,
