@@ -11,6 +11,7 @@ from .collect import acollect, collect
 from .processes import check_process
 from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
 from .scorers import Scorer
+from .scorers.chunked import ChunkedScorer
 from .scorers.windowed import WindowedScorer
 from .settings import BatchSettings, OnError, RankSettings, RequestSettings
 from .streaming import AsyncRankingStream, RankingStream
@@ -31,7 +32,7 @@ class Calls:
     def __init__(self, scorer: Scorer, method: str | None, relevance: bool | None) -> None:
         self._scorer, self._method, self._relevance = scorer, method, relevance
         # Where every step serves all that is in flight, one thread that steps is enough for any number of calls.
-        self._player = WindowedScorer(scorer)
+        self._player = ChunkedScorer(WindowedScorer(scorer))
         self._workers = Workers(1 if self._player.shares_steps else _THREADS)
 
     def rank(

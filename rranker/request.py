@@ -11,7 +11,7 @@ from .candidates import as_candidates, take_id
 from .containers import is_table, members
 from .ids import Id, as_id
 from .prompts import TEMPLATES, Query, Template
-from .settings import RequestSettings
+from .settings import Aggregate, LongText, RequestSettings
 from .types import Candidate, as_threshold
 from .whole import whole_number
 
@@ -27,6 +27,7 @@ class Request:
 
     `relevance`: True when it must be given, False when not, None where the ranking has read what it takes. `threshold`:
     the least relevance of those to keep. `window`: the most candidates that a question may show.
+    `long_text`, `aggregate`: what becomes of texts that are too long, and of the scores of their parts.
     """
 
     query: Query = field(hash=False)
@@ -38,6 +39,8 @@ class Request:
     relevance: bool | None = None
     threshold: float | None = None
     window: int | None = None
+    long_text: LongText = "truncate"
+    aggregate: Aggregate = "max"
 
 
 def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
@@ -52,6 +55,8 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
     relevance: bool | None = None,
     threshold: float | None = None,
     window: int | None = None,
+    long_text: LongText | None = None,
+    aggregate: Aggregate | None = None,
 ) -> Request:
     """Checks everything; `task` is another name for `template`. A threshold asks for relevance.
 
@@ -83,7 +88,16 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
         relevance,
         threshold,
         shown,
+        _one_of("long_text", long_text, ("truncate", "chunk")),
+        _one_of("aggregate", aggregate, ("max", "mean")),
     )
+
+
+def _one_of(name: str, value: Any, known: Sequence[str]) -> Any:
+    """The value; of None, the first known one. Raises ValueError for any other."""
+    if value is not None and value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")
+    return known[0] if value is None else value
 
 
 def _as_relevance(relevance: bool | None, threshold: float | None) -> tuple[bool | None, float | None]:

@@ -35,7 +35,7 @@ def build_ranking(job: Job, rounds: Sequence[Round], seconds: float) -> Ranking:
                 candidate = request.candidates[index]
                 rank = len(items) + 1
                 known = candidate.id, candidate.text, score, candidate.metadata, relevance[above - 1]
-                items.append(RankedCandidate(rank, index, *known))
+                items.append(RankedCandidate(rank, index, *known, job.spans.get(place)))
     stats = replace(job.stats, seconds=seconds) if rounds or job.stats.forward_passes else job.stats
     repairs, name = tuple(job.repairs), job.method.name
     return Ranking(

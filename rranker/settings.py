@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .prompts.truncation import Truncate
     from .scorers import Scorer
 
+LongText = Literal["truncate", "chunk"]
+Aggregate = Literal["max", "mean"]
 OnError = Literal["raise", "return"]
 
 
@@ -32,6 +34,9 @@ class RequestSettings(TypedDict, total=False):
     threshold: the least relevance of those that `Ranking.kept` holds; the ranking itself stays whole.
     window: the most candidates that a question shows; None is as many as fit. Longer lists are ranked window by window
         (docs/long.md), which is reported as a repair.
+    long_text: `truncate` (the default) cuts texts that are too long for the model, as the Ranker's `truncate` says;
+        `chunk` ranks all of their parts (docs/long.md), and reports the best one (`RankedCandidate.span`).
+    aggregate: what a document is worth by its parts: `max` (the default), as the best of them, or `mean`.
     """
 
     template: str | None
@@ -41,6 +46,8 @@ class RequestSettings(TypedDict, total=False):
     relevance: bool | None
     threshold: float | None
     window: int | None
+    long_text: LongText | None
+    aggregate: Aggregate | None
 
 
 class RankSettings(RequestSettings, total=False):

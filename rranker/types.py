@@ -33,6 +33,9 @@ class RankedCandidate:
     `relevance` is the calibrated probability that it fits the query, whoever else is there; it never rises with rank.
     None where the model was not calibrated for such tasks, or was not asked (docs/relevance.md).
 
+    `span` says which part of the text (first character, and the one behind the last) was the best one, where long texts
+    were ranked by their parts (docs/long.md).
+
     The hash leaves metadata out, as `Candidate`'s does.
     """
 
@@ -43,6 +46,7 @@ class RankedCandidate:
     score: float
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
     relevance: float | None = None
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .segments import PromptPart
+from .spans import word_starts
 
 Tokenizer = Any  # a transformers PreTrainedTokenizerBase; this package does not import transformers
 
@@ -76,6 +77,15 @@ class TextEncoder:
             ids if self._reserved_ids.isdisjoint(ids) else self._without_reserved(text)
             for text, ids in zip(texts, self._encode_all(texts), strict=True)
         ]
+
+    def token_starts(self, text: str) -> list[int]:
+        """Where its tokens begin, by character; its words, where the tokenizer cannot say."""
+        if not getattr(self.tokenizer, "is_fast", False):
+            return word_starts(text)
+        said = self.tokenizer(
+            _encodable(text), add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        return [start for start, _ in said["offset_mapping"]]
 
     def token_id(self, token: str) -> int:
         """The id of one exact token. Raises ValueError when the vocabulary does not have it."""

@@ -17,6 +17,7 @@ from ..prompts.encoding import TextEncoder
 from ..prompts.formats import prompt_formats
 from ..prompts.identifiers import Identifiers
 from ..prompts.segments import Kind, Segments
+from ..prompts.spans import Span, spans
 from ..prompts.truncation import Truncate
 from ..repairs import cut_repairs, encoding_repairs
 from ..request import Request
@@ -25,6 +26,10 @@ from .protocol import Job
 from .relevance import CONTENT_FREE, AskedOnce, asks_the_same, corrected, question_of
 
 _LEAST_TOKENS = 32  # of a text; rather than show less of each, fewer are shown at once
+_PART_TOKENS = 256
+_AROUND_PART = (
+    12  # tokens that a prompt writes around a part, or that its ends take more when it stands alone
+)
 _NOBODY = -1  # the index of the candidate that is asked about for comparison
 
 
@@ -82,7 +87,8 @@ class EngineScorer:
         self._truncate: Truncate = truncate
         self._block, self._seed = engine.attention_mode == "block", seed
         self._relayout: Relayout = "keep" if self._block or reuse == "keep" else relayout
-        encoder, settings = TextEncoder(model.tokenizer), model.settings
+        self._encoder = encoder = TextEncoder(model.tokenizer)
+        settings = model.settings
         self._calibrated = settings if calibration is None else replace(settings, calibration=calibration)
         self._formats = prompt_formats(settings.prompt_format, encoder)
         self._identifiers = Identifiers(encoder)
@@ -138,6 +144,13 @@ class EngineScorer:
         for asked in job.requests:
             self.engine.check(asked)
         return job
+
+    def spans(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Each text in parts that a candidate has room for, of at most `_PART_TOKENS` tokens."""
+        limits = (self._limits.candidate, None if self._limits.context is None else self._limits.context // 4)
+        most = min([_PART_TOKENS, *(limit for limit in limits if limit is not None)])
+        most = max(most - _AROUND_PART, 1)
+        return [spans(text, self._encoder.token_starts(text), most) for text in texts]
 
     def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
         """See `Scorer.play`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..calibration import Calibration
 from ..methods import Episode, Player
+from ..prompts.spans import Span
 from ..request import Request
 from ..types import Repair, Stats
 
@@ -20,7 +21,8 @@ class Job:
     """One request on its way through a scorer. `player` is None when there are no candidates.
 
     It is done when nothing remains to be asked, or when `error` is set. `calibration` is there when relevance will be
-    given; `pointwise_scores` then says, place by place, what it makes probabilities of, once the job is done.
+    given; `pointwise_scores` then says, place by place, what it makes probabilities of, once the job is done. `spans`:
+    the best part of each place's text, where parts were ranked.
     """
 
     request: Request
@@ -32,6 +34,7 @@ class Job:
     error: Exception | None = None
     calibration: Calibration | None = None
     pointwise_scores: Sequence[float] = ()
+    spans: Mapping[int, Span] = field(default_factory=dict)
 
     @property
     def decided(self) -> bool:

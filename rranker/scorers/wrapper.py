@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
+from ..prompts.spans import Span, spans, word_starts
 from ..request import Request
 from ..types import Repair, Stats
 from .protocol import Scorer
 
+_WORDS = 200
 _COUNTS = [field.name for field in fields(Stats) if field.name != "seconds"]
 
 
@@ -23,6 +25,13 @@ class Wrapper:
         """The scorer's own choice; those written before scorers could choose eliminate."""
         choose = getattr(self._scorer, "default_method", None)
         return "iranker" if choose is None else str(choose(request))
+
+    def spans(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Each text in parts that the scorer reads as they are; where it does not say, of 200 words."""
+        said = getattr(self._scorer, "spans", None)
+        return (
+            [spans(text, word_starts(text), _WORDS) for text in texts] if said is None else list(said(texts))
+        )
 
     @property
     def closed(self) -> bool:

@@ -1,0 +1,115 @@
+"""Documents that are longer than a candidate may be, ranked by their parts: a scorer around any other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from ..methods import Episode
+from ..methods.parts import Parts
+from ..ordering import distinct
+from ..prompts.spans import Span
+from ..request import Request
+from ..types import Candidate, Repair
+from .protocol import Job
+from .wrapper import Wrapper, moved
+
+
+@dataclass(slots=True, eq=False)
+class ChunkedJob(Job):
+    """A request whose documents are ranked by their parts, in the job `inner`; `cuts`: where each part lies."""
+
+    inner: Job | None = None
+    cuts: Sequence[Span] = ()
+    owners: Sequence[int] = ()  # the place of each part's document
+    heard: int = 0  # rounds of `inner` that are known
+
+
+class ChunkedScorer(Wrapper):
+    """With `long_text="chunk"`, has a scorer rank the parts of documents that are too long for it; else passes on."""
+
+    def prepare(self, request: Request, method: type[Episode]) -> Job:
+        """See `Scorer.prepare`."""
+        if request.long_text != "chunk" or not request.candidates:
+            return self._scorer.prepare(request, method)
+        groups = tuple(distinct([candidate.text for candidate in request.candidates]))
+        texts = [request.candidates[group[0]].text for group in groups]
+        cuts, owners = list[Span](), list[int]()
+        for place, found in enumerate(self.spans(texts)):
+            cuts += found
+            owners += [place] * len(found)
+        if len(cuts) == len(texts):
+            return self._scorer.prepare(request, method)
+        parts = tuple(
+            Candidate(texts[place][begin:end]) for place, (begin, end) in zip(owners, cuts, strict=True)
+        )
+        # A single document may take the first places with many parts, so all of them are ranked.
+        inner = self._scorer.prepare(replace(request, candidates=parts, top_k=None, threshold=None), method)
+        job = ChunkedJob(
+            request,
+            method,
+            groups,
+            Parts(method, owners, request.aggregate),
+            inner=inner,
+            cuts=cuts,
+            owners=owners,
+        )
+        job.calibration = inner.calibration
+        return job
+
+    def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
+        """See `Scorer.play`."""
+        owners = {id(job.inner): job for job in jobs if isinstance(job, ChunkedJob)}
+        inner = [job.inner if isinstance(job, ChunkedJob) and job.inner is not None else job for job in jobs]
+        with closing(self._scorer.play(inner)) as steps:
+            for played in steps:
+                if played is None or id(played) not in owners:
+                    yield played
+                    continue
+                _hear(owners[id(played)], played)
+                yield owners[id(played)]
+
+
+def _hear(job: ChunkedJob, inner: Job) -> None:
+    """Takes what is new of the parts."""
+    if not inner.done:
+        _decide(job, inner)
+        return
+    job.stats, job.error = inner.stats, inner.error
+    indices = [job.groups[place][0] for place in job.owners]
+    job.repairs += [r for r in moved(inner.repairs, indices) if r not in job.repairs]
+    if inner.error is not None:
+        return
+    _decide(job, inner)
+    assert inner.player is not None
+    assert isinstance(job.player, Parts)
+    outcome = inner.player.outcome()
+    job.player.end([inner.groups[place] for place in outcome.order], outcome.kept)
+    job.spans = {place: job.cuts[part] for place, part in enumerate(job.player.best)}
+    counts = [job.owners.count(place) for place in range(len(job.groups))]
+    for group, count in zip(job.groups, counts, strict=True):
+        if count > 1:
+            job.repairs += [
+                Repair("chunked", f"candidate {index} was ranked by {count} parts", index) for index in group
+            ]
+    if inner.calibration is not None:
+        scores: list[list[float]] = [[] for _ in job.groups]
+        for group, score in zip(inner.groups, inner.pointwise_scores, strict=True):
+            for part in group:
+                scores[job.owners[part]].append(score)
+        mean = job.request.aggregate == "mean"
+        job.pointwise_scores = [sum(found) / len(found) if mean else max(found) for found in scores]
+
+
+def _decide(job: ChunkedJob, inner: Job) -> None:
+    assert isinstance(job.player, Parts)
+    assert inner.player is not None
+    for decision in inner.player.decisions[job.heard :]:
+        named = [part for place in decision.named for part in inner.groups[place]]
+        asked, chances = list[int](), list[float]()
+        for place, probability in zip(decision.asked, decision.probabilities, strict=True):
+            asked += inner.groups[place]
+            chances += [probability / len(inner.groups[place])] * len(inner.groups[place])
+        job.player.decide(asked, named, chances)
+        job.heard += 1
