@@ -81,6 +81,7 @@ def test_to_dict_is_json():
                 "score": 0.75,
                 "metadata": {"year": 1986, "tags": ["sf"]},
                 "relevance": 0.875,
+                "span": None,
             },
             {
                 "rank": 2,
@@ -90,6 +91,7 @@ def test_to_dict_is_json():
                 "score": 0.25,
                 "metadata": {},
                 "relevance": None,
+                "span": None,
             },
         ],
         "rounds": [
@@ -131,6 +133,7 @@ def test_to_dict_is_json_whatever_the_metadata_hold():
         "score": 0.5,
         "metadata": {"n": 3, "vector": [0.5, None], "when": "2024-02-29T00:00:00", "7": [{"1": None}]},
         "relevance": None,
+        "span": None,
     }
     assert (made["query_id"], made["stats"]["seconds"]) == (4, None)
     metadata["self"] = metadata
