@@ -17,6 +17,8 @@ if not torch.cuda.is_available():
 
 # A plugin of its own (`make asan`): importing it is what it does.
 collect_ignore = ["tests/support/asan_plugin.py"]
+# Not for their docstrings: importing one takes the library that it adapts to.
+collect_ignore_glob = ["rranker/integrations/*"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,7 +15,18 @@ from tests.support.doc_code import printed, steady
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("rranker/assets/**/*.md")]
-FOLDERS = ("bench", "configs", "csrc", "docs", "examples", "kernels", "rranker", "tests", "training")
+FOLDERS = (
+    "bench",
+    "configs",
+    "csrc",
+    "docs",
+    "examples",
+    "haystack_integrations",
+    "kernels",
+    "rranker",
+    "tests",
+    "training",
+)
 SOURCE = (".py", ".cpp", ".hpp", ".pyi")
 # Entries of the site's navigation that are no file of docs/ (.ci/docs_site.py).
 ELSEWHERE = {"index.md", "contributing.md", "changelog.md", "security.md", "model-card.md"}

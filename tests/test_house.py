@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("bench", "csrc", "examples", "kernels", "rranker", "tests", "training")
+FOLDERS = ("bench", "csrc", "examples", "haystack_integrations", "kernels", "rranker", "tests", "training")
 LONGEST = 300
 
 

@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("pyproject.toml", "setup.py", "LICENSE", "README.md", "csrc", "rranker", "kernels", "training")
+SOURCES = (
+    "pyproject.toml",
+    "setup.py",
+    "LICENSE",
+    "README.md",
+    "csrc",
+    "rranker",
+    "kernels",
+    "training",
+    "haystack_integrations",
+)
 WHEEL = (sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--quiet", "-w")
 FILES = (
     *("rranker/py.typed", "rranker/_C.pyi", "rranker/metrics/evaluate.py", "rranker/training/sft/run.py"),
@@ -84,7 +94,17 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     folders = {name.split("/")[0] for name in names}
-    assert folders == {"rranker", next(f for f in folders if f.endswith(".dist-info"))}
+    assert folders == {
+        "rranker",
+        "haystack_integrations",
+        next(f for f in folders if f.endswith(".dist-info")),
+    }
+    # A namespace: an `__init__.py` above our folder would hide the integrations of others.
+    own = "haystack_integrations/components/rankers/rranker/"
+    assert {name for name in names if name.startswith("haystack_integrations")} == {
+        own + "__init__.py",
+        own + "ranker.py",
+    }
     assert set(FILES) <= set(names)
     assert f"rranker/_C{sysconfig.get_config_var('EXT_SUFFIX')}" in names
     assets = {

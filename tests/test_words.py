@@ -17,7 +17,7 @@ from rranker import Ranker
 from rranker.engine.engine import Engine
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("rranker", "kernels", "training", "bench", "tests", "csrc")
+FOLDERS = ("rranker", "haystack_integrations", "kernels", "training", "bench", "tests", "csrc")
 # Where old names are understood for one more release, and where that is tested; this file.
 ALIASES = ("rranker/deprecated.py", "tests/test_deprecated.py", "tests/test_words.py")
 
