@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
+from rranker.calibration import strictly_falling
 
 
 def trec_lines(query: str, documents: Sequence[str], scores: Sequence[float], tag: str) -> Iterator[str]:
@@ -16,7 +16,5 @@ def trec_lines(query: str, documents: Sequence[str], scores: Sequence[float], ta
     for what, text in [("query id", query), ("tag", tag), *(("document id", name) for name in documents)]:
         if not text or text.split() != [text]:
             raise ValueError(f"the {what} {text!r} cannot stand in a TREC run: empty, or with blanks")
-    last = np.float32(np.inf)
-    for rank, (name, score) in enumerate(zip(documents, scores, strict=True), start=1):
-        last = min(np.float32(score), np.nextafter(last, np.float32(-np.inf)))
-        yield f"{query} Q0 {name} {rank} {float(last):.9g} {tag}\n"
+    for rank, (name, score) in enumerate(zip(documents, strictly_falling(scores), strict=True), start=1):
+        yield f"{query} Q0 {name} {rank} {score:.9g} {tag}\n"

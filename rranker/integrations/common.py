@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Unpack
 
-import numpy as np
-
+from ..calibration import strictly_falling
 from ..ranker import Ranker
 from ..settings import RankSettings
 from ..types import RankedCandidate, Ranking
-
-_LEAST = np.finfo(np.float32).tiny
 
 
 @contextmanager
@@ -37,19 +34,11 @@ class Adapter:
 
 
 def falling_scores(ranking: Ranking) -> list[float]:
-    """A score for each place of a ranking, in [0, 1], that falls strictly with rank, in single precision too.
+    """A score for each place of a ranking, in [0, 1], that falls strictly with rank (`strictly_falling`).
 
-    It is the candidate's relevance where the ranking has it, else its score (`Ranking`). Those that would tie, or tie
-    once they are rounded to float32, are put one step of float32 apart: whoever sorts by these numbers, in any
-    precision, gets the ranking back.
+    It is the candidate's relevance where the ranking has it, else its score (`Ranking`).
     """
-    scores = list[np.float32]()
-    for place, item in enumerate(ranking):
-        score = np.float32(item.score if item.relevance is None else item.relevance)
-        if scores:
-            score = min(score, np.nextafter(scores[-1], np.float32(-1)))
-        scores.append(max(score, np.float32(len(ranking) - place) * _LEAST))
-    return [float(score) for score in scores]
+    return strictly_falling([item.score if item.relevance is None else item.relevance for item in ranking])
 
 
 def best(ranking: Ranking, k: int | None = None) -> list[tuple[RankedCandidate, float]]:

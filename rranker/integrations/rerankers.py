@@ -17,7 +17,7 @@ from ..ranker import Ranker
 from ..settings import RankSettings
 from ..types import Ranking
 
-Documents = str | Document | list[str] | list[Document]
+Documents = Any  # a text, a Document, or a list of either
 
 
 class RRankerModel(Adapter, BaseRanker):
@@ -59,7 +59,8 @@ class RRankerModel(Adapter, BaseRanker):
 
     def score(self, query: str, doc: str) -> float:
         """The calibrated relevance of one text. Raises ValueError for a model that was not calibrated."""
-        (item,) = self.ranker.rank(query, [doc], **{**self.settings, "relevance": True})
+        settings: RankSettings = {**self.settings, "relevance": True}
+        (item,) = self.ranker.rank(query, [doc], **settings)
         assert item.relevance is not None
         return item.relevance
 

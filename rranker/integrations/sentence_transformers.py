@@ -57,7 +57,8 @@ class RRankerCrossEncoder(Adapter):
         if prompt_name is not None:
             raise ValueError(f"there are no named prompts: pass prompt=, not prompt_name={prompt_name!r}")
         single = len(inputs) > 0 and isinstance(inputs[0], str)
-        queries = [(query, [text]) for query, text in ([inputs] if single else inputs)]
+        pairs: Any = [inputs] if single else inputs
+        queries = [(query, [text]) for query, text in pairs]
         settings = self._settings(prompt) | {"relevance": True, "threshold": None}
         rankings = self.ranker.rank_batch(queries, **settings, progress=bool(show_progress_bar))
         scores = np.array([ranking[0].relevance for ranking in rankings], dtype=np.float32)
