@@ -1,4 +1,7 @@
-"""An extension of griffe: examples in docstrings are code in the API reference, where they stand in no section."""
+"""An extension of griffe: what docstrings say outside of sections, as Markdown for the API reference.
+
+Examples become code, and the fields that a class describes, a line or more each, a list.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import re
 
 import griffe
 
+FIELD = re.compile(r"^(\w+): (?=\S)", re.MULTILINE)
 DOCTEST = re.compile(r"(?:^ *>>> .*\n?)(?:^ *\S.*\n?)*", re.MULTILINE)
 
 
-class FencedDoctests(griffe.Extension):
-    """Puts fences around every run of lines that begins with a prompt."""
+class Markdown(griffe.Extension):
+    """Changes docstrings when they have been read."""
 
     def on_module(self, *, mod: griffe.Module, **_: object) -> None:
         """Changes the docstring of a module."""
@@ -19,6 +23,8 @@ class FencedDoctests(griffe.Extension):
     def on_class(self, *, cls: griffe.Class, **_: object) -> None:
         """Changes the docstring of a class."""
         change(cls)
+        if cls.docstring:
+            cls.docstring.value = FIELD.sub(r"- `\1`: ", cls.docstring.value)
 
     def on_function(self, *, func: griffe.Function, **_: object) -> None:
         """Changes the docstring of a function."""

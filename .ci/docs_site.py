@@ -37,8 +37,10 @@ PAGES = {
 # The public modules, each a page of the API reference.
 API = (
     "rranker",
+    "rranker.settings",
     "rranker.metrics",
     "rranker.methods",
+    "rranker.scorers",
     "rranker.scorers.text",
     "rranker.permutations",
     "rranker.rewards",

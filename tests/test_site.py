@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,8 @@ def test_links_of_a_forge_lead_to_the_same_thing_in_the_site(
 def test_pages_outside_of_docs_and_modules_of_the_reference_exist(hook: ModuleType) -> None:
     assert [page for page in hook.PAGES if not (ROOT / page).is_file()] == []
     assert [name for name in hook.API if find_spec(name) is None] == []
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert sorted(re.findall(r": api/([\w.]+)\.md$", nav, re.MULTILINE)) == sorted(hook.API)
 
 
 def test_links_in_code_are_left_alone(hook: ModuleType) -> None:
