@@ -196,6 +196,21 @@ class Ranking(Sequence[RankedCandidate]):
             "repairs": json_value(self.repairs),
         }
 
+    def to_html(self, query: str | Sequence[str] | None = None) -> str:
+        """A whole HTML page that shows round by round who left, and how sure the model was. It loads nothing.
+
+        `query` is shown above: a ranking does not keep it. Raises what `to_dict` raises.
+        """
+        from .view import ranking_page
+
+        return ranking_page(self.to_dict(), query if query is None or isinstance(query, str) else list(query))
+
+    def _repr_html_(self) -> str:
+        """The same in a notebook, in a frame of its own."""
+        from .view import ranking_frame
+
+        return ranking_frame(self.to_dict())
+
     def __repr__(self) -> str:
         """A line a candidate, best first; of a long ranking the first and the last ones."""
         named = "" if self.query_id is None else f" for query {shorten(str(self.query_id))}"

@@ -8,6 +8,7 @@ import typer
 
 from rranker import __version__
 from rranker.cli.evaluate import evaluate
+from rranker.cli.explain import explain
 from rranker.cli.info import info
 from rranker.cli.rank import rank
 from rranker.cli.rerank import rerank
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(rank)
 app.command()(rerank)
 app.command()(evaluate)
+app.command()(explain)
 app.command()(info)
 app.command()(serve)
 app.add_typer(train, name="train")

@@ -15,12 +15,14 @@ from rranker.cli.lines import STDIN, Faults
 from rranker.cli.settings import (
     Device,
     Dtype,
+    History,
     Instruction,
     Method,
     Model,
     SkipBroken,
     Template,
     TopK,
+    as_query,
     load_ranker,
 )
 from rranker.cli.tables import ranking_table
@@ -55,7 +57,7 @@ def rank(  # noqa: PLR0913 (options of a command)
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Write only those of this relevance or more.")
     ] = None,
-    history: Annotated[bool, typer.Option("--history", help="QUERY is a history.")] = False,
+    history: History = False,
     input_format: Annotated[
         InputFormat | None, typer.Option(help="How candidates are written; left out: by the file's name.")
     ] = None,
@@ -79,7 +81,7 @@ def rank(  # noqa: PLR0913 (options of a command)
     with load_ranker(model=model, device=device, dtype=dtype, method=method) as ranker:
         with failing_as(ExitCode.USAGE):
             ranking = ranker.rank(
-                [line for line in query.splitlines() if line.strip()] if history else query,
+                as_query(query, history),
                 candidates,
                 template=template,
                 instruction=instruction,

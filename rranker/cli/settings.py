@@ -50,6 +50,7 @@ Instruction = Annotated[str | None, typer.Option(help="Replaces the template's o
 TopK = Annotated[
     int | None, typer.Option("--top-k", min=1, help="Only the best k matter: places behind are coarser.")
 ]
+History = Annotated[bool, typer.Option("--history", help="QUERY is a history.")]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken lines out and count them.")]
 
 
@@ -58,6 +59,11 @@ class Layout(StrEnum):
 
     table = "table"
     json = "json"
+
+
+def as_query(query: str, history: bool) -> str | list[str]:
+    """The query as `Ranker.rank` takes it: a history has a title a line."""
+    return [line for line in query.splitlines() if line.strip()] if history else query
 
 
 def load_ranker(**settings: Any) -> Ranker:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 try:
     from fastapi import FastAPI, Request
     from fastapi.exceptions import RequestValidationError
-    from starlette.responses import JSONResponse, Response
+    from starlette.responses import HTMLResponse, JSONResponse, Response
 
     from .telemetry import Telemetry
 except ImportError as error:
     raise ImportError(f"the server needs the package {error.name!r}: pip install 'rranker[serve]'") from error
 
 from .. import __version__
+from ..view import server_page
 from .border import OPEN, Border
 from .errors import AsciiJSON, Refusal, error_response
 from .limits import Limits
@@ -62,6 +63,13 @@ def create_app(
 
 
 def _add_operations(app: FastAPI, service: Service, telemetry: Telemetry) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        """Where people ask, and watch."""
+        return HTMLResponse(
+            server_page(), headers={"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff"}
+        )
+
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Whether the process answers."""

@@ -136,3 +136,12 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     process.stdout.close()
     _, said = process.communicate(b"a text\n", timeout=100)
     assert (process.returncode, said) == (0, b"")
+
+
+def test_explain_writes_the_page_of_the_ranking(run: Run, tmp_path: Path) -> None:
+    done = run("explain", QUERY, "-o", tmp_path / "page.html", input=written("text"))
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+    page = (tmp_path / "page.html").read_text()
+    held = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert held["query"] == QUERY
+    assert [item["index"] for item in held["ranking"]["items"]] == rranker.rank(QUERY, TEXTS).order

@@ -1,0 +1,72 @@
+"""`rranker explain`: one ranking as a page that shows how it came about."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rranker.cli.candidates import InputFormat, read_candidates
+from rranker.cli.errors import ExitCode, command, failing_as
+from rranker.cli.lines import STDIN, Faults
+from rranker.cli.settings import (
+    Device,
+    Dtype,
+    History,
+    Instruction,
+    Method,
+    Model,
+    SkipBroken,
+    Template,
+    TopK,
+    as_query,
+    load_ranker,
+)
+
+
+@command
+def explain(  # noqa: PLR0913 (options of a command)
+    query: Annotated[
+        str, typer.Argument(help="The query; with --history, titles, one a line, oldest first.")
+    ],
+    file: Annotated[str, typer.Argument(help="Candidates, as for rank; - is stdin.")] = STDIN,
+    output: Annotated[str, typer.Option("--output", "-o", help="The page; - is stdout.")] = "ranking.html",
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    method: Method = None,
+    template: Template = None,
+    instruction: Instruction = None,
+    top_k: TopK = None,
+    history: History = False,
+    input_format: Annotated[
+        InputFormat | None, typer.Option(help="How candidates are written; left out: by the file's name.")
+    ] = None,
+    text_column: Annotated[
+        str, typer.Option(help="What holds the text in JSON objects and tables.")
+    ] = "text",
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Rank, and write an HTML page that shows how: who left when, and how sure the model was.
+
+    The page is one file that loads nothing from elsewhere.
+    """
+    faults = Faults(skip_broken)
+    with failing_as(ExitCode.DATA):
+        candidates = read_candidates(file, input_format, text_column, faults)
+    asked = as_query(query, history)
+    with (
+        load_ranker(model=model, device=device, dtype=dtype, method=method) as ranker,
+        failing_as(ExitCode.USAGE),
+    ):
+        ranking = ranker.rank(asked, candidates, template=template, instruction=instruction, top_k=top_k)
+    page = ranking.to_html(asked)
+    with failing_as(ExitCode.DATA, ExitCode.NO_OUTPUT):
+        if output == STDIN:
+            sys.stdout.write(page)
+            sys.stdout.flush()
+        else:
+            Path(output).write_text(page, encoding="utf-8")
+    faults.report()
