@@ -22,6 +22,7 @@ from .processes import building, check_process
 from .prompts.truncation import Truncate, check_truncate
 from .scorers import Scorer
 from .scorers.engine_logits import EngineScorer
+from .scorers.made import engine_scorer, reasoning_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,7 +58,13 @@ class Ranker(Calls):
             `Ranking.repairs`), `error` refuses.
         kv_cache_tokens: tokens whose keys and values are held at once, over all queries; reserved at once.
         max_batch_tokens: about how many tokens of new queries share one forward pass.
-        seed: of the layout order of candidates in block attention.
+        seed: of the layout order of candidates in block attention, and of what is drawn in thoughts.
+        reasoning: the model writes a thought before each verdict (docs/reasoning.md); it needs a language model.
+        max_think_tokens: the longest thought; None is 256, with `format="r1_ranker"` 960.
+        temperature: of thoughts; 0 takes the most probable token each time.
+        top_p: of thoughts, with a temperature: tokens are drawn from the most probable that hold this much together.
+        format: how prompts are worded: `text` or `r1_ranker` (the paper's own, answered in words); None is what the
+            checkpoint was trained on.
         relevance: of calls that do not say; see `rank`.
         scorer: answers the method's questions in place of a model; the settings of the model are then of no account.
 
@@ -87,6 +94,11 @@ class Ranker(Calls):
         max_batch_tokens: int | None = None,
         seed: int = 0,
         relevance: bool | None = None,
+        reasoning: bool = False,
+        max_think_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        format: str | None = None,
         scorer: Scorer | None = None,
         **old: Any,
     ) -> None:
@@ -104,7 +116,10 @@ class Ranker(Calls):
         _one_of("reuse", reuse, (None, "exact", "keep"))
         _one_of("relayout", relayout, (None, "keep", "best_first"))
         _one_of("attention_mode", attention_mode, (None, "causal", "block"))
+        _one_of("reasoning", reasoning, (True, False))
+        _one_of("format", format, (None, "text", "r1_ranker"))
         check_truncate(truncate)
+        thinks = reasoning_of(reasoning, max_think_tokens, temperature, top_p, drafts=speculate)
         self.load_seconds: dict[str, float] = {}
         """Where the time to get ready went: `weights` (reading the checkpoint) and `probe` (checking it)."""
         if scorer is not None:
@@ -124,8 +139,10 @@ class Ranker(Calls):
                 speculate=speculate,
             )
         self.load_seconds = engine.load_seconds
-        made = EngineScorer(
+        made = engine_scorer(
             engine,
+            thinks,
+            format,
             relayout=relayout or "best_first",
             truncate=truncate,
             seed=seed,

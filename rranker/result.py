@@ -58,6 +58,6 @@ def _round(decision: Decision, groups: Groups, excludes: bool) -> Round:
         probabilities += [probability / len(groups[place])] * len(groups[place])
     if excludes:  # worst first: of equal ones, the later is the lower
         gone = tuple(index for place in decision.named for index in reversed(groups[place]))
-        return Round(tuple(alive), gone, tuple(probabilities))
+        return Round(tuple(alive), gone, tuple(probabilities), decision.thought)
     best = tuple(index for place in decision.named for index in groups[place])
-    return Round(tuple(alive), (), tuple(probabilities), selected=best)
+    return Round(tuple(alive), (), tuple(probabilities), decision.thought, best)

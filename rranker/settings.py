@@ -83,6 +83,11 @@ class LoadSettings(TypedDict, total=False):
     kv_cache_tokens: int | None
     max_batch_tokens: int | None
     seed: int
+    reasoning: bool
+    max_think_tokens: int | None
+    temperature: float
+    top_p: float
+    format: str | None
     scorer: Scorer | None
 
 

@@ -56,7 +56,8 @@ class Round:
     `alive` and `probabilities` run in parallel: `probabilities[k]` is the model's probability of naming
     `alive[k]` (input indices) in this round: as the least fitting, whereupon `excluded` went (one, or with
     `top_k` several, worst first); or, for methods that ask for the most fitting, as that: `selected` took the next
-    places (best first; DRanker's single round decides all of them).
+    places (best first; DRanker's single round decides all of them). `thought`: what the model wrote before the verdict,
+    with `Ranker(reasoning=True)`.
     """
 
     alive: tuple[int, ...]
@@ -82,7 +83,9 @@ class Stats:
     `tokens_naive` is what re-encoding the whole prompt each round would take; `tokens_encoded` is what was
     encoded; `tokens_reused` is the difference. `forward_passes` counts passes this query took part in
     (a pass may serve several queries at once). `seconds` is the wall time of the batch it ran in; comparisons
-    leave it out, so that equal rankings are equal however long they took.
+    leave it out, so that equal rankings are equal however long they took. Speculation guesses rounds ahead; with
+    reasoning, tokens of thoughts, whose right and wrong ones are then its hits and misses. `tokens_generated`: what was
+    written.
 
     A remote model counts for itself: `tokens_naive` is what it was sent, `tokens_encoded` what of that it had not read
     before, `tokens_generated` what it wrote, `calls` the requests that were sent (repeated ones too), `cost` their

@@ -126,6 +126,19 @@ class Handle:
         return self.state.streams if isinstance(self.state, TextState | ThinkingState) else ()
 
     @property
+    def written(self) -> int:
+        """Tokens that the model wrote for it, as far as they are complete."""
+        return self.state.written if isinstance(self.state, TextState | ThinkingState) else 0
+
+    @property
+    def guesses(self) -> tuple[int, int]:
+        """How many guesses were right, and how many wrong: rounds, or of text, tokens."""
+        if isinstance(self.state, TextState | ThinkingState):
+            guessed, taken = self.state.drafted
+            return taken, guessed - taken
+        return (0, 0) if self.speculation is None else (self.speculation.hits, self.speculation.misses)
+
+    @property
     def done(self) -> bool:
         """Whether nothing more happens to it."""
         return self.status in ("finished", "failed", "cancelled")

@@ -1,5 +1,6 @@
 """Ranking methods: the rules of each, and the players that decide by them. They know no tensors."""
 
+from .answered import Answered
 from .defaults import UNTRAINED
 from .elimination import Elimination
 from .episode import Episode
@@ -17,6 +18,7 @@ from .windows import Windows
 
 __all__ = [
     "UNTRAINED",
+    "Answered",
     "Decision",
     "Elimination",
     "Episode",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .outcome import Decision, Subset, probabilities
+from .outcome import Subset, probabilities
 from .player import Player
 
 
@@ -44,15 +44,11 @@ class Answered(Player):
             raise ValueError(f"an answer must name some of {sorted(choices)}, not {list(named)}")
         chances = dict.fromkeys(asked, 0.0)
         chances[taken[0]] = 1.0
-        self._decide(Decision(asked, taken, tuple(chances.values())))
+        self._decide(asked, taken, tuple(chances.values()))
 
     def observe_logits(self, logits: NDArray[np.float64]) -> None:
         """The answer as logits over `asked`: the most probable are named, as `Greedy` takes them."""
         asked = self._episode.asked
         self._latest[list(asked)] = logits
         named = self._first(self._episode.choices, self._episode.leaving)
-        self._decide(Decision(asked, named, probabilities(logits)))
-
-    def _decide(self, decision: Decision) -> None:
-        self._decisions.append(decision)
-        self._episode.play(decision.named)
+        self._decide(asked, named, probabilities(logits))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .episode import Episode
-from .outcome import Decision, Subset, probabilities
+from .outcome import Subset, probabilities
 from .player import Player
 
 Relayout = Literal["keep", "best_first"]
@@ -63,8 +63,7 @@ class Greedy(Player):
         episode = self._episode
         choices = episode.choices if len(episode.choices) < len(asked) else asked
         named = self._first(choices, episode.leaving)
-        self._decisions.append(Decision(asked, named, probabilities(logits)))
-        episode.play(named)
+        self._decide(asked, named, probabilities(logits))
         if self._relayout == "best_first":
             gap = min(self._layout.index(place) for place in named)
             behind = [place for place in self._layout[gap:] if place not in named]

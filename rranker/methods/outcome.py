@@ -14,11 +14,15 @@ Subset = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One verdict: `probabilities[k]` is that of `asked[k]` being named; `named`: those it decided, in that order."""
+    """One verdict: `probabilities[k]` is that of `asked[k]` being named; `named`: those it decided, in that order.
+
+    `thought`: what was said before it, where the model was let think.
+    """
 
     asked: Subset
     named: Subset
     probabilities: tuple[float, ...]
+    thought: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

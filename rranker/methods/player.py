@@ -16,9 +16,10 @@ class Player:
 
     def __init__(self, episode: Episode) -> None:
         self._episode, self._decisions = episode, list[Decision]()
-        self._latest = np.zeros(
-            episode.n
-        )  # each candidate's logit in the last verdict about it that gave any
+        # Each candidate's logit in the last verdict about it that gave any.
+        self._latest = np.zeros(episode.n)
+        self.thought: str | None = None
+        """What was said before the next verdict."""
 
     @property
     def kind(self) -> Kind:
@@ -47,6 +48,12 @@ class Player:
         """
         logits = self._latest[list(choices)]
         return by_logit(choices, logits, later_first=self.kind == "exclude")[:count]
+
+    def _decide(self, asked: Subset, named: Subset, chances: tuple[float, ...]) -> None:
+        """Keeps a verdict, with the thought before it, and plays it."""
+        self._decisions.append(Decision(asked, named, chances, self.thought))
+        self.thought = None
+        self._episode.play(named)
 
     def outcome(self) -> Outcome:
         """The ranking. Raises ValueError while there are questions to ask."""

@@ -24,42 +24,56 @@ _FROZEN_CLOCK = (
 _THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
 
 
-def chat_frame(tokenizer: Any, system: str | None = None) -> tuple[str, str]:
+def chat_frame(tokenizer: Any, system: str | None = None, *, thinking: bool = False) -> tuple[str, str]:
     """What the tokenizer's chat template writes before and after a user's message; the answer comes next.
 
     Thinking is switched off where the template knows how, and a thought that the template opens all the same is
     closed: the answer must not be read as part of it. A date is a fixed one. A default system prompt is kept;
-    `system` replaces it, and opens the user's message where the template refuses or drops a system turn.
+    `system` replaces it, and opens the user's message where the template refuses or drops a system turn. With
+    `thinking` it is switched on instead, and a thought comes next: one that the template opens stays open.
 
     Raises ValueError when the template raises, or does not show the message exactly once.
     """
     if system is None:
-        return _frame(tokenizer, [])
+        return _frame(tokenizer, [], thinking)
     try:
-        before, after = _frame(tokenizer, [{"role": "system", "content": system}])
+        before, after = _frame(tokenizer, [{"role": "system", "content": system}], thinking)
     except ValueError:
         before, after = "", ""
     if system not in before:
-        before, after = _frame(tokenizer, [])
+        before, after = _frame(tokenizer, [], thinking)
         before += system + "\n\n"
     return before, after
 
 
-def _frame(tokenizer: Any, opening: list[dict[str, str]]) -> tuple[str, str]:
+def thought_tags(tokenizer: Any) -> tuple[str, str]:
+    """What opens and closes a thought in the tokenizer's chat template; `<think>` and `</think>` where it has none."""
+    template = str(tokenizer.get_chat_template()) if getattr(tokenizer, "chat_template", None) else ""
+    return next((tags for tags in _THOUGHTS if tags[1] in template), _THOUGHTS[0])
+
+
+def is_open(text: str, tags: tuple[str, str]) -> bool:
+    """Whether `text` ends inside a thought of these tags."""
+    return text.rfind(tags[0]) > text.rfind(tags[1])
+
+
+def _frame(tokenizer: Any, opening: list[dict[str, str]], thinking: bool) -> tuple[str, str]:
     turns = [*opening, {"role": "user", "content": _MESSAGE}]
-    prompt = _render(tokenizer, turns, add_generation_prompt=True)
+    prompt = _render(tokenizer, turns, add_generation_prompt=True, thinking=thinking)
     if _MESSAGE not in prompt:
         _refuse(tokenizer, "drops or rewrites the user's message, so no prompt can be laid in it")
     before, after, *again = prompt.split(_MESSAGE)
     if again:
         _refuse(tokenizer, f"shows the user's message {len(again) + 1} times, so no prompt can be laid in it")
+    if thinking:
+        return before, after
     return before, _close_thought(after + _until_answer(tokenizer, turns, prompt))
 
 
 def _close_thought(text: str) -> str:
     """`text`, its last thought ended where it stands open. The spacing of an empty one is Qwen3's and DeepSeek's."""
     for opened, closed in _THOUGHTS:
-        if text.rfind(opened) > text.rfind(closed):
+        if is_open(text, (opened, closed)):
             said = text.rstrip()
             return f"{said}\n\n{closed}\n\n" if said.endswith(opened) else f"{said}\n{closed}\n\n"
     return text
@@ -79,7 +93,13 @@ def _until_answer(tokenizer: Any, turns: list[dict[str, str]], prompt: str) -> s
     return answered[len(prompt) : answered.index(_ANSWER)]
 
 
-def _render(tokenizer: Any, turns: list[dict[str, str]], *, add_generation_prompt: bool = False) -> str:
+def _render(
+    tokenizer: Any,
+    turns: list[dict[str, str]],
+    *,
+    add_generation_prompt: bool = False,
+    thinking: bool = False,
+) -> str:
     try:
         template = tokenizer.get_chat_template()
         if "strftime_now" in template:
@@ -90,8 +110,8 @@ def _render(tokenizer: Any, turns: list[dict[str, str]], *, add_generation_promp
                 chat_template=template,
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
-                enable_thinking=False,  # Qwen3, GLM, SmolLM3
-                thinking=False,  # Kimi, Granite
+                enable_thinking=thinking,  # Qwen3, GLM, SmolLM3
+                thinking=thinking,  # Kimi, Granite
                 date_string=_DATE,  # Llama 3
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .segments import PromptPart
@@ -65,6 +65,24 @@ class TextEncoder:
                 body, closing = self._inside_free(text), tail
             pieces.append(PromptPart(head, body, closing))
         return pieces
+
+    def mixed(self, parts: Sequence[tuple[str, bool]]) -> tuple[int, ...]:
+        """Ids of trusted and untrusted text in turn (`(text, trusted)`), as the tokenizer writes all of it together.
+
+        Where untrusted text spells a reserved token, each part is encoded apart.
+        """
+        whole = tuple(self._encode("".join(_encodable(text) for text, _ in parts)))
+        meant = [
+            i for text, trusted in parts if trusted for i in self.literal(text) if i in self._reserved_ids
+        ]
+        if [i for i in whole if i in self._reserved_ids] == meant:
+            return whole
+        ids = [
+            self.literal(text, inside=at > 0) if trusted else self._inside_free(_encodable(text))
+            for at, (text, trusted) in enumerate(parts)
+            if text
+        ]
+        return tuple(i for part in ids for i in part)
 
     def user(self, text: str) -> tuple[int, ...]:
         """Ids of untrusted text on its own: guaranteed free of reserved tokens."""

@@ -12,11 +12,12 @@ from .text import TextFormat
 
 
 def prompt_formats(name: str, encoder: TextEncoder) -> dict[Kind, PromptFormat]:
-    """How models of prompt format `text`, `compact` or `encoder` are asked each kind of question they can answer.
+    """How models of one prompt format are asked each kind of question they can answer by numbers.
 
-    Raises ValueError when the tokenizer lacks what the format needs.
+    Those that were trained to answer in words (`r1_ranker`) are asked as any language model. Raises ValueError when the
+    tokenizer lacks what the format needs.
     """
-    if name == "text":
+    if name in ("text", "r1_ranker"):
         lists = TextFormat(encoder)
         judged, likely = YesNoFormat(encoder), LikelihoodFormat(encoder)
         return {"exclude": lists, "select": lists, "judge": judged, "likelihood": likely}

@@ -22,9 +22,9 @@ class Turn:
     after: str
 
     @classmethod
-    def of(cls, encoder: TextEncoder) -> Turn:
-        """The turn that a tokenizer's model expects. Raises what `chat.chat_frame` raises."""
+    def of(cls, encoder: TextEncoder, *, thinking: bool = False) -> Turn:
+        """The turn that a tokenizer's model expects; see `chat.chat_frame`, whose errors it raises."""
         tokenizer = encoder.tokenizer
         if getattr(tokenizer, "chat_template", None):
-            return cls(True, (), *chat_frame(tokenizer))
+            return cls(True, (), *chat_frame(tokenizer, thinking=thinking))
         return cls(False, () if tokenizer.bos_token_id is None else (tokenizer.bos_token_id,), "", "")

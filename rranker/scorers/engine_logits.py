@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from ..calibration import Calibration
 from ..engine.engine import Engine
+from ..engine.generation import TextRequest
 from ..engine.loading.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle, Reuse
 from ..methods import UNTRAINED, Episode, Greedy, Relayout, method_names
@@ -46,7 +47,7 @@ class EngineJob(Job):
     handles: list[Handle] = field(default_factory=list)
 
     @property
-    def requests(self) -> list[EngineRequest]:
+    def requests(self) -> Sequence[EngineRequest | TextRequest]:
         """All that the engine is asked."""
         return [request for request in (self.engine_request, self.further_request) if request is not None]
 
@@ -155,7 +156,7 @@ class EngineScorer:
     def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
         """See `Scorer.play`."""
         waiting: dict[int, EngineJob] = {}
-        requests = list[EngineRequest]()
+        requests = list[EngineRequest | TextRequest]()
         for laid_out in jobs:
             asked = laid_out.requests if isinstance(laid_out, EngineJob) else []
             if not asked:
@@ -257,13 +258,13 @@ class EngineScorer:
 
 def _stats(handles: Sequence[Handle]) -> Stats:
     """The bill of all requests of a job. Passes are each request's own, also where two shared one."""
-    accounts = [handle.speculation for handle in handles if handle.speculation is not None]
     return Stats(
         tokens_naive=sum(handle.tokens_naive for handle in handles),
         tokens_encoded=sum(handle.tokens_encoded for handle in handles),
         forward_passes=sum(handle.passes for handle in handles),
-        speculation_hits=sum(account.hits for account in accounts),
-        speculation_misses=sum(account.misses for account in accounts),
+        speculation_hits=sum(handle.guesses[0] for handle in handles),
+        speculation_misses=sum(handle.guesses[1] for handle in handles),
+        tokens_generated=sum(handle.written for handle in handles),
     )
 
 

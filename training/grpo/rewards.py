@@ -16,18 +16,6 @@ Reward = Literal["stepwise", "graded", "outcome"]
 Scale = Literal["group", "batch", "none"]
 
 
-def answer_of(response: str) -> str | None:
-    """The text of the last answer tag after the thought, which the prompt has opened; None when there is none.
-
-    A thought that was never closed has no answer after it, whatever it says. An answer that was cut off counts as
-    far as it goes.
-    """
-    _, closed, rest = response.rpartition("</think>")
-    if not closed or "<think>" in rest or "<answer>" not in rest:
-        return None
-    return rest.rpartition("<answer>")[2].partition("</answer>")[0]
-
-
 def decision_rewards(
     relevance: Sequence[Sequence[float]],
     decisions: Sequence[Sequence[int]],

@@ -14,44 +14,32 @@ from rranker import rewards
 from rranker.data import RankingExample
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.metrics.graded import gains
-from rranker.permutations import parse, parse_choice
 from rranker.prompts import TEMPLATES
-from rranker.prompts.chat import chat_frame
 from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.text import list_opening
+from rranker.prompts.r1_answers import answer_of, match, names_of, ranked
+from rranker.prompts.r1_ranker import R1RankerFormat, Shown
 from rranker.training.grpo.adapters import adapters
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, RolloutArguments
 from rranker.training.grpo.callbacks import StopOnNaN
 from rranker.training.grpo.checkpoints import drop_partial, last_good
 from rranker.training.grpo.data import prompt_rows
-from rranker.training.grpo.rewards import answer_of, decision_rewards
+from rranker.training.grpo.rewards import decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
 from rranker.training.policy.token_logprobs import answer_scored, plain_head
 from rranker.training.report import write_report
 
-SYSTEM = "You rank candidates. First think about them in <think> </think> tags, then answer in <answer> </answer> tags."
-ASK = {
-    "iranker": "Which one fits least? Answer with its number, for example <answer>[2]</answer>.",
-    "dranker": "Rank all of them, the best first, for example <answer>[2] > [1] > [3]</answer>.",
-}
-PREFILL = "Let me solve this step by step.\n<think>"
-"""The assistant's turn begins so, as in the paper: a response starts inside the thought."""
 
-
-def frame(tokenizer: Any) -> tuple[str, str]:
-    """Text before and after the user's words: the chat template's with a system turn, or plain lines."""
-    if not getattr(tokenizer, "chat_template", None):
-        return f"{SYSTEM}\n\n", "\n"
-    return chat_frame(tokenizer, SYSTEM)
-
-
-def prompt_ids(encoder: TextEncoder, case: RankingExample, method: str) -> list[int]:
-    """The whole prompt. Query and candidates can never spell a special token: they are encoded as user text."""
-    before, after = frame(encoder.tokenizer)
-    ids = list(list_opening(encoder, before, TEMPLATES[case.task], case.instruction or None, case.query).ids)
-    for number, line in enumerate(encoder.framed("] ", case.candidates, "\n", inside=True), start=1):
-        ids += [*encoder.literal(f"[{number}", inside=True), *line.ids]
-    return ids + list(encoder.literal(f"\n{ASK[method]}{after}{PREFILL}", inside=True))
+def prompt_ids(prompts: R1RankerFormat, case: RankingExample, method: str) -> list[int]:
+    """The whole prompt, as `Ranker(format="r1_ranker")` asks. Query and candidates can never spell a special token."""
+    return list(
+        prompts.prompt(
+            TEMPLATES[case.task],
+            case.instruction or None,
+            case.query,
+            _shown(case),
+            order=method == "dranker",
+        )
+    )
 
 
 def answer_rewards(
@@ -59,27 +47,30 @@ def answer_rewards(
 ) -> tuple[list[float], list[bool]]:
     """What each response earned, and whether it named nobody at all.
 
-    Only the text of the answer tag is read (`answer_of`); a response without one names nobody. IRanker: 1 a worse
-    one excluded, 0 a best one, -0.5 nobody. DRanker: NDCG@k of the list that was really parsed, less half of the
-    share it leaves out.
+    Only the text of the answer tag is read (`answer_of`); a response without one, or that is like a name at best, names
+    nobody. IRanker: 1 a worse one excluded, 0 a best one, -0.5 nobody. DRanker: NDCG@k of the list that was really
+    parsed, less half of the share it leaves out.
     """
     answers = [answer_of(response) or "" for response in responses]
+    names = [names_of(TEMPLATES[case.task], _shown(case)) for case in cases]
     if method == "iranker":
-        choices = [
-            parse_choice(text, len(case.candidates), candidates=case.candidates)[0]
-            for case, text in zip(cases, answers, strict=True)
-        ]
+        found = [match(text, called) for text, called in zip(answers, names, strict=True)]
+        choices = [None if how == "closest" else choice for choice, how in found]
         decisions = [[-1 if choice is None else choice] for choice in choices]
         steps = decision_rewards([c.relevance for c in cases], decisions, method, "stepwise", k)
         return [row[0] for row in steps], [choice is None for choice in choices]
     lists = []
-    for case, text in zip(cases, answers, strict=True):
-        parsed = parse(text, len(case.candidates), candidates=case.candidates)
+    for text, called in zip(answers, names, strict=True):
+        parsed = ranked(text, called)
         lists.append([float(i) for i in parsed.order[: parsed.listed]])
     flat, offsets = rewards.ragged(lists)
     relevance = rewards.ragged([gains(case.relevance) for case in cases])
     scored = rewards.listing_rewards(*relevance, flat.astype("int64"), offsets, k=k)
     return scored.tolist(), [not row for row in lists]
+
+
+def _shown(case: RankingExample) -> list[Shown]:
+    return [Shown(place, text) for place, text in enumerate(case.candidates)]
 
 
 class TextGRPOTrainer(SafeGRPOTrainer):
@@ -97,7 +88,7 @@ class TextGRPOTrainer(SafeGRPOTrainer):
     ) -> None:
         self.method, self.cutoff = arguments.rollout.method, arguments.reward.ndcg_cutoff
         self.cases = {**cases, **held_out}
-        self._encoder = TextEncoder(tokenizer)
+        self._prompts = R1RankerFormat(TextEncoder(tokenizer))
         config.reward_weights = [1.0, arguments.reward.format_weight]
         super().__init__(
             model=model,
@@ -128,7 +119,7 @@ class TextGRPOTrainer(SafeGRPOTrainer):
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """TRL's hook: prompts are keys of cases."""
-        tokens = [prompt_ids(self._encoder, self.cases[key], self.method) for key in prompts]
+        tokens = [prompt_ids(self._prompts, self.cases[key], self.method) for key in prompts]
         return tokens, None, {}
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -188,11 +179,11 @@ def fitting(
     tokenizer: Any, cases: Mapping[str, RankingExample], rollout: RolloutArguments
 ) -> dict[str, RankingExample]:
     """The cases whose prompt is within `max_prompt_tokens`."""
-    limit, encoder = rollout.max_prompt_tokens, TextEncoder(tokenizer)
+    limit, prompts = rollout.max_prompt_tokens, R1RankerFormat(TextEncoder(tokenizer))
     if limit is None:
         return dict(cases)
     return {
-        key: case for key, case in cases.items() if len(prompt_ids(encoder, case, rollout.method)) <= limit
+        key: case for key, case in cases.items() if len(prompt_ids(prompts, case, rollout.method)) <= limit
     }
 
 
@@ -226,7 +217,12 @@ def train_text(
     if trainer.accelerator.is_main_process:
         unwrapped = trainer.accelerator.unwrap_model(trainer.model)
         trained = unwrapped.merge_and_unload() if arguments.policy.lora_rank else unwrapped
-        settings = replace(checkpoint.settings, method=arguments.rollout.method, calibration=None)
+        settings = replace(
+            checkpoint.settings,
+            method=arguments.rollout.method,
+            calibration=None,
+            prompt_format="r1_ranker",
+        )
         trained.config.rranker = settings.entry()
         trained.save_pretrained(out / "final")
         tokenizer.save_pretrained(out / "final")

@@ -44,6 +44,11 @@ class Stream:
         self._skip_empty()
 
     @property
+    def chosen(self) -> int:
+        """Tokens that the model wrote in the stretches that have ended."""
+        return sum(map(len, self.written))
+
+    @property
     def ended(self) -> bool:
         """Whether all stretches have ended. There may be tokens that no step has stored."""
         return len(self.written) == len(self.writing.stretches)

@@ -32,6 +32,8 @@ class TextState:
         """Those that wait for their next token, once a step is planned."""
         self._all: list[Stream] = []
         self._rounds = 0
+        self.written = 0
+        """Tokens that the model wrote, in the texts that are complete."""
         self.tokens_naive = 0
         """Tokens of all prompts and texts, a prompt counted for each of its texts."""
         self.slots = request.stored_tokens("causal")
@@ -89,6 +91,7 @@ class TextState:
             if drafter is not None:
                 drafter.add(text.tokens)
         self._begun = False
+        self.written += sum(stream.chosen for stream in self._all)
         self.tokens_naive += sum(len(self._prompt) + len(text.tokens) for text in texts)
         self._request.author.observe(texts)
 

@@ -31,6 +31,8 @@ class ThinkingState:
         self._stream: Stream | None = None
         self._subset: Subset = ()
         self._rounds = 0
+        self.written = 0
+        """Tokens of the thoughts of rounds that are decided."""
         self.streams: list[Stream] = []
         """The thought, while it waits for its next token; none in the step that reads the verdict."""
 
@@ -96,6 +98,8 @@ class ThinkingState:
 
     def decided(self) -> None:
         """The round is over; the next one thinks anew, and may guess by what was thought."""
-        if self._drafter is not None and self._stream is not None:
+        assert self._stream is not None
+        self.written += self._stream.chosen
+        if self._drafter is not None:
             self._drafter.add(self._stream.tokens)
         self._stream = None

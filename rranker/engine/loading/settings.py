@@ -35,7 +35,7 @@ class ModelSettings:
 
     attention: AttentionMode = "causal"
     readout: Literal["identifier", "pointer"] = "identifier"
-    prompt_format: Literal["text", "compact", "encoder"] = "text"
+    prompt_format: Literal["text", "compact", "encoder", "r1_ranker"] = "text"
     max_candidate_tokens: int | None = None
     pooling: Pooling = "last"
     method: str | None = None
@@ -46,7 +46,7 @@ class ModelSettings:
         for name, known in (
             ("attention", ("causal", "block")),
             ("readout", ("identifier", "pointer")),
-            ("prompt_format", ("text", "compact", "encoder")),
+            ("prompt_format", ("text", "compact", "encoder", "r1_ranker")),
             ("pooling", ("last", "mean")),
         ):
             if getattr(self, name) not in known:
