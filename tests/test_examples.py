@@ -35,7 +35,7 @@ def run(name: str, *arguments: str | Path) -> str:
 def test_every_example_has_a_test_here_and_says_how_it_is_run() -> None:
     names = sorted(path.name for path in EXAMPLES.glob("*.py"))
     tests = Path(__file__).read_text(encoding="utf-8")
-    assert len(names) == 10
+    assert len(names) == 11
     for name in names:
         opening = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()[0]
         assert f"python examples/{name}" in opening
@@ -137,3 +137,11 @@ def test_a_remote_model_ranks_and_says_what_it_took() -> None:
         "Flowers attract bees with colour and scent.",
     ]
     assert "3 calls, 153 tokens" in said
+
+
+@pytest.mark.pretrained
+def test_a_model_thinks_aloud_and_its_rounds_are_printed(smollm2: Path) -> None:
+    said = run("11_reasoning.py", smollm2, "6")
+    assert len(re.findall(r"^round \d: \S.*\n  -> out: ", said, re.M)) == 4
+    assert len(re.findall(r"^best: ", said, re.M)) == 2
+    assert len(re.findall(r"^\d+ tokens written in \d+ passes$", said, re.M)) == 2
