@@ -25,6 +25,9 @@ from rranker.methods import Elimination as Rules
 from rranker.methods import Episode, Greedy
 from rranker.prompts import Segments
 
+MODELS = Path("runs/models")
+"""Where public models are kept, once converted."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -74,7 +77,7 @@ def smollm2() -> Subject:
     """SmolLM2-135M-Instruct from its package (`bench.pretrained_models`); a question of 30 tokens."""
     from transformers import AutoModelForCausalLM
 
-    folder, dtype = smollm2_folder(Path("runs/models")), best_dtype(torch.device("cpu"))
+    folder, dtype = smollm2_folder(MODELS), best_dtype(torch.device("cpu"))
     lm = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval().requires_grad_(False)
     return Subject("smollm2", lm, IdentifierReadout(lm), 30)
 

@@ -14,10 +14,10 @@ from .turn import Turn
 
 @dataclass(frozen=True, slots=True)
 class ThoughtEnds:
-    """Token ids that open the answer, behind a thought that the model `closed` itself, and one that was `cut`."""
+    """Token ids that open the answer, behind a thought that the model `closed`, and one that it left `unclosed`."""
 
     closed: tuple[int, ...]
-    cut: tuple[int, ...]
+    unclosed: tuple[int, ...]
 
 
 class ThinkingFormat(TextFormat):

@@ -72,7 +72,7 @@ class ReasoningScorer(EngineScorer):
             player.thought = thought_of(self._encoder.decode(tuple(tokens)), closing)
 
         ends = self._thinking.ends(request.template, method.kind)
-        stretch = Stretch(self._reasoning.tokens, says(self._encoder, closing), ends.closed, ends.cut)
+        stretch = Stretch(self._reasoning.tokens, says(self._encoder, closing), ends.closed, ends.unclosed)
         writing = Writing((stretch,), self._end_of_turn, self._reasoning.sampling, self._reasoning.drafts)
         return Thought(writing, draw_seed(self._seed, job.engine_request.segments.prefix), tell)
 

@@ -46,7 +46,7 @@ def test_a_thought_is_opened_once_and_closed_before_the_answer(template, opened,
     ends = thinking.ends(PASSAGE, "exclude")
     answer = "\n\nThe least relevant passage: ["
     assert encoder.decode(ends.closed) == answer
-    assert encoder.decode(ends.cut) == f"\n{closed}{answer}"
+    assert encoder.decode(ends.unclosed) == f"\n{closed}{answer}"
 
 
 @pytest.mark.parametrize("template", [QWEN3, ALWAYS_THINKS, DEEPSEEK_R1])

@@ -61,7 +61,7 @@ def thought_loop(lm, tokenizer, texts, alive):
     prompt += words.suffix(template, "exclude")
     end = {tokenizer.eos_token_id, lm.config.eos_token_id, lm.generation_config.eos_token_id}
     thought = generated(lm, prompt, THINK, sorted(end))
-    prompt += [*thought, *words.ends(template, "exclude").cut]
+    prompt += [*thought, *words.ends(template, "exclude").unclosed]
     with torch.no_grad():
         logits = lm(torch.tensor([prompt])).logits[0, -1]
     return tokenizer.decode(thought).strip(), max(alive, key=lambda place: logits[identifiers[place]])

@@ -1,0 +1,24 @@
+"""Ranking problems in plain English that need no data folder: which entry of the glossary explains a word?"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+GLOSSARY = Path(__file__).parents[1] / "docs" / "glossary.md"
+Problem = tuple[str, list[str]]  # query, candidates
+
+
+def problems(queries: int, n: int, seed: int = 0) -> list[Problem]:
+    """`queries` questions with `n` entries each, the right one among them."""
+    text = re.sub(r"\s+", " ", re.sub(r"\(?\[[^\]]*\]\([^)]*\)\)?", "", GLOSSARY.read_text(encoding="utf-8")))
+    entries = re.findall(r"- \*\*([^*]+)\*\*(.*?)(?= - \*\*| ## |$)", text)
+    rng, made = np.random.default_rng(seed), list[Problem]()
+    for right in rng.choice(len(entries), queries, replace=False):
+        others = [int(place) for place in rng.permutation(len(entries)) if place != right][: n - 1]
+        places = rng.permutation([right, *others])
+        candidates = [f"It is{entries[place][1].replace(':', ' this:', 1)}".strip() for place in places]
+        made.append((f"what does {entries[right][0]!r} mean?", candidates))
+    return made
