@@ -249,3 +249,14 @@ def test_async_calls_run_side_by_side(served):
 
     assert asyncio.run(rank()) == [[5, 4, 3, 2, 1, 0]] * 3 + [[0, 1]]
     assert server.most_at_once == 3
+
+
+def test_long_lists_are_ranked_in_windows_and_every_call_is_counted(served):
+    server = served(honest)
+    with Ranker(scorer=ChatScorer("m", base_url=server.url, prices=Prices(1, 1))) as ranker:
+        ranking = ranker.rank("q", TEXTS, window=3)
+    assert [item.text for item in ranking[:2]] == ["gold", "silver"]
+    assert [repair.kind for repair in ranking.repairs] == ["windowed"]
+    assert ranking.stats.calls == len(server.asked) > 2
+    assert ranking.stats.cost == pytest.approx(101e-6 * ranking.stats.calls)
+    assert max(body["messages"][0]["content"].count("\n[") for body in server.asked) <= 3
