@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,3 +22,15 @@ def sound_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(sound_checkpoint: Path, tmp_path: Path) -> Path:
     """A copy to damage."""
     return Path(shutil.copytree(sound_checkpoint, tmp_path / "model"))
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[..., Any]]:
+    """Starts local servers for the `openai` client, by how they answer; all end with the test."""
+    from contextlib import ExitStack
+
+    from tests.support.chat_server import serving
+
+    pytest.importorskip("openai", reason="needs the extra openai")
+    with ExitStack() as stack:
+        yield lambda answer: stack.enter_context(serving(answer))

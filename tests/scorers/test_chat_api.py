@@ -15,7 +15,7 @@ from rranker.methods import method_class
 from rranker.request import make_request
 from rranker.scorers.chat_api import ChatScorer
 from rranker.scorers.remote import Prices
-from tests.scorers.conftest import VALUES, honest, wordy
+from tests.support.chat_answers import VALUES, honest, wordy
 from tests.support.chat_server import Body, Fault, completion, error
 
 TEXTS = list(VALUES)

@@ -13,7 +13,7 @@ import pytest
 from rranker import Ranker, Ranking
 from rranker.scorers.chat_api import ChatScorer
 from rranker.scorers.remote import Budget, RemoteError
-from tests.scorers.conftest import VALUES, honest, wordy
+from tests.support.chat_answers import VALUES, honest, wordy
 from tests.support.chat_server import Body, Fault, completion, error
 
 TEXTS = list(VALUES)

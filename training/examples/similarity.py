@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn.functional import normalize
 
-from rranker.engine.hardware import best_dtype
-from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.embedding import Embedding
 
 SCALE = 20.0
 """By which sentence-transformers multiplies cosines when it trains: a softmax over them is then a preference."""
 
 
-class Similarity:
-    """Mean-pooled vectors of an encoder's checkpoint, each text's once: they are kept.
-
-    `tokens` is what is read of a text.
-    """
-
-    def __init__(self, folder: str | Path, tokens: int = 128, batch: int = 32) -> None:
-        """Raises what `read_checkpoint` raises."""
-        checkpoint = read_checkpoint(folder, best_dtype(torch.device("cpu")))
-        self._lm, self._tokenizer = checkpoint.lm.eval(), checkpoint.tokenizer
-        self._tokens, self._batch = tokens, batch
-        self._vectors: dict[str, np.ndarray] = {}
-
-    def vectors(self, texts: Sequence[str]) -> np.ndarray:
-        """[texts, D] float32, of length 1."""
-        new = sorted({text for text in texts if text not in self._vectors}, key=len)
-        for at in range(0, len(new), self._batch):
-            some = new[at : at + self._batch]
-            for text, vector in zip(some, self._encoded(some), strict=True):
-                self._vectors[text] = vector
-        return np.stack([self._vectors[text] for text in texts])
+class Similarity(Embedding):
+    """See `Embedding`."""
 
     def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
         """[texts] log preferences: scaled cosines."""
         result: np.ndarray = SCALE * self.vectors(texts) @ self.vectors([query])[0]
         return result
-
-    @torch.inference_mode()
-    def _encoded(self, texts: list[str]) -> np.ndarray:
-        given = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=self._tokens, return_tensors="pt"
-        )
-        states = self._lm(**given).last_hidden_state.float()
-        seen = given["attention_mask"][..., None].float()
-        means = normalize((states * seen).sum(1) / seen.sum(1), dim=-1)
-        found: np.ndarray = means.numpy()
-        return found

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
 
-import pytest
-
-from tests.support.chat_server import Body, Fault, Server, completion, serving
+from tests.support.chat_server import Body, Fault, completion
 
 VALUES = {
     text: worth for worth, text in enumerate(["tin", "lead", "iron", "bronze", "silver", "gold"], start=1)
@@ -39,13 +36,3 @@ def honest(path: str, body: Body) -> Body | Fault:
 def wordy(path: str, body: Body) -> Body | Fault:
     """As `honest`, from an endpoint that gives no log-probabilities."""
     return honest(path, {**body, "logprobs": False})
-
-
-@pytest.fixture
-def served() -> Iterator[Callable[[Callable[[str, Body], Body | Fault]], Server]]:
-    """Starts servers by how they answer; all end with the test."""
-    from contextlib import ExitStack
-
-    pytest.importorskip("openai", reason="needs the extra openai")
-    with ExitStack() as stack:
-        yield lambda answer: stack.enter_context(serving(answer))
