@@ -179,13 +179,13 @@ def _written(question: TextQuestion, letters: Sequence[str] | None) -> NumberedQ
 
 def _observe(job: Job, asked: NumberedQuestion, reply: ChatReply, *, opened: bool) -> None:
     """Plays a round by an answer: by the probabilities of its labels where they were asked for, else by its words."""
-    said = reply.text
+    player, said = player_of(job), reply.text
+    player.thought = reply.thought
     if asked.letters is not None:
         named = _named(said, asked.letters)
         alternatives = _where_named(reply, named, opened)
         logits, missing = label_logits(alternatives, asked.letters, exact=opened)
         if len(missing) < len(asked.letters):
-            player = player_of(job)
             if len(missing) > 1 and player.leaving > len(asked.letters) - len(missing):
                 unknown = (
                     "is not among the alternatives whose probability is known; it keeps its place among such"

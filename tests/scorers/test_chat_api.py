@@ -260,3 +260,12 @@ def test_long_lists_are_ranked_in_windows_and_every_call_is_counted(served):
     assert ranking.stats.calls == len(server.asked) > 2
     assert ranking.stats.cost == pytest.approx(101e-6 * ranking.stats.calls)
     assert max(body["messages"][0]["content"].count("\n[") for body in server.asked) <= 3
+
+
+def test_the_thought_of_a_thinking_model_is_kept_with_its_round(served):
+    def answer(path: str, body: Body) -> Body:
+        return completion("[2]", reasoning_content="the second is worse")
+
+    with Ranker(scorer=ChatScorer("m", base_url=served(answer).url, logprobs=False)) as ranker:
+        (played,) = ranker.rank("q", ["a", "b"], method="iranker").rounds
+    assert (played.excluded, played.thought) == ((1,), "the second is worse")
