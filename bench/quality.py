@@ -134,10 +134,9 @@ def task_rows(
 def list_rows(year: int, rankers: dict[str, Ranker], limit: int) -> dict[str, Figures]:
     """nDCG@10 of the first stage and of every model that re-ranks its top 100, by the NIST judgements."""
     topics = [t for t in data.trecdl(year) if any(hit.grade is not None for hit in t.hits)][:limit]
-    qrels = _qrels(year, {topic.qid for topic in topics})
-    rows = {"BM25": _judge(qrels, topics, [list(range(len(t.hits))) for t in topics])}
+    rows = {"BM25": judged(year, topics, [list(range(len(t.hits))) for t in topics])}
     near = [minilm().scores(t.query, [hit.text for hit in t.hits]) for t in topics]
-    rows["MiniLM cosine"] = _judge(qrels, topics, [by_score(scores, i) for i, scores in enumerate(near)])
+    rows["MiniLM cosine"] = judged(year, topics, [by_score(scores, i) for i, scores in enumerate(near)])
     for name, ranker in rankers.items():
         queries = [
             {"query": t.query, "candidates": [h.text for h in t.hits], "task": "passage"} for t in topics
@@ -145,7 +144,7 @@ def list_rows(year: int, rankers: dict[str, Ranker], limit: int) -> dict[str, Fi
         began = time.perf_counter()
         rankings = ranker.rank_batch(queries, progress=False)
         seconds = (time.perf_counter() - began) / len(topics)
-        rows[name] = {**_judge(qrels, topics, [r.order for r in rankings]), "seconds": seconds}
+        rows[name] = {**judged(year, topics, [r.order for r in rankings]), "seconds": seconds}
         rows[name]["calls"] = float(np.mean([r.stats.forward_passes for r in rankings]))
         rows[name]["tokens"] = float(np.mean([r.stats.tokens_encoded for r in rankings]))
     compare(rows, rankers, "ndcg")
@@ -159,9 +158,9 @@ def _qrels(year: int, qids: set[str]) -> dict[str, dict[str, int]]:
     return {qid: every[qid] for qid in qids if qid in every}
 
 
-def _judge(
-    qrels: dict[str, dict[str, int]], topics: Sequence[Topic], orders: Sequence[Sequence[int]]
-) -> Figures:
+def judged(year: int, topics: Sequence[Topic], orders: Sequence[Sequence[int]]) -> Figures:
+    """nDCG@10 of each topic's hits in such an order, by all of NIST's judgements."""
+    qrels = _qrels(year, {topic.qid for topic in topics})
     run = {
         topic.qid: {topic.hits[i].docid: float(len(order) - rank) for rank, i in enumerate(order)}
         for topic, order in zip(topics, orders, strict=True)

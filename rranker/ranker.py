@@ -41,7 +41,8 @@ class Ranker(Calls):
         dtype: of its weights; None is bfloat16 where the hardware multiplies it, else float32.
         method: `iranker` eliminates the worst round after round; `selection` takes the best round after round;
             `dranker` ranks in one shot; `pointwise` judges each candidate alone, by yes or no; `query_likelihood`
-            asks how probable each candidate alone makes the query. Or the name of one that was registered
+            asks how probable each candidate alone makes the query; `setwise`, `tournament` and `pairwise` compare a
+            few at a time (docs/methods.md). Or the name of one that was registered
             (`rranker.methods.register`). None is what the model was trained for, and for one that was not trained to
             rank what measured best (docs/pretrained.md).
         attention_mode: `causal` (what pretrained checkpoints expect) or `block` (each candidate sees the query and

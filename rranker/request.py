@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Unpack
 
 from .candidates import CandidateLike as CandidateLike
@@ -28,6 +29,7 @@ class Request:
     `relevance`: True when it must be given, False when not, None where the ranking has read what it takes. `threshold`:
     the least relevance of those to keep. `window`: the most candidates that a question may show.
     `long_text`, `aggregate`: what becomes of texts that are too long, and of the scores of their parts.
+    `stop_below`: the doubt below which a verdict decides all places that are left.
     """
 
     query: Query = field(hash=False)
@@ -41,6 +43,7 @@ class Request:
     window: int | None = None
     long_text: LongText = "truncate"
     aggregate: Aggregate = "max"
+    stop_below: float | None = None
 
 
 def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
@@ -57,6 +60,7 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
     window: int | None = None,
     long_text: LongText | None = None,
     aggregate: Aggregate | None = None,
+    stop_below: float | None = None,
 ) -> Request:
     """Checks everything; `task` is another name for `template`. A threshold asks for relevance.
 
@@ -90,7 +94,18 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
         shown,
         _one_of("long_text", long_text, ("truncate", "chunk")),
         _one_of("aggregate", aggregate, ("max", "mean")),
+        _as_doubt(stop_below),
     )
+
+
+def _as_doubt(stop_below: float | None) -> float | None:
+    if stop_below is None:
+        return None
+    if isinstance(stop_below, bool) or not isinstance(stop_below, Real):
+        raise TypeError(f"stop_below must be a number above 0 and up to 0.5, not {type(stop_below).__name__}")
+    if not 0 < stop_below <= 0.5:
+        raise ValueError(f"stop_below must be a number above 0 and up to 0.5, not {stop_below!r}")
+    return float(stop_below)
 
 
 def _one_of(name: str, value: Any, known: Sequence[str]) -> Any:

@@ -27,7 +27,7 @@ class RequestSettings(TypedDict, total=False):
     task: another name for `template`.
     instruction: replaces the template's own.
     top_k: only the best k matter: `iranker` then excludes several a round while more are left, and the places behind k
-        are coarser; `selection` plays k rounds. The others have nothing to save.
+        are coarser; `selection` plays k rounds; `setwise` and `tournament` stop when the best k have their places.
     relevance: whether candidates get a calibrated probability to fit (docs/relevance.md), which needs a model that was
         calibrated. None gives it where the ranking has read what it takes (pointer heads in block attention); True asks
         the model further questions where it has not; False leaves it out.
@@ -37,6 +37,9 @@ class RequestSettings(TypedDict, total=False):
     long_text: `truncate` (the default) cuts texts that are too long for the model, as the Ranker's `truncate` says;
         `chunk` ranks all of their parts (docs/long.md), and reports the best one (`RankedCandidate.span`).
     aggregate: what a document is worth by its parts: `max` (the default), as the best of them, or `mean`.
+    stop_below: early stop of methods that go round after round: a verdict decides all places that are left when it
+        doubts each of its preferences by less than this probability (docs/methods.md). For answers in words it does
+        nothing.
     """
 
     template: str | None
@@ -48,6 +51,7 @@ class RequestSettings(TypedDict, total=False):
     window: int | None
     long_text: LongText | None
     aggregate: Aggregate | None
+    stop_below: float | None
 
 
 class RankSettings(RequestSettings, total=False):

@@ -56,8 +56,8 @@ class Round:
     `alive` and `probabilities` run in parallel: `probabilities[k]` is the model's probability of naming
     `alive[k]` (input indices) in this round: as the least fitting, whereupon `excluded` went (one, or with
     `top_k` several, worst first); or, for methods that ask for the most fitting, as that: `selected` took the next
-    places (best first; DRanker's single round decides all of them). `thought`: what the model wrote before the verdict,
-    with `Ranker(reasoning=True)`.
+    places (best first; DRanker's single round decides all of them), or, where a few are compared at a time, won.
+    `thought`: what the model wrote before the verdict, with `Ranker(reasoning=True)`.
     """
 
     alive: tuple[int, ...]

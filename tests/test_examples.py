@@ -99,6 +99,7 @@ def test_training_on_own_data_learns_it_and_leaves_a_model(tmp_path: Path) -> No
 
 
 def test_a_method_of_ones_own_plays_its_duels() -> None:
+    assert len((EXAMPLES / "07_own_method.py").read_text(encoding="utf-8").splitlines()) <= 40
     said = run("07_own_method.py")
     duels = re.findall(r"^(.+\)) beats (.+\))$", said, re.M)
     assert len({loser for _, loser in duels}) == 4

@@ -18,12 +18,14 @@ class Episode(ABC):
     `register` it; ranking, reinforcement training and benchmarks then know it by name.
 
     Class attributes: `name` is what users call it; `kind` the question it asks, `exclude` (who fits least?) or `select`
-    (who fits best?); `one_question` whether every verdict answers the very same question.
+    (who fits best?); `one_question` whether every verdict answers the very same question; `names_for_good` whether
+    whoever is named has a place, and is not asked about again.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
     one_question: ClassVar[bool] = False
+    names_for_good: ClassVar[bool] = True
 
     def __init__(self, n: int, *, top_k: int | None = None) -> None:
         if n < 1:

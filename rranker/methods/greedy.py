@@ -21,12 +21,21 @@ class Greedy(Player):
     """One query's ranking by a method; see `rranker.engine.method.Method`. Works on logits alone.
 
     `relayout` says how a round's prompt follows from the last one; `nested` whether guesses must be prefixes of
-    the present prompt (causal attention) or may be any subset (block attention).
+    the present prompt (causal attention) or may be any subset (block attention). With `stop_below`, a verdict decides
+    all places at once when each of its preferences is doubted by less than that: by the Plackett-Luce model of its
+    logits, the one named r-th comes before all that follow with a probability above 1 - stop_below, for every r.
     """
 
-    def __init__(self, episode: Episode, *, relayout: Relayout = "keep", nested: bool = False) -> None:
+    def __init__(
+        self,
+        episode: Episode,
+        *,
+        relayout: Relayout = "keep",
+        nested: bool = False,
+        stop_below: float | None = None,
+    ) -> None:
         super().__init__(episode)
-        self._relayout, self._nested = relayout, nested
+        self._relayout, self._nested, self._stop_below = relayout, nested, stop_below
         self._layout: Subset = tuple(range(episode.n))
 
     def subsets(self, depth: int) -> list[Subset]:
@@ -37,6 +46,8 @@ class Greedy(Player):
         future = self._episode.copy()
         while len(subsets) < depth and future.remaining > 1:
             future.play(self._first(future.choices, future.leaving))
+            if not future.remaining:  # of some methods it is known only at most
+                break
             subset = self._laid(future)
             if self._nested and subset != subsets[-1][: len(subset)]:
                 break  # the survivors would have to be encoded anew: not a guess worth paying for
@@ -62,13 +73,27 @@ class Greedy(Player):
         self._latest[list(asked)] = logits
         episode = self._episode
         choices = episode.choices if len(episode.choices) < len(asked) else asked
-        named = self._first(choices, episode.leaving)
+        count = len(choices) - 1 if self._certain(asked, logits) else episode.leaving
+        named = self._first(choices, count)
         self._decide(asked, named, probabilities(logits))
-        if self._relayout == "best_first":
-            gap = min(self._layout.index(place) for place in named)
-            behind = [place for place in self._layout[gap:] if place not in named]
+        left = set(episode.left)
+        gone = [place for place in named if place not in left]
+        if self._relayout == "best_first" and gone:
+            gap = min(self._layout.index(place) for place in gone)
+            behind = [place for place in self._layout[gap:] if place not in gone]
             behind.sort(key=lambda place: self._latest[place])
             self._layout = (*self._layout[:gap], *behind)
+
+    def _certain(self, asked: Subset, logits: NDArray[np.float64]) -> bool:
+        """Whether a verdict about all that are left decides all their places."""
+        if (
+            self._stop_below is None
+            or not self._episode.names_for_good
+            or len(asked) != len(self._episode.left)
+        ):
+            return False
+        weights = np.sort(np.exp(logits - logits.max()))
+        return bool((weights[1:] / np.cumsum(weights)[1:] > 1 - self._stop_below).all())
 
     def _laid(self, episode: Episode) -> Subset:
         """Whom the episode asks about, as the prompt shows them."""

@@ -131,7 +131,12 @@ class EngineScorer:
         if not texts:
             return EngineJob(request, method, (), None, calibration=calibration)
         nested = not self._block and self._reuse == "exact"
-        player = Greedy(method(len(texts), top_k=request.top_k), relayout=self._relayout, nested=nested)
+        player = Greedy(
+            method(len(texts), top_k=request.top_k),
+            relayout=self._relayout,
+            nested=nested,
+            stop_below=request.stop_below,
+        )
         job = EngineJob(request, method, tuple(groups), player)
         indices, cuts = [group[0] for group in groups], list[Truncation]()
         if not job.decided:

@@ -104,7 +104,12 @@ class SGLangScorer(RemoteScorer):
         if not groups:
             return ScoreJob(request, method, (), None)
         nested = self._relayout == "best_first"
-        player = Greedy(method(len(groups), top_k=request.top_k), relayout=self._relayout, nested=nested)
+        player = Greedy(
+            method(len(groups), top_k=request.top_k),
+            relayout=self._relayout,
+            nested=nested,
+            stop_below=request.stop_below,
+        )
         job = ScoreJob(request, method, groups, player)
         if not job.decided:
             indices = [group[0] for group in groups]

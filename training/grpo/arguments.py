@@ -19,8 +19,12 @@ from rranker.methods import method_class, method_names
 from rranker.prompts.segments import POINTWISE
 from rranker.training.options import option, parse_options
 
-_LISTWISE = [name for name in method_names() if method_class(name).kind not in POINTWISE]
-"""Methods whose every decision is between candidates: where it is not, there is no policy to train."""
+_LISTWISE = [
+    name
+    for name in method_names()
+    if method_class(name).kind not in POINTWISE and method_class(name).names_for_good
+]
+"""Methods whose every decision is between candidates and gives one a place: else there is no policy to train."""
 
 INTERACTION_TASKS = ["rec-movie", "rec-music", "rec-game"]
 OWN = "own"
