@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rranker import Ranker
-from rranker.methods import Elimination, Selection
+from rranker.methods import Decision, Elimination, Selection
 from rranker.methods.parts import Parts
 from tests.scorers.test_text import Scripted, honest
 from tests.support.samples import QUERY, TEXTS
@@ -92,7 +92,7 @@ def test_documents_take_the_maximum_or_mean_of_their_parts(aggregate: str, metho
         named = order[:0:-1] if method is Elimination else order[:-1]
         alive = list(range(12))
         for part in named:
-            parts.decide(alive, [part], [1 / len(alive)] * len(alive))
+            parts.decide(Decision(tuple(alive), (part,), (1 / len(alive),) * len(alive)))
             alive.remove(part)
         with pytest.raises(ValueError, match="still to be ranked"):
             parts.outcome()

@@ -36,21 +36,23 @@ class Parts(Player):
         """1 until the parts are ranked."""
         return 0 if self._outcome is not None else 1
 
-    def decide(self, asked: Sequence[int], named: Sequence[int], probabilities: Sequence[float]) -> None:
+    def decide(self, decision: Decision) -> None:
         """Takes a round about parts; one that decides nothing about a document is left out."""
         chances = dict[int, float]()
-        for part, probability in zip(asked, probabilities, strict=True):
+        for part, probability in zip(decision.asked, decision.probabilities, strict=True):
             owner = self._owners[part]
             chances[owner] = chances.get(owner, 0.0) + probability
         decided = list[int]()
-        for part in named:
+        for part in decision.named:
             owner = self._owners[part]
             self._left[owner] -= 1
             if owner not in self._named and (self.kind != "exclude" or not self._left[owner]):
                 self._named.add(owner)
                 decided.append(owner)
         if decided:
-            self._decisions.append(Decision(tuple(chances), tuple(decided), tuple(chances.values())))
+            self._decisions.append(
+                Decision(tuple(chances), tuple(decided), tuple(chances.values()), decision.thought)
+            )
 
     def end(self, order: Sequence[Sequence[int]], kept: Sequence[float]) -> None:
         """Takes the ranking of the parts, best first; those of the same text together."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,8 @@ class Windows(Player):
             self._gone[index] += len(named)
         if named:
             asked = tuple([window[i] for i in decision.asked])
-            self._decisions.append(Decision(asked, tuple([window[i] for i in named]), decision.probabilities))
+            shown = replace(decision, asked=asked, named=tuple([window[i] for i in named]))
+            self._decisions.append(shown)
 
     def end_stage(
         self, outcomes: Sequence[Outcome], logits: Sequence[NDArray[np.float64]] | None = None

@@ -111,5 +111,6 @@ def _decide(job: ChunkedJob, inner: Job) -> None:
         for place, probability in zip(decision.asked, decision.probabilities, strict=True):
             asked += inner.groups[place]
             chances += [probability / len(inner.groups[place])] * len(inner.groups[place])
-        job.player.decide(asked, named, chances)
+        parts = replace(decision, asked=tuple(asked), named=tuple(named), probabilities=tuple(chances))
+        job.player.decide(parts)
         job.heard += 1
