@@ -1,4 +1,4 @@
-"""Prints the versions installed here of everything that the extras CI uses need, in pip's constraints format.
+"""Prints the versions installed here of everything that the extra `ci` needs, in pip's constraints format.
 
 `make constraints` writes them to constraints.txt. What was only installed by hand, build tools, and the CUDA packages
 that torch brings on some platforms are left out.
@@ -15,11 +15,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 HEADER = """\
-# What CI installs: every package of the extras dev, bench and train, with all they need in turn.
+# What CI installs: every package of the extra `ci`, with all they need in turn.
 # Written by `make constraints` from the versions in .venv. To add a package: name it in pyproject.toml, install it
-# (`.venv/bin/pip install -e ".[dev,bench,train]"`), run `make constraints` again."""
+# (`.venv/bin/pip install -e ".[ci]"`), run `make constraints` again."""
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
-EXTRAS = ("dev", "bench", "train")
+EXTRA = "ci"
 BUILD_TOOLS = {"pip", "setuptools", "wheel", "pybind11"}
 # torch's own wheel for Linux names the one triton it works with, and the CUDA packages.
 CHOSEN_BY_TORCH = {"triton"}
@@ -27,10 +27,14 @@ CUDA = ("nvidia-", "cuda-")
 
 
 def required() -> list[Requirement]:
-    """What pyproject.toml says that rranker and its extras need."""
+    """What pyproject.toml says that rranker needs, and its extra, with those it names in turn."""
     project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
-    lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in EXTRAS)]
-    return [Requirement(line) for lines in lists for line in lines]
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    found = [Requirement(line) for line in (*project["dependencies"], *extras[EXTRA])]
+    for need in found:  # grows as it goes
+        if need.name == project["name"]:
+            found += [Requirement(line) for extra in sorted(need.extras) for line in extras[extra]]
+    return [need for need in found if need.name != project["name"]]
 
 
 def versions(needs: list[Requirement]) -> dict[str, str]:
@@ -46,9 +50,7 @@ def versions(needs: list[Requirement]) -> dict[str, str]:
         try:
             installed = distribution(need.name)
         except PackageNotFoundError:
-            raise SystemExit(
-                f'{need.name} is not installed: pip install -e ".[{",".join(EXTRAS)}]"'
-            ) from None
+            raise SystemExit(f'{need.name} is not installed: pip install -e ".[{EXTRA}]"') from None
         # Without the local part: `2.13.0+cpu` is 2.13.0 elsewhere.
         found[key[0]] = Version(installed.version).public
         for line in installed.requires or ():

@@ -46,7 +46,14 @@ def pins() -> dict[str, str]:
     return dict(line.split("==") for line in lines if not line.startswith("#"))
 
 
-@pytest.mark.parametrize("extra", [None, "dev", "bench", "train"])
+def extras_of_ci() -> list[str]:
+    (own,) = [
+        need for need in map(Requirement, PROJECT["optional-dependencies"]["ci"]) if need.name == "rranker"
+    ]
+    return sorted(own.extras)
+
+
+@pytest.mark.parametrize("extra", [None, *extras_of_ci()])
 def test_constraints_pin_a_supported_version_of_all_that_ci_installs(extra: str | None) -> None:
     """After a change of pyproject.toml: install it, then `make constraints`."""
     needs = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
