@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.server.conftest import Server
@@ -20,6 +22,26 @@ def test_the_client_of_cohere(kind: str, server: Server) -> None:
     assert found.meta.billed_units.search_units == 1
     with pytest.raises(cohere.BadRequestError, match="documents"):
         client.rerank(model="rranker", query=QUERY, documents=[])
+
+
+def test_litellm_as_a_gateway_asks_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else importing it fetches prices
+    litellm = pytest.importorskip("litellm", reason="needs LiteLLM: pip install litellm")
+    ask = {
+        "query": QUERY,
+        "documents": TEXTS,
+        "api_base": f"http://127.0.0.1:{server.port}",
+        "api_key": "a key",
+    }
+    expected = server.post("/v2/rerank", {"model": "rranker", "query": QUERY, "documents": TEXTS}).json[
+        "results"
+    ]
+    for provider in ("hosted_vllm", "cohere"):
+        found = litellm.rerank(model=f"{provider}/rranker", top_n=1, **ask)
+        assert [result["index"] for result in found.results] == [1]
+        assert found.results[0]["relevance_score"] == pytest.approx(expected[0]["relevance_score"], abs=1e-3)
+    found = asyncio.run(litellm.arerank(model="hosted_vllm/rranker", **ask))
+    assert [result["index"] for result in found.results] == [result["index"] for result in expected]
 
 
 def test_no_request_that_our_openapi_allows_breaks_the_server(server: Server) -> None:

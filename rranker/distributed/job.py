@@ -1,0 +1,91 @@
+"""A job: files of queries over a pool of workers, by Ray Data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .parts import Counts, read_finished, read_results, write_finished
+from .worker import RankWorker
+
+
+def rank_files(
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    workers: int | None = None,
+    batch_size: int = 32,
+    load: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
+    progress: bool = True,
+) -> Counts:
+    """Ranks the queries of files, many at a time, on every GPU or CPU of a Ray cluster. Start it again to go on.
+
+    Args:
+        inputs: files of JSON lines (`.jsonl`, `.jsonl.gz`) or Parquet, all of one kind: `id`, `query`, `candidates`,
+            and what else an item of `Ranker.rank_batch` may have.
+        output: a folder that every machine sees; `read_results` reads it.
+        workers: so many Rankers; None is one a GPU, and without GPUs one a CPU but one, which reads.
+        batch_size: queries a part; what a worker that dies has to do again.
+        load: arguments of `Ranker`.
+        settings: those of `Ranker.rank_batch`, such as `template`.
+        progress: shows a bar.
+
+    A worker that dies is started again, and its batch with it; a query that cannot be ranked has its error in the
+    output. What a run that was stopped had written is kept, and left out by the next one.
+
+    Raises ImportError without Ray; ValueError for files of other or mixed kinds, FileNotFoundError for none.
+    """
+    paths = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
+    line = _line_column(paths)
+    folder = Path(output).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    if (finished := read_finished(folder)) is not None:
+        return finished
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ImportError(f"this needs Ray: pip install 'rranker[ray]' ({error})") from error
+    from tqdm.auto import tqdm
+
+    if not ray.is_initialized():
+        ray.init()
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    count = workers or gpus or max(1, int(ray.cluster_resources()["CPU"]) - 1)
+    done = sorted(result["id"] for result in read_results(folder))
+    ray.data.DataContext.get_current().enable_progress_bars = False  # ours counts queries
+    queries = ray.data.read_text(paths) if line else ray.data.read_parquet(paths)
+    counted = queries.repartition(target_num_rows_per_block=batch_size).map_batches(
+        RankWorker,
+        fn_constructor_args=(str(folder), load or {}, settings or {}, done, line),
+        batch_size=batch_size,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=count),
+        num_gpus=1 if gpus else 0,
+    )
+    total = Counts()
+    with tqdm(disable=not progress, unit="query") as bar:
+        for row in counted.iter_rows():
+            part = Counts(**row)
+            total += part
+            bar.update(part.ranked + part.failed + part.skipped)
+    write_finished(folder, total)
+    return total
+
+
+def _line_column(paths: Sequence[str]) -> str | None:
+    """The column under which Ray reads lines, None for Parquet."""
+    if not paths:
+        raise FileNotFoundError("there are no files to rank")
+    missing = [path for path in paths if not Path(path).is_file()]
+    if missing:
+        raise FileNotFoundError(f"no such file: {missing[0]}")
+    kinds = {"parquet" if path.endswith(".parquet") else "jsonl" for path in paths}
+    strange = [path for path in paths if not path.endswith((".parquet", ".jsonl", ".jsonl.gz"))]
+    if strange or len(kinds) > 1:
+        raise ValueError(
+            f"inputs must all be .parquet, or all .jsonl (.jsonl.gz): {(strange or list(paths))[0]}"
+        )
+    return "text" if kinds == {"jsonl"} else None

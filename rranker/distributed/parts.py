@@ -1,0 +1,100 @@
+"""What a job writes: parts, each whole or not there, that say which queries are done. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..ids import as_id, id_text
+from ..request import QUERY_ID_NAMES
+from ..types import Ranking
+
+FINISHED = "_SUCCESS"
+"""The file that a job leaves when all is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Queries that were ranked, that have an error in place of a ranking, and that an earlier run had done."""
+
+    ranked: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.ranked + other.ranked, self.failed + other.failed, self.skipped + other.skipped)
+
+
+def as_row(record: dict[str, Any] | str) -> dict[str, Any]:
+    """A query as a batch takes it, its id a text; `record` is a row of a table, or a line of JSON.
+
+    Absent columns of a row (None) are left out. One that cannot be read, or has no id, comes back under an id made of
+    its content, with the reason in `error`.
+    """
+    try:
+        row = json.loads(record) if isinstance(record, str) else record
+        if not isinstance(row, dict):
+            raise TypeError(f"a line must be an object, not {type(row).__name__}")
+        row = {name: value for name, value in row.items() if value is not None}
+        names = [name for name in QUERY_ID_NAMES if name in row]
+        if len(names) != 1:
+            raise ValueError(f"a query needs one id, under {' or '.join(map(repr, QUERY_ID_NAMES))}")
+        query = row.pop(names[0])
+        return {**row, "id": id_text(as_id(query, "the id of a query"))}
+    except (TypeError, ValueError) as error:
+        content = record if isinstance(record, str) else repr(record)
+        return {"id": f"unreadable-{_digest([content])}", "error": f"{type(error).__name__}: {error}"}
+
+
+def as_result(query: str, ranking: Ranking | Exception) -> dict[str, Any]:
+    """A line of a part: of the candidates, best first, input places (`order`), scores and relevance; or an error."""
+    if isinstance(ranking, Exception):
+        return {"id": query, "error": f"{type(ranking).__name__}: {ranking}"}
+    scores, relevance = [item.score for item in ranking], [item.relevance for item in ranking]
+    return {"id": query, "order": ranking.order, "scores": scores, "relevance": relevance}
+
+
+def part_path(folder: Path, queries: Sequence[str]) -> Path:
+    """Where the part of these queries lies: whoever ranks them again, after a crash, writes the same file."""
+    return folder / f"part-{_digest(queries)}.jsonl"
+
+
+def write_part(path: Path, results: Sequence[dict[str, Any]]) -> None:
+    """Writes a part, or replaces it; nobody ever sees half of one."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text("".join(json.dumps(result) + "\n" for result in results), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def read_results(folder: str | Path) -> Iterator[dict[str, Any]]:
+    """All results of a folder, in no order: `{"id", "order", "scores", "relevance"}`, or `{"id", "error"}`."""
+    for path in sorted(Path(folder).glob("part-*.jsonl")):
+        yield from read_part(path)
+
+
+def read_part(path: Path) -> list[dict[str, Any]]:
+    """The results of one part."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def read_finished(folder: Path) -> Counts | None:
+    """The counts of a job that is done, as one that has nothing left to do; None where it is not."""
+    try:
+        counts = Counts(**json.loads((folder / FINISHED).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    return Counts(skipped=counts.ranked + counts.failed + counts.skipped)
+
+
+def write_finished(folder: Path, counts: Counts) -> None:
+    """Says that the job is done."""
+    (folder / FINISHED).write_text(json.dumps(asdict(counts)) + "\n", encoding="utf-8")
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:20]

@@ -1,0 +1,49 @@
+"""One worker of a job: a Ranker, batches in, parts out. Knows nothing of Ray but the tables that it hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ..ranker import Ranker
+from .parts import Counts, as_result, as_row, part_path, read_part, write_part
+
+
+class RankWorker:
+    """Ranks batches of queries by a Ranker of its own; an error belongs to its query.
+
+    `load` are the arguments of `Ranker`, `settings` those of `rank_batch`, `done` the ids that are left out. `line`
+    names the column that holds lines of JSON; None means columns of their own.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        load: dict[str, Any],
+        settings: dict[str, Any],
+        done: Collection[str],
+        line: str | None,
+    ) -> None:
+        self.folder, self.settings, self.done, self.line = Path(folder), settings, frozenset(done), line
+        self.ranker = Ranker(**load)
+
+    def __call__(self, table: Any) -> Any:
+        """A batch (an Arrow table, which is read only) → its counts, as a table of one row."""
+        import pyarrow
+
+        records = table.to_pylist() if self.line is None else table[self.line].to_pylist()
+        counts = self.rank([as_row(record) for record in records])
+        return pyarrow.table({name: [getattr(counts, name)] for name in Counts.__slots__})
+
+    def rank(self, rows: list[dict[str, Any]]) -> Counts:
+        """Ranks what is not done yet and writes its part, unless a worker that died had got so far."""
+        left = [row for row in rows if row["id"] not in self.done]
+        path = part_path(self.folder, [row["id"] for row in left])
+        readable = [row for row in left if "error" not in row]
+        if left and not path.exists():
+            rankings = self.ranker.rank_batch(readable, **self.settings, on_error="return", progress=False)
+            results = [as_result(row["id"], ranking) for row, ranking in zip(readable, rankings, strict=True)]
+            write_part(path, [*(row for row in left if "error" in row), *results])
+        failed = sum("error" in result for result in read_part(path)) if left else 0
+        return Counts(len(left) - failed, failed, len(rows) - len(left))

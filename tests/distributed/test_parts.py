@@ -1,0 +1,93 @@
+"""Rows, parts and workers, without Ray."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rranker.distributed.job import rank_files
+from rranker.distributed.parts import Counts, as_row, part_path, read_results
+from rranker.distributed.worker import RankWorker
+from tests.support.samples import QUERY, TEXTS
+
+
+@pytest.mark.parametrize(
+    ("record", "row"),
+    [
+        ('{"qid": 7, "query": "q", "candidates": []}', {"id": "7", "query": "q", "candidates": []}),
+        ({"id": "a", "query": "q", "instruction": None}, {"id": "a", "query": "q"}),
+    ],
+)
+def test_rows_are_read_and_their_ids_are_texts(record: Any, row: dict[str, Any]) -> None:
+    assert as_row(record) == row
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("{", "JSONDecodeError"),
+        ("[1]", "a line must be an object, not list"),
+        ('{"query": "q"}', "a query needs one id"),
+        ('{"id": 1, "qid": 2}', "a query needs one id"),
+        ({"id": 1.5}, "not whole"),
+    ],
+)
+def test_what_cannot_be_read_says_why_and_is_the_same_row_every_time(record: Any, reason: str) -> None:
+    assert reason in as_row(record)["error"]
+    assert as_row(record) == as_row(record)
+    assert as_row(record)["id"] != as_row("{{")["id"]
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> RankWorker:
+    return RankWorker(
+        str(tmp_path_factory.mktemp("parts")), {"dtype": "float32"}, {"template": "passage"}, {"old"}, "text"
+    )
+
+
+def test_a_batch_is_ranked_and_written_and_errors_stay_with_their_query(worker: RankWorker) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    good = {"id": "good", "query": QUERY, "candidates": TEXTS}
+    lines = [
+        json.dumps(good),
+        json.dumps({**good, "id": "old"}),
+        json.dumps({**good, "id": "bad", "candidates": [1]}),
+        "{",
+    ]
+    assert worker(pyarrow.table({"text": lines})).to_pylist() == [{"ranked": 1, "failed": 2, "skipped": 1}]
+    results = {result["id"]: result for result in read_results(worker.folder)}
+    assert results["good"]["order"] == worker.ranker.rank(QUERY, TEXTS, template="passage").order
+    assert "must be a string" in results["bad"]["error"]
+    assert sum(name.startswith("unreadable-") for name in results) == 1
+    assert not [path for path in worker.folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_part_that_a_dead_worker_had_written_is_not_ranked_again(worker: RankWorker) -> None:
+    path = part_path(worker.folder, ["x"])
+    path.write_text('{"id": "x", "order": [1, 0], "scores": [1, 0], "relevance": [1, 0]}\n')
+    assert worker.rank([{"id": "x", "query": QUERY, "candidates": TEXTS}]) == Counts(ranked=1)
+    assert path.read_text().startswith('{"id": "x", "order": [1, 0]')
+
+
+def test_the_arithmetic_of_the_page_is_what_its_code_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs/scale.md").read_text(encoding="utf-8")
+    _, code, shown = re.findall(r"^```\w*\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    exec(code, {})
+    assert capsys.readouterr().out == shown
+
+
+def test_wrong_inputs_are_named(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.parquet", "c.csv"):
+        (tmp_path / name).touch()
+    with pytest.raises(FileNotFoundError, match="no files"):
+        rank_files([], tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match=r"no such file: .*missing"):
+        rank_files(tmp_path / "missing.jsonl", tmp_path / "out")
+    with pytest.raises(ValueError, match=r"c\.csv"):
+        rank_files(tmp_path / "c.csv", tmp_path / "out")
+    with pytest.raises(ValueError, match=r"all be \.parquet"):
+        rank_files([tmp_path / "a.jsonl", tmp_path / "b.parquet"], tmp_path / "out")
