@@ -12,6 +12,7 @@ from .processes import check_process
 from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
 from .scorers import Scorer
 from .scorers.chunked import ChunkedScorer
+from .scorers.consistent import ConsistentScorer
 from .scorers.windowed import WindowedScorer
 from .settings import BatchSettings, OnError, RankSettings, RequestSettings
 from .streaming import AsyncRankingStream, RankingStream
@@ -32,7 +33,7 @@ class Calls:
     def __init__(self, scorer: Scorer, method: str | None, relevance: bool | None) -> None:
         self._scorer, self._method, self._relevance = scorer, method, relevance
         # Where every step serves all that is in flight, one thread that steps is enough for any number of calls.
-        self._player = ChunkedScorer(WindowedScorer(scorer))
+        self._player = ConsistentScorer(ChunkedScorer(WindowedScorer(scorer)))
         self._workers = Workers(1 if self._player.shares_steps else _THREADS)
 
     def rank(

@@ -29,7 +29,8 @@ class Request:
     `relevance`: True when it must be given, False when not, None where the ranking has read what it takes. `threshold`:
     the least relevance of those to keep. `window`: the most candidates that a question may show.
     `long_text`, `aggregate`: what becomes of texts that are too long, and of the scores of their parts.
-    `stop_below`: the doubt below which a verdict decides all places that are left.
+    `stop_below`: the doubt below which a verdict decides all places that are left. `self_consistency`: how many
+    layouts are averaged; `layout`: which of them this is.
     """
 
     query: Query = field(hash=False)
@@ -44,6 +45,8 @@ class Request:
     long_text: LongText = "truncate"
     aggregate: Aggregate = "max"
     stop_below: float | None = None
+    self_consistency: int | None = None
+    layout: int = 0
 
 
 def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
@@ -61,6 +64,7 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
     long_text: LongText | None = None,
     aggregate: Aggregate | None = None,
     stop_below: float | None = None,
+    self_consistency: int | None = None,
 ) -> Request:
     """Checks everything; `task` is another name for `template`. A threshold asks for relevance.
 
@@ -95,6 +99,7 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
         _one_of("long_text", long_text, ("truncate", "chunk")),
         _one_of("aggregate", aggregate, ("max", "mean")),
         _as_doubt(stop_below),
+        None if self_consistency is None else whole_number(self_consistency, "self_consistency", least=2),
     )
 
 

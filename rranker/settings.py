@@ -40,6 +40,8 @@ class RequestSettings(TypedDict, total=False):
     stop_below: early stop of methods that go round after round: a verdict decides all places that are left when it
         doubts each of its preferences by less than this probability (docs/methods.md). For answers in words it does
         nothing.
+    self_consistency: ranks in so many layouts (orders in the prompt, and with them identifiers), and averages the
+        rankings (docs/methods.md). It costs as many times as much.
     """
 
     template: str | None
@@ -52,6 +54,7 @@ class RequestSettings(TypedDict, total=False):
     long_text: LongText | None
     aggregate: Aggregate | None
     stop_below: float | None
+    self_consistency: int | None
 
 
 class RankSettings(RequestSettings, total=False):

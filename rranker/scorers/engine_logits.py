@@ -126,7 +126,7 @@ class EngineScorer:
         groups = distinct([candidate.text for candidate in request.candidates])
         texts = [request.candidates[group[0]].text for group in groups]
         if self._block:
-            layout = canonical_order(texts, self._seed)
+            layout = canonical_order(texts, self._seed + request.layout)
             groups, texts = [groups[i] for i in layout], [texts[i] for i in layout]
         if not texts:
             return EngineJob(request, method, (), None, calibration=calibration)
