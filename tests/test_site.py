@@ -12,14 +12,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def hook() -> ModuleType:
-    spec = spec_from_file_location("docs_site", ROOT / ".ci" / "docs_site.py")
+def loaded(name: str) -> ModuleType:
+    """A script of .ci/ as a module."""
+    spec = spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def hook() -> ModuleType:
+    return loaded("docs_site")
 
 
 @pytest.mark.parametrize(
@@ -84,3 +89,12 @@ def test_what_leads_nowhere_or_is_loaded_from_elsewhere_is_named(hook: ModuleTyp
         "index.html links to sub/#gone, an anchor that is not there",
         "sub/index.html loads https://cdn.example.org/x.js",
     ]
+
+
+def test_examples_and_fields_in_docstrings_become_code_and_lists() -> None:
+    griffe = pytest.importorskip("griffe", reason="needs the site's tools: pip install 'rranker[docs]'")
+    text = "Adds.\n\nsize: of all.\n    Indeed.\nNot a field: it has blanks.\n\n>>> 1 + 1\n2\n\nMore."
+    written = text.replace("size", "- `size`").replace(">>> 1 + 1\n2\n", "```pycon\n>>> 1 + 1\n2\n```\n")
+    described = griffe.Class("Sum", docstring=griffe.Docstring(text))
+    loaded("docs_docstrings").Markdown().on_class(cls=described)
+    assert described.docstring.value == written
