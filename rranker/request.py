@@ -115,7 +115,7 @@ def _as_doubt(stop_below: float | None) -> float | None:
 
 def _one_of(name: str, value: Any, known: Sequence[str]) -> Any:
     """The value; of None, the first known one. Raises ValueError for any other."""
-    if value is not None and value not in known:
+    if value is not None and (not isinstance(value, str) or value not in known):
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")
     return known[0] if value is None else value
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rranker import Candidate, Ranker, Ranking
 from rranker.calibration import Calibration
 from rranker.engine.engine import Engine
+from rranker.methods import method_names
 from rranker.scorers.engine_logits import EngineScorer
 from tests.fuzz.objects import anything, hashable, short_text, tables
 from tests.fuzz.runner import Target
@@ -52,6 +53,12 @@ options = st.fixed_dictionaries(
         "top_k": st.integers(-1, 4) | anything,
         "relevance": st.sampled_from([None, True, False]) | anything,
         "threshold": st.floats(-0.5, 1.5) | anything,
+        "method": st.sampled_from([None, *method_names()]) | anything,
+        "window": st.integers(1, 4) | anything,
+        "long_text": st.sampled_from([None, "truncate", "chunk"]) | anything,
+        "aggregate": st.sampled_from([None, "max", "mean"]) | anything,
+        "stop_below": st.floats(-0.1, 0.6) | anything,
+        "self_consistency": st.integers(0, 3) | anything,
     },
 )
 calls = st.tuples(queries, candidates, options)
@@ -73,7 +80,8 @@ batches = (
 
 # What an error must name: an argument, or the place of what is wrong.
 _NAMED = re.compile(
-    r"\b(candidates?|quer(y|ies)|history|task|template|instruction|top_k|relevance|threshold)\b"
+    r"\b(candidates?|quer(y|ies)|history|task|template|instruction|top_k|relevance|threshold|method|window"
+    r"|long_text|aggregate|stop_below|self_consistency)\b"
 )
 
 
