@@ -1,7 +1,7 @@
 """Whether a thought about a similar query helps a model: SmolLM2 with and without an example from a `ThoughtStore`.
 
-    python -m bench.thoughts                          # 40 queries to think about, 60 to rank, of passage-5
-    python -m bench.thoughts --queries 20 --out mine.jsonl
+    python -m bench.thoughts                                # 40 lists to think about, 60 to rank, of two tasks
+    python -m bench.thoughts --queries 20 --tasks router-balance
 
 The thoughts are about queries of the training side, those are kept whose verdict was right; what is ranked are
 validation queries. Prints Markdown: each row's MRR, and its paired difference from the row without an example.
@@ -13,7 +13,7 @@ import argparse
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -69,47 +69,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.thoughts", description=__doc__)
     parser.add_argument("--model", type=Path, help="checkpoint folder; left out: SmolLM2-135M-Instruct")
     parser.add_argument("--cache", type=Path, default=Path(".cache"), help="where SmolLM2 is converted to")
-    parser.add_argument("--task", default="passage-5")
+    parser.add_argument("--tasks", nargs="+", default=["passage-5", "rec-movie"])
     parser.add_argument("--method", choices=method_names(), default="dranker", help="of who gets the example")
-    parser.add_argument("--thinking", type=int, default=40, help="queries to think about")
+    parser.add_argument("--thinking", type=int, default=40, help="lists to think about, a task")
     parser.add_argument("--tokens", type=int, default=48, help="of a thought, at most")
-    parser.add_argument("--queries", type=int, default=60, help="queries to rank")
-    parser.add_argument("--out", type=Path, help="where the thoughts go")
+    parser.add_argument(
+        "--queries", type=int, default=60, help="lists to rank, a task, of as many queries as there are"
+    )
     options = parser.parse_args()
     folder = options.model or smollm2_folder(options.cache)
-    with Ranker(folder, dtype="float32", reasoning=True, max_think_tokens=options.tokens) as thinker:
-        thought_about = chosen(data.task_cases(options.task, "train"), options.thinking)
-        store = think(thinker, thought_about)
-    if options.out:
-        store.save(options.out)
-    print(f"{len(store)} of {len(thought_about)} thoughts led to a relevant passage and are kept.\n")
+    print("| task | thought | MRR | against none | tokens |\n|---|---|---|---|---:|")
+    for task in options.tasks:
+        with Ranker(folder, dtype="float32", reasoning=True, max_think_tokens=options.tokens) as thinker:
+            thought_about = chosen(data.task_cases(task, "train"), options.thinking)
+            store = think(thinker, thought_about)
+        cases = chosen(data.task_cases(task, "validation"), options.queries)
+        queries = len({case.id for case in cases})
+        title = f"{task}, {queries} queries; {len(store)} of {len(thought_about)} thoughts were right"
+        with Ranker(folder, dtype="float32", method=options.method) as ranker:
+            none, tokens = measure(ranker, cases, None)
+            print(_line(title, "none", none, None, tokens), flush=True)
+            for name, similar in _similar().items():
+                found, tokens = measure(ranker, cases, ThoughtStore(store, similarity=similar))
+                print(_line("", name, found, none, tokens), flush=True)
+
+
+def _similar() -> dict[str, Literal["bm25", "embedding"] | Similar]:
     rng = random.Random(0)
-    similar: dict[str, Similar | str] = {
+    return {
         "of any query": lambda texts, query: [rng.random() for _ in texts],
         "of the most similar query, by BM25": "bm25",
         "of the most similar query, by vectors": "embedding",
     }
-    cases = chosen(data.task_cases(options.task, "validation"), options.queries)
-    print(
-        f"| thought | MRR on {len({case.id for case in cases})} validation queries | against none | tokens | seconds |"
-    )
-    print("|---|---|---|---:|---:|")
-    with Ranker(folder, dtype="float32", method=options.method) as ranker:
-        none, tokens = measure(ranker, cases, None)
-        print(_line("none", none, None, tokens), flush=True)
-        for name, by in similar.items():
-            found, tokens = measure(ranker, cases, ThoughtStore(store, similarity=by))  # type: ignore[arg-type]
-            print(_line(name, found, none, tokens), flush=True)
 
 
-def _line(name: str, values: dict[str, float], none: dict[str, float] | None, tokens: float) -> str:
+def _line(
+    task: str, name: str, values: dict[str, float], none: dict[str, float] | None, tokens: float
+) -> str:
     low, high = bootstrap_interval(values)
     gap = ""
     if none is not None:
         found = paired_bootstrap(values, none)
         gap = f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
     mean = float(np.mean(list(values.values())))
-    return f"| {name} | {mean:.3f} [{low:.3f}, {high:.3f}] | {gap} | {tokens:.0f} |"
+    return f"| {task} | {name} | {mean:.3f} [{low:.3f}, {high:.3f}] | {gap} | {tokens:.0f} |"
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ PASSING = {
     "no time": Fault(body=completion("A"), delay=1.0),
     "connection dropped": Fault(body=completion("[1] > [2]"), drop=True),
     "not JSON": Fault(body=b"<html>Bad gateway</html>"),
+    "not UTF-8": Fault(body=b"\x80"),
     "cut JSON": Fault(body=b'{"choices": [{"mess'),
     "no choices": Fault(body={"id": "x", "choices": []}),
     "another shape": Fault(body=[1, 2]),

@@ -12,6 +12,7 @@ from .errors import MalformedError, RemoteError, StopError, TransientError
 
 _AGAIN = frozenset({408, 409, 425, 429})
 """Besides all from 500: time-out, conflict, too early, too many requests."""
+_READING_JSON = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 
 
 def as_fault(error: Exception) -> tuple[Exception, bool]:
@@ -25,7 +26,7 @@ def as_fault(error: Exception) -> tuple[Exception, bool]:
     if isinstance(error, openai.APIConnectionError):  # time-outs of the client's own among them
         cause = error.__cause__ or error
         return TransientError(f"the connection failed ({type(cause).__name__}: {cause})"), False
-    if isinstance(error, openai.APIResponseValidationError | MalformedError | json.JSONDecodeError):
+    if isinstance(error, (openai.APIResponseValidationError, MalformedError, *_READING_JSON)):
         return TransientError(f"the response is not what the protocol says: {error}"), False
     return error, False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import CancelledError, Future
@@ -91,7 +92,8 @@ class RemoteScorer(ABC):
         except CancelledError as error:
             raise RuntimeError("the scorer was closed while it was ranking") from error
         finally:
-            running.cancel()
+            if not sys.is_finalizing():  # then the loop's thread is gone already
+                running.cancel()
             self._running.discard(running)
 
     @property
