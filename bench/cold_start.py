@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -42,10 +43,27 @@ def cold() -> dict[str, float]:
     }
 
 
+def command_line() -> tuple[float, float]:
+    """Seconds from the start of `rranker rank` to its first output, and of the processor until it has ended."""
+    command = [sys.executable, "-m", "rranker", "rank", "who wrote Emma?", "--format", "json"]
+    began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"Jane Austen wrote Emma in 1815.\nEmma is a given name.\nTea is a drink.\n")
+        process.stdin.close()
+        process.stdout.readline()
+        seconds = time.perf_counter() - began
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+
+
 def main() -> None:
     runs = [cold() for _ in range(5)]
     print("cold rranker.rank, median of 5 fresh processes")
     print(", ".join(f"{name} {np.median([run[name] for run in runs]):.2f} s" for name in runs[0]))
+    first, used = np.median([command_line() for _ in range(5)], axis=0)
+    print(f"rranker rank, first output after {first:.2f} s; {used:.2f} s of the processor until it has ended")
 
 
 if __name__ == "__main__":

@@ -13,14 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rranker.cli.collections import (
-    Problem,
-    beir_folder,
-    bm25_problems,
-    reordered,
-    request_problems,
-    run_problems,
-)
 from rranker.cli.errors import ExitCode, Failure, command, failing_as, say
 from rranker.cli.journal import Journal, fingerprint
 from rranker.cli.lines import STDIN, Faults
@@ -38,6 +30,7 @@ from rranker.cli.settings import (
 from rranker.cli.trec import trec_lines
 
 if TYPE_CHECKING:
+    from rranker.cli.collections import Problem
     from rranker.ranker import Ranker
 
 Ranked = list[tuple[str, float]]
@@ -133,10 +126,14 @@ def _problems(
     faults: Faults,
 ) -> tuple[list[Problem], list[str]]:
     """What to rank, and the files that it was read from."""
+    from rranker.cli import (
+        collections as read,
+    )  # the readers of data take their time: `rank` needs none of them
+
     if source is not None and source.removesuffix(".gz").endswith((".json", ".jsonl")):
-        return request_problems(source, depth, faults), [source]
+        return read.request_problems(source, depth, faults), [source]
     if beir is not None:
-        corpus, queries = beir_folder(beir)
+        corpus, queries = read.beir_folder(beir)
     if corpus is None or queries is None:
         raise Failure(
             "a run needs its texts: --beir FOLDER, or --corpus FILE and --queries FILE", ExitCode.USAGE
@@ -145,9 +142,9 @@ def _problems(
     if source is None:
         if beir is None:
             raise Failure("no run: name one, or a whole collection (--beir FOLDER)", ExitCode.USAGE)
-        return bm25_problems(corpus, queries, depth, faults), texts
+        return read.bm25_problems(corpus, queries, depth, faults), texts
     files = texts if source == STDIN else [source, *texts]
-    return run_problems(source, corpus, queries, depth, faults), files
+    return read.run_problems(source, corpus, queries, depth, faults), files
 
 
 def _as_named(source: str | None) -> RunFormat:
@@ -197,6 +194,8 @@ def _write(
     if layout is RunFormat.trec:
         text = "".join(line for problem in problems for line in _lines(problem.id, done[problem.id], tag))
     else:
+        from rranker.cli.collections import reordered
+
         requests = [reordered(problem, done[problem.id]) for problem in problems]
         if layout is RunFormat.json:
             text = json.dumps(requests, ensure_ascii=False, indent=2) + "\n"
