@@ -12,15 +12,18 @@ from rranker.cli.candidates import InputFormat, read_candidates
 from rranker.cli.errors import ExitCode, command, failing_as
 from rranker.cli.lines import STDIN, Faults
 from rranker.cli.settings import (
+    Chunk,
     Device,
     Dtype,
     History,
     Instruction,
     Method,
     Model,
+    Reasoning,
     SkipBroken,
     Template,
     TopK,
+    Window,
     as_query,
     load_ranker,
 )
@@ -37,9 +40,12 @@ def explain(  # noqa: PLR0913 (options of a command)
     device: Device = None,
     dtype: Dtype = None,
     method: Method = None,
+    reasoning: Reasoning = False,
     template: Template = None,
     instruction: Instruction = None,
     top_k: TopK = None,
+    window: Window = None,
+    chunk: Chunk = False,
     history: History = False,
     input_format: Annotated[
         InputFormat | None, typer.Option(help="How candidates are written; left out: by the file's name.")
@@ -58,10 +64,18 @@ def explain(  # noqa: PLR0913 (options of a command)
         candidates = read_candidates(file, input_format, text_column, faults)
     asked = as_query(query, history)
     with (
-        load_ranker(model=model, device=device, dtype=dtype, method=method) as ranker,
+        load_ranker(model=model, device=device, dtype=dtype, method=method, reasoning=reasoning) as ranker,
         failing_as(ExitCode.USAGE),
     ):
-        ranking = ranker.rank(asked, candidates, template=template, instruction=instruction, top_k=top_k)
+        ranking = ranker.rank(
+            asked,
+            candidates,
+            template=template,
+            instruction=instruction,
+            top_k=top_k,
+            window=window,
+            long_text="chunk" if chunk else None,
+        )
     page = ranking.to_html(asked)
     with failing_as(ExitCode.DATA, ExitCode.NO_OUTPUT):
         if output == STDIN:

@@ -13,15 +13,18 @@ from rranker.cli.candidates import InputFormat, read_candidates
 from rranker.cli.errors import ExitCode, command, failing_as
 from rranker.cli.lines import STDIN, Faults
 from rranker.cli.settings import (
+    Chunk,
     Device,
     Dtype,
     History,
     Instruction,
     Method,
     Model,
+    Reasoning,
     SkipBroken,
     Template,
     TopK,
+    Window,
     as_query,
     load_ranker,
 )
@@ -51,9 +54,12 @@ def rank(  # noqa: PLR0913 (options of a command)
     device: Device = None,
     dtype: Dtype = None,
     method: Method = None,
+    reasoning: Reasoning = False,
     template: Template = None,
     instruction: Instruction = None,
     top_k: TopK = None,
+    window: Window = None,
+    chunk: Chunk = False,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Write only those of this relevance or more.")
     ] = None,
@@ -78,7 +84,7 @@ def rank(  # noqa: PLR0913 (options of a command)
     faults = Faults(skip_broken)
     with failing_as(ExitCode.DATA):
         candidates = read_candidates(file, input_format, text_column, faults)
-    with load_ranker(model=model, device=device, dtype=dtype, method=method) as ranker:
+    with load_ranker(model=model, device=device, dtype=dtype, method=method, reasoning=reasoning) as ranker:
         with failing_as(ExitCode.USAGE):
             ranking = ranker.rank(
                 as_query(query, history),
@@ -86,6 +92,8 @@ def rank(  # noqa: PLR0913 (options of a command)
                 template=template,
                 instruction=instruction,
                 top_k=top_k,
+                window=window,
+                long_text="chunk" if chunk else None,
                 threshold=threshold,
             )
         _write(ranking, layout, query_id)

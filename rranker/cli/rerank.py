@@ -17,14 +17,17 @@ from rranker.cli.errors import ExitCode, Failure, command, failing_as, say
 from rranker.cli.journal import Journal, fingerprint
 from rranker.cli.lines import STDIN, Faults
 from rranker.cli.settings import (
+    Chunk,
     Device,
     Dtype,
     Instruction,
     Method,
     Model,
+    Reasoning,
     SkipBroken,
     Template,
     TopK,
+    Window,
     load_ranker,
 )
 from rranker.cli.trec import trec_lines
@@ -70,9 +73,12 @@ def rerank(  # noqa: PLR0913 (options of a command)
     device: Device = None,
     dtype: Dtype = None,
     method: Method = None,
+    reasoning: Reasoning = False,
     template: Template = "passage",
     instruction: Instruction = None,
     top_k: TopK = None,
+    window: Window = None,
+    chunk: Chunk = False,
     batch: Annotated[int, typer.Option(min=1, help="Queries that are ranked together.")] = 16,
     skip_broken: SkipBroken = False,
 ) -> None:
@@ -91,8 +97,20 @@ def rerank(  # noqa: PLR0913 (options of a command)
         raise Failure(
             f"--format {layout} writes RankLLM's requests, and only requests become them", ExitCode.USAGE
         )
-    model_settings = {"model": model, "device": device, "dtype": dtype, "method": method}
-    settings = {"template": template, "instruction": instruction, "top_k": top_k}
+    model_settings = {
+        "model": model,
+        "device": device,
+        "dtype": dtype,
+        "method": method,
+        "reasoning": reasoning,
+    }
+    settings = {
+        "template": template,
+        "instruction": instruction,
+        "top_k": top_k,
+        "window": window,
+        "long_text": "chunk" if chunk else None,
+    }
     journal: Journal | None = None
     if output != STDIN:
         job = fingerprint({**model_settings, **settings, "depth": depth}, files)

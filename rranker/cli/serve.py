@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rranker.cli.errors import ExitCode, command, failing_as, say
-from rranker.cli.settings import Device, Dtype, Method, Model, load_ranker
+from rranker.cli.settings import Device, Dtype, Method, Model, Reasoning, load_ranker
 
 
 @command
@@ -22,6 +22,7 @@ def serve(  # noqa: PLR0913 (options of a command)
     device: Device = None,
     dtype: Dtype = None,
     method: Method = None,
+    reasoning: Reasoning = False,
     name: Annotated[str | None, typer.Option(help="What clients are told the model is called.")] = None,
     requests: Annotated[int, typer.Option(min=1, help="Accepted at once; more get 429.")] = 256,
     candidates: Annotated[int, typer.Option(min=1, help="Of one request.")] = 1000,
@@ -45,7 +46,7 @@ def serve(  # noqa: PLR0913 (options of a command)
         check_exposure(host, keys)
         limits = Limits(requests, candidates, int(body_megabytes * 2**20), seconds)
     log_to_stderr()
-    with load_ranker(model=model, device=device, dtype=dtype, method=method) as ranker:
+    with load_ranker(model=model, device=device, dtype=dtype, method=method, reasoning=reasoning) as ranker:
         app = create_app(ranker, limits=limits, keys=keys, name=name)
         config = uvicorn.Config(
             app,

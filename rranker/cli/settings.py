@@ -13,6 +13,7 @@ from rranker.cli.errors import ExitCode, failing_as
 if TYPE_CHECKING:
     from rranker.ranker import Ranker
 
+
 _MODEL = "Model"
 
 Model = Annotated[
@@ -45,12 +46,21 @@ Method = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+Reasoning = Annotated[
+    bool, typer.Option("--reasoning", help="The model thinks before each verdict.", rich_help_panel=_MODEL)
+]
 Template = Annotated[str | None, typer.Option(help="passage, recommendation, routing or generic.")]
 Instruction = Annotated[str | None, typer.Option(help="Replaces the template's own instruction.")]
 TopK = Annotated[
     int | None, typer.Option("--top-k", min=1, help="Only the best k matter: places behind are coarser.")
 ]
 History = Annotated[bool, typer.Option("--history", help="QUERY is a history.")]
+Window = Annotated[
+    int | None, typer.Option(min=2, help="Most candidates that a question shows; left out: what fits.")
+]
+Chunk = Annotated[
+    bool, typer.Option("--chunk", help="Rank all parts of texts that are too long, in place of cutting them.")
+]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken lines out and count them.")]
 
 

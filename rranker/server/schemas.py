@@ -88,6 +88,10 @@ class Rank(Body):
     top_k: Annotated[int | None, Field(ge=1)] = None
     relevance: bool | None = None
     threshold: Annotated[float | None, Field(ge=0, le=1)] = None
+    window: Annotated[int | None, Field(ge=2)] = None
+    long_text: Literal["truncate", "chunk"] | None = None
+    aggregate: Literal["max", "mean"] | None = None
+    stop_below: Annotated[float | None, Field(ge=0, le=1)] = None
     stream: Annotated[bool, Field(description="rounds as server-sent events, as they are decided")] = False
 
 

@@ -25,7 +25,7 @@ from rranker.server.limits import Limits, api_keys, check_exposure
 from rranker.server.telemetry import JsonLines
 from tests.server.conftest import Server, serving
 
-BODY = {"query": "tea", "documents": ["Tea is a drink.", "Bees dance."]}
+BODY: dict[str, Any] = {"query": "tea", "documents": ["Tea is a drink.", "Bees dance."]}
 
 
 class Slow(TextScorer):
@@ -84,6 +84,16 @@ def test_a_full_queue_asks_to_come_again(slow: Slow) -> None:
         assert tei.json["error_type"] == "Overloaded"
         assert server.request("GET", "/ready").status == 200
         assert server.post("/v2/rerank", BODY).status == 200
+
+
+def test_without_calibration_the_relevance_is_the_score_of_the_ranking(slow: Slow) -> None:
+    slow.go.set()
+    with Ranker(scorer=slow) as ranker, serving(ranker) as server:
+        expected = ranker.rank(BODY["query"], BODY["documents"], template="passage")
+        found = server.post("/v2/rerank", BODY).json["results"]
+        assert [row["relevance_score"] for row in found] == [item.score for item in expected]
+        assert all(item.relevance is None for item in expected)
+        assert server.post("/score", {"text_1": "a", "text_2": "b"}).status == 400
 
 
 def test_what_takes_too_long_is_given_up(slow: Slow) -> None:
