@@ -131,3 +131,17 @@ def test_an_error_in_one_window_is_the_querys_and_said_once(small: Ranker, monke
         found = ranker.rank_batch(queries, window=2, progress=False, on_error="return")
     assert isinstance(found[0], TimeoutError)
     assert isinstance(found[1], Ranking)
+
+
+@pytest.mark.pretrained
+def test_a_real_language_model_ranks_windows_and_parts(smollm2: Path) -> None:
+    document = f"{'The committee met on Tuesday and spoke about parking. ' * 60}{TEXTS[0]}"
+    with Ranker(smollm2, kv_cache_tokens=2048) as ranker:
+        ranking = ranker.rank(QUERY, MANY[:24], method="dranker", window=8, top_k=2, template="passage")
+        assert sorted(ranking.order) == list(range(24))
+        assert "24 candidates are more than the window of 8" in told(ranking)
+        likely = ranker.rank(QUERY, [document, TEXTS[1], *MANY[:60:5]], long_text="chunk", template="passage")
+        assert sorted(likely.order) == list(range(14))
+        assert likely.method == "query_likelihood"
+        begin, end = next(item.span for item in likely if item.index == 0) or (0, 0)
+        assert TEXTS[0] in document[begin:end]
