@@ -8,6 +8,7 @@ import torch
 import transformers as t
 
 from rranker import Ranker
+from rranker.methods import method_names
 from rranker.prompts import PASSAGE
 from tests.support.likelihoods import query_likelihoods
 from tests.support.samples import QUERY, TEXTS
@@ -21,7 +22,7 @@ QUERIES = [
     ),
     ("who wrote Emma?", ["It rained.", "Jane Austen wrote Emma in 1815."]),
 ]
-METHODS = ["iranker", "selection", "dranker", "pointwise", "query_likelihood"]
+METHODS = method_names()
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,14 @@ def test_a_batch_ranks_as_each_alone(ranker, method):
         assert ranking.order == single.order
         for one, other in zip(ranking.rounds, single.rounds, strict=True):
             np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["iranker", "tournament", "query_likelihood"])
+def test_a_stream_has_the_rounds_of_the_ranking(ranker, method):
+    stream = ranker.stream(QUERY, TEXTS, method=method)
+    rounds, whole = list(stream), ranker.rank(QUERY, TEXTS, method=method)
+    assert [played.alive for played in rounds] == [played.alive for played in whole.rounds]
+    assert stream.ranking.order == whole.order
 
 
 @pytest.mark.parametrize("settings", [{}, {"reuse": "keep"}, {"attention_mode": "block"}])
