@@ -12,36 +12,23 @@ from typing import Any
 
 import torch
 
-from bench.text_prompts import problems
+from bench.text_prompts import segments, whole
 from bench.workloads import SUBJECTS, Elimination, Subject
 from rranker.engine.generation import Stretch, Thought, Writing
 from rranker.engine.requests import EngineRequest, Handle
 from rranker.methods import Greedy, Selection
-from rranker.prompts import TEMPLATES, Segments
+from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.identifiers import Identifiers
 from rranker.prompts.thinking import ThinkingFormat
-
-TEMPLATE = TEMPLATES["passage"]
 
 
 class Prompts:
     """The problems as segments, in the words of `Ranker(reasoning=True)`, and how a thought ends."""
 
     def __init__(self, tokenizer: Any, queries: int, n: int, tokens: int) -> None:
-        encoder = TextEncoder(tokenizer)
-        words = ThinkingFormat(encoder)
-        identifiers = Identifiers(encoder).first(n)
-        self.segments = [
-            Segments(
-                words.prefix(TEMPLATE, None, query).ids,
-                tuple(part.ids for part in words.candidates(texts, list(identifiers))),
-                words.suffix(TEMPLATE, "select"),
-                identifiers,
-            )
-            for query, texts in problems(queries, n)
-        ]
-        ends = words.ends(TEMPLATE, "select")
+        words = ThinkingFormat(TextEncoder(tokenizer))
+        self.segments = segments(words, "select", queries, n)
+        ends = words.ends(TEMPLATES["passage"], "select")
         # Every thought has its full length, in both columns: no end of a turn is heeded.
         self.stretch = Stretch(tokens, None, ends.closed, ends.unclosed)
 
@@ -70,11 +57,9 @@ def loop(subject: Subject, handles: list[Handle], tokens: int, samples: int) -> 
     """Seconds a thought, by `generate` over whole prompts of the same rounds."""
     prompts = []
     for handle in handles:
-        method, segments = handle.question.method, handle.question.segments
+        method, asked = handle.question.method, handle.question.segments
         assert isinstance(method, Greedy)
-        for decision in method.decisions:
-            shown = [i for place in decision.asked for i in segments.candidates[place]]
-            prompts.append([*segments.prefix, *shown, *segments.suffix])
+        prompts += [whole(asked, decision.asked) for decision in method.decisions]
     chosen = prompts[:: max(1, len(prompts) // samples)][:samples]
     began = time.perf_counter()
     for prompt in chosen:

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from rranker.prompts import TEMPLATES, Kind, Segments
+from rranker.prompts.identifiers import Identifiers
+from rranker.prompts.text import TextFormat
+
 GLOSSARY = Path(__file__).parents[1] / "docs" / "glossary.md"
 Problem = tuple[str, list[str]]  # query, candidates
+
+
+def segments(words: TextFormat, kind: Kind, queries: int, n: int) -> list[Segments]:
+    """The problems as prompts in `words`, for one kind of question."""
+    template, identifiers = TEMPLATES["passage"], Identifiers(words.encoder).first(n)
+    return [
+        Segments(
+            words.prefix(template, None, query).ids,
+            tuple(part.ids for part in words.candidates(texts, list(identifiers))),
+            words.suffix(template, kind),
+            identifiers,
+        )
+        for query, texts in problems(queries, n)
+    ]
+
+
+def whole(prompt: Segments, shown: Iterable[int]) -> list[int]:
+    """The tokens of one question's whole prompt, about the candidates that are `shown`."""
+    return [*prompt.prefix, *(i for place in shown for i in prompt.candidates[place]), *prompt.suffix]
 
 
 def problems(queries: int, n: int, seed: int = 0) -> list[Problem]:

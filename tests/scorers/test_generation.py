@@ -8,12 +8,13 @@ import pytest
 import torch
 import transformers as t
 
-from rranker import Ranker
+from rranker import Ranker, rank
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.identifiers import Identifiers
 from rranker.prompts.r1_answers import match
 from rranker.prompts.r1_ranker import R1RankerFormat, Shown
 from rranker.prompts.thinking import ThinkingFormat
+from tests.prompts.test_chat import QWEN3
 from tests.support.checkpoints import save_checkpoint, small_tokenizer
 from tests.support.generation_reference import generated
 from tests.support.samples import QUERY, TEXTS
@@ -176,6 +177,25 @@ def test_long_candidates_are_cut_and_reported(tmp_path):
         pytest.raises(ValueError, match="candidate 0 takes"),
     ):
         ranker.rank(QUERY, texts)
+
+
+def test_thinking_models_think_when_asked_and_never_where_they_are_not(tmp_path):
+    """By Qwen3's template: its own tags with reasoning; without, an empty thought is closed before the slot."""
+    tokenizer = small_tokenizer()
+    tokenizer.chat_template = QWEN3
+    folder = save_checkpoint(tmp_path, "qwen3", tokenizer)
+    with ranker_of(folder, max_think_tokens=6) as ranker:
+        assert all(played.thought for played in ranker.rank(QUERY, TEXTS[:3]).rounds)
+    with Ranker(folder, dtype="float32", kv_cache_tokens=8000, method="iranker") as ranker:
+        ranking = ranker.rank(QUERY, TEXTS[:3])
+    assert [played.thought for played in ranking.rounds] == [None, None]
+    assert ranking.stats.tokens_generated == 0
+
+
+def test_the_function_takes_the_same_settings(checkpoint):
+    ranking = rank(QUERY, TEXTS[:2], model=checkpoint, reasoning=True, max_think_tokens=3, dtype="float32")
+    assert ranking.rounds[0].thought
+    assert ranking.stats.tokens_generated == 3
 
 
 @pytest.mark.parametrize(
