@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..engine.engine import Engine
+from ..engine.errors import CapacityError
 from ..engine.generation import Stretch, TextRequest, Writing, Written
 from ..methods import Answered, Episode
 from ..ordering import distinct
@@ -15,6 +16,7 @@ from ..prompts.encoding import TextEncoder
 from ..prompts.r1_answers import answer_of, match, names_of, ranked
 from ..prompts.r1_ranker import R1RankerFormat, Shown
 from ..prompts.segments import PromptPart
+from ..prompts.too_many import TooManyError
 from ..prompts.truncation import fair_share, truncate_part
 from ..repairs import cut_repairs, encoding_repairs
 from ..request import Request
@@ -80,7 +82,10 @@ class WrittenScorer(EngineScorer):
             job.text_request = TextRequest(
                 author, self._writing(job, author), (draw_seed(self._seed, author.prompt()),)
             )
-            self.engine.check(job.text_request)
+            try:
+                self.engine.check(job.text_request)
+            except CapacityError as error:
+                raise CapacityError(str(error), len(groups) // 2) from error  # half of them may fit
         return job
 
     def _writing(self, job: WrittenJob, author: _Rounds) -> Writing:
@@ -108,9 +113,10 @@ class WrittenScorer(EngineScorer):
         # Tokens are counted apart, and put together they may be a few more: one each is kept in hand.
         share = fair_share([len(part) for part in parts], sum(map(len, parts)) - over - len(parts))
         if share < 1:
-            raise ValueError(
+            raise TooManyError(
                 f"these {len(texts)} candidates do not fit: with the query, thought and answer they take {over} tokens "
-                f"more than the {context} that the model reads: rank fewer at once, or allow a shorter thought"
+                f"more than the {context} that the model reads: rank fewer at once, or allow a shorter thought",
+                len(texts) // 2,
             )
         cuts = list[Truncation]()
         for at, (part, group) in enumerate(zip(parts, job.groups, strict=True)):

@@ -192,6 +192,23 @@ def test_thinking_models_think_when_asked_and_never_where_they_are_not(tmp_path)
     assert ranking.stats.tokens_generated == 0
 
 
+@pytest.mark.parametrize(("prompts", "slots"), [("text", 450), ("r1_ranker", 700)])
+def test_lists_that_do_not_fit_think_window_by_window(checkpoint, prompts, slots):
+    texts = [f"{text} {number}" for number in range(3) for text in TEXTS]
+    settings = {
+        "dtype": "float32",
+        "reasoning": True,
+        "max_think_tokens": 4,
+        "method": "iranker",
+        "format": prompts,
+    }
+    with Ranker(checkpoint, kv_cache_tokens=slots, **settings) as ranker:
+        ranking = ranker.rank(QUERY, texts)
+    assert sorted(ranking.order) == list(range(15))
+    assert "windowed" in {repair.kind for repair in ranking.repairs}
+    assert all(played.thought is not None for played in ranking.rounds)
+
+
 def test_the_function_takes_the_same_settings(checkpoint):
     ranking = rank(QUERY, TEXTS[:2], model=checkpoint, reasoning=True, max_think_tokens=3, dtype="float32")
     assert ranking.rounds[0].thought
