@@ -185,14 +185,18 @@ def test_the_log_and_the_metrics_hold_no_text(server: Server) -> None:
     level = logger.level
     logger.setLevel(logging.INFO)
     try:
-        server.post("/v2/rerank", {"query": "SECRET question", "documents": ["SECRET answer", "other"]})
-        server.post("/v1/rank", {"query": "SECRET", "candidates": [{"SECRET": 1}]})
-        server.post("/SECRET", {})
-        until(lambda: written.getvalue().count("\n") == 3)  # a line is written when its answer is out
+        answers = [
+            server.post("/v2/rerank", {"query": "SECRET question", "documents": ["SECRET answer", "other"]}),
+            server.post("/v1/rank", {"query": "SECRET", "candidates": [{"SECRET": 1}]}),
+            server.post("/SECRET", {}),
+        ]
+        ids = [answer.headers["x-request-id"] for answer in answers]
+        until(lambda: all(name in written.getvalue() for name in ids))  # lines follow when answers are out
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
-    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    by_id = {line["id"]: line for line in map(json.loads, written.getvalue().splitlines())}
+    lines = [by_id[name] for name in ids]
     assert [line["status"] for line in lines] == [200, 400, 404]
     assert (lines[0]["candidates"], lines[0]["path"], lines[2]["path"]) == (2, "/v2/rerank", "other")
     assert lines[0]["seconds"] > 0
