@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .parts import Counts, read_finished, read_results, write_finished
+from .parts import Counts, claim, read_finished, read_results, write_finished
 from .worker import RankWorker
 
 
@@ -35,12 +35,13 @@ def rank_files(
     A worker that dies is started again, and its batch with it; a query that cannot be ranked has its error in the
     output. What a run that was stopped had written is kept, and left out by the next one.
 
-    Raises ImportError without Ray; ValueError for files of other or mixed kinds, FileNotFoundError for none.
+    Raises ImportError without Ray; ValueError for files of other or mixed kinds, and for a folder that holds the
+    rankings of other inputs or settings; FileNotFoundError for no files.
     """
     paths = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     line = _line_column(paths)
     folder = Path(output).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, {"inputs": paths, "load": load or {}, "settings": settings or {}})
     if (finished := read_finished(folder)) is not None:
         return finished
     try:

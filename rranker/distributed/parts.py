@@ -14,6 +14,8 @@ from ..ids import as_id, id_text
 from ..request import QUERY_ID_NAMES
 from ..types import Ranking
 
+JOB = "_job.json"
+"""The file that says what a folder's rankings are of."""
 FINISHED = "_SUCCESS"
 """The file that a job leaves when all is done."""
 
@@ -80,6 +82,19 @@ def read_results(folder: str | Path) -> Iterator[dict[str, Any]]:
 def read_part(path: Path) -> list[dict[str, Any]]:
     """The results of one part."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def claim(folder: Path, job: dict[str, Any]) -> None:
+    """Makes the folder that of a job, by its inputs and settings. Raises ValueError when it is another's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said, path = json.dumps(job, sort_keys=True, default=str) + "\n", folder / JOB
+    if not path.exists():
+        path.write_text(said, encoding="utf-8")
+    elif (known := path.read_text(encoding="utf-8")) != said:
+        raise ValueError(
+            f"{folder} holds rankings of another job: take another folder, or the inputs and settings of that one: "
+            f"{known.strip()}"
+        )
 
 
 def read_finished(folder: Path) -> Counts | None:

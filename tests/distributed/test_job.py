@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import psutil
 import pytest
 
 from rranker import Ranker
+from rranker.distributed.parts import as_row, read_results
+from rranker.distributed.worker import RankWorker
 from tests.support.samples import QUERY, TEXTS
 
 pytestmark = pytest.mark.slow
@@ -27,6 +30,7 @@ def queries() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # tests talk to nobody
     ray = pytest.importorskip("ray", reason="needs Ray: pip install 'rranker[ray]'")
     ray.init(num_cpus=3, num_gpus=0, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield ray
@@ -41,8 +45,6 @@ def expected() -> dict[str, list[int]]:
 
 
 def orders(folder: Path) -> dict[str, list[int]]:
-    from rranker.distributed.parts import read_results
-
     results = list(read_results(folder))
     assert len(results) == len({result["id"] for result in results})  # nobody twice
     return {result["id"]: result["order"] for result in results}
@@ -83,7 +85,7 @@ def test_with_a_worker_killed_half_way_the_result_is_the_local_one(
     assert rank_files(files, out, **job) == Counts(skipped=N)  # at once: all is done
 
 
-def test_parquet_and_a_job_that_was_stopped_goes_on(
+def test_a_job_that_was_stopped_goes_on_from_parquet(
     cluster: Any, expected: dict[str, list[int]], tmp_path: Path
 ) -> None:
     pytest.importorskip("pyarrow")
@@ -91,21 +93,14 @@ def test_parquet_and_a_job_that_was_stopped_goes_on(
     import pyarrow.parquet
 
     from rranker.distributed import Counts, rank_files
-    from rranker.distributed.parts import FINISHED
 
-    path, out = tmp_path / "queries.parquet", tmp_path / "out"
+    path, out, stopped = tmp_path / "queries.parquet", tmp_path / "out", 10
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(queries()), path)
-    job: dict[str, Any] = {
-        "workers": 1,
-        "batch_size": 6,
-        "load": LOAD,
-        "settings": SETTINGS,
-        "progress": False,
-    }
-    assert rank_files(path, out, **job) == Counts(ranked=N)
-    (out / FINISHED).unlink()
-    lost = min(out.glob("part-*"))
-    left = len(lost.read_text().splitlines())
-    lost.unlink()
-    assert rank_files(path, out, **job) == Counts(ranked=left, skipped=N - left)
+    out.mkdir()
+    worker = RankWorker(str(out), LOAD, dict(SETTINGS), (), None)
+    assert worker.rank([as_row(query) for query in queries()[:stopped]]) == Counts(ranked=stopped)
+    counts = rank_files(
+        path, out, workers=1, batch_size=6, load=LOAD, settings=dict(SETTINGS), progress=False
+    )
+    assert counts == Counts(ranked=N - stopped, skipped=stopped)
     assert orders(out) == expected

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rranker.distributed.job import rank_files
-from rranker.distributed.parts import Counts, as_row, part_path, read_results
+from rranker.distributed.parts import Counts, as_row, claim, part_path, read_results, write_finished
 from rranker.distributed.worker import RankWorker
 from tests.support.samples import QUERY, TEXTS
 
@@ -78,6 +78,18 @@ def test_the_arithmetic_of_the_page_is_what_its_code_prints(capsys: pytest.Captu
     _, code, shown = re.findall(r"^```\w*\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     exec(code, {})
     assert capsys.readouterr().out == shown
+
+
+def test_a_folder_belongs_to_one_job(tmp_path: Path) -> None:
+    """Else the rankings of two models would lie in one folder, and nobody could tell them apart."""
+    path, out = tmp_path / "a.jsonl", tmp_path / "out"
+    path.touch()
+    claim(out, {"inputs": [str(path)], "load": {}, "settings": {}})
+    write_finished(out, Counts(ranked=3))
+    assert rank_files(path, out) == Counts(skipped=3)
+    for other in ({"load": {"dtype": "float32"}}, {"settings": {"top_k": 3}}):
+        with pytest.raises(ValueError, match=r"another job.*a\.jsonl"):
+            rank_files(path, out, **other)
 
 
 def test_wrong_inputs_are_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,10 @@ import pytest
 
 from rranker import Ranker, Ranking
 from tests.support.samples import QUERY, TEXTS
+
+# Before they are imported: Haystack reports its use, LiteLLM fetches prices. Tests talk to nobody.
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 
 class Counting(Ranker):

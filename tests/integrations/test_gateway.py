@@ -58,8 +58,7 @@ def test_what_is_missing_is_named(ranker: Any) -> None:
         route([{"role": "system", "content": "Be kind."}], [CHEAP], ranker=ranker)
 
 
-def test_prices_as_litellm_knows_them(ranker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else importing it fetches prices
+def test_prices_as_litellm_knows_them(ranker: Any) -> None:
     litellm = pytest.importorskip("litellm", reason="needs LiteLLM: pip install litellm")
     names = ["gpt-4o", "gpt-4o-mini"]
     models = [{"name": name, "description": "general", **litellm.model_cost[name]} for name in names]
