@@ -86,7 +86,7 @@ class ChatScorer(RemoteScorer):
         if method.kind in POINTWISE:
             raise ValueError(
                 f"{method.name} asks about each candidate alone, and a chat endpoint is asked about lists: "
-                "use iranker, selection or dranker"
+                "use another method, such as dranker"
             )
         groups = tuple(distinct([candidate.text for candidate in request.candidates]))
         player = Answered(method(len(groups), top_k=request.top_k)) if groups else None

@@ -140,7 +140,8 @@ class SGLangScorer(RemoteScorer):
             for subset in subsets
             for asked in ([(place,) for place in subset] if alone else [subset])
         ]
-        named = job.segments.targets if alone else [job.segments.identifiers[place] for place in subsets[0]]
+        shown = list(dict.fromkeys(place for subset in subsets for place in subset))
+        named = job.segments.targets if alone else [job.segments.identifiers[place] for place in shown]
         query, items = _shared(prompts)
         body = {
             "model": self.model,
@@ -161,7 +162,7 @@ class SGLangScorer(RemoteScorer):
         if alone:
             rows = [logits[:, 0] - logits[:, 1]]
         else:
-            columns = {place: column for column, place in enumerate(subsets[0])}
+            columns = {place: column for column, place in enumerate(shown)}
             rows = [
                 row[[columns[place] for place in subset]] for row, subset in zip(logits, subsets, strict=True)
             ]

@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 
 from rranker import Ranker
-from rranker.methods import method_class
+from rranker.methods import method_class, method_names
+from rranker.prompts.segments import POINTWISE
 from rranker.request import make_request
 from rranker.scorers.chat_api import ChatScorer
 from rranker.scorers.remote import Prices
@@ -19,13 +20,14 @@ from tests.support.chat_answers import VALUES, honest, wordy
 from tests.support.chat_server import Body, Fault, completion, error
 
 TEXTS = list(VALUES)
+LISTS = [name for name in method_names() if method_class(name).kind not in POINTWISE]
 
 
 def by_value(texts):
     return sorted(texts, key=lambda text: -VALUES[text])
 
 
-@pytest.mark.parametrize("method", ["iranker", "selection", "dranker"])
+@pytest.mark.parametrize("method", LISTS)
 @pytest.mark.parametrize("endpoint", [honest, wordy])
 def test_every_list_method_ranks(served, endpoint, method):
     rng = random.Random(method)

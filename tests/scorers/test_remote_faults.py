@@ -11,9 +11,10 @@ from email.utils import formatdate
 import pytest
 
 from rranker import Ranker, Ranking
+from rranker.methods import method_class
 from rranker.scorers.chat_api import ChatScorer
-from rranker.scorers.remote import Budget, RemoteError
-from tests.support.chat_answers import VALUES, honest, wordy
+from rranker.scorers.remote import RemoteError
+from tests.support.chat_answers import VALUES, honest
 from tests.support.chat_server import Body, Fault, completion, error
 
 TEXTS = list(VALUES)
@@ -104,18 +105,22 @@ def test_what_will_not_pass_is_not_tried_again(served, fault, said):
 @pytest.mark.parametrize(
     "header",
     [
-        {"retry_after": "0.4"},
-        {"retry_after_ms": "400"},
-        {"retry_after": lambda: formatdate(time.time() + 1.5)},
+        lambda: {"retry_after": "0.4"},
+        lambda: {"retry_after_ms": "400"},
+        lambda: {"retry_after": formatdate(time.time() + 2, usegmt=True)},
     ],
 )
 def test_all_calls_wait_as_long_as_the_server_says(served, header):
-    given = {name: value() if callable(value) else value for name, value in header.items()}
-    server = served(first([error(429, "slow down", **given)]))
+    refusals = iter([header])
+
+    def answer(path: str, body: Body) -> Body | Fault:
+        refusal = next(refusals, None)
+        return honest(path, body) if refusal is None else error(429, "slow down", **refusal())
+
+    server = served(answer)
     with Ranker(scorer=scorer(server, concurrency=1)) as ranker:
         ranker.rank_batch([("q", TEXTS)] * 2, progress=False)
-    pause = server.times[1] - server.times[0]
-    assert 0.35 < pause < 5
+    assert 0.35 < server.times[1] - server.times[0] < 10
 
 
 def test_a_server_that_is_not_there_is_named():
@@ -189,80 +194,11 @@ def test_ranking_works_inside_a_running_event_loop(served):
     assert asyncio.run(inside()) == BEST
 
 
-@pytest.mark.parametrize("endpoint", [honest, wordy])
-def test_a_budget_of_calls_ends_rankings_with_what_is_known(served, endpoint):
-    server = served(endpoint)
-    one = scorer(
-        server, budget=Budget(calls=7), concurrency=1, logprobs=None if endpoint is honest else False
-    )
-    with Ranker(scorer=one, method="selection") as ranker:
-        whole, part, none = ranker.rank_batch([("q", TEXTS)] * 3, progress=False)
-    assert len(server.asked) == 7
-    assert whole.order == BEST
-    assert whole.repairs == ()
-    assert len(part.rounds) == 2
-    # Log-probabilities say something of those that were not named, words do not.
-    assert part.order == (BEST if endpoint is honest else [5, 4, 0, 1, 2, 3])
-    assert (none.order, none.rounds) == ([0, 1, 2, 3, 4, 5], ())
-    for ranking, left in ((part, 3), (none, 5)):
-        (repair,) = ranking.repairs
-        assert repair.kind == "stopped"
-        assert f"the budget of 7 calls was used up with {left} round(s) to come" in repair.message
-        assert [item.score for item in ranking] == sorted((item.score for item in ranking), reverse=True)
-
-
-def test_a_budget_of_elimination_ends_with_those_left_by_their_last_answer(served):
-    with Ranker(scorer=scorer(served(honest), budget=Budget(calls=2)), method="iranker") as ranker:
-        ranking = ranker.rank("q", TEXTS)
-    assert ranking.order == BEST
-    assert [played.excluded for played in ranking.rounds] == [(0,), (1,)]
-
-
-def test_a_budget_of_tokens_is_not_overspent_by_calls_under_way(served):
-    """Of calls under way an estimate is held back, here between 80 and 100 tokens; each takes 61."""
-
-    def answer(path: str, body: Body) -> Fault:
-        return Fault(body={**completion("[6] > [5]", usage=(60, 1, 0))}, delay=0.02)
-
-    one = scorer(
-        served(answer), budget=Budget(tokens=300), concurrency=8, logprobs=False, max_answer_tokens=16
-    )
-    with Ranker(scorer=one) as ranker:
-        rankings = ranker.rank_batch([("q", TEXTS)] * 10, progress=False)
-    stopped = [r for ranking in rankings for r in ranking.repairs if r.kind == "stopped"]
-    assert (one.spent.calls, one.spent.tokens, len(stopped)) == (4, 244, 6)
-    assert "the budget of 300 tokens leaves 56, too few for the next call" in stopped[0].message
-
-
-def test_a_time_limit_ends_rankings_with_what_is_known(served):
-    """The first answers at once, the second never: its call is given up when time is up."""
-    server = served(
-        lambda path, body: Fault(body=honest(path, body), delay=0.0 if "quick" in str(body) else 2.0)
-    )
-    began = time.monotonic()
-    with Ranker(scorer=scorer(server, time_limit=0.5)) as ranker:
-        quick, slow = ranker.rank_batch([("quick", TEXTS), ("slow", TEXTS)], progress=False)
-    assert time.monotonic() - began < 1.9
-    assert (quick.order, quick.repairs) == (BEST, ())
-    assert slow.order == [0, 1, 2, 3, 4, 5]
-    assert "the time limit was reached" in slow.repairs[0].message
-
-
-def test_a_pause_that_would_outlast_the_time_limit_is_not_waited_for(served):
-    server = served(lambda path, body: error(429, "slow down", retry_after="30"))
-    began = time.monotonic()
-    with Ranker(scorer=scorer(server, time_limit=20)) as ranker:
-        (repair,) = ranker.rank("q", TEXTS).repairs
-    assert repair.kind == "stopped"
-    assert time.monotonic() - began < 5
-
-
 def test_rankings_come_as_they_are_done_and_closing_cancels_the_rest(served):
     server = served(
         lambda path, body: Fault(body=honest(path, body), delay=0.0 if "quick" in str(body) else 1.0)
     )
     one = scorer(server)
-    from rranker.methods import method_class
     from rranker.request import make_request
 
     jobs = [one.prepare(make_request(query, TEXTS), method_class("dranker")) for query in ("slow", "quick")]

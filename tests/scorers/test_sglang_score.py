@@ -9,15 +9,22 @@ import numpy as np
 import pytest
 
 from rranker import Ranker
+from rranker.methods import Relayout, method_names
 from rranker.scorers import Budget, RemoteError, SGLangScorer
 from tests.support.chat_server import Fault, Server, error, serving
 from tests.support.samples import QUERY, TEXTS
 
 
 @pytest.fixture(scope="module")
-def local(sound_checkpoint: Path) -> Iterator[Ranker]:
-    with Ranker(sound_checkpoint, dtype="float32", kv_cache_tokens=4096) as ranker:
-        yield ranker
+def local(sound_checkpoint: Path) -> Iterator[dict[Relayout, Ranker]]:
+    layouts: tuple[Relayout, ...] = ("keep", "best_first")
+    made = {
+        relayout: Ranker(sound_checkpoint, dtype="float32", relayout=relayout, kv_cache_tokens=4096)
+        for relayout in layouts
+    }
+    yield made
+    for ranker in made.values():
+        ranker.close()
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +41,29 @@ def server(answers) -> Iterator[Server]:
         yield made
 
 
-@pytest.mark.parametrize("method", ["iranker", "selection", "dranker", "pointwise"])
+@pytest.mark.parametrize(
+    ("method", "relayout"),
+    [
+        *((name, "keep") for name in method_names() if name != "query_likelihood"),
+        # Others compare logits of several questions to lay candidates out, and probabilities compare within one.
+        ("iranker", "best_first"),
+        ("selection", "best_first"),
+    ],
+)
 @pytest.mark.parametrize("guesses", [0, 7])
-def test_every_method_ranks_as_the_same_model_here(sound_checkpoint, local, server, method, guesses):
+def test_every_method_ranks_as_the_same_model_here(
+    sound_checkpoint, local, server, method, relayout, guesses
+):
     queries = [
         {"query": QUERY, "candidates": TEXTS, "template": "passage"},
         {"query": ["Alien", "Aliens"], "candidates": TEXTS[:3], "instruction": "What next?"},
         {"query": "one", "candidates": ["only"]},
         {"query": "none", "candidates": []},
     ]
-    with Ranker(scorer=SGLangScorer(sound_checkpoint, base_url=server.url, guesses=guesses)) as remote:
+    scorer = SGLangScorer(sound_checkpoint, base_url=server.url, guesses=guesses, relayout=relayout)
+    with Ranker(scorer=scorer) as remote:
         theirs = remote.rank_batch(queries, method=method, progress=False)
-    ours = local.rank_batch(queries, method=method, progress=False)
+    ours = local[relayout].rank_batch(queries, method=method, progress=False)
     for there, here in zip(theirs, ours, strict=True):
         assert there.order == here.order
         assert len(there.rounds) == len(here.rounds)
@@ -93,7 +111,7 @@ def test_a_budget_ends_with_what_is_known(sound_checkpoint, local, server):
     scorer = SGLangScorer(sound_checkpoint, base_url=server.url, guesses=0, budget=Budget(calls=2))
     with Ranker(scorer=scorer) as ranker:
         ranking = ranker.rank(QUERY, TEXTS, template="passage")
-    whole = local.rank(QUERY, TEXTS, template="passage", method="iranker")
+    whole = local["best_first"].rank(QUERY, TEXTS, template="passage", method="iranker")
     assert [r.excluded for r in ranking.rounds] == [r.excluded for r in whole.rounds[:2]]
     assert sorted(ranking.order) == [0, 1, 2, 3, 4]
     assert [repair.kind for repair in ranking.repairs] == ["stopped"]
