@@ -72,7 +72,7 @@ def table(title: str, measure: str, rows: dict[str, Figures]) -> str:
     lines = [
         f"**{title}**",
         "",
-        f"| | {names[measure]} | rounds | tokens | passes | CPU s / query |",
+        f"| | {names[measure]} | rounds | tokens | passes | CPU s / list |",
         "|---|---|---:|---:|---:|---:|",
     ]
     for name, row in rows.items():
