@@ -79,9 +79,10 @@ def test_no_test_or_validation_user_trains(sources: Sources, name: str) -> None:
     histories = sources.histories(name)
     found = histories.interactions
     stretches = {
-        tuple(found.titles[i][:64] for i in found.histories[user][at : at + 3])
+        tuple(found.titles[i][:64] for i in found.histories[user][at : at + length])
         for user in found.train_users
         for at in range(len(found.histories[user]))
+        for length in (1, 2, 3)
     }
     counted = histories.teacher._users
     expected = np.bincount(
@@ -90,9 +91,10 @@ def test_no_test_or_validation_user_trains(sources: Sources, name: str) -> None:
     assert np.array_equal(counted, expected)
     for case in drawn(sources, name, 3):
         assert tuple(case.query[:3]) in stretches
-    pairs = sources.draw(f"{name}-pairs", np.random.default_rng(3)).examples
-    assert isinstance(pairs, Pairs)
-    assert all(tuple(query[:3]) in stretches for query in pairs.queries)
+    for seed in range(4):  # of short histories, and of long ones
+        pairs = sources.draw(f"{name}-pairs", np.random.default_rng(seed)).examples
+        assert isinstance(pairs, Pairs)
+        assert all(tuple(query[:3]) in stretches for query in pairs.queries)
 
 
 @pytest.mark.parametrize("name", ["movies", "music", "games"])
