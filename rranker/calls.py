@@ -13,6 +13,7 @@ from .request import CandidateLike, QueryLike, Request, batch_requests, first_wr
 from .scorers import Scorer
 from .scorers.chunked import ChunkedScorer
 from .scorers.consistent import ConsistentScorer
+from .scorers.replicas import Replicas
 from .scorers.windowed import WindowedScorer
 from .settings import BatchSettings, OnError, RankSettings, RequestSettings
 from .streaming import AsyncRankingStream, RankingStream
@@ -33,7 +34,7 @@ class Calls:
     def __init__(self, scorer: Scorer, method: str | None, relevance: bool | None) -> None:
         self._scorer, self._method, self._relevance = scorer, method, relevance
         # Where every step serves all that is in flight, one thread that steps is enough for any number of calls.
-        self._player = ConsistentScorer(ChunkedScorer(WindowedScorer(scorer)))
+        self._player = scorer.each(_for_any_list) if isinstance(scorer, Replicas) else _for_any_list(scorer)
         self._workers = Workers(1 if self._player.shares_steps else _THREADS)
 
     def rank(
@@ -169,6 +170,11 @@ class Calls:
         if self._scorer.closed:
             raise RuntimeError(CLOSED)
         return play_requests(self._player, requests, method, on_error, named=named)
+
+
+def _for_any_list(scorer: Scorer) -> ConsistentScorer:
+    """A scorer that takes lists and texts of any length, and several layouts."""
+    return ConsistentScorer(ChunkedScorer(WindowedScorer(scorer)))
 
 
 def _only(results: list[Ranking | Exception]) -> Ranking:

@@ -12,7 +12,7 @@ import torch
 from .calls import CLOSED, Calls
 from .deprecated import renamed
 from .engine.engine import Engine
-from .engine.loading.arguments import refuse_transformers_arguments
+from .engine.loading.arguments import as_device, as_devices, refuse_transformers_arguments
 from .engine.loading.model import LoadedModel
 from .engine.loading.objects import as_model
 from .engine.loading.settings import AttentionMode
@@ -23,6 +23,7 @@ from .prompts.truncation import Truncate, check_truncate
 from .scorers import Scorer
 from .scorers.engine_logits import EngineScorer
 from .scorers.made import engine_scorer, reasoning_of
+from .scorers.replicas import Replicas, load_replicas
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -38,6 +39,8 @@ class Ranker(Calls):
         model: a checkpoint folder, GGUF file, adapter folder or hub name (docs/loading.md); a transformers model with
             its `tokenizer`, used as it is, where it is, and left as it was; None is the bundled model.
         device: where it runs; None is the first GPU when there is one, else the CPU.
+        devices: in place of `device`, several of one machine, each with a replica of the model; queries are shared out
+            among them (docs/scale.md).
         dtype: of its weights; None is bfloat16 where the hardware multiplies it, else float32.
         method: `iranker` eliminates the worst round after round; `selection` takes the best round after round;
             `dranker` ranks in one shot; `pointwise` judges each candidate alone, by yes or no; `query_likelihood`
@@ -57,7 +60,8 @@ class Ranker(Calls):
             exactly; switch it off only to compare.
         truncate: for text that does not fit the model: `end` and `middle` shorten it (reported in
             `Ranking.repairs`), `error` refuses.
-        kv_cache_tokens: tokens whose keys and values are held at once, over all queries; reserved at once.
+        kv_cache_tokens: tokens whose keys and values are held at once, over all queries; reserved at once, on each
+            device.
         max_batch_tokens: about how many tokens of new queries share one forward pass.
         seed: of the layout order of candidates in block attention, and of what is drawn in thoughts.
         reasoning: the model writes a thought before each verdict (docs/reasoning.md); it needs a language model.
@@ -83,6 +87,7 @@ class Ranker(Calls):
         *,
         tokenizer: PreTrainedTokenizerBase | None = None,
         device: str | torch.device | None = None,
+        devices: Sequence[str | torch.device] | None = None,
         dtype: str | torch.dtype | None = None,
         method: str | None = None,
         attention_mode: AttentionMode | None = None,
@@ -122,46 +127,55 @@ class Ranker(Calls):
         check_truncate(truncate)
         thinks = reasoning_of(reasoning, max_think_tokens, temperature, top_p, drafts=speculate)
         self.load_seconds: dict[str, float] = {}
-        """Where the time to get ready went: `weights` (reading the checkpoint) and `probe` (checking it)."""
+        """Where the time to get ready went: `weights` (reading the checkpoint) and `probe` (checking it), of all
+        devices."""
         if scorer is not None:
             super().__init__(scorer, method, relevance)
             return
-        source, on, wanted = as_model(model, tokenizer, device, dtype)
+        where = as_devices(device, devices, loaded=hasattr(model, "state_dict"))
+        source, first, wanted = as_model(model, tokenizer, where[0], dtype)
+        where = [first, *map(as_device, where[1:])]
         check_process()
-        with building():
-            engine = Engine.load(
-                source,
-                device=on,
-                dtype=wanted,
-                attention_mode=attention_mode,
-                attention_backend=attention_backend,
-                kv_cache_tokens=65536 if kv_cache_tokens is None else kv_cache_tokens,
-                max_batch_tokens=4096 if max_batch_tokens is None else max_batch_tokens,
-                speculate=speculate,
+
+        def load(on: torch.device) -> EngineScorer:
+            with building():
+                engine = Engine.load(
+                    source,
+                    device=on,
+                    dtype=wanted,
+                    attention_mode=attention_mode,
+                    attention_backend=attention_backend,
+                    kv_cache_tokens=65536 if kv_cache_tokens is None else kv_cache_tokens,
+                    max_batch_tokens=4096 if max_batch_tokens is None else max_batch_tokens,
+                    speculate=speculate,
+                )
+            for part, seconds in engine.load_seconds.items():
+                self.load_seconds[part] = self.load_seconds.get(part, 0.0) + seconds
+            return engine_scorer(
+                engine,
+                thinks,
+                format,
+                relayout=relayout or "best_first",
+                truncate=truncate,
+                seed=seed,
+                reuse=reuse or "exact",
             )
-        self.load_seconds = engine.load_seconds
-        made = engine_scorer(
-            engine,
-            thinks,
-            format,
-            relayout=relayout or "best_first",
-            truncate=truncate,
-            seed=seed,
-            reuse=reuse or "exact",
-        )
+
+        made = load(first) if len(where) == 1 else load_replicas(where, load)
         super().__init__(made, method, relevance)
 
     @property
     def model(self) -> LoadedModel:
-        """The checkpoint it ranks with. Raises AttributeError where a scorer of the caller's own answers."""
-        if not isinstance(self._scorer, EngineScorer):
+        """The checkpoint it ranks with, on the first device. Raises AttributeError where a caller's scorer answers."""
+        scorer = self._scorer.scorers[0] if isinstance(self._scorer, Replicas) else self._scorer
+        if not isinstance(scorer, EngineScorer):
             raise AttributeError("this Ranker was given a scorer, not a model")
-        if self._scorer.closed:
+        if scorer.closed:
             raise RuntimeError(CLOSED)
-        return self._scorer.model
+        return scorer.model
 
     def close(self) -> None:
-        """Frees the model and the KV cache. Ranking afterwards raises RuntimeError."""
+        """Frees the model and the KV cache, on all devices. Ranking afterwards raises RuntimeError."""
         self._scorer.close()
         self._workers.close()
 

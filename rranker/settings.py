@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from transformers import PreTrainedTokenizerBase
 
@@ -80,6 +82,7 @@ class LoadSettings(TypedDict, total=False):
 
     tokenizer: PreTrainedTokenizerBase | None
     device: str | torch.device | None
+    devices: Sequence[str | torch.device] | None
     dtype: str | torch.dtype | None
     attention_mode: AttentionMode | None
     attention_backend: str | None

@@ -30,7 +30,7 @@ class Workers:
         try:
             more = True
             while more:
-                running = self._pool.submit(_step, generator)
+                running = self._pool.submit(take_step, generator)
                 items, more = await asyncio.wrap_future(running)
                 for item in items:
                     yield item
@@ -43,7 +43,7 @@ class Workers:
         self._pool.shutdown(wait=False)
 
 
-def _step(generator: Generator[T | None]) -> tuple[list[T], bool]:
+def take_step(generator: Generator[T | None]) -> tuple[list[T], bool]:
     """What a generator yields up to the next None, and whether there is more to come."""
     items = list[T]()
     for item in generator:

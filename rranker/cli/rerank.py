@@ -19,6 +19,7 @@ from rranker.cli.lines import STDIN, Faults
 from rranker.cli.settings import (
     Chunk,
     Device,
+    Devices,
     Dtype,
     Instruction,
     Method,
@@ -71,6 +72,7 @@ def rerank(  # noqa: PLR0913 (options of a command)
     tag: Annotated[str, typer.Option(help="The last column of a TREC run.")] = "rranker",
     model: Model = None,
     device: Device = None,
+    devices: Devices = None,
     dtype: Dtype = None,
     method: Method = None,
     reasoning: Reasoning = False,
@@ -100,6 +102,7 @@ def rerank(  # noqa: PLR0913 (options of a command)
     model_settings = {
         "model": model,
         "device": device,
+        "devices": devices,
         "dtype": dtype,
         "method": method,
         "reasoning": reasoning,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rranker.cli.errors import ExitCode, command, failing_as, say
-from rranker.cli.settings import Device, Dtype, Method, Model, Reasoning, load_ranker
+from rranker.cli.settings import Device, Devices, Dtype, Method, Model, Reasoning, load_ranker
 
 
 @command
@@ -20,6 +20,7 @@ def serve(  # noqa: PLR0913 (options of a command)
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     model: Model = None,
     device: Device = None,
+    devices: Devices = None,
     dtype: Dtype = None,
     method: Method = None,
     reasoning: Reasoning = False,
@@ -46,7 +47,9 @@ def serve(  # noqa: PLR0913 (options of a command)
         check_exposure(host, keys)
         limits = Limits(requests, candidates, int(body_megabytes * 2**20), seconds)
     log_to_stderr()
-    with load_ranker(model=model, device=device, dtype=dtype, method=method, reasoning=reasoning) as ranker:
+    with load_ranker(
+        model=model, device=device, devices=devices, dtype=dtype, method=method, reasoning=reasoning
+    ) as ranker:
         app = create_app(ranker, limits=limits, keys=keys, name=name)
         config = uvicorn.Config(
             app,

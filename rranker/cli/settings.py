@@ -32,6 +32,13 @@ Device = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        help="Several, each with a replica of the model, in place of --device: cuda:0,cuda:1",
+        rich_help_panel=_MODEL,
+    ),
+]
 Dtype = Annotated[
     str | None,
     typer.Option(
@@ -77,7 +84,9 @@ def as_query(query: str, history: bool) -> str | list[str]:
 
 
 def load_ranker(**settings: Any) -> Ranker:
-    """A Ranker. Raises Failure for a wrong setting and for a model that is not there."""
+    """A Ranker; `devices` are as the option says. Raises Failure for a wrong setting, or a model that is not there."""
+    if settings.get("devices") is not None:
+        settings["devices"] = settings["devices"].split(",")
     # Loading makes many objects and drops few: about a seventh of the time would go into looking for cycles among them.
     gc.disable()
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ _DTYPES = {
 
 _ONE_DEVICE = (
     "the engine runs a whole model on one device, and spreads none over several. Give `device` ('cuda:1'), or leave it "
-    "out to have it chosen; a model too large for one GPU needs a smaller `dtype`, or a larger GPU"
+    "out to have it chosen, or `devices` for a replica on each of several; a model too large for one GPU needs a "
+    "smaller `dtype`, or a larger GPU"
 )
 # Of transformers' `from_pretrained`: what they are called here, or why they are not.
 _FOREIGN = {
@@ -111,6 +112,27 @@ def as_device(device: object) -> torch.device:
             f"device {name!r} cannot be used: this build of torch puts no tensor there. Use 'cpu' or 'cuda'"
         ) from error
     return found
+
+
+def as_devices(device: object, devices: object, *, loaded: bool) -> list[Any]:
+    """Where replicas go, for `as_device`, from what `device` and `devices` say; `loaded`: the model is in memory.
+
+    Raises TypeError or ValueError for what is no list of devices, and where they contradict each other.
+    """
+    if devices is None:
+        return [device]
+    if isinstance(devices, str) or not isinstance(devices, Sequence):
+        raise TypeError(f"devices must be a list, such as ['cuda:0', 'cuda:1'], not {_shown(devices)}")
+    if device is not None:
+        raise ValueError("device and devices both say where the model runs: leave one of them out")
+    if not devices:
+        raise ValueError("devices is empty: name one at least, or leave it out to have one chosen")
+    if loaded and len(devices) > 1:
+        raise ValueError(
+            "a loaded model is used where it is, on one device: give its checkpoint folder, of which each of several "
+            "devices gets a replica, or leave devices out"
+        )
+    return list(devices)
 
 
 def as_source(model: object) -> Path | str | None:
