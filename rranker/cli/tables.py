@@ -58,7 +58,7 @@ def ranking_table(ranking: Ranking) -> None:
     print_table(columns, rows, left=("id", "text"))
     stats = ranking.stats
     lines = [
-        f"{ranking.method}: {len(ranking.rounds)} rounds in {stats.forward_passes} passes, "
+        f"{ranking.method}: {_counted(len(ranking.rounds), 'round')} in {_counted(stats.forward_passes, 'pass')}, "
         f"{stats.seconds * 1000:.0f} ms, {stats.tokens_encoded:,} tokens encoded where a naive loop "
         f"takes {stats.tokens_naive:,}"
     ]
@@ -67,3 +67,8 @@ def ranking_table(ranking: Ranking) -> None:
     lines += [f"repaired: {one_line(repair.message)}" for repair in ranking.repairs]
     for line in lines:
         console().print(Text(line), style="dim")
+
+
+def _counted(number: int, noun: str) -> str:
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{ending}"
