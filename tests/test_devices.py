@@ -163,14 +163,18 @@ def test_cancelling_frees_both_and_disturbs_nobody(one: Ranker, two: Ranker) -> 
     expected = one.rank(QUERY, MANY)
 
     async def scenario() -> None:
-        kept = asyncio.create_task(two.arank(QUERY, MANY))
-        doomed = [asyncio.create_task(two.arank(f"{QUERY} {i}", MANY)) for i in range(6)]
         stream = two.astream(f"{QUERY} !", MANY)
         await anext(stream)
-        for task in doomed:
-            task.cancel()
-        results = await asyncio.gather(*doomed, return_exceptions=True)
-        assert all(isinstance(result, asyncio.CancelledError) for result in results)
+        kept = asyncio.create_task(two.arank(QUERY, MANY))
+        for pause in (0, 0.01, 0.03):  # before they can have begun, and somewhere on their way
+            doomed = [asyncio.create_task(two.arank(f"{QUERY} {i}", MANY)) for i in range(6)]
+            await asyncio.sleep(pause)
+            for task in doomed:
+                task.cancel()
+            results = await asyncio.gather(*doomed, return_exceptions=True)
+            cancelled = [isinstance(result, asyncio.CancelledError) for result in results]
+            assert all(cancelled) or pause
+            assert all(gone or isinstance(r, Ranking) for gone, r in zip(cancelled, results, strict=True))
         await stream.aclose()
         assert same(await kept, expected)
 
