@@ -49,7 +49,7 @@ Dtype = Annotated[
 Method = Annotated[
     str | None,
     typer.Option(
-        help="Ranking method (docs/engine.md); left out: what the model was trained for.",
+        help="Ranking method (docs/methods.md); left out: what the model was trained for.",
         rich_help_panel=_MODEL,
     ),
 ]
