@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rranker.candidates import CandidateLike, as_candidates
-from rranker.cli.lines import Faults, name_of, numbered_lines, read_input
+from rranker.cli.lines import Faults, json_lines, name_of, numbered_lines, read_input
 from rranker.files import fault
 
 _BY_ENDING = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
@@ -62,18 +61,9 @@ def _guess(path: str, data: bytes) -> InputFormat:
 def _line_by_line(
     path: str, lines: Iterator[tuple[int, str]], written: InputFormat, faults: Faults
 ) -> Iterator[tuple[int, Any]]:
-    for number, line in lines:
-        if not line.strip():
-            continue
-        if written is InputFormat.text:
-            yield number, line.rstrip("\r\n")
-            continue
-        try:
-            yield number, json.loads(line)
-        except json.JSONDecodeError as error:
-            faults.add(fault(name_of(path), number, f"not JSON: {error.msg} at column {error.colno}"))
-        except (ValueError, RecursionError) as error:
-            faults.add(fault(name_of(path), number, f"JSON that cannot be read: {error}"))
+    if written is InputFormat.text:
+        return ((number, line.rstrip("\r\n")) for number, line in lines if line.strip())
+    return json_lines(path, lines, faults)
 
 
 def _table(

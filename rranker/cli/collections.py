@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rranker.cli.lines import Faults, name_of, numbered_lines, read_input
+from rranker.cli.lines import Faults, json_lines, name_of, numbered_lines, read_input
 from rranker.data.lexical import BM25
 from rranker.data.texts import read_texts
 from rranker.files import fault
@@ -91,11 +91,10 @@ def request_problems(path: str, depth: int, faults: Faults) -> list[Problem]:
     data = read_input(path)
     problems, seen = list[Problem](), set[str]()
     if data.lstrip().startswith(b"["):
-        records = _whole(path, data)
-        numbered = enumerate(records, start=1)
+        numbered: Iterable[tuple[int, Any]] = enumerate(_whole(path, data), start=1)
         unit = "record"
     else:
-        numbered, unit = _by_line(path, data, faults), "line"
+        numbered, unit = json_lines(path, numbered_lines(path, data, faults), faults), "line"
     for number, record in numbered:
         try:
             problem = _problem(record, depth)
@@ -126,18 +125,6 @@ def _whole(path: str, data: bytes) -> list[Any]:
         raise fault(name_of(path), 1, f"JSON that cannot be read: {error}") from error
     assert isinstance(records, list)
     return records
-
-
-def _by_line(path: str, data: bytes, faults: Faults) -> Any:
-    for number, line in numbered_lines(path, data, faults):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except json.JSONDecodeError as error:
-            faults.add(fault(name_of(path), number, f"not JSON: {error.msg} at column {error.colno}"))
-        except (ValueError, RecursionError) as error:
-            faults.add(fault(name_of(path), number, f"JSON that cannot be read: {error}"))
 
 
 def _problem(record: Any, depth: int) -> Problem:

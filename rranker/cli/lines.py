@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from rranker.cli.errors import ExitCode, Failure, say
 from rranker.files import fault, read_bytes
@@ -69,3 +71,16 @@ def numbered_lines(path: str, data: bytes, faults: Faults) -> Iterator[tuple[int
             yield number, match[0].decode("utf-8")
         except UnicodeDecodeError as error:
             faults.add(fault(name_of(path), number, f"not UTF-8 text ({error.reason})"))
+
+
+def json_lines(path: str, lines: Iterable[tuple[int, str]], faults: Faults) -> Iterator[tuple[int, Any]]:
+    """(number, what it holds) of each line that is JSON; blank ones are left out."""
+    for number, line in lines:
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except json.JSONDecodeError as error:
+            faults.add(fault(name_of(path), number, f"not JSON: {error.msg} at column {error.colno}"))
+        except (ValueError, RecursionError) as error:
+            faults.add(fault(name_of(path), number, f"JSON that cannot be read: {error}"))
