@@ -15,6 +15,7 @@ from .encoders import is_encoder, position_offset
 from .errors import UnsupportedModelError
 from .kv.cache import KVCache
 from .onednn import weight_count
+from .speculation import pass_overhead
 
 
 class ModelRunner:
@@ -37,6 +38,10 @@ class ModelRunner:
         self._offset = position_offset(lm)
         self.kv_cache = KVCache(lm.config.num_hidden_layers, slots)
         self.windows = layer_windows(lm)
+        self.overhead = pass_overhead(
+            self.device.type, weight_count(self._inner), lm.config.num_hidden_layers
+        )
+        """What a pass costs before its first token, in tokens of work."""
         use_engine_attention(lm)
 
     def hidden(self, batch: Batch) -> Tensor:
@@ -56,15 +61,3 @@ class ModelRunner:
                 )
             states: Tensor = output.last_hidden_state[0]
             return states.index_select(0, torch.from_numpy(batch.read_rows).to(self.device))
-
-    @property
-    def overhead(self) -> float:
-        """What a pass costs before its first token, in tokens of work.
-
-        Reading the weights costs as much as computing with them for so many tokens as a device does operations a
-        byte read: hundreds on a GPU, a few on a CPU, whose caches and packed weights hide most of it. On a small
-        model, launching the operators costs more than that. Fixed by device and size, never by a clock: timing
-        must not decide what is computed.
-        """
-        reading = 8.0 if self.device.type == "cpu" else 256.0
-        return reading + 2e8 / max(weight_count(self._inner), 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rranker.engine.speculation import Speculation
+from rranker.engine.speculation import Speculation, pass_overhead
 
 
 def play(
@@ -62,3 +62,20 @@ def test_impossible_bookings_are_refused() -> None:
     for asked, used in ((1, 0), (2, 3)):
         with pytest.raises(ValueError, match="cannot have counted"):
             account.update(asked, used, 8.0)
+
+
+def test_a_pass_of_a_gpu_costs_its_launches_or_the_reading_of_its_weights() -> None:
+    qwen_3b, qwen_05b = pass_overhead("cuda", 2_775_000_000, 36), pass_overhead("cuda", 358_000_000, 24)
+    assert 800 < qwen_3b < 900  # launches: 9.6 ms of 2.2 ms of work
+    assert qwen_05b > qwen_3b  # the smaller the model, the more tokens fit behind its launches
+    assert pass_overhead("cuda", 70_000_000_000, 80) == 256  # reading weights takes longer than launching
+    assert 8 < pass_overhead("cpu", 2_775_000_000, 36) < 9
+
+
+@pytest.mark.parametrize("queries", [1, 4, 16, 64])
+def test_right_guesses_save_more_than_they_cost_however_many_share_a_pass(queries: int) -> None:
+    overhead = pass_overhead("cuda", 2_775_000_000, 36) / queries
+    ratio, passes = play(49, 30, overhead, 200 + 50 * 100, lambda: True)
+    assert ratio <= 1.0
+    assert passes <= 49
+    assert queries > 1 or passes <= 6
