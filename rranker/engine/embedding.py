@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,20 +28,31 @@ class Embedding:
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """[texts, D] float32, of length 1."""
+        self._keep(texts, self._batch)
+        return np.stack([self._vectors[text] for text in texts])
+
+    def read(self, texts: Iterable[str], device: torch.device, batch: int = 512) -> None:
+        """Encodes `texts` on `device`, `batch` at a time, so that `vectors` need not: it encodes on the CPU."""
+        self._lm.to(device)
+        try:
+            self._keep(texts, batch)
+        finally:
+            self._lm.to("cpu")
+
+    def _keep(self, texts: Iterable[str], batch: int) -> None:
         new = sorted({text for text in texts if text not in self._vectors}, key=len)
-        for at in range(0, len(new), self._batch):
-            some = new[at : at + self._batch]
+        for at in range(0, len(new), batch):
+            some = new[at : at + batch]
             for text, vector in zip(some, self._encoded(some), strict=True):
                 self._vectors[text] = vector
-        return np.stack([self._vectors[text] for text in texts])
 
     @torch.inference_mode()
     def _encoded(self, texts: list[str]) -> np.ndarray:
         given = self._tokenizer(
             texts, padding=True, truncation=True, max_length=self._tokens, return_tensors="pt"
-        )
+        ).to(self._lm.device)
         states = self._lm(**given).last_hidden_state.float()
         seen = given["attention_mask"][..., None].float()
         means = normalize((states * seen).sum(1) / seen.sum(1), dim=-1)
-        found: np.ndarray = means.numpy()
+        found: np.ndarray = means.cpu().numpy()
         return found

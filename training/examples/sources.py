@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from rranker import data
 from rranker.data import Question, RankingExample, Topic, in_validation
@@ -131,6 +132,29 @@ class Sources:
         sizes = np.sqrt([len(questions) for questions in self.questions.values()])
         shares: np.ndarray = sizes / sizes.sum()
         return shares
+
+    def read(self, names: Iterable[str], device: torch.device) -> None:
+        """Reads what `names` draw from now rather than at their first draw, and has the teacher see it on `device`.
+
+        Processes that are forked afterwards share all of it.
+        """
+        for name in names:
+            self.draw(name, np.random.default_rng(0))
+        if self.similarity is None:
+            return
+        asked = [q for name in names if name in PASSAGES and name != "trecdl" for q in self._asked(name)]
+        texts = [text for q in asked for text in (q.text, *q.good, *q.bad)]
+        if "trecdl" in names:
+            texts += [
+                text for topic in self.topics for text in (topic.query, *(hit.text for hit in topic.hits))
+            ]
+        self.similarity.read(texts, device)
+
+    def _asked(self, name: str) -> list[Question]:
+        """All questions of one of `PASSAGES` that has questions."""
+        if name == "questions":
+            return [question for questions in self.questions.values() for question in questions]
+        return self.squad if name == "squad" else self.classic
 
     def draw(self, name: str, rng: np.random.Generator, curriculum: float = 0.0) -> Draw:
         """One micro-batch of source `name`. `curriculum` in [0, 1] asks for short passages (early training)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from rranker.prompts.assemble import PromptFormat
 from rranker.prompts.segments import PromptPart
 from rranker.training.examples.example import Example
 from rranker.training.packing.causal import build_causal_layout, prefix_sizes
-from rranker.training.packing.layout import CAUSALLY, Attends, Layout, build_layout
+from rranker.training.packing.layout import CAUSALLY, Attends, Layout, build_layout, moved
 
 COPIES = 5
 
@@ -29,6 +30,10 @@ class ListBatch:
     relevance: Tensor
     teacher_scores: Tensor
     teacher_weight: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on `device`."""
+        return moved(self, device)
 
     @property
     def tokens(self) -> int:

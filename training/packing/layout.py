@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from rranker.engine.readout import Pooling, segment_means
 from rranker.prompts import Segments
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Attends:
 
 
 CAUSALLY = Attends()
+Moved = TypeVar("Moved", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,20 @@ class Layout:
         candidates[present] = means[len(self.prefix) :]
         return candidates, means[: len(self.prefix)]
 
+    def to(self, device: torch.device) -> Self:
+        """The same layout with its index tensors on `device`."""
+        return moved(self, device)
+
     @property
     def present(self) -> Tensor:
         """[B, N] bool: which candidates exist."""
         return self.candidates_valid[:, :, 0]
+
+
+def moved(batch: Moved, device: torch.device) -> Moved:
+    """A dataclass with its tensors, and those of dataclasses of it that know how, on `device`."""
+    held = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return replace(batch, **{name: x.to(device) for name, x in held.items() if hasattr(x, "to")})
 
 
 def build_layout(

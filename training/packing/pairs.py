@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from rranker.prompts import TEMPLATES
 from rranker.prompts.assemble import PromptFormat
 from rranker.training.examples.example import Pairs
 from rranker.training.packing.batch import shortened
-from rranker.training.packing.layout import Attends, Layout, build_text_layout
+from rranker.training.packing.layout import Attends, Layout, build_text_layout, moved
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class PairBatch:
     relevance: Tensor
     teacher_scores: Tensor  # -∞ where a text is no candidate of the query
     teacher_weight: Tensor  # [B]
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on `device`."""
+        return moved(self, device)
 
     @property
     def tokens(self) -> int:

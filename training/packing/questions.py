@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -81,10 +81,7 @@ def _laid_out(questions: Sequence[Question], kind: Kind, device: torch.device, a
         [list(q.segments.suffix) * most for q in questions],
         alive,
         attends,
-    )
-    held = {f.name: getattr(layout, f.name) for f in fields(layout)}
-    moved: dict[str, Any] = {name: x.to(device) for name, x in held.items() if isinstance(x, Tensor)}
-    layout = replace(layout, **moved)
+    ).to(device)
     return Packed(
         layout.ids,
         layout.positions,

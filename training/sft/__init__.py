@@ -1,5 +1,6 @@
 """Supervised training of the small ranker: `python -m training.sft`."""
 
-from rranker.training.sft.run import Maker, train
+from rranker.training.sft.feeding import Maker
+from rranker.training.sft.run import train
 
 __all__ = ["Maker", "train"]

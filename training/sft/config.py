@@ -7,17 +7,15 @@ from typing import Any, get_args
 
 import torch
 
-from rranker.engine.hardware import best_dtype, warn_if_emulated
+from rranker.engine.hardware import best_device, best_dtype
 from rranker.engine.loading.settings import AttentionMode
 from rranker.training.examples.sources import OWN, SOURCES
 from rranker.training.policy.model_config import ModelConfig
 
-CPU = torch.device("cpu")
 
-
-def best_precision() -> str:
-    """`bf16` where this CPU multiplies bfloat16, else `fp32`."""
-    return "bf16" if best_dtype(CPU) == torch.bfloat16 else "fp32"
+def best_precision(device: torch.device | None = None) -> str:
+    """`bf16` where `device` (default: the best there is) multiplies bfloat16, else `fp32`."""
+    return "bf16" if best_dtype(device or best_device()) == torch.bfloat16 else "fp32"
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,6 @@ class SftConfig:
             raise ValueError(f"attention is 'block' or 'causal', not {self.attention!r}")
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision is 'bf16' or 'fp32', not {self.precision!r}")
-        if self.precision == "bf16":
-            warn_if_emulated(CPU, torch.bfloat16, "precision")
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer is 'adamw' or 'muon', not {self.optimizer!r}")
         unknown = set(self.weights) - {*SOURCES, OWN}

@@ -81,7 +81,7 @@ def entropy(wanted: Tensor) -> Tensor:
 def reciprocal_rank(fitness: Tensor, relevance: Tensor) -> float:
     """fitness [B, N] (−∞ where there is no candidate), relevance [B, N] → mean 1 / rank of a best candidate."""
     orders, lists = [], []
-    for scores, grades in zip(fitness, relevance, strict=True):
+    for scores, grades in zip(fitness.detach().cpu(), relevance.cpu(), strict=True):
         there = scores != -torch.inf
         orders.append(scores[there].argsort(stable=True, descending=True).tolist())
         lists.append(grades[there].tolist())
@@ -94,6 +94,7 @@ def language_loss(model: RankingModel, hidden: Tensor, layout: Layout, share: fl
     # A row's successor is the next row of the same segment: positions run on by one inside a segment.
     inside = layout.positions.roll(-1) == layout.positions + 1
     inside[int(layout.suffix.min()) - 1 :] = False
-    generator = torch.Generator().manual_seed(seed)
-    rows = (inside & (torch.rand(inside.shape, generator=generator) < share)).nonzero()[:, 0]
+    generator = torch.Generator().manual_seed(seed)  # the CPU's: a seed chooses the same rows on every device
+    chosen = torch.rand(inside.shape, generator=generator, device="cpu") < share
+    rows = (inside & chosen.to(inside.device)).nonzero()[:, 0]
     return F.cross_entropy(model.lm.lm_head(hidden[rows]).float(), following[rows])

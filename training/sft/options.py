@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from rranker.engine.hardware import best_device
 from rranker.engine.loading.files import read_json
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.examples.sources import OWN
 from rranker.training.options import option, parse_options
 from rranker.training.policy.model_config import ModelConfig
-from rranker.training.sft.config import SftConfig
+from rranker.training.sft.config import SftConfig, best_precision
 
 OWN_LR = 2e-4
 """What a model that ranks already learns other data by."""
@@ -33,6 +36,7 @@ class RunOptions:
     steps: int | None = option(None, "the number of steps itself; with --resume, a new end")
     stop_at: int | None = option(None, "a step to stop at, as if interrupted there")
     save_every: int = option(200, "steps between states")
+    device: str | None = option(None, "cpu, cuda or cuda:N (default: a GPU where there is one)")
     resume: bool = option(
         False,
         "go on from OUT/state.pt with OUT's settings, but for --steps, --weights, --uniform and --early",
@@ -85,7 +89,7 @@ class StepOptions:
     optimizer: str = option(SftConfig.optimizer, "of the layers' matrices", ("adamw", "muon"))
     attention: str = option(SftConfig.attention, "what a candidate sees", ("block", "causal"))
     precision: str | None = option(
-        None, "of the layers (default: bf16 where the CPU multiplies it)", ("bf16", "fp32")
+        None, "of the layers (default: bf16 where the device multiplies it)", ("bf16", "fp32")
     )
     seed: int = option(SftConfig.seed, "of weights and batches")
 
@@ -115,6 +119,14 @@ def parse(words: Sequence[str] | None = None) -> SftOptions:
     return options
 
 
+def training_device(run: RunOptions) -> torch.device:
+    """Where a run trains. Raises ValueError for a device that is not there."""
+    device = best_device() if run.device is None else torch.device(run.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {run.device!r} was asked for, but this torch sees no GPU")
+    return device
+
+
 def shares(entries: Sequence[str]) -> dict[str, float]:
     """`["movies=0.2", …]` → {"movies": 0.2, …}. Raises ValueError for an entry that is not name=number."""
     pairs = [entry.partition("=") for entry in entries]
@@ -134,6 +146,7 @@ def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftC
         shape = {"model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
         return SftConfig(**{**saved, **shape, **given})
     chosen = {name: value for name, value in asdict(options.step).items() if value is not None}
+    chosen.setdefault("precision", best_precision(training_device(options.run)))
     start = options.model.start
     if "data" in given:
         chosen, given, start = (

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,77 +15,25 @@ import numpy as np
 import torch
 
 from rranker.data import own_examples
+from rranker.engine.hardware import warn_if_emulated
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.formats import prompt_formats
-from rranker.training.examples.example import Pairs
 from rranker.training.examples.sources import OWN, Sources
-from rranker.training.packing.batch import ListBatch, training_batch
-from rranker.training.packing.pairs import PairBatch, pair_batch
+from rranker.training.packing.pairs import PairBatch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import RankingModel, build_model
-from rranker.training.sft.checkpoint import load_model, save_model, save_state, settings_of
+from rranker.training.sft.checkpoint import load_model, save_model, save_state
 from rranker.training.sft.config import SftConfig
+from rranker.training.sft.feeding import Batch, Maker, batch_processes, cores, mixture, prefetched, workers
 from rranker.training.sft.loss import language_loss, list_loss, pair_loss
 from rranker.training.sft.lsa import lay_into, lsa_embeddings
 from rranker.training.sft.optimizer import MasterOptimizer
-from rranker.training.sft.options import RunOptions, configured, parse, saved_settings
+from rranker.training.sft.options import RunOptions, configured, parse, saved_settings, training_device
 from rranker.training.sft.own_data import held_out_report
 from rranker.training.sft.tokenizer import load_tokenizer, train_tokenizer
 
-LATE = ("squad", "trecdl", "classic", "questions")
-"""Sources of long passages: they wait until short ones have taught what a match is."""
-
 MINUTES = 40.0
 """Of a run that says neither how many steps nor how long."""
-
-Batch = ListBatch | PairBatch
-Maker = Callable[[int], list[tuple[str, Batch]]]
-
-
-def mixture(sources: Sources, model: RankingModel, tokenizer: Any, config: SftConfig) -> Maker:
-    """A function from a step's number to its named micro-batches for `model`: nothing else is remembered."""
-    rendered = prompt_formats(settings_of(model).prompt_format, TextEncoder(tokenizer))["select"]
-    names, weights = list(config.weights), np.array(list(config.weights.values()))
-    late = np.array([name in LATE for name in names])
-
-    def make(step: int) -> list[tuple[str, Batch]]:
-        rng = np.random.default_rng([config.seed, step])
-        # What starts from another model knows what a match is.
-        curriculum = 0.0 if config.start else max(0.0, 1 - step / max(config.steps * 0.35, 1))
-        now = np.where(late, weights * (1 - curriculum), weights)
-        return [
-            micro_batch(names[rng.choice(len(names), p=now / now.sum())], rng, curriculum)
-            for _ in range(config.accumulate)
-        ]
-
-    def micro_batch(name: str, rng: np.random.Generator, curriculum: float) -> tuple[str, Batch]:
-        drawn = sources.draw(name, rng, curriculum)
-        lengths = {"candidate_tokens": drawn.candidate_tokens, "prefix_tokens": drawn.prefix_tokens}
-        if isinstance(drawn.examples, Pairs):
-            return name, pair_batch(rendered, drawn.examples, attends=model.attends, **lengths)
-        return name, training_batch(
-            rendered,
-            drawn.examples,
-            rng,
-            budget=config.tokens,
-            attention=config.attention,
-            attends=model.attends,
-            **lengths,
-        )
-
-    return make
-
-
-def prefetched(make: Maker, start: int, stop: int, ahead: int = 2) -> Iterator[list[tuple[str, Batch]]]:
-    """Batches of steps start…stop-1, made in a thread while the model works."""
-    with workers(1) as pool:
-        waiting = [pool.submit(make, step) for step in range(start, min(start + ahead, stop))]
-        for step in range(start, stop):
-            batch = waiting.pop(0).result()
-            if step + ahead < stop:
-                waiting.append(pool.submit(make, step + ahead))
-            yield batch
 
 
 def forward_backward(
@@ -118,8 +65,9 @@ def train_step(
     One micro-batch a core: at this size two cores on one product spend a quarter of their time waiting for
     each other. Gradients are added in the micro-batches' order, so a run can be repeated exactly.
     """
+    device = mean[0].device
     jobs = [
-        pool.submit(forward_backward, model, batch, config, step * 64 + micro)
+        pool.submit(forward_backward, model, batch.to(device), config, step * 64 + micro)
         for micro, (_, batch) in enumerate(batches)
     ]
     seen = []
@@ -137,14 +85,9 @@ def train_step(
     return seen
 
 
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def workers(count: int) -> ThreadPoolExecutor:
-    """Threads that compute alone each, a core a thread."""
-    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+def learners(device: torch.device) -> int:
+    """How many micro-batches are learnt from at once: one a core, one on a GPU."""
+    return 1 if device.type == "cuda" else cores()
 
 
 def train(  # noqa: PLR0913 (what is trained, and four options of the loop by keyword)
@@ -159,7 +102,7 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     log_every: int = 10,
     stop_at: int | None = None,
 ) -> None:
-    """Runs to `config.steps` (or stops at `stop_at`), leaving `out/state.pt` and `out/final`."""
+    """Runs to `config.steps` (or stops at `stop_at`) where `model` is, leaving `out/state.pt` and `out/final`."""
     if model.head.pooling == "last" and any(name.endswith("-pairs") for name in config.weights):
         raise ValueError("pairs are told by the cosine of mean states: this model's head has no such term")
     if model.attends.bidirectional and (config.lm_weight or config.attention != "block"):
@@ -168,20 +111,21 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
             f"'block', not {config.lm_weight} and {config.attention!r}"
         )
     out.mkdir(parents=True, exist_ok=True)
-    if config.precision == "bf16":
-        model.lm.to(torch.bfloat16)
+    device = model.head.w.device
+    in_precision(model, config)
     optimizer = MasterOptimizer(model, config)
     start = 0
     if resume and (out / "state.pt").exists():
-        state = torch.load(out / "state.pt", weights_only=True)
+        state = torch.load(out / "state.pt", weights_only=True, map_location=device)
         optimizer.load_state_dict(state["optimizer"])
         start = int(state["step"])
     (out / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
     stop = min(stop_at or config.steps, config.steps)
     seen: dict[str, list[tuple[float, float]]] = {}
     tokens, clock = 0, time.perf_counter()
-    with workers(cores()) as pool:
-        for step, batches in enumerate(prefetched(make, start, stop), start=start):
+    feed = prefetched(make, start, stop, batch_processes(device))
+    with workers(learners(device)) as pool:
+        for step, batches in enumerate(feed, start=start):
             reciprocal_ranks = train_step(model, batches, config, step, pool, optimizer.gradients)
             for (name, batch), pair in zip(batches, reciprocal_ranks, strict=True):
                 seen.setdefault(name, []).append(pair)
@@ -206,8 +150,8 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
 
 def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Maker, trials: int = 6) -> int:
     """How many steps fit, by timing a few: the schedule then counts steps, so a paused run loses nothing."""
-    gradients = [torch.zeros(parameter.shape) for parameter in model.parameters()]
-    with workers(cores()) as pool:
+    gradients = [torch.zeros_like(parameter, dtype=torch.float32) for parameter in model.parameters()]
+    with workers(learners(gradients[0].device)) as pool:
         train_step(model, make(0), config, 0, pool, gradients)
         began = time.perf_counter()
         for step in range(1, 1 + trials):
@@ -227,14 +171,20 @@ def first_model(config: SftConfig) -> RankingModel:
     return build_model(config.model, config.seed) if config.start is None else load_model(config.start)
 
 
+def in_precision(model: RankingModel, config: SftConfig) -> None:
+    """Makes the layers compute in the run's type, with a warning where the hardware only emulates it."""
+    if config.precision == "bf16":
+        warn_if_emulated(model.head.w.device, torch.bfloat16, "precision")
+        model.lm.to(torch.bfloat16)
+
+
 def start(
     config: SftConfig, run: RunOptions, sources: Sources, tokenizer: Any
 ) -> tuple[SftConfig, RankingModel]:
     """A new run's settings, with the number of steps that `run` asks for, and its model at birth."""
     if run.steps is None:
-        model = first_model(config)
-        if config.precision == "bf16":
-            model.lm.to(torch.bfloat16)
+        model = first_model(config).to(training_device(run))
+        in_precision(model, config)
         make = mixture(sources, model, tokenizer, config)
         if run.minutes is None and set(config.weights) == {OWN}:
             steps = steps_for_passes(run.passes, sources.own.rows, make)
@@ -269,8 +219,12 @@ def main(words: Sequence[str] | None = None) -> None:
         config = replace(config, lm_weight=0.0)
     if not resume:
         config, model = start(config, options.run, sources, tokenizer)
+    device = training_device(options.run)
+    if batch_processes(device):
+        sources.read(config.weights, device)  # once: the processes that make batches share it
+    model = model.to(device)
     size = sum(p.numel() for p in model.parameters()) / 1e6
-    print(f"{size:.2f} M parameters, {config.steps} steps", flush=True)
+    print(f"{size:.2f} M parameters, {config.steps} steps on {device}", flush=True)
     train(
         config,
         options.run.out,

@@ -49,6 +49,15 @@ def test_a_text_is_encoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert sorted(seen) == sorted(TEXTS)
 
 
+def test_what_was_read_before_is_not_encoded_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher, other = Similarity(folder), Similarity(folder)
+    teacher.read([*TEXTS, TEXTS[0]], torch.device("cpu"))
+    monkeypatch.setattr(teacher, "_encoded", None)
+    np.testing.assert_allclose(
+        teacher.vectors(TEXTS), other.vectors(TEXTS), atol=0.02
+    )  # bfloat16 on some CPUs
+
+
 def test_a_mined_negative_that_the_teacher_likes_much_better_is_left_out() -> None:
     question = Question("q", "which?", ("gold",), ("near", "better"))
     scores = {"gold": 1.0, "near": 1.0 + 0.9 * DOUBT, "better": 1.0 + 1.1 * DOUBT}

@@ -74,6 +74,19 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_processes_that_make_batches_change_nothing(
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_own(tmp_path / "own.jsonl", toy_cases(40).values())
+    run = [*words, str(data), "--steps", "3", "--out"]
+    main([*run, str(tmp_path / "thread")])
+    monkeypatch.setattr("rranker.training.sft.run.batch_processes", lambda device: 2)
+    main([*run, str(tmp_path / "processes")])
+    one, two = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("thread", "processes"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_own_data_start_from_the_bundled_model_alone_and_at_a_rate_of_their_own() -> None:
     config = configured(parse(["--data", "a.jsonl"]))
     assert (config.start, config.weights, config.lr) == (str(DEFAULT_MODEL), {"own": 1.0}, OWN_LR)
