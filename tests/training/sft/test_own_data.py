@@ -83,7 +83,9 @@ def test_processes_that_make_batches_change_nothing(
     main([*run, str(tmp_path / "thread")])
     monkeypatch.setattr("rranker.training.sft.run.batch_processes", lambda device: 2)
     main([*run, str(tmp_path / "processes")])
-    one, two = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("thread", "processes"))
+    one, two = (
+        load_file(tmp_path / name / "final" / "model.safetensors") for name in ("thread", "processes")
+    )
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
