@@ -208,7 +208,7 @@ class ContentFree(_Extra):
         if job.engine_request is None:
             return job
         segments = job.engine_request.segments
-        pieces = self._format(method).candidates(
+        pieces = self._format(request, method).candidates(
             [CONTENT_FREE] * len(segments.candidates), list(segments.identifiers)
         )
         empty = replace(segments, candidates=tuple(piece.ids for piece in pieces))
@@ -227,7 +227,7 @@ class BothOrders(_Extra):
             return job
         texts = [request.candidates[group[0]].text for group in job.groups]
         segments = job.engine_request.segments
-        pieces = self._format(method).candidates(texts[::-1], list(segments.identifiers))
+        pieces = self._format(request, method).candidates(texts[::-1], list(segments.identifiers))
         turned = self._ask_once(job, replace(segments, candidates=tuple(piece.ids for piece in pieces)))[::-1]
         prior = -(turned - np.logaddexp.reduce(turned))  # added, so that the sum of both decides
         assert isinstance(job.player, Greedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, Unpack, cast, overload
 
@@ -28,11 +28,15 @@ _THREADS = 32
 class Calls:
     """Rankings by one scorer; `rranker.Ranker` adds how a model becomes one.
 
-    `method` (a known one, or None) and `relevance` are those of calls that do not say.
+    `method` (a known one, or None), `relevance` and `thoughts` (`reasoning` and what belongs to it, by name) are those
+    of calls that do not say.
     """
 
-    def __init__(self, scorer: Scorer, method: str | None, relevance: bool | None) -> None:
+    def __init__(
+        self, scorer: Scorer, method: str | None, relevance: bool | None, thoughts: Mapping[str, Any]
+    ) -> None:
         self._scorer, self._method, self._relevance = scorer, method, relevance
+        self._thoughts = thoughts if _thinks(scorer) else {}
         # Where every step serves all that is in flight, one thread that steps is enough for any number of calls.
         self._player = scorer.each(_for_any_list) if isinstance(scorer, Replicas) else _for_any_list(scorer)
         self._workers = Workers(1 if self._player.shares_steps else _THREADS)
@@ -161,7 +165,25 @@ class Calls:
         method = of_query.pop("method", None)
         if of_query.get("relevance") is None and of_query.get("threshold") is None:
             of_query["relevance"] = self._relevance
+        self._add_thoughts(of_query)
         return self._method if method is None else method, cast(RequestSettings, of_query)
+
+    def _add_thoughts(self, of_query: dict[str, Any]) -> None:
+        """This Ranker's own settings of thoughts, where the call leaves them open.
+
+        Raises ValueError for a call that asks a scorer to think that cannot.
+        """
+        if of_query.get("reasoning") is None:
+            of_query["reasoning"] = self._thoughts.get("reasoning")
+        if not of_query["reasoning"]:
+            return
+        if not _thinks(self._scorer):
+            raise ValueError(
+                "reasoning is for language models that run here, and this Ranker was given a scorer: leave it out"
+            )
+        for name, value in self._thoughts.items():
+            if of_query.get(name) is None:
+                of_query[name] = value
 
     def _play(
         self, requests: Sequence[Request | Exception], method: str | None, on_error: OnError, *, named: bool
@@ -170,6 +192,11 @@ class Calls:
         if self._scorer.closed:
             raise RuntimeError(CLOSED)
         return play_requests(self._player, requests, method, on_error, named=named)
+
+
+def _thinks(scorer: Scorer) -> bool:
+    """Whether its models may be asked to think; those written before requests could say so do not."""
+    return bool(getattr(scorer, "thinks", False))
 
 
 def _for_any_list(scorer: Scorer) -> ConsistentScorer:

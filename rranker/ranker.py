@@ -20,9 +20,10 @@ from .engine.requests import Reuse
 from .methods import Relayout, method_class
 from .processes import building, check_process
 from .prompts.truncation import Truncate, check_truncate
+from .reasoning import reasoning_of
 from .scorers import Scorer
 from .scorers.engine_logits import EngineScorer
-from .scorers.made import engine_scorer, reasoning_of
+from .scorers.made import engine_scorer
 from .scorers.replicas import Replicas, load_replicas
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Ranker(Calls):
             device.
         max_batch_tokens: about how many tokens of new queries share one forward pass.
         seed: of the layout order of candidates in block attention, and of what is drawn in thoughts.
-        reasoning: the model writes a thought before each verdict (docs/reasoning.md); it needs a language model.
+        reasoning: of calls that do not say, as the next three: the model writes a thought before each verdict
+            (docs/reasoning.md); it needs a language model.
         max_think_tokens: the longest thought; None is 256, with `format="r1_ranker"` 960.
         temperature: of thoughts; 0 takes the most probable token each time.
         top_p: of thoughts, with a temperature: tokens are drawn from the most probable that hold this much together.
@@ -122,15 +124,16 @@ class Ranker(Calls):
         _one_of("reuse", reuse, (None, "exact", "keep"))
         _one_of("relayout", relayout, (None, "keep", "best_first"))
         _one_of("attention_mode", attention_mode, (None, "causal", "block"))
-        _one_of("reasoning", reasoning, (True, False))
         _one_of("format", format, (None, "text", "r1_ranker"))
         check_truncate(truncate)
-        thinks = reasoning_of(reasoning, max_think_tokens, temperature, top_p, drafts=speculate)
+        thinks = reasoning_of(reasoning, max_think_tokens, temperature, top_p)
+        names = ("reasoning", "max_think_tokens", "temperature", "top_p")
+        thoughts = {name: arguments[name] for name in names}
         self.load_seconds: dict[str, float] = {}
         """Where the time to get ready went: `weights` (reading the checkpoint) and `probe` (checking it), of all
         devices."""
         if scorer is not None:
-            super().__init__(scorer, method, relevance)
+            super().__init__(scorer, method, relevance, thoughts)
             return
         where = as_devices(device, devices, loaded=hasattr(model, "state_dict"))
         source, first, wanted = as_model(model, tokenizer, where[0], dtype)
@@ -155,6 +158,7 @@ class Ranker(Calls):
                 engine,
                 thinks,
                 format,
+                drafts=speculate,
                 relayout=relayout or "best_first",
                 truncate=truncate,
                 seed=seed,
@@ -162,7 +166,7 @@ class Ranker(Calls):
             )
 
         made = load(first) if len(where) == 1 else load_replicas(where, load)
-        super().__init__(made, method, relevance)
+        super().__init__(made, method, relevance, thoughts)
 
     @property
     def model(self) -> LoadedModel:

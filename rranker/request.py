@@ -12,6 +12,7 @@ from .candidates import as_candidates, take_id
 from .containers import is_table, members
 from .ids import Id, as_id
 from .prompts import TEMPLATES, Query, Template
+from .reasoning import Reasoning, reasoning_of
 from .settings import Aggregate, LongText, RequestSettings
 from .types import Candidate, as_threshold
 from .whole import whole_number
@@ -30,7 +31,7 @@ class Request:
     the least relevance of those to keep. `window`: the most candidates that a question may show.
     `long_text`, `aggregate`: what becomes of texts that are too long, and of the scores of their parts.
     `stop_below`: the doubt below which a verdict decides all places that are left. `self_consistency`: how many
-    layouts are averaged; `layout`: which of them this is.
+    layouts are averaged; `layout`: which of them this is. `reasoning`: how the model thinks, None where it does not.
     """
 
     query: Query = field(hash=False)
@@ -47,6 +48,7 @@ class Request:
     stop_below: float | None = None
     self_consistency: int | None = None
     layout: int = 0
+    reasoning: Reasoning | None = None
 
 
 def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
@@ -65,6 +67,10 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
     aggregate: Aggregate | None = None,
     stop_below: float | None = None,
     self_consistency: int | None = None,
+    reasoning: bool | None = None,
+    max_think_tokens: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
 ) -> Request:
     """Checks everything; `task` is another name for `template`. A threshold asks for relevance.
 
@@ -100,6 +106,7 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
         _one_of("aggregate", aggregate, ("max", "mean")),
         _as_doubt(stop_below),
         None if self_consistency is None else whole_number(self_consistency, "self_consistency", least=2),
+        reasoning=reasoning_of(reasoning, max_think_tokens, temperature, top_p),
     )
 
 

@@ -44,6 +44,11 @@ class RequestSettings(TypedDict, total=False):
         nothing.
     self_consistency: ranks in so many layouts (orders in the prompt, and with them identifiers), and averages the
         rankings (docs/methods.md). It costs as many times as much.
+    reasoning: whether the model writes a thought before each verdict (docs/reasoning.md), which takes a language model
+        that runs here. Of this and the next three, None is what the Ranker was made with.
+    max_think_tokens: the longest thought; where the Ranker does not say either, 256, with `format="r1_ranker"` 960.
+    temperature: of thoughts; 0 takes the most probable token each time.
+    top_p: of thoughts, with a temperature: tokens are drawn from the most probable that hold this much together.
     """
 
     template: str | None
@@ -57,6 +62,10 @@ class RequestSettings(TypedDict, total=False):
     aggregate: Aggregate | None
     stop_below: float | None
     self_consistency: int | None
+    reasoning: bool | None
+    max_think_tokens: int | None
+    temperature: float | None
+    top_p: float | None
 
 
 class RankSettings(RequestSettings, total=False):
@@ -93,10 +102,6 @@ class LoadSettings(TypedDict, total=False):
     kv_cache_tokens: int | None
     max_batch_tokens: int | None
     seed: int
-    reasoning: bool
-    max_think_tokens: int | None
-    temperature: float
-    top_p: float
     format: str | None
     scorer: Scorer | None
 

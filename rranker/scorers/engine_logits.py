@@ -20,9 +20,10 @@ from ..prompts.identifiers import Identifiers
 from ..prompts.segments import Kind, Segments
 from ..prompts.spans import Span, spans
 from ..prompts.truncation import Truncate
+from ..reasoning import Reasoning
 from ..repairs import cut_repairs, encoding_repairs
 from ..request import Request
-from ..types import Stats
+from .bill import stats_of
 from .protocol import Job
 from .relevance import CONTENT_FREE, AskedOnce, asks_the_same, corrected, question_of
 
@@ -58,7 +59,7 @@ class EngineJob(Job):
 
     def book(self) -> None:
         """Keeps the bill and the scores, once it is done."""
-        self.stats = _stats(self.handles)
+        self.stats = stats_of(self.handles)
         if self.error is None and self.calibration is not None:
             self.pointwise_scores = _pointwise_scores(self, self.calibration)
 
@@ -72,6 +73,7 @@ class EngineScorer:
     """
 
     shares_steps = True  # whoever takes a step takes it for all calls
+    thinks = True  # or says why its model cannot (`check_reasoning`)
 
     def __init__(
         self,
@@ -122,6 +124,7 @@ class EngineScorer:
 
     def prepare(self, request: Request, method: type[Episode]) -> EngineJob:
         """See `Scorer.prepare`. Raises TooManyError (a ValueError) for more candidates than fit at once."""
+        self.check_reasoning(request.reasoning)
         calibration = self._calibration(request)
         groups = distinct([candidate.text for candidate in request.candidates])
         texts = [request.candidates[group[0]].text for group in groups]
@@ -140,7 +143,7 @@ class EngineScorer:
         job = EngineJob(request, method, tuple(groups), player)
         indices, cuts = [group[0] for group in groups], list[Truncation]()
         if not job.decided:
-            prompt_format = self._format(method)
+            prompt_format = self._format(request, method)
             segments, cuts = self._segments(request, prompt_format, method.kind, texts, indices)
             job.engine_request = EngineRequest(segments, player, reuse=self._reuse)
         if calibration is not None:
@@ -150,6 +153,14 @@ class EngineScorer:
         for asked in job.requests:
             self.engine.check(asked)
         return job
+
+    def check_reasoning(self, reasoning: Reasoning | None) -> None:
+        """Raises ValueError when the model cannot think like that."""
+        if reasoning is not None:
+            raise ValueError(
+                f"{self.model.name} ranks by prompts without words, and writes none: leave reasoning out, or use a "
+                "language model"
+            )
 
     def spans(self, texts: Sequence[str]) -> list[list[Span]]:
         """Each text in parts that a candidate has room for, of at most `_PART_TOKENS` tokens."""
@@ -239,11 +250,15 @@ class EngineScorer:
             texts,
             indices,
             kind,
-            self._limits,
+            self._limits_of(request),
             self._truncate,
         )
 
-    def _format(self, method: type[Episode]) -> PromptFormat:
+    def _limits_of(self, request: Request) -> Limits:
+        """What prompts of the request may take."""
+        return self._limits
+
+    def _format(self, request: Request, method: type[Episode]) -> PromptFormat:
         if method.kind not in self._formats:
             raise ValueError(
                 f"{method.name} reads the probability of words, and this checkpoint was trained on prompts without: "
@@ -259,18 +274,6 @@ class EngineScorer:
     def close(self) -> None:
         """Closes the engine."""
         self.engine.close()
-
-
-def _stats(handles: Sequence[Handle]) -> Stats:
-    """The bill of all requests of a job. Passes are each request's own, also where two shared one."""
-    return Stats(
-        tokens_naive=sum(handle.tokens_naive for handle in handles),
-        tokens_encoded=sum(handle.tokens_encoded for handle in handles),
-        forward_passes=sum(handle.passes for handle in handles),
-        speculation_hits=sum(handle.guesses[0] for handle in handles),
-        speculation_misses=sum(handle.guesses[1] for handle in handles),
-        tokens_generated=sum(handle.written for handle in handles),
-    )
 
 
 def _pointwise_scores(job: EngineJob, calibration: Calibration) -> list[float]:

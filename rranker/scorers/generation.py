@@ -3,67 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 from zlib import crc32
 
 from ..engine.engine import Engine
-from ..engine.generation import GREEDY, Sampling, Stretch, Thought, Writing
+from ..engine.generation import Stretch, Thought, Writing
 from ..methods import Episode
-from ..prompts.assemble import PromptFormat
+from ..prompts.assemble import Limits, PromptFormat
 from ..prompts.encoding import TextEncoder
 from ..prompts.segments import POINTWISE
 from ..prompts.thinking import ThinkingFormat
+from ..reasoning import Reasoning
 from ..request import Request
 from .engine_logits import EngineJob, EngineScorer
 
-MOST_THOUGHT = 256
+_MOST_THOUGHT = 256
 """Tokens of a thought, unless the caller says how many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoning:
-    """How a model thinks: at most `tokens` a thought, chosen by `sampling`; `drafts`: guess tokens ahead."""
-
-    tokens: int
-    sampling: Sampling = GREEDY
-    drafts: bool = True
-
-
 class ReasoningScorer(EngineScorer):
-    """An `EngineScorer` whose models think before each verdict; see `Scorer`, and `EngineScorer` for the arguments.
+    """An `EngineScorer` of a model of words, which thinks before each verdict where the request says so.
 
     A thought ends when the model closes it or its turn, or at its bound; then the identifiers of the candidates left
-    are read, so there is always a verdict. Raises ValueError for a model that was not trained on words.
+    are read, so there is always a verdict. `drafts`: tokens of thoughts are guessed ahead. See `Scorer`, and
+    `EngineScorer` for the other arguments.
     """
 
-    def __init__(self, engine: Engine, reasoning: Reasoning, **settings: Any) -> None:
+    def __init__(self, engine: Engine, *, drafts: bool = True, **settings: Any) -> None:
         super().__init__(engine, **settings)
-        self._reasoning = reasoning
-        self._encoder = TextEncoder(self.model.tokenizer)
-        if self.model.settings.prompt_format not in ("text", "r1_ranker"):
-            raise ValueError(
-                f"{self.model.name} ranks by prompts without words, and writes none: leave reasoning out, or use a "
-                "language model"
-            )
-        self._thinking = ThinkingFormat(self._encoder)
-        self._formats |= {"exclude": self._thinking, "select": self._thinking}
-        self._end_of_turn = end_of_turn(self.model.lm, self._encoder)
-        self._leave_room(reasoning.tokens)
+        self._drafts = drafts
+
+    @cached_property
+    def _thinking(self) -> ThinkingFormat:
+        return ThinkingFormat(self._encoder)
+
+    @cached_property
+    def _end_of_turn(self) -> frozenset[int]:
+        return end_of_turn(self.model.lm, self._encoder)
 
     def default_method(self, request: Request) -> str:
-        """What the checkpoint was trained to play, else `iranker`."""
+        """What the checkpoint was trained to play; of one that was not trained to rank, with a thought `iranker`."""
+        if request.reasoning is None:
+            return super().default_method(request)
         return self.model.settings.method or "iranker"
+
+    def check_reasoning(self, reasoning: Reasoning | None) -> None:
+        """Raises ValueError when a thought takes all that the model reads."""
+        context = self._limits.context
+        if reasoning is not None and context is not None and _bound(reasoning) >= context:
+            raise ValueError(
+                f"max_think_tokens is {_bound(reasoning)}, and {self.model.name} reads {context} tokens in all: allow "
+                "fewer"
+            )
 
     def prepare(self, request: Request, method: type[Episode]) -> EngineJob:
         """See `Scorer.prepare`."""
         job = super().prepare(request, method)
-        if job.engine_request is not None:
-            job.engine_request = replace(job.engine_request, thought=self._thought(job, request, method))
+        if job.engine_request is not None and request.reasoning is not None:
+            thought = self._thought(job, request, request.reasoning, method)
+            job.engine_request = replace(job.engine_request, thought=thought)
             self.engine.check(job.engine_request)
         return job
 
-    def _thought(self, job: EngineJob, request: Request, method: type[Episode]) -> Thought:
+    def _thought(
+        self, job: EngineJob, request: Request, reasoning: Reasoning, method: type[Episode]
+    ) -> Thought:
         player, closing = job.player, self._thinking.tags[1]
         assert player is not None
         assert job.engine_request is not None
@@ -72,28 +78,30 @@ class ReasoningScorer(EngineScorer):
             player.thought = thought_of(self._encoder.decode(tuple(tokens)), closing)
 
         ends = self._thinking.ends(request.template, method.kind)
-        stretch = Stretch(self._reasoning.tokens, says(self._encoder, closing), ends.closed, ends.unclosed)
-        writing = Writing((stretch,), self._end_of_turn, self._reasoning.sampling, self._reasoning.drafts)
+        stretch = Stretch(_bound(reasoning), says(self._encoder, closing), ends.closed, ends.unclosed)
+        writing = Writing((stretch,), self._end_of_turn, reasoning.sampling, self._drafts)
         return Thought(writing, draw_seed(self._seed, job.engine_request.segments.prefix), tell)
 
-    def _format(self, method: type[Episode]) -> PromptFormat:
+    def _limits_of(self, request: Request) -> Limits:
+        """Positions of the context are kept free for what is written."""
+        if request.reasoning is None or self._limits.context is None:
+            return self._limits
+        return replace(self._limits, context=self._limits.context - _bound(request.reasoning))
+
+    def _format(self, request: Request, method: type[Episode]) -> PromptFormat:
+        if request.reasoning is None:
+            return super()._format(request, method)
         if method.kind in POINTWISE:
             raise ValueError(
                 f"{method.name} asks about each candidate alone, and a thought goes with questions about a list: use "
                 "iranker, selection or dranker, or leave reasoning out"
             )
-        return super()._format(method)
+        return self._thinking
 
-    def _leave_room(self, tokens: int) -> None:
-        """Keeps positions of the context free for what is written. Raises ValueError where there are too few."""
-        context = self._limits.context
-        if context is None:
-            return
-        if tokens >= context:
-            raise ValueError(
-                f"max_think_tokens is {tokens}, and {self.model.name} reads {context} tokens in all: allow fewer"
-            )
-        self._limits = replace(self._limits, context=context - tokens)
+
+def _bound(reasoning: Reasoning) -> int:
+    """Tokens of a thought, at most."""
+    return _MOST_THOUGHT if reasoning.tokens is None else reasoning.tokens
 
 
 def draw_seed(seed: int, tokens: Sequence[int]) -> int:

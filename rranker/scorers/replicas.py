@@ -23,6 +23,7 @@ class Replicas:
     its steps. Calls take turns there, after each step, and each step of an engine serves all of them.
     """
 
+    thinks = True  # as what it replicates: the engine's scorers
     shares_steps = False  # whoever waits for one replica must not keep others from asking another
 
     def __init__(self, scorers: Sequence[Scorer], threads: Sequence[ThreadPoolExecutor]) -> None:

@@ -12,19 +12,19 @@ from ..engine.generation import Stretch, TextRequest, Writing, Written
 from ..methods import Answered, Episode
 from ..ordering import distinct
 from ..prompts.assemble import Truncation
-from ..prompts.encoding import TextEncoder
 from ..prompts.r1_answers import answer_of, match, names_of, ranked
 from ..prompts.r1_ranker import R1RankerFormat, Shown
 from ..prompts.segments import PromptPart
 from ..prompts.too_many import TooManyError
 from ..prompts.truncation import fair_share, truncate_part
+from ..reasoning import Reasoning
 from ..repairs import cut_repairs, encoding_repairs
 from ..request import Request
 from ..types import Repair
 from .engine_logits import EngineJob, EngineScorer
-from .generation import Reasoning, draw_seed, end_of_turn, says, thought_of
+from .generation import draw_seed, end_of_turn, says, thought_of
 
-MOST_WRITTEN = 960
+_MOST_WRITTEN = 960
 """Tokens of a thought, unless the caller says how many: with an answer they make the 1,024 of the released code."""
 _AROUND = 32  # tokens that an answer may take beside the names in it
 _LAST = (
@@ -49,19 +49,22 @@ class WrittenScorer(EngineScorer):
 
     Every round shows those that are left in their input order, without what was thought before. What a model wrote is
     matched to a name in the prompt: exact, then in part, then the closest; an order is parsed and completed. Whatever
-    was not exact is reported. Raises ValueError for a model that writes no text.
+    was not exact is reported. A model of this format always opens a thought; where a request asks for none, it is
+    closed at once. `drafts`: tokens are guessed ahead. Raises ValueError for a model that writes no text.
     """
 
-    def __init__(self, engine: Engine, reasoning: Reasoning, **settings: Any) -> None:
+    def __init__(self, engine: Engine, *, drafts: bool = True, **settings: Any) -> None:
         super().__init__(engine, **settings)
-        self._reasoning = reasoning
-        self._encoder = TextEncoder(self.model.tokenizer)
+        self._drafts = drafts
         self._prompts = R1RankerFormat(self._encoder)
         self._end_of_turn = end_of_turn(self.model.lm, self._encoder)
 
     def default_method(self, request: Request) -> str:
         """What the checkpoint was trained to play, else `iranker`."""
         return self.model.settings.method or "iranker"
+
+    def check_reasoning(self, reasoning: Reasoning | None) -> None:
+        """Nothing to say: what does not fit depends on the prompt."""
 
     def prepare(self, request: Request, method: type[Episode]) -> WrittenJob:
         """See `Scorer.prepare`. Raises CapacityError (a ValueError) too, when the KV cache could never hold it."""
@@ -92,9 +95,11 @@ class WrittenScorer(EngineScorer):
         names = [len(ids) for ids in self._encoder.user_batch(author.names)]
         most = _AROUND + (sum(names) + 2 * len(names) if author.player.wants_order else max(names))
         opened = self._encoder.literal("</think> <answer>", inside=True)
-        thought = Stretch(self._reasoning.tokens, says(self._encoder, "</think>"), (), opened)
+        reasoning = job.request.reasoning or Reasoning(0)
+        tokens = _MOST_WRITTEN if reasoning.tokens is None else reasoning.tokens
+        thought = Stretch(tokens, says(self._encoder, "</think>"), (), opened)
         answer = Stretch(most, says(self._encoder, "</answer>"))
-        return Writing((thought, answer), self._end_of_turn, self._reasoning.sampling, self._reasoning.drafts)
+        return Writing((thought, answer), self._end_of_turn, reasoning.sampling, self._drafts)
 
     def _texts(self, job: WrittenJob) -> list[str]:
         """Each group's text; where the first prompt is too long for the context, the longest are cut, and reported.

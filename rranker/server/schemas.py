@@ -92,6 +92,10 @@ class Rank(Body):
     long_text: Literal["truncate", "chunk"] | None = None
     aggregate: Literal["max", "mean"] | None = None
     stop_below: Annotated[float | None, Field(ge=0, le=1)] = None
+    reasoning: bool | None = None
+    max_think_tokens: Annotated[int | None, Field(ge=0)] = None
+    temperature: Annotated[float | None, Field(ge=0)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
     stream: Annotated[bool, Field(description="rounds as server-sent events, as they are decided")] = False
 
 

@@ -166,6 +166,8 @@ def test_only_loopback_is_served_without_a_key() -> None:
         ("/v2/rerank", {"query": "a", "documents": ["a" * 9_000_000]}, 413),
         ("/v1/rank", {"query": "a", "candidates": [{"id": True, "text": "a"}]}, 400),
         ("/v1/rank", {"query": "a", "candidates": ["a"], "template": "poem"}, 400),
+        ("/v1/rank", {"query": "a", "candidates": ["a", "b"], "reasoning": True}, 400),
+        ("/v1/rank", {"query": "a", "candidates": ["a", "b"], "max_think_tokens": 5}, 400),
         ("/nowhere", {}, 404),
     ],
 )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rranker import rewards
 from rranker.data import RankingExample
+from rranker.engine.generation import Sampling
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.metrics.graded import gains
 from rranker.prompts import TEMPLATES
@@ -25,6 +26,7 @@ from rranker.training.grpo.checkpoints import drop_partial, last_good
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
+from rranker.training.policy.texts import engine_writes, write_texts
 from rranker.training.policy.token_logprobs import answer_scored, plain_head
 from rranker.training.report import write_report
 
@@ -74,7 +76,7 @@ def _shown(case: RankingExample) -> list[Shown]:
 
 
 class TextGRPOTrainer(SafeGRPOTrainer):
-    """TRL's own generation (or vLLM's) and loss; prompts and rewards are ours."""
+    """TRL's loss; prompts, rewards and, where the engine can, what is written are ours; else TRL or vLLM writes."""
 
     def __init__(
         self,
@@ -104,6 +106,8 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         # A sharded head is gathered by TRL, which also knows every other kind of head.
         one_device = not (self.is_fsdp_enabled or self.is_deepspeed_enabled or config.cast_lm_head_to_fp32)
         self._scores_tokens = one_device and all(map(plain_head, inner))
+        self._slots = arguments.rollout.slots
+        self.engine_writes = one_device and _asks_no_more(config) and engine_writes(inner[0])
         if self._scores_tokens:
             for lm in inner:
                 answer_scored(lm, self.temperature)
@@ -121,6 +125,25 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         """TRL's hook: prompts are keys of cases."""
         tokens = [prompt_ids(self._prompts, self.cases[key], self.method) for key in prompts]
         return tokens, None, {}
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *rest: Any, **more: Any) -> tuple[Any, Any]:
+        """TRL's hook: by the engine, on the present weights, a prompt encoded once for all of its rollouts."""
+        if not self.engine_writes:
+            trl = super()._generate_single_turn
+            written: tuple[Any, Any] = trl(prompt_ids, *rest, **more)  # type: ignore[no-untyped-call]
+            return written
+        seeds = torch.randint(2**31, (len(prompt_ids),)).tolist()  # of the step: see `seed_step`
+        with self.accelerator.autocast():
+            texts = write_texts(
+                _inner(self.accelerator.unwrap_model(self.model)),
+                prompt_ids,
+                most=int(self.args.max_completion_length),
+                ends=self.eos_token_ids,
+                sampling=Sampling(self.temperature, self.args.top_p),
+                seeds=seeds,
+                slots=self._slots,
+            )
+        return texts, None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self.seed_step()
@@ -161,6 +184,14 @@ class TextGRPOTrainer(SafeGRPOTrainer):
 def _inner(model: Any) -> Any:
     """The language model itself, its adapters' wrapper taken off."""
     return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
+def _asks_no_more(config: GrpoConfig) -> bool:
+    """Whether texts are drawn by `temperature` and `top_p` alone, in this process."""
+    elsewhere = config.use_vllm or config.use_transformers_continuous_batching
+    others = config.top_k or config.min_p or config.generation_kwargs or config.cache_implementation
+    bounded = config.max_completion_length is not None
+    return bounded and not (elsewhere or others) and config.repetition_penalty == 1.0
 
 
 def format_reward(completions: list[str], **_: Any) -> list[float]:

@@ -1,7 +1,7 @@
 """Text that the engine writes: thoughts before a verdict, and answers in words; many at once, in the steps of all."""
 
+from ...reasoning import GREEDY, Sampling
 from .request import Author, Continuation, TextRequest, Written
-from .sampler import GREEDY, Sampling
 from .writing import Stretch, Thought, Writing
 
 __all__ = [

@@ -3,36 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How tokens are chosen. `temperature` 0 takes the most probable; else logits are divided by it.
-
-    `top_p`: tokens are drawn from the smallest set of most probable ones that hold this much together (nucleus
-    sampling, Holtzman et al. 2020). Raises ValueError for values out of range.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be a number of at least 0, not {self.temperature!r}")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be a number above 0 and at most 1, not {self.top_p!r}")
-
-    @property
-    def greedy(self) -> bool:
-        """Whether nothing is drawn."""
-        return self.temperature == 0
-
-
-GREEDY = Sampling()
+from ...reasoning import Sampling
 
 
 def distribution(logits: Tensor, sampling: Sampling) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .sampler import GREEDY, Sampling
+from ...reasoning import GREEDY, Sampling
 
 Ended = Callable[[Sequence[int]], bool]
 """Whether a stretch is over, of its tokens so far; asked after each one."""

@@ -90,18 +90,24 @@ def test_prompts_hold_everything_and_user_text_spells_no_special_token(tokenizer
     assert fitting(tokenizer, {"long": hostile}, limits.rollout) == {}
 
 
-@pytest.mark.parametrize("method", ["iranker", "dranker"])
-def test_a_run_generates_rewards_and_learns(tmp_path: Path, tokenizer: Any, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "more", "by_engine"),
+    [("iranker", {}, True), ("dranker", {}, True), ("iranker", {"top_k": 9}, False)],
+)
+def test_a_run_generates_rewards_and_learns(
+    tmp_path: Path, tokenizer: Any, method: str, more: dict[str, Any], by_engine: bool
+) -> None:
     tokenizer.eos_token = "<|end|>"
     start = save_causal_policy(tokenizer, tmp_path / "start")
     words = options(
         start, tmp_path / "out", policy="text", method=method, max_steps=2, max_completion_length=12,
-        per_device_train_batch_size=8, eval_steps=2, beta=0.01,
+        per_device_train_batch_size=8, eval_steps=2, beta=0.01, **more,
     )  # fmt: skip
     arguments, config = parse(words)
     trainer = train_text(
         arguments, config, toy_cases(12), {f"held/{k}": c for k, c in toy_cases(2, 1).items()}
     )
+    assert trainer.engine_writes == by_engine
     rows = [row for row in trainer.state.log_history if "loss" in row]
     assert all(0 <= row["invalid"] <= 1 for row in rows)
     assert {"rewards/answer_reward/mean", "rewards/format_reward/mean", "kl"} <= rows[0].keys()

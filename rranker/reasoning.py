@@ -1,0 +1,71 @@
+"""How a model thinks before its verdicts: the settings of a call, checked, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+
+from .whole import whole_number
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen. `temperature` 0 takes the most probable; else logits are divided by it.
+
+    `top_p`: tokens are drawn from the smallest set of most probable ones that hold this much together (nucleus
+    sampling, Holtzman et al. 2020). Raises ValueError for values out of range.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be a number of at least 0, not {self.temperature!r}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be a number above 0 and at most 1, not {self.top_p!r}")
+
+    @property
+    def greedy(self) -> bool:
+        """Whether nothing is drawn."""
+        return self.temperature == 0
+
+
+GREEDY = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """At most `tokens` a thought, None as many as the prompt format usually allows, chosen by `sampling`."""
+
+    tokens: int | None = None
+    sampling: Sampling = GREEDY
+
+
+def reasoning_of(
+    reasoning: bool | None, max_think_tokens: int | None, temperature: float | None, top_p: float | None
+) -> Reasoning | None:
+    """The settings as `rranker.settings.RequestSettings` describes them, as one value; None: the model does not think.
+
+    Raises ValueError, or TypeError for what is no number, for wrong settings, and for settings of thoughts where there
+    are none.
+    """
+    if reasoning not in (None, True, False):
+        raise ValueError(f"reasoning must be True, False or None, not {reasoning!r}")
+    tokens = None if max_think_tokens is None else whole_number(max_think_tokens, "max_think_tokens", least=0)
+    sampling = Sampling(_number("temperature", temperature, 0.0), _number("top_p", top_p, 1.0))
+    if reasoning:
+        return Reasoning(tokens, sampling)
+    if tokens is not None or sampling != GREEDY:
+        raise ValueError(
+            "max_think_tokens, temperature and top_p are settings of thoughts: pass reasoning=True"
+        )
+    return None
+
+
+def _number(name: str, value: float | None, usual: float) -> float:
+    if value is None:
+        return usual
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    return float(value)
