@@ -13,6 +13,8 @@ Tokenizer = Any  # a transformers PreTrainedTokenizerBase; this package does not
 
 _ANCHORS = ("\n", "a")
 """What may stand before a text so that it is encoded as the middle of a line: few tokens merge with these."""
+_RARE = "ᚠ 𓀀 ꙮ ⵣ ᠠ 🫠 " + "x" * 500
+"""Text of which a vocabulary that has a token for the unknown will need it: rare scripts, and a word without end."""
 
 
 class TextEncoder:
@@ -21,12 +23,15 @@ class TextEncoder:
     Every entry of the tokenizer's added-token table (`<|im_end|>`, `<think>`, …) counts as reserved, whether
     flagged special or not: user text that spells one is broken inside the spelling, so it encodes to ordinary
     tokens and reads the same (`user` adds a space inside it where a tokenizer opens every sequence with one).
+    The token that a vocabulary has for what it does not know is not reserved: any rare character becomes it.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         added: dict[str, int] = dict(tokenizer.get_added_vocab())
-        self._reserved_ids = frozenset(added.values()) | frozenset(tokenizer.all_special_ids)
+        self._special_ids = frozenset(added.values()) | frozenset(tokenizer.all_special_ids)
+        unknown = {tokenizer.unk_token_id} & set(tokenizer(_RARE, add_special_tokens=False)["input_ids"])
+        self._reserved_ids = self._special_ids - unknown
         spellings = sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
         spellings = [s for s in spellings if s]
         self._spelling = re.compile("|".join(map(re.escape, spellings))) if spellings else None
@@ -115,7 +120,7 @@ class TextEncoder:
     def single_token(self, text: str) -> int | None:
         """The id of `text` inside a line when it is exactly one ordinary token, else None."""
         ids = self._inside(text)
-        return ids[0] if len(ids) == 1 and ids[0] not in self._reserved_ids else None
+        return ids[0] if len(ids) == 1 and ids[0] not in self._special_ids else None
 
     def decode(self, ids: tuple[int, ...]) -> str:
         """The text of token ids."""
@@ -155,12 +160,19 @@ class TextEncoder:
 
     def _without_reserved(self, text: str, *, inside: bool = False) -> tuple[int, ...]:
         """Encodes the text in pieces cut one character into each reserved spelling."""
-        encode = self._inside if inside else self._encode
         cuts = [m.start() + 1 for m in self._spelling.finditer(text)] if self._spelling else []
-        ids = [i for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True) for i in encode(text[a:b])]
-        if not self._reserved_ids.isdisjoint(ids):  # a spelling the tokenizer's normaliser produced
-            ids = [i for character in text for i in encode(character)]
-        return tuple(i for i in ids if i not in self._reserved_ids)
+        pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        return tuple(i for piece in pieces for i in self._halved(piece, inside=inside))
+
+    def _halved(self, text: str, *, inside: bool) -> Sequence[int]:
+        """Encodes a text in halves of halves, where the tokenizer's normaliser makes a reserved spelling of it."""
+        ids = self._inside(text) if inside else self._encode(text)
+        if self._reserved_ids.isdisjoint(ids):
+            return ids
+        if len(text) == 1:
+            return [i for i in ids if i not in self._reserved_ids]
+        middle = len(text) // 2
+        return [i for half in (text[:middle], text[middle:]) for i in self._halved(half, inside=inside)]
 
 
 def _encodable(text: str) -> str:

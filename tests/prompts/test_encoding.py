@@ -3,7 +3,9 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
+from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.prompts.encoding import TextEncoder
 
 NAMES = ["bundled", "chatml", "plain", "folding"]
@@ -34,6 +36,7 @@ PIECES = [
     *("a", " ", "\n", "é", "日本", "\u200b", "\ud800", "\x00", "the fox"),
 ]
 hostile = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+
 relaxed = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -101,3 +104,25 @@ def test_a_tokenizer_without_added_tokens():
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     encoder = TextEncoder(PreTrainedTokenizerFast(tokenizer_object=words))
     assert encoder.user("a b <think>") == (0, 1, 2, 2, 2)
+
+
+@pytest.fixture(scope="module")
+def wordpiece():
+    """The bundled model's tokenizer: it has a token for whatever its vocabulary lacks, which is a special one."""
+    return TextEncoder(AutoTokenizer.from_pretrained(DEFAULT_MODEL))
+
+
+@pytest.mark.parametrize("rare", ["🍕", "ᚠ", "x" * 101, "𓀀𓀀"])
+def test_what_a_vocabulary_lacks_leaves_the_rest_of_the_text_whole(wordpiece, rare):
+    unknown = wordpiece.tokenizer.unk_token_id
+    known = wordpiece.user("jane austen wrote emma")
+    assert wordpiece.user(f"Jane Austen wrote Emma {rare}") == (*known, unknown)
+    assert wordpiece.single_token(rare) is None
+
+
+def test_one_hostile_spelling_leaves_the_rest_of_the_text_whole(encoders):
+    """The normaliser makes `<answer>` of it, so that no cut at a spelling breaks it."""
+    words, encoder = "the quick brown fox, ranked" + " by the model" * 20, encoders["folding"]
+    ids, whole = encoder.user(f"{words}＜ａｎｓｗｅｒ＞{words}"), encoder.user(words)
+    assert reserved(encoder).isdisjoint(ids)
+    assert len(ids) < 2 * len(whole) + 20
