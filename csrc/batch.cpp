@@ -89,9 +89,17 @@ class BatchBuilder {
   }
 
   int64_t read(int64_t row) {
-    if (row < 0 || row >= rows()) throw py::value_error("no row " + std::to_string(row) + " to read");
+    check_row(row);
     read_.push_back(row);
     return static_cast<int64_t>(read_.size()) - 1;
+  }
+
+  // `read` for many; returns the place of the first of them.
+  int64_t reads(const I64& rows_read) {
+    const auto wanted = owned(rows_read, "rows");
+    for (const int64_t row : wanted) check_row(row);
+    read_.insert(read_.end(), wanted.begin(), wanted.end());
+    return static_cast<int64_t>(read_.size() - wanted.size());
   }
 
   py::tuple arrays() const {
@@ -111,6 +119,10 @@ class BatchBuilder {
     row_offsets_.push_back(rows());
     owners_.push_back(query_index);
     return first;
+  }
+
+  void check_row(int64_t row) const {
+    if (row < 0 || row >= rows()) throw py::value_error("no row " + std::to_string(row) + " to read");
   }
 
   static void check_length(int64_t length) {
@@ -185,6 +197,7 @@ void bind_batch(py::module_& m) {
       .def("questions", &BatchBuilder::questions, py::arg("tokens"), py::arg("positions"), py::arg("always"),
            py::arg("places"), py::arg("subsets"), py::arg("query_index"), py::arg("reads"))
       .def("read", &BatchBuilder::read, py::arg("row"))
+      .def("reads", &BatchBuilder::reads, py::arg("rows"))
       .def("arrays", &BatchBuilder::arrays);
   m.def("hidden_keys", &hidden_keys, py::arg("chunks"), py::arg("segments"), py::arg("row_offsets"),
         py::arg("visible"), py::arg("visible_offsets"), py::arg("segment_lengths"));

@@ -132,6 +132,11 @@ class BatchBuilder:
         """Asks for a row's final hidden state; returns its place in the step's output."""
         return self._arrays.read(row)
 
+    def reads(self, rows: Ints) -> range:
+        """`read` for many rows at once; returns their places in the step's output."""
+        first = self._arrays.reads(rows)
+        return range(first, first + len(rows))
+
     def build(self) -> Batch:
         """The plan of everything collected so far."""
         return Batch(*self._arrays.arrays(), bidirectional=self.bidirectional, context_bias=self.context_bias)

@@ -28,6 +28,9 @@ def random_step(builder, seed):
             if length:
                 builder.read(row + length - 1)
             first += length
+        if builder.rows:
+            rows = rng.integers(0, builder.rows, size=rng.integers(1, 5))
+            assert builder.reads(rows) == builder.read(0) - len(rows)
         subsets = [
             tuple(rng.permutation(n)[: rng.integers(0, n + 1)].tolist()) for _ in range(rng.integers(0, 6))
         ]
@@ -77,6 +80,8 @@ def test_impossible_plans_are_refused():
         builder.questions(one, np.array([9, 9]), nothing, places, [(0,)], 0, 1)
     with pytest.raises(ValueError, match="no row 7"):
         builder.read(7)
+    with pytest.raises(ValueError, match="no row 7"):
+        builder.reads(np.array([7]))
     with pytest.raises(ValueError, match="a question of 0 tokens has no last 1 rows"):
         builder.questions(nothing, np.array([9]), nothing, places, [(0,)], 0, 1)
     with pytest.raises(ValueError, match="a question of 1 tokens has no last 2 rows"):

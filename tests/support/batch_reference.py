@@ -10,7 +10,7 @@ class BatchBuilder:
 
     def __init__(self):
         self.numbers = {}
-        self.tokens, self.positions, self.slots, self.query_indices, self.visible, self.reads = (
+        self.tokens, self.positions, self.slots, self.query_indices, self.visible, self.read_rows = (
             [],
             [],
             [],
@@ -45,7 +45,7 @@ class BatchBuilder:
         return first
 
     def questions(self, tokens, positions, always, places, subsets, query_index, reads):
-        first = len(self.reads)
+        first = len(self.read_rows)
         for position, subset in zip(positions, subsets, strict=True):
             self.chunk(tokens, position, [*always, *(places[place] for place in subset)], query_index, -1)
             for row in range(self.rows - reads, self.rows):
@@ -53,8 +53,11 @@ class BatchBuilder:
         return first
 
     def read(self, row):
-        self.reads.append(row)
-        return len(self.reads) - 1
+        self.read_rows.append(row)
+        return len(self.read_rows) - 1
+
+    def reads(self, rows):
+        return [self.read(row) for row in rows][0]
 
     def arrays(self):
         starts, lengths, positions = zip(*self.numbers, strict=True) if self.numbers else ((), (), ())
@@ -71,7 +74,7 @@ class BatchBuilder:
                 starts,
                 lengths,
                 positions,
-                self.reads,
+                self.read_rows,
             )
         )
 

@@ -84,8 +84,11 @@ class _Attend:
         lse: Tensor,
     ) -> None:
         def padded(x: Tensor) -> Tensor:  # [heads, T, size] -> [batch, heads, length, size]
-            heads, _, size = x.shape
-            return x[:, part.gather].view(heads, part.batch, -1, size).transpose(0, 1)
+            rows = x.transpose(
+                0, 1
+            )  # as models make them: a row's heads are adjacent, so rows are copied whole
+            rows = rows[part.gather] if isinstance(part.gather, slice) else rows.index_select(0, part.gather)
+            return rows.unflatten(0, (part.batch, -1)).transpose(1, 2)
 
         bias = None
         if part.padding is not None:

@@ -21,16 +21,23 @@ def as_index(values: Ints, on: torch.device) -> Index:
 
 
 class StoreWrites:
-    """Writes a step's new keys and values into the store, for the rows that have a slot."""
+    """Writes a step's new keys and values into the store, for the rows that have a slot.
+
+    On a CPU run by run, since copying a run is ten times as fast as scattering it; elsewhere in one scatter.
+    """
 
     def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
         rows = np.flatnonzero(batch.write_slots >= 0)
+        slots = batch.write_slots[rows]
         self._store = store
-        self._rows = as_index(rows, on) if len(rows) else None
-        self._slots = as_index(batch.write_slots[rows], on) if len(rows) else None
+        breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(slots) != 1)) + 1 if on.type == "cpu" else []
+        self._runs = [
+            (as_index(some_rows, on), as_index(some_slots, on))
+            for some_rows, some_slots in zip(np.split(rows, breaks), np.split(slots, breaks), strict=True)
+            if len(some_rows)
+        ]
 
     def __call__(self, layer: int, key: Tensor, value: Tensor) -> None:
         """key, value: [1, kv_heads, T, head_dim]."""
-        if self._rows is None or self._slots is None:
-            return
-        self._store.write(layer, self._slots, key[0][:, self._rows], value[0][:, self._rows])
+        for rows, slots in self._runs:
+            self._store.write(layer, slots, key[0][:, rows], value[0][:, rows])

@@ -110,11 +110,10 @@ class QueryStateBase(ABC):
         """
         ...
 
-    def _read_states(self, builder: BatchBuilder, rows: Sequence[int]) -> None:
+    def _read_states(self, builder: BatchBuilder, rows: Ints) -> None:
         """Asks for the states of `rows` (of each candidate its last token's), where the readout needs them."""
-        if self._needs_states and rows:
-            places = [builder.read(row) for row in rows]
-            self._fresh_reads = range(places[0], places[-1] + 1)
+        if self._needs_states and len(rows):
+            self._fresh_reads = builder.reads(rows)
 
     @torch.inference_mode()
     def commit(self, hidden: Tensor) -> None:

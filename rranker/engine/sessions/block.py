@@ -60,12 +60,11 @@ class BlockQueryState(QueryStateBase):
         nothing, mean = np.zeros(0, dtype=np.int64), self._pooling == "mean"
         first = builder.chunk(self._prefix, 0, nothing, query_index, start)
         sees, slot = np.asarray([prefix], dtype=np.int64), start + len(self._prefix)
-        rows = list(range(first, first + len(self._prefix))) if mean else []
         for tokens in self._candidates:
-            first = builder.chunk(tokens, self._position(builder), sees, query_index, slot)
-            rows += range(first if mean else first + len(tokens) - 1, first + len(tokens))
+            builder.chunk(tokens, self._position(builder), sees, query_index, slot)
             slot += len(tokens)
-        self._read_states(builder, rows)
+        ends = first + len(self._prefix) + np.cumsum(self._lengths)
+        self._read_states(builder, np.arange(first, ends[-1]) if mean else ends - 1)
 
     def _position(self, builder: BatchBuilder) -> int:
         """Of every candidate's first token."""

@@ -90,7 +90,7 @@ class CausalQueryState(QueryStateBase):
             tokens = np.concatenate([self._tokens(tree.places[node]) for node in run])
             first = builder.chunk(tokens, begin, sees, query_index, start + slots[run[0]])
             lasts += [first + tree.ends[node] - begin - 1 for node in run if node != ROOT]
-        self._read_states(builder, lasts)
+        self._read_states(builder, np.asarray(lasts, dtype=np.int64))
         # The pass overwrites what it does not keep: should it fail, only that is still there.
         self._stored, self._planned = kept, _Stored(tree, slots, rows)
         return paths, numbers, rows, tree

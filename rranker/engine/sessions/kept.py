@@ -18,7 +18,7 @@ class KeptQueryState(BlockQueryState):
     def _encode(self, builder: BatchBuilder, query_index: int, start: int, prefix: int) -> None:
         tokens = np.concatenate([self._prefix, *self._candidates])
         first = builder.chunk(tokens, 0, np.zeros(0, dtype=np.int64), query_index, start)
-        self._read_states(builder, (first + len(self._prefix) + np.cumsum(self._lengths) - 1).tolist())
+        self._read_states(builder, first + len(self._prefix) + np.cumsum(self._lengths) - 1)
 
     def _places(self, builder: BatchBuilder, slot: int) -> Ints:
         first = len(self._prefix)
