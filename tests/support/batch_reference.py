@@ -57,7 +57,9 @@ class BatchBuilder:
         return len(self.read_rows) - 1
 
     def reads(self, rows):
-        return [self.read(row) for row in rows][0]
+        first = len(self.read_rows)
+        self.read_rows += list(rows)
+        return first
 
     def arrays(self):
         starts, lengths, positions = zip(*self.numbers, strict=True) if self.numbers else ((), (), ())

@@ -88,7 +88,7 @@ class _Attend:
                 0, 1
             )  # as models make them: a row's heads are adjacent, so rows are copied whole
             rows = rows[part.gather] if isinstance(part.gather, slice) else rows.index_select(0, part.gather)
-            return rows.unflatten(0, (part.batch, -1)).transpose(1, 2)
+            return rows.view(part.batch, -1, *rows.shape[1:]).transpose(1, 2)
 
         bias = None
         if part.padding is not None:

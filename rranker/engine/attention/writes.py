@@ -30,7 +30,9 @@ class StoreWrites:
         rows = np.flatnonzero(batch.write_slots >= 0)
         slots = batch.write_slots[rows]
         self._store = store
-        breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(slots) != 1)) + 1 if on.type == "cpu" else []
+        breaks = np.zeros(0, dtype=np.int64)
+        if on.type == "cpu":
+            breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(slots) != 1)) + 1
         self._runs = [
             (as_index(some_rows, on), as_index(some_slots, on))
             for some_rows, some_slots in zip(np.split(rows, breaks), np.split(slots, breaks), strict=True)
