@@ -62,8 +62,9 @@ class Ranker(Calls):
         truncate: for text that does not fit the model: `end` and `middle` shorten it (reported in
             `Ranking.repairs`), `error` refuses.
         kv_cache_tokens: tokens whose keys and values are held at once, over all queries; reserved at once, on each
-            device.
-        max_batch_tokens: about how many tokens of new queries share one forward pass.
+            device. None: on a GPU what 60 % of its free memory hold, on a CPU 65,536, and no more than 4 GiB.
+        max_batch_tokens: about how many tokens of new queries share one forward pass; None is 32,768 on a GPU, 4,096
+            on a CPU.
         seed: of the layout order of candidates in block attention, and of what is drawn in thoughts.
         reasoning: of calls that do not say, as the next three: the model writes a thought before each verdict
             (docs/reasoning.md); it needs a language model.
@@ -148,8 +149,8 @@ class Ranker(Calls):
                     dtype=wanted,
                     attention_mode=attention_mode,
                     attention_backend=attention_backend,
-                    kv_cache_tokens=65536 if kv_cache_tokens is None else kv_cache_tokens,
-                    max_batch_tokens=4096 if max_batch_tokens is None else max_batch_tokens,
+                    kv_cache_tokens=kv_cache_tokens,
+                    max_batch_tokens=max_batch_tokens,
                     speculate=speculate,
                 )
             for part, seconds in engine.load_seconds.items():

@@ -19,6 +19,7 @@ from .hardware import best_device
 from .loading.model import LoadedModel, load_model
 from .loading.objects import ModelAndTokenizer, Source
 from .loading.settings import AttentionMode
+from .memory import default_batch_tokens, default_kv_tokens
 from .progress import Progress
 from .queue import RequestQueue
 from .readout import Readout
@@ -39,8 +40,9 @@ class Engine:
         attention_mode: `causal` or `block`.
         context_bias: see `ModelSettings`.
         attention_backend: None chooses by device.
-        kv_cache_tokens: tokens whose keys and values are held at once, over all requests; reserved at once.
-        max_batch_tokens: about how many tokens of new requests share one forward pass.
+        kv_cache_tokens: tokens whose keys and values are held at once, over all requests; reserved at once. None: by
+            `memory.default_kv_tokens`.
+        max_batch_tokens: about how many tokens of new requests share one forward pass. None chooses by device.
         speculate: guess rounds ahead where the request allows it.
 
     Raises ValueError for a wrong setting.
@@ -54,14 +56,15 @@ class Engine:
         attention_mode: AttentionMode,
         context_bias: float = 0.0,
         attention_backend: AttentionBackend | None = None,
-        kv_cache_tokens: int = 65536,
-        max_batch_tokens: int = 4096,
+        kv_cache_tokens: int | None = None,
+        max_batch_tokens: int | None = None,
         speculate: bool = True,
     ) -> None:
         self.readout = readout
         self.attention_mode: AttentionMode = attention_mode
         backend = attention_backend or default_backend(lm.device)
-        self.runner = ModelRunner(lm, backend, kv_cache_tokens, context_bias)
+        slots = default_kv_tokens(lm) if kv_cache_tokens is None else kv_cache_tokens
+        self.runner = ModelRunner(lm, backend, slots, context_bias)
         if self.runner.bidirectional and attention_mode != "block":
             raise SettingError(
                 f"{type(lm).__name__} is an encoder: its tokens see what comes after them, so it ranks with "
@@ -80,7 +83,7 @@ class Engine:
         self.model: LoadedModel | None = None
         self.load_seconds: dict[str, float] = {}
         """Where the time of `load` went: `weights` (reading the checkpoint) and `probe` (checking it)."""
-        self._batch_tokens = max_batch_tokens
+        self._batch_tokens = default_batch_tokens(lm.device) if max_batch_tokens is None else max_batch_tokens
         self._stepper = Stepper(self.runner, readout, attention_mode, speculate=speculate)
         self._queue, self._flows = RequestQueue(), count(1)
         self._changed = Condition()  # guards the queue, the handles and the two flags below
@@ -95,8 +98,8 @@ class Engine:
         dtype: torch.dtype | None = None,
         attention_mode: AttentionMode | None = None,
         attention_backend: str | None = None,
-        kv_cache_tokens: int = 65536,
-        max_batch_tokens: int = 4096,
+        kv_cache_tokens: int | None = None,
+        max_batch_tokens: int | None = None,
         speculate: bool = True,
     ) -> Self:
         """Loads a model (None: the bundled one), and checks the engine on it. None elsewhere: what suits it.
