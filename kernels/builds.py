@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .attention.work import CELL
 from .launch import Kind, ceil_pow2, pick_attention, pick_logit, pick_product, pick_score
 
 KINDS: tuple[Kind, ...] = ("sm_90", "sm_80", "gfx942")
@@ -29,18 +30,17 @@ _MODEL = {
     "right",
 }
 _INT32 = {
-    *("tile_rows", "tile_counts", "run_begins", "run_ends", "run_starts", "run_lengths", "chunk_starts"),
     *(
+        "tile_rows",
+        "tile_counts",
         "item_tiles",
-        "item_offsets",
+        "cell_begins",
+        "cell_ends",
         "item_own",
-        "key_begins",
-        "key_ends",
-        "key_slots",
-        "key_seen_by",
-        "chunk_bits",
-        "own_ends",
+        "item_parts",
+        "cell_slots",
     ),
+    *("key_words", "row_bits", "chunk_starts", "own_ends", "merged", "part_begins", "part_ends"),
     *("identifiers", "offsets", "out_best"),
 }
 _FP32 = {
@@ -107,9 +107,9 @@ def builds() -> Iterator[Build]:
 def _attention(kind: Kind, dtype: torch.dtype) -> Iterator[Build]:
     tensor_cores = dtype != torch.float32
     for size in HEAD_SIZES:
-        for kernel in ("prefill", "decode"):
-            tile = pick_attention(kernel, size, dtype, kind)
-            yield _build(f"{kernel}_kernel", f"D={size}", dtype, kind, tile.options(), tensor_cores)
+        tile = pick_attention(size, dtype, kind)
+        options = {"CELL": CELL, **tile.options()}
+        yield _build("attention_kernel", f"D={size}", dtype, kind, options, tensor_cores)
         merged = {"D": size, "BLOCK_D": ceil_pow2(size), "BLOCK_M": tile.block_m, "num_warps": 8}
         yield _build("merge_kernel", f"D={size}", dtype, kind, merged, False)
 

@@ -15,28 +15,24 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-AttentionKernel = Literal["prefill", "decode"]
 Kind = Literal["sm_90", "sm_80", "gfx942"]
 """Hopper and data-centre Blackwell; every other NVIDIA GPU (99 KB of shared memory); AMD (64 KB)."""
 
 LARGEST_HEAD = 256
 MOST_IDENTIFIERS = 512
 """What one program of `score` holds in registers."""
-# (block_m, block_n, warps, stages) by padded head size. 64 rows are one wgmma, and 128 two warp groups' worth. A third
-# stage where it costs prefill no registers; decode keeps two, so that two programs fit a multiprocessor.
+# (block_m, block_n, warps, stages) by padded head size. 64 rows are one wgmma, and 128 two warp groups' worth. With
+# three stages the words of a block of keys are loaded before the keys they mask, and those before the product.
 Choice = tuple[int, int, int, int]
-_HALF: dict[tuple[AttentionKernel, Kind], dict[int, Choice]] = {
-    ("prefill", "sm_90"): {64: (128, 64, 8, 3), 128: (128, 64, 8, 3), 256: (64, 32, 8, 2)},
-    ("prefill", "sm_80"): {64: (128, 64, 8, 2), 128: (64, 64, 8, 2), 256: (64, 32, 8, 2)},
-    ("prefill", "gfx942"): {64: (128, 64, 8, 2), 128: (128, 32, 8, 2), 256: (64, 32, 4, 2)},
-    ("decode", "sm_90"): {64: (64, 64, 4, 2), 128: (64, 64, 4, 2), 256: (64, 32, 4, 2)},
-    ("decode", "sm_80"): {64: (64, 64, 4, 2), 128: (64, 64, 4, 2), 256: (64, 32, 8, 2)},
-    ("decode", "gfx942"): {64: (64, 64, 4, 2), 128: (64, 64, 4, 2), 256: (64, 32, 4, 2)},
+_HALF: dict[Kind, dict[int, Choice]] = {
+    "sm_90": {64: (128, 64, 8, 3), 128: (128, 64, 8, 3), 256: (64, 32, 8, 3)},
+    "sm_80": {64: (128, 64, 8, 2), 128: (64, 64, 8, 2), 256: (64, 32, 8, 2)},
+    "gfx942": {64: (128, 64, 8, 2), 128: (64, 32, 8, 2), 256: (64, 32, 4, 2)},
 }
 # Plain fp32 products run outside the tensor cores on NVIDIA GPUs: small tiles, spread over many threads.
 _FULL: dict[Kind, dict[int, Choice]] = {
-    "sm_90": {64: (32, 32, 8, 1), 128: (32, 16, 8, 1), 256: (16, 32, 8, 1)},
-    "sm_80": {64: (16, 16, 8, 1), 128: (32, 16, 8, 1), 256: (16, 16, 8, 1)},
+    "sm_90": {64: (16, 32, 8, 1), 128: (16, 32, 8, 1), 256: (16, 32, 8, 1)},
+    "sm_80": {64: (16, 16, 8, 1), 128: (16, 16, 8, 1), 256: (16, 32, 8, 1)},
     "gfx942": {64: (32, 32, 8, 1), 128: (32, 32, 8, 1), 256: (16, 16, 8, 1)},
 }
 
@@ -53,7 +49,7 @@ class AttentionTile:
     stages: int
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments of the attention kernels' launch."""
+        """Keyword arguments of the attention kernel's launch."""
         return {
             "D": self.size,
             "BLOCK_D": self.block_d,
@@ -120,13 +116,13 @@ class ProductTile:
         }
 
 
-def pick_attention(kernel: AttentionKernel, size: int, dtype: torch.dtype, kind: Kind) -> AttentionTile:
+def pick_attention(size: int, dtype: torch.dtype, kind: Kind) -> AttentionTile:
     """Raises ValueError for heads of more than 256 columns, which no configuration covers."""
     if size > LARGEST_HEAD:
         raise ValueError(
             f"the Triton kernels cover head sizes up to {LARGEST_HEAD}, not {size}: use attention_backend='reference'"
         )
-    table = _FULL[kind] if dtype == torch.float32 else _HALF[kernel, kind]
+    table = (_FULL if dtype == torch.float32 else _HALF)[kind]
     block_d = max(16, ceil_pow2(size))
     return AttentionTile(size, block_d, *table[max(64, block_d)])
 
@@ -174,19 +170,19 @@ def _nvidia_kind(on: torch.device) -> Kind:
     return "sm_90" if torch.cuda.get_device_capability(on)[0] in (9, 10) else "sm_80"
 
 
-def fitting_tile(kernel: AttentionKernel, query: Tensor, packed: int) -> AttentionTile:
+def fitting_tile(query: Tensor, packed: int) -> AttentionTile:
     """The tile for `query`. Raises ValueError when the work's largest tile has more than its rows, `packed`."""
-    tile = attention_tile(kernel, query)
+    tile = attention_tile(query)
     if packed > tile.block_m:
         raise ValueError(
-            f"{kernel}'s work has tiles of {packed} packed rows, and its programs take {tile.block_m}"
+            f"the work has tiles of {packed} packed rows, and the attention kernel's programs take {tile.block_m}"
         )
     return tile
 
 
-def attention_tile(kernel: AttentionKernel, query: Tensor) -> AttentionTile:
+def attention_tile(query: Tensor) -> AttentionTile:
     """`pick_attention` for the head size, dtype and device of `query`."""
-    return pick_attention(kernel, query.shape[-1], query.dtype, kind_of(query.device))
+    return pick_attention(query.shape[-1], query.dtype, kind_of(query.device))
 
 
 def logit_tile(hidden: Tensor) -> LogitTile:

@@ -83,13 +83,11 @@ def compile_one(build: Build) -> Compiled:
 
 
 def _kernel(name: str) -> Any:
-    from .attention import decode, prefill
+    from .attention import kernel as attention
     from .logprob import kernel as logprob
     from .score import kernel as score
 
-    return next(
-        getattr(module, name) for module in (prefill, decode, score, logprob) if hasattr(module, name)
-    )
+    return next(getattr(module, name) for module in (attention, score, logprob) if hasattr(module, name))
 
 
 def _nvidia(compiled: Any) -> tuple[int, int, int, str]:

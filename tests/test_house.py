@@ -54,14 +54,14 @@ import json, kernels, transformers, transformers.integrations.hub_kernels
 from kernels import LayerRepository, get_kernel, use_kernel_forward_from_hub  # what transformers takes from it
 from transformers import AutoModelForCausalLM, AutoTokenizer
 import importlib.util
-print(json.dumps([kernels.__file__, importlib.util.find_spec("rranker.kernels.attention.decode").origin]))
+print(json.dumps([kernels.__file__, importlib.util.find_spec("rranker.kernels.attention.kernel").origin]))
 """
     theirs, ours = map(Path, json.loads(in_root("-c", code)))
     assert (
         theirs.resolve()
         == Path(metadata.distribution("kernels").locate_file("kernels/__init__.py")).resolve()
     )
-    assert ours.resolve() == (ROOT / "kernels/attention/decode.py").resolve()
+    assert ours.resolve() == (ROOT / "kernels/attention/kernel.py").resolve()
 
 
 @pytest.mark.parametrize("module", ["training.sft", "rranker.training.sft"])

@@ -27,7 +27,7 @@ WHEEL = (sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--quiet", "-w"
 FILES = (
     *("rranker/py.typed", "rranker/_C.pyi", "rranker/metrics/evaluate.py", "rranker/training/sft/run.py"),
     *(
-        "rranker/kernels/attention/decode.py",
+        "rranker/kernels/attention/kernel.py",
         "rranker/assets/default/config.json",
         "rranker/assets/default/tokenizer.json",
     ),

@@ -1,4 +1,4 @@
-"""Attention over stored keys: many rows at once (`prefill`), few rows over many keys (`decode`).
+"""Attention of ragged chunks over stored keys that they share, then over themselves.
 
-What they are told to do (`work`) needs no Triton, so nothing is imported here.
+What the kernel is told to do (`work`) needs no Triton, so nothing is imported here.
 """

@@ -1,4 +1,4 @@
-"""Device functions that prefill and decode share: rows of a strided matrix, and one step of online softmax.
+"""Device functions of the attention kernel: rows of a strided matrix, and one step of online softmax.
 
 The online softmax (Milakov and Gimelshein 2018; FlashAttention, Dao et al. 2022) keeps for every row the largest
 score so far, the sum of exponentials below it, and the weighted sum of values. Everything is in base 2, so that
@@ -45,28 +45,33 @@ def attend(q, k, v, visible, acc, m_i, l_i, scale, MASKED: tl.constexpr, bias=No
 
 @triton.jit
 def attend_own(
-    q, key, value, key_row_stride, value_row_stride, chunk_start, own_end, first, acc, m_i, l_i, scale,
+    q, key, value, key_row_stride, value_row_stride, chunk_start, own_end, first, step, acc, m_i, l_i, scale,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """The step's own keys: row r sees the rows from `chunk_start[r]` to `own_end[r]` - 1.
 
-    `first` is the tile's first row. Rows of the tile's first chunk that precede it by whole blocks are seen by
-    everyone when the tile holds no second chunk, and take no mask.
+    `first` is the tile's first row. Blocks of keys are counted from the start of the tile's first chunk. Those that
+    precede the tile by whole blocks are seen by everyone when it holds no second chunk, and take no mask. The others
+    are `step` keys long, at most BLOCK_N.
     """
     begin, end = tl.min(chunk_start), tl.max(own_end)
     alone = tl.max(chunk_start) == begin
     unmasked = tl.where(alone, begin + (first - begin) // BLOCK_N * BLOCK_N, begin)
+    keys = tl.arange(0, BLOCK_N)
     for at in range(begin, unmasked, BLOCK_N):
-        rows = at + tl.arange(0, BLOCK_N)
+        rows = at + keys
         inside = rows < end
         k = load_rows(key, rows, key_row_stride, inside, D, BLOCK_D)
         v = load_rows(value, rows, value_row_stride, inside, D, BLOCK_D)
         acc, m_i, l_i = attend(q, k, v, inside[None, :], acc, m_i, l_i, scale, False)
-    for at in range(unmasked, end, BLOCK_N):
-        rows = at + tl.arange(0, BLOCK_N)
-        inside = rows < end
+    step = tl.minimum(step, BLOCK_N)
+    for at in range(unmasked, end, step):
+        rows = at + keys
+        inside = (keys < step) & (rows < end)
         k = load_rows(key, rows, key_row_stride, inside, D, BLOCK_D)
         v = load_rows(value, rows, value_row_stride, inside, D, BLOCK_D)
-        visible = (rows[None, :] >= chunk_start[:, None]) & (rows[None, :] < own_end[:, None])
+        visible = (
+            inside[None, :] & (rows[None, :] >= chunk_start[:, None]) & (rows[None, :] < own_end[:, None])
+        )
         acc, m_i, l_i = attend(q, k, v, visible, acc, m_i, l_i, scale, True)
     return acc, m_i, l_i

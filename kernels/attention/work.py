@@ -1,54 +1,87 @@
-"""What the attention kernels are told to do: flat int32 arrays on the device, no mask and no copied keys."""
+"""What the attention kernel is told to do: flat int32 arrays, no mask and no copied keys."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+CELL = 64
+"""Slots of one cell of a query's grid. Splits are whole cells, and a block of keys never reaches over a cell's end."""
 
-@dataclass(frozen=True, slots=True)
-class PrefillWork:
-    """N tiles of query rows. A tile is a run of rows that all see the same stored keys.
 
-    largest: rows of the largest tile. rows, counts: [N] first row and number of rows of each tile. run_begins,
-    run_ends: [N] its runs of stored keys; run r holds the slots `run_starts[r]` … `run_starts[r] + run_lengths[r] - 1`.
-    chunk_starts, own_ends: [T] for every row of the step the first row of its chunk, and the end of what it sees of
-    it: itself and those before (causal), or all of it.
-    """
+class Wave(NamedTuple):
+    """Items `items` … `items_end - 1`, then the merges `merges` … `merges_end - 1`, launched one after the other."""
 
-    largest: int
-    rows: Tensor
-    counts: Tensor
-    run_begins: Tensor
-    run_ends: Tensor
-    run_starts: Tensor
-    run_lengths: Tensor
-    chunk_starts: Tensor
-    own_ends: Tensor
+    items: int
+    items_end: int
+    merges: int
+    merges_end: int
 
 
 @dataclass(frozen=True, slots=True)
-class DecodeWork:
-    """N tiles of query rows, I items of work: each takes one tile over one split of the keys the tile sees.
+class AttentionMetadata:
+    """N tiles of query rows, I items of work: each takes one tile over one split of the stored keys the tile sees.
 
-    A tile's rows come from up to 32 chunks; `chunk_bits[row]` [T] is the place of the row's chunk among them.
-    Key k of the K listed stands in slot `key_slots[k]` and is seen by the chunks whose bit is set in
-    `key_seen_by[k]` (any subsets). Item i covers the keys `key_begins[i]:key_ends[i]` and, where `own[i]` is 1,
-    its rows' own chunks as well. tiles: [I] each item's tile. rows, counts: [N]. The items of tile t are
-    `item_offsets[t]:item_offsets[t + 1]` [N + 1]. largest, chunk_starts and own_ends: as in `PrefillWork`.
+    Every row of the step is in one tile. A tile's rows are neighbours of one query; what they see of the store is
+    one of up to 32 sets of segments, and `row_bits[row]` [T] is the place of the row's set among them.
+
+    Stored keys come in cells of 64 adjacent slots, counted from the first slot of what the query sees: cell c holds
+    the slots from `cell_slots[c]` on [C]. Behind each key stands a word of 32 bits, those of the sets that it belongs
+    to; 0 says that no row of the tile sees it, and its slot is not read. The words of all cells, end to end, are run r
+    after run r: `run_words[r]`, `run_lengths[r]` times [R]; `key_words` writes them out. A query's cells and splits lie
+    where they lie whatever else is asked beside it, so a row's sums are taken in one order, alone and in any company.
+
+    Item i covers the cells `cell_begins[i]:cell_ends[i]` of the tile `tiles[i]`; where `own[i]` is not 0, the rows' own
+    chunks as well, so many keys at a time (at most a block): the length of its chunks where they see several sets, so
+    that each chunk begins a block, as it does alone; else 64. Where `parts[i]` is -1 the item is its tile's only one
+    and writes the result; else it writes part number `parts[i]` of its wave, and merge m puts together the parts
+    `part_begins[m]:part_ends[m]` of the tile `merged[m]`.
+
+    largest: rows of the largest tile; most_parts: parts of the largest wave; keys: 64 · C. rows, counts: [N] first row
+    and number of rows of each tile; a tile of none is left alone. chunk_starts, own_ends: [T] for every row of the step
+    the first row of its chunk, and the end of what it sees of it: itself and those before (causal), or all of it.
     """
 
+    waves: tuple[Wave, ...]
     largest: int
+    most_parts: int
+    keys: int
     rows: Tensor
     counts: Tensor
-    item_offsets: Tensor
     tiles: Tensor
-    key_begins: Tensor
-    key_ends: Tensor
+    cell_begins: Tensor
+    cell_ends: Tensor
     own: Tensor
-    key_slots: Tensor
-    key_seen_by: Tensor
-    chunk_bits: Tensor
+    parts: Tensor
+    merged: Tensor
+    part_begins: Tensor
+    part_ends: Tensor
+    cell_slots: Tensor
+    run_lengths: Tensor
+    run_words: Tensor
+    row_bits: Tensor
     chunk_starts: Tensor
     own_ends: Tensor
+
+    def key_words(self) -> Tensor:
+        """[64 · C] int32, where `run_words` is; nothing waits for a device."""
+        return torch.repeat_interleave(self.run_words, self.run_lengths, output_size=self.keys)
+
+    def to(self, on: torch.device) -> AttentionMetadata:
+        """The arrays on a device, in one copy; each begins at 16 bytes, as the compiled kernels assume."""
+        arrays = {name: value for name, value in self._arrays() if isinstance(value, Tensor)}
+        ends = list(accumulate(-(-len(array) // 4) * 4 for array in arrays.values()))
+        flat = torch.zeros(ends[-1], dtype=torch.int32)
+        begins = dict(zip(arrays, [0, *ends], strict=False))
+        for name, array in arrays.items():
+            flat[begins[name] : begins[name] + len(array)] = array
+        sent = flat.to(on)
+        moved = {name: sent[begins[name] : begins[name] + len(array)] for name, array in arrays.items()}
+        return replace(self, **moved)  # type: ignore[arg-type]  # by name, and all of them tensors
+
+    def _arrays(self) -> list[tuple[str, object]]:
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]

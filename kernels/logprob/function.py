@@ -44,6 +44,9 @@ def selected_logprobs(
         )
     if hidden.dtype != weight.dtype:
         raise ValueError(f"hidden is {hidden.dtype} and weight is {weight.dtype}: they must be of one dtype")
+    if not hidden.device == weight.device == targets.device:
+        devices = f"{hidden.device}, {weight.device} and {targets.device}"
+        raise ValueError(f"hidden, weight and targets must be on one device, not on {devices}")
     result: tuple[Tensor, Tensor] = _SelectedLogprobs.apply(  # type: ignore[no-untyped-call]  # torch's own
         hidden, weight, targets, scale
     )

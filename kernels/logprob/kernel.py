@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..guard import on_device
 from ..launch import logit_tile, product_tile
 
 # Vocabulary per program of the forward pass: fixed, so that a row's result does not depend on the rows beside it.
@@ -54,7 +55,7 @@ def logit_block(
     return logits
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["row_count", "splits"])
 def logprob_forward_kernel(
     hidden, weight, targets, out_m_i, out_l_i, out_weighted, out_picked,
     row_count, column_count, width, hidden_row, weight_row, scale, splits,
@@ -91,7 +92,7 @@ def logprob_forward_kernel(
     tl.store(out_picked + line, picked, mask=real)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["row_count", "column_count", "offset"])
 def logprob_grad_kernel(
     hidden, weight, targets, lse, entropy, to_logprobs, to_entropy, grad,
     row_count, column_count, width, hidden_row, weight_row, grad_row, scale, offset,
@@ -158,11 +159,12 @@ def forward(hidden: Tensor, weight: Tensor, targets: Tensor, scale: float) -> tu
     (rows, width), columns = hidden.shape, len(weight)
     tile, splits = logit_tile(hidden), triton.cdiv(columns, SPLIT)
     m_i, l_i, weighted, picked = hidden.new_empty(4, splits, rows, dtype=torch.float32)
-    logprob_forward_kernel[(triton.cdiv(rows, tile.block_r) * splits,)](
-        hidden, weight, targets, m_i, l_i, weighted, picked,
-        rows, columns, width, hidden.stride(0), weight.stride(0), scale, splits,
-        SPLIT=SPLIT, **tile.options(width),
-    )  # fmt: skip
+    with on_device(hidden):
+        logprob_forward_kernel[(triton.cdiv(rows, tile.block_r) * splits,)](
+            hidden, weight, targets, m_i, l_i, weighted, picked,
+            rows, columns, width, hidden.stride(0), weight.stride(0), scale, splits,
+            SPLIT=SPLIT, **tile.options(width),
+        )  # fmt: skip
     top = m_i.amax(0)
     shares = (m_i - top).exp()
     sums = (l_i * shares).sum(0)
@@ -193,11 +195,12 @@ def backward(
         part = weight[first : first + chunk]
         grad = held[:, : len(part)]
         blocks = triton.cdiv(rows, tile.block_r) * triton.cdiv(len(part), tile.block_v)
-        logprob_grad_kernel[(blocks,)](
-            hidden, part, targets, lse, entropy, to_logprobs, to_entropy, grad,
-            rows, len(part), width, hidden.stride(0), part.stride(0), grad.stride(0), scale, first,
-            **tile.options(width),
-        )  # fmt: skip
+        with on_device(hidden):
+            logprob_grad_kernel[(blocks,)](
+                hidden, part, targets, lse, entropy, to_logprobs, to_entropy, grad,
+                rows, len(part), width, hidden.stride(0), part.stride(0), grad.stride(0), scale, first,
+                **tile.options(width),
+            )  # fmt: skip
         if to_hidden is not None:
             product(grad, part, to_hidden, add=True)
         if to_weight is not None:
@@ -209,7 +212,8 @@ def product(left: Tensor, right: Tensor, out: Tensor, *, add: bool) -> None:
     """out [m, n] (+)= left [m, k] · right [k, n]; left may be a transposed view."""
     (m, k), n = left.shape, right.shape[1]
     tile = product_tile(left)
-    product_kernel[(triton.cdiv(n, tile.block_n), triton.cdiv(m, tile.block_m))](
-        left, right, out, m, n, k, left.stride(0), left.stride(1), right.stride(0), out.stride(0),
-        ADD=add, **tile.options(),
-    )  # fmt: skip
+    with on_device(left):
+        product_kernel[(triton.cdiv(n, tile.block_n), triton.cdiv(m, tile.block_m))](
+            left, right, out, m, n, k, left.stride(0), left.stride(1), right.stride(0), out.stride(0),
+            ADD=add, **tile.options(),
+        )  # fmt: skip

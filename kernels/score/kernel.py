@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..guard import adjacent_columns, on_device
 from ..launch import pick_score
 from .reference import Scores
 
@@ -62,16 +63,19 @@ def score(
 
     hidden: [R, H]; weight: [V, H], the language-model head; decision r's identifiers are the tokens
     `identifiers[offsets[r]:offsets[r + 1]]` (at least one, at most `most`), int32. Logits are multiplied by `scale`,
-    then soft-capped. Raises ValueError for more than 512 identifiers in one decision.
+    then soft-capped. Raises ValueError for more than 512 identifiers in one decision, and for columns that are not
+    adjacent.
     """
+    adjacent_columns(hidden=hidden, weight=weight)
     decisions, alive = len(hidden), len(identifiers)
     tile = pick_score(most)
     logits, logprobs = (torch.empty(alive, dtype=torch.float32, device=hidden.device) for _ in range(2))
     entropy = torch.empty(decisions, dtype=torch.float32, device=hidden.device)
     best = torch.empty(decisions, dtype=torch.int32, device=hidden.device)
-    score_kernel[(decisions,)](
-        hidden, weight, identifiers, offsets, logits, logprobs, entropy, best,
-        hidden.stride(0), weight.stride(0), hidden.shape[1], scale, 1.0 if cap is None else cap,
-        CAPPED=cap is not None, **tile.options(),
-    )  # fmt: skip
+    with on_device(hidden):
+        score_kernel[(decisions,)](
+            hidden, weight, identifiers, offsets, logits, logprobs, entropy, best,
+            hidden.stride(0), weight.stride(0), hidden.shape[1], scale, 1.0 if cap is None else cap,
+            CAPPED=cap is not None, **tile.options(),
+        )  # fmt: skip
     return Scores(logits, logprobs, entropy, best)

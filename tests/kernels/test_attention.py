@@ -1,4 +1,4 @@
-"""The prefill and decode kernels against their float64 references, on awkward sizes."""
+"""The attention kernel against float64, on awkward sizes."""
 
 from __future__ import annotations
 
@@ -7,64 +7,70 @@ import pytest
 import torch
 
 from rranker.engine.attention import triton_metadata
-from rranker.engine.attention.triton_metadata import SPLIT, attention_metadata
-from rranker.kernels.attention.decode import decode
-from rranker.kernels.attention.prefill import prefill
-from rranker.kernels.attention.reference import decode_reference, prefill_reference
+from rranker.engine.attention.triton_metadata import attention_metadata
+from rranker.kernels.attention.kernel import attention
+from rranker.kernels.attention.reference import attention_reference
+from rranker.kernels.attention.work import CELL, AttentionMetadata
 from rranker.kernels.launch import pick_attention
-from tests.support.kernel_problems import DEVICE, TOLERANCE, Problem, problem, relative_error
+from tests.support.kernel_problems import (
+    DEVICE,
+    TOLERANCE,
+    Problem,
+    dense_attention,
+    problem,
+    relative_error,
+)
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_products")]
 
-HEADS = [(1, 1), (6, 3), (6, 2), (8, 2), (8, 1)]
+SPLIT = triton_metadata.SPLIT * CELL
+HALF = [torch.float16, torch.bfloat16]  # whose tiles are large: fp32's take the interpreter long
 
 
-def both(
-    case: Problem, dtype: torch.dtype, tiles: tuple[int, int] = (128, 64), bias: float = 0.0
-) -> tuple[float, int, int]:
-    """Error of the kernels' joint output; and how many tiles each had. Rows left unwritten would be NaN."""
-    work = attention_metadata(case.plan, case.groups, *tiles, DEVICE)
+def work_of(case: Problem, dtype: torch.dtype, rows: int | None = None) -> AttentionMetadata:
+    size = case.query.shape[-1]
+    rows = pick_attention(size, dtype, "sm_90").block_m if rows is None else rows
+    return attention_metadata(case.plan, case.groups, len(case.key), rows)
+
+
+def computed(case: Problem, work: AttentionMetadata, dtype: torch.dtype, bias: float = 0.0) -> torch.Tensor:
+    """What the kernel says; rows left unwritten would be NaN."""
     heads, rows, size = case.query.shape
     out = torch.full((rows, heads, size), torch.nan, dtype=dtype, device=DEVICE)
-    expected = torch.full((rows, heads, size), torch.nan, dtype=torch.float64, device=DEVICE)
-    inputs, exact = case.tensors(dtype), case.tensors(torch.float64)
-    if work.prefill is not None:
-        prefill(*inputs, work.prefill, out, case.scaling, bias)
-        prefill_reference(*exact, work.prefill, expected, case.scaling, bias)
-    if work.decode is not None:
-        decode(*inputs, work.decode, out, case.scaling, bias)
-        decode_reference(*exact, work.decode, expected, case.scaling, bias)
-    tiles_of = [0 if part is None else len(part.rows) for part in (work.prefill, work.decode)]
-    return relative_error(out, expected), tiles_of[0], tiles_of[1]
+    work = work.to(DEVICE)
+    attention(*case.tensors(dtype), work, work.key_words(), out, case.scaling, bias)
+    return out
 
 
-def tiles_for(size: int, dtype: torch.dtype) -> tuple[int, int]:
-    return tuple(pick_attention(kernel, size, dtype, "sm_90").block_m for kernel in ("prefill", "decode"))
+def error_of(
+    case: Problem, dtype: torch.dtype, rows: int | None = None, bias: float = 0.0
+) -> tuple[float, AttentionMetadata]:
+    """Error of the kernel against a dense mask in float64, and the work it had."""
+    work = work_of(case, dtype, rows)
+    return relative_error(computed(case, work, dtype, bias), dense_attention(case, bias)), work
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("size", [12, 64, 80, 128])
-@pytest.mark.parametrize("rows", [1, 63, 129])
+@pytest.mark.parametrize(("rows", "size"), [(1, 12), (1, 64), (63, 80), (63, 128), (129, 12)])
 def test_a_causal_chunk_over_stored_segments(rows, size, dtype):
     # stored: nothing, one token, an empty segment, ragged ends
     for seen in ([], [0], [0, 1, 2, 3]):
         case = problem([(0, rows, seen)], [1, 0, 70, 33], heads=(4, 2), size=size, seed=rows)
-        error, _, _ = both(case, dtype, tiles_for(size, dtype))
-        assert error < TOLERANCE[dtype]
+        assert error_of(case, dtype)[0] < TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-def test_a_causal_tail_and_long_nested_suffixes_are_prefilled(dtype):
+@pytest.mark.parametrize("dtype", HALF)
+def test_a_causal_tail_and_long_nested_suffixes(dtype):
     # a stack of prefix and candidates in one extent, its new tail, and suffixes over shorter and shorter stacks
     chunks = [(0, 70, [0, 1]), (0, 65, [0, 1, 2]), (0, 65, [0, 1]), (0, 65, [0])]
     case = problem(chunks, [100, 1, 30], heads=(4, 2))
-    error, _, decodes = both(case, dtype, tiles_for(64, dtype))
+    error, work = error_of(case, dtype)
     assert error < TOLERANCE[dtype]
-    assert decodes == 0
+    assert work.most_parts == 0  # few keys: each tile writes its own result
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("rows", [1, 63, 129])
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("rows", [1, 129])
 def test_an_encoders_chunks_see_themselves_wholly(rows, dtype):
     # alone, over a prefix that chunks of other lengths share, and as questions over subsets
     chunks = [
@@ -74,26 +80,15 @@ def test_an_encoders_chunks_see_themselves_wholly(rows, dtype):
         (0, 2, [0, 2]),
     ]
     case = problem(chunks, [70, 33, 600], heads=(4, 2), seed=rows, bidirectional=True)
-    error, prefills, decodes = both(case, dtype, tiles_for(64, dtype))
+    error, work = error_of(case, dtype)
     assert error < TOLERANCE[dtype]
-    assert prefills > 0
-    assert decodes > 0
+    assert work.most_parts > 0
     causal = problem(chunks, [70, 33, 600], heads=(4, 2), seed=rows)
-    assert both_references_differ(case, causal)
+    assert relative_error(dense_attention(case), dense_attention(causal)) > 0.1
 
 
-def both_references_differ(one: Problem, other: Problem) -> bool:
-    found = []
-    for case in (one, other):
-        work = attention_metadata(case.plan, case.groups, 128, 64, DEVICE)
-        out = torch.zeros(case.plan.rows, 4, 64, dtype=torch.float64, device=DEVICE)
-        prefill_reference(*case.tensors(torch.float64), work.prefill, out, case.scaling)
-        found.append(out)
-    return relative_error(*found) > 0.1
-
-
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("bias", [-2.0, 3.0, -1e4])
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("bias", [3.0, -1e4])
 def test_a_bias_on_stored_keys(bias, dtype):
     # candidates over a prefix; a question over several splits, and one that sees nothing stored
     chunks = [
@@ -104,120 +99,170 @@ def test_a_bias_on_stored_keys(bias, dtype):
         (0, 1, []),
     ]
     case = problem(chunks, [70, 33, 600], heads=(4, 2), bidirectional=True)
-    error, prefills, decodes = both(case, dtype, tiles_for(64, dtype), bias)
+    error, work = error_of(case, dtype, bias=bias)
     assert error < TOLERANCE[dtype]
-    assert prefills > 0
-    assert decodes > 0
+    assert work.most_parts > 0
 
 
 def test_the_largest_head():
     case = problem([(0, 9, []), (0, 33, [0]), (0, 2, [0, 1])], [70, 5], heads=(2, 1), size=256)
     for dtype in TOLERANCE:
-        error, _, _ = both(case, dtype, tiles_for(256, dtype))
-        assert error < TOLERANCE[dtype]
+        assert error_of(case, dtype)[0] < TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("heads", [(1, 1), (6, 3)])
 def test_ragged_candidates_of_several_queries_share_their_prefixes(heads):
     rng = np.random.default_rng(0)
-    lengths = [65, 1]
     chunks = [
         (query_index, int(rows), [query_index])
         for query_index in range(2)
         for rows in rng.integers(1, 30, size=5)
     ]
-    case = problem(chunks, lengths, heads=heads)
+    case = problem(chunks, [65, 1], heads=heads, size=16)
     for dtype in TOLERANCE:
-        error, prefills, _ = both(case, dtype, tiles_for(64, dtype))
+        error, work = error_of(case, dtype)
         assert error < TOLERANCE[dtype]
-        assert prefills > 0
+        assert (work.own == CELL).all()
 
 
-@pytest.mark.parametrize("heads", HEADS)
-def test_suffix_copies_see_any_subsets(heads):
+@pytest.mark.parametrize(("heads", "longest"), [((6, 2), 2), ((8, 1), 2), ((2, 2), 5)])
+def test_question_copies_see_any_subsets(heads, longest):
     rng = np.random.default_rng(1)
     lengths = [90, *rng.integers(0, 30, size=12).tolist()]
     chunks = []
     for query_index in range(2):
         for copy in range(9):
             alive = [0] if copy == 0 else [0, *(1 + rng.permutation(12)[: rng.integers(1, 12)]).tolist()]
-            chunks.append((query_index, int(rng.integers(1, 5)), alive))
-    case = problem(chunks, lengths, heads=heads)
-    for dtype in TOLERANCE:
-        error, _, decodes = both(case, dtype, tiles_for(64, dtype))
+            chunks.append((query_index, int(rng.integers(1, longest)), alive))
+    case = problem(chunks, lengths, heads=heads, size=16)
+    for dtype in (torch.float16, torch.bfloat16):
+        error, work = error_of(case, dtype)
         assert error < TOLERANCE[dtype]
-        assert decodes > 0
+        assert len(work.rows) < len(chunks)  # copies of one length share tiles
+        assert int(work.run_words.max()) > 1
 
 
 def test_one_row_of_one_candidate_over_several_splits():
     case = problem([(0, 1, [0, 1])], [3 * SPLIT - 1, 2], heads=(8, 2))
-    error, prefills, decodes = both(case, torch.float32, (32, 32))
+    error, work = error_of(case, torch.float32)
     assert error < TOLERANCE[torch.float32]
-    assert (prefills, decodes) == (0, 1)
+    assert (len(work.rows), work.most_parts) == (1, 4)
 
 
 def test_a_split_that_some_rows_of_the_tile_see_nothing_of():
     lengths = [SPLIT, SPLIT, 5]
-    case = problem([(0, 2, [0]), (0, 1, [1, 2]), (0, 1, [2]), (0, 3, [])], lengths, heads=(4, 2))
-    for dtype in TOLERANCE:
-        error, _, decodes = both(case, dtype, tiles_for(64, dtype))
+    case = problem([(0, 2, [0]), (0, 2, [0, 1, 2]), (0, 2, [0, 2]), (0, 3, [])], lengths, heads=(4, 2))
+    for dtype in HALF:
+        error, work = error_of(case, dtype)
         assert error < TOLERANCE[dtype]
-        assert decodes == 1
+        assert work.most_parts == 3
 
 
-def test_a_query_of_many_tiles_splits_into_longer_parts(monkeypatch):
-    monkeypatch.setattr(triton_metadata, "SPLIT", 64)
+def test_rows_of_many_tiles_split_into_longer_parts(monkeypatch):
+    monkeypatch.setattr(triton_metadata, "SPLIT", 1)
     # 40 rows of two heads in tiles of 4 packed rows: 20 tiles, each over 192 keys
     case = problem([(0, 40, [0])], [192], heads=(2, 1), size=16)
-    error, prefills, decodes = both(case, torch.float32, (4, 4))
+    error, work = error_of(case, torch.float32, 4)
     assert error < TOLERANCE[torch.float32]
-    assert (prefills, decodes) == (0, 20)
-    work = attention_metadata(case.plan, 2, 4, 4, DEVICE).decode
-    assert (work.key_ends - work.key_begins).tolist() == [128, 64] * 20
+    assert len(work.rows) == 20
+    assert (work.cell_ends - work.cell_begins).tolist() == [2, 1] * 20
+
+
+def test_parts_take_the_same_memory_whatever_the_step_holds(monkeypatch):
+    monkeypatch.setattr(triton_metadata, "PARTS", 12)
+    chunks = [(query_index, 1, [query_index]) for query_index in range(7)]
+    case = problem(chunks, [2 * SPLIT + 9] * 7, heads=(2, 2), size=16)
+    error, work = error_of(case, torch.float32)
+    assert error < TOLERANCE[torch.float32]
+    assert work.most_parts == 6
+    assert len(work.waves) == 4
+    assert [wave.items_end - wave.items for wave in work.waves] == [6, 6, 6, 3]
 
 
 def test_thirty_two_copies_fill_every_bit_of_a_word():
-    lengths = [7] * 33
-    chunks = [(0, 1, [copy, 32]) for copy in range(40)[:33]]
-    case = problem(chunks, lengths, heads=(1, 1))
-    error, _, decodes = both(case, torch.float32, (64, 64))
-    assert error < TOLERANCE[torch.float32]
-    assert decodes == 2
+    case = problem([(0, 1, [0, 1 + copy]) for copy in range(33)], [7] * 34, heads=(1, 1), shuffled=False)
+    error, work = error_of(case, torch.float16)
+    assert error < TOLERANCE[torch.float16]
+    assert sorted(work.counts.tolist()) == [1, 32]
 
 
-def test_a_query_alone_equals_the_query_in_a_batch_bit_for_bit():
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_a_query_alone_equals_the_query_in_a_batch_bit_for_bit(dtype):
     lengths = [70, 20, 30, 600]
     mine = [(0, 40, []), (0, 25, [0]), (0, 30, [0]), (0, 3, [0, 1]), (0, 3, [0, 1, 2])]
     other = [(1, 17, [3]), (1, 2, [3])]
-    alone = problem(mine, lengths, seed=3)
     batch = problem(mine + other, lengths, seed=3)
-    found = []
-    for case in (alone, batch):
-        rows = slice(0, alone.plan.rows)
-        work = attention_metadata(case.plan, case.groups, 32, 32, DEVICE)
-        inputs = [x.clone() for x in batch.tensors(torch.float32)]
-        inputs[:3] = [x[:, : case.plan.rows] for x in inputs[:3]]
-        out = torch.zeros(case.plan.rows, 4, 64, device=DEVICE)
-        prefill(*inputs, work.prefill, out, case.scaling)
-        decode(*inputs, work.decode, out, case.scaling)
-        found.append(out[rows])
-    assert torch.equal(*found)
+    alone = batch.part(mine)
+    rows = alone.plan.rows
+    found = [computed(case, work_of(case, dtype), dtype) for case in (alone, batch)]
+    assert torch.equal(found[0], found[1][:rows])
+
+
+@pytest.mark.parametrize(
+    ("heads", "dtype"), [((2, 2), torch.float16), ((4, 1), torch.bfloat16), ((1, 1), torch.float32)]
+)
+def test_a_question_says_the_same_bits_whatever_is_guessed_beside_it(dtype, heads):
+    # Of 13 candidates of 45 tokens one goes each round: 585 keys behind a prefix, over two splits.
+    lengths = [100, *[45] * 13]
+    order = np.random.default_rng(4).permutation(13)
+    questions = [(0, 6, [0, *(1 + np.sort(order[round_:]))]) for round_ in range(12)]
+    together = problem(questions, lengths, heads=heads, shuffled=False, size=32)
+    found = computed(together, work_of(together, dtype), dtype)
+    assert relative_error(found, dense_attention(together)) < TOLERANCE[dtype]
+    for round_ in (0, 1, 7, 11):
+        alone = together.part(questions[round_ : round_ + 1], first=6 * round_)
+        one = computed(alone, work_of(alone, dtype), dtype)
+        assert torch.equal(one, found[6 * round_ : 6 * round_ + 6])
+
+
+def test_slots_that_nobody_sees_are_not_read():
+    chunks = [(0, 9, [0]), (0, 2, [0, 1]), (0, 2, [0, 2]), (1, 4, [4])]
+    case = problem(chunks, [70, 33, 600, 50, 10], heads=(4, 2))
+    unseen = case.spoiled()
+    for dtype in HALF:
+        assert torch.equal(*(computed(x, work_of(x, dtype), dtype) for x in (case, unseen)))
+
+
+def test_a_tile_without_rows_is_left_alone():
+    case = problem([(0, 5, [0]), (1, 3, [1])], [SPLIT + 1, 30], heads=(4, 2))
+    work = work_of(case, torch.float32)
+    expected = computed(case, work, torch.float32)
+    lost = int(work.merged[0])  # of several splits
+    rows = slice(int(work.rows[lost]), int(work.rows[lost]) + int(work.counts[lost]))
+    work.counts[lost] = work.rows[lost] = 0
+    found = computed(case, work, torch.float32)
+    assert found[rows].isnan().all()
+    found[rows] = expected[rows]
+    assert torch.equal(found, expected)
+
+
+def test_the_reference_reads_the_same_work():
+    case = problem([(0, 5, []), (0, 4, [0]), (0, 2, [0, 1]), (0, 2, [0, 2])], [70, 33, 600], heads=(4, 2))
+    work, exact = work_of(case, torch.float32), case.tensors(torch.float64)
+    out = torch.zeros_like(case.query.transpose(0, 1), device=DEVICE)
+    work = work.to(DEVICE)
+    attention_reference(*exact, work, work.key_words(), out, case.scaling, -1.0)
+    assert relative_error(out, dense_attention(case, -1.0)) < 1e-12
 
 
 def test_work_cut_for_larger_tiles_is_refused():
-    case = problem([(0, 40, [0]), (0, 9, [0])], [700], heads=(4, 2))
-    work, out = attention_metadata(case.plan, 2, 512, 512, DEVICE), torch.zeros(49, 4, 64, device=DEVICE)
-    with pytest.raises(ValueError, match="98 packed rows"):
-        decode(*case.tensors(torch.float32), work.decode, out, case.scaling)
-    case = problem([(0, 40, [0]), (0, 9, [0])], [7], heads=(4, 2))
-    work = attention_metadata(case.plan, 2, 64, 64, DEVICE)
-    with pytest.raises(ValueError, match="64 packed rows"):
-        prefill(*case.tensors(torch.float32), work.prefill, out, case.scaling)
+    case = problem([(0, 80, [0]), (0, 9, [0])], [700], heads=(4, 2))
+    with pytest.raises(ValueError, match="178 packed rows"):
+        computed(case, work_of(case, torch.float32, 512), torch.float32)
+
+
+def test_columns_that_are_not_adjacent_are_refused():
+    case = problem([(0, 3, [0])], [7], heads=(4, 2))
+    work, out = work_of(case, torch.float32).to(DEVICE), torch.zeros(3, 4, 64, device=DEVICE)
+    query, *others = case.tensors(torch.float32)
+    scattered = query.transpose(1, 2).contiguous().transpose(1, 2)
+    with pytest.raises(ValueError, match=r"columns of query .*\.contiguous"):
+        attention(scattered, *others, work, work.key_words(), out, case.scaling)
 
 
 def test_too_many_grouped_heads_and_too_large_heads_are_refused():
     case = problem([(0, 3, [])], [], heads=(66, 1))
     with pytest.raises(ValueError, match="66 query heads"):
-        attention_metadata(case.plan, 66, 64, 64, DEVICE)
+        attention_metadata(case.plan, 66, 1, 64)
     with pytest.raises(ValueError, match="256"):
-        pick_attention("prefill", 288, torch.bfloat16, "sm_90")
+        pick_attention(288, torch.bfloat16, "sm_90")

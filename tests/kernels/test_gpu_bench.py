@@ -30,7 +30,7 @@ def test_the_whole_flow_runs_and_claims_no_figure(capsys):
         "end to end",
     ):
         assert part in names
-    assert said.count("error of") == 7
+    assert said.count("error of") == 8
 
 
 @WITHOUT_GPU

@@ -13,13 +13,13 @@ pytestmark = pytest.mark.gpu
 
 
 def decisions(counts, width, vocabulary=97, seed=0):
-    """hidden, weight (float64, every value exact in fp16), identifiers and offsets of decisions of these sizes."""
+    """hidden, weight (float64, exact in fp16 and bf16), identifiers and offsets of decisions of these sizes."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     identifiers = np.concatenate([rng.permutation(vocabulary)[:count] for count in counts]).astype(np.int32)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    hidden = (torch.randn(len(counts), width) / 4).half().double()
-    weight = torch.randn(vocabulary, width).half().double()
+    hidden = (torch.randn(len(counts), width) / 4).bfloat16().half().double()
+    weight = torch.randn(vocabulary, width).bfloat16().half().double()
     return [x.to(DEVICE) for x in (hidden, weight, torch.from_numpy(identifiers), torch.from_numpy(offsets))]
 
 
@@ -31,7 +31,7 @@ def test_ragged_decisions_equal_the_reference(dtype, width, scale, cap):
     hidden, weight, identifiers, offsets = decisions(counts, width)
     found = score(hidden.to(dtype), weight.to(dtype), identifiers, offsets, max(counts), scale, cap)
     expected = score_reference(hidden, weight, identifiers, offsets, max(counts), scale, cap)
-    for name in ("logits", "logprobs", "entropy"):  # fp32 sums of exact products, in both dtypes
+    for name in ("logits", "logprobs", "entropy"):  # fp32 sums of exact products, in all dtypes
         assert relative_error(getattr(found, name), getattr(expected, name)) < 2e-6, name
     assert found.best.tolist() == expected.best.tolist()
 

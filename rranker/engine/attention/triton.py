@@ -1,15 +1,17 @@
-"""Attention through the Triton kernels: stored keys are read in place, and no mask is ever built."""
+"""Attention through the Triton kernel: stored keys are read in place, and no mask is ever built."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from rranker.kernels.attention.work import AttentionMetadata
+
 from ..batch import Batch
 from ..errors import SettingError
 from ..kv.cache import KVCache
 from .step import Step
-from .triton_metadata import AttentionMetadata, attention_metadata
+from .triton_metadata import attention_metadata
 
 
 class _Attend:
@@ -17,12 +19,11 @@ class _Attend:
 
     def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
         self._batch, self._store, self._on = batch, store, on
-        # By (query heads per KV head, rows of each kernel's tiles): models rarely have more than one kind of layer.
-        self._work: dict[tuple[int, int, int], AttentionMetadata] = {}
+        # By (query heads per KV head, KV heads, rows of a tile): models rarely have more than one kind of layer.
+        self._work: dict[tuple[int, int, int], tuple[AttentionMetadata, Tensor]] = {}
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
-        from rranker.kernels.attention.decode import decode
-        from rranker.kernels.attention.prefill import prefill
+        from rranker.kernels.attention.kernel import attention
 
         heads, rows, size = query.shape[1:]
         own_key, own_value = key[0], value[0]
@@ -30,21 +31,18 @@ class _Attend:
         if len(self._batch.segment_starts):
             stored_key, stored_value = self._store.read(layer, slice(0, self._store.slots))
         out = query.new_empty(rows, heads, size)
-        work = self._for(query, heads // key.shape[1])
-        tensors, bias = (query[0], own_key, own_value, stored_key, stored_value), self._batch.context_bias
-        if work.prefill is not None:
-            prefill(*tensors, work.prefill, out, scaling, bias)
-        if work.decode is not None:
-            decode(*tensors, work.decode, out, scaling, bias)
+        work, words = self._for(query, len(own_key))
+        tensors = query[0], own_key, own_value, stored_key, stored_value
+        attention(*tensors, work, words, out, scaling, self._batch.context_bias)
         return out[None]
 
-    def _for(self, query: Tensor, groups: int) -> AttentionMetadata:
+    def _for(self, query: Tensor, kv_heads: int) -> tuple[AttentionMetadata, Tensor]:
         from rranker.kernels.launch import attention_tile
 
-        rows = (attention_tile("prefill", query).block_m, attention_tile("decode", query).block_m)
-        kind = groups, *rows
+        kind = query.shape[1] // kv_heads, kv_heads, attention_tile(query).block_m
         if kind not in self._work:
-            self._work[kind] = attention_metadata(self._batch, *kind, self._on)
+            work = attention_metadata(self._batch, *kind).to(self._on)
+            self._work[kind] = work, work.key_words()
         return self._work[kind]
 
 

@@ -1,200 +1,185 @@
-"""From a batch to the Triton kernels' work: which rows go to which kernel, in which tiles, over which keys."""
+"""From a batch to the attention kernel's work: which rows share tiles, over which cells of stored keys."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rranker.kernels.attention.work import DecodeWork, PrefillWork
+from rranker.kernels.attention.work import CELL, AttentionMetadata, Wave
 
 from ..batch import Batch, Ints
 from ..errors import SettingError
 
-# Keys per split of decode, for a query of up to _TILES tiles; a query of more fills a GPU with longer splits. Nothing
-# here looks at other queries, so that a query's result does not depend on those beside it.
-SPLIT, _TILES = 512, 8
-# Chunks that can share a tile: one bit each.
-_CHUNKS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionMetadata:
-    """Together the two cover every row of the batch once; None where a kernel has nothing to do."""
-
-    prefill: PrefillWork | None
-    decode: DecodeWork | None
+# Cells of one split, for rows that see the same and fill up to _TILES tiles; more of them fill a GPU with longer
+# splits. Nothing here looks at other questions or queries, so that a result does not depend on what is beside it.
+SPLIT, _TILES = 8, 8
+# Sets of segments that can share a tile: one bit each.
+_SETS = 32
+# Programs of one wave that write parts: eight times the multiprocessors of the largest GPUs, whatever the step holds,
+# and with 128 rows of 128 columns 64 MB of parts at most.
+PARTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Chunks `first` … `last - 1`, neighbours of one query that see the same stored keys."""
+    """Chunks `first` … `last - 1`, neighbours of one query that see the same segments.
+
+    rows: of all of them; anchor: the first slot of what they see, -1 for nothing; split: cells of a split.
+    """
 
     first: int
     last: int
+    rows: int
+    anchor: int
+    split: int
 
 
-def attention_metadata(
-    batch: Batch, groups: int, prefill_rows: int, decode_rows: int, on: torch.device
-) -> AttentionMetadata:
-    """The batch's work for `groups` query heads per KV head, packed into the rows of each kernel's tiles.
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """Rows `first` … `first + count - 1` over `splits`: the begin and end of each among all cells.
 
-    Many rows over few keys go to prefill, few rows over many keys to decode, which splits the keys; so do chunks too
-    small to fill a tile, which share one there. Raises ValueError when one row's grouped heads do not fit a tile.
+    own: keys from one block of its own to the next; cost: keys of its longest item.
     """
-    if groups > prefill_rows:
+
+    first: int
+    count: int
+    splits: list[tuple[int, int]]
+    own: int
+    cost: int
+
+
+def attention_metadata(batch: Batch, groups: int, kv_heads: int, tile_rows: int) -> AttentionMetadata:
+    """The batch's work for `groups` query heads per KV head, packed into tiles of `tile_rows` rows; on the CPU.
+
+    Raises ValueError when one row's grouped heads do not fit a tile.
+    """
+    if groups > tile_rows:
         raise SettingError(
-            f"{groups} query heads share a KV head, and the Triton kernels pack at most {prefill_rows}: "
+            f"{groups} query heads share a KV head, and the Triton kernels pack at most {tile_rows}: "
             "use attention_backend='reference'"
         )
-    prefill, decode = list[_Span](), list[_Span]()
-    for span in _spans(batch):
-        rows = int(batch.row_offsets[span.last] - batch.row_offsets[span.first]) * groups
-        keys = int(batch.segment_lengths[_seen(batch, span.first)].sum())
-        many = rows >= decode_rows and (keys <= SPLIT or rows >= keys)
-        (prefill if many or groups > decode_rows else decode).append(span)
-    own = np.repeat(batch.row_offsets[:-1], np.diff(batch.row_offsets)), batch.own_ends
-    return AttentionMetadata(
-        _prefill(batch, prefill, prefill_rows // groups, own, on) if prefill else None,
-        _decode(batch, decode, decode_rows // groups, own, on) if decode else None,
-    )
-
-
-def _spans(batch: Batch) -> Iterator[_Span]:
-    first, before = 0, None
-    for chunk in range(batch.chunks):
-        key = (int(batch.query_indices[chunk]), _seen(batch, chunk).tobytes())
-        if before is not None and key != before:
-            yield _Span(first, chunk)
-            first = chunk
-        before = key
-    if before is not None:
-        yield _Span(first, batch.chunks)
-
-
-def _prefill(
-    batch: Batch, spans: list[_Span], tile: int, own: tuple[Ints, Ints], on: torch.device
-) -> PrefillWork:
-    """own: of every row, where its chunk starts, and where what it sees of it ends."""
-    rows, counts, begins, ends = list[Ints](), list[Ints](), list[Ints](), list[Ints]()
-    starts, lengths, costs = list[Ints](), list[Ints](), list[Ints]()
-    known = 0
-    for span in spans:
-        run_starts, run_lengths = _runs(batch, span.first)
-        first, last = batch.row_offsets[span.first], batch.row_offsets[span.last]
-        tiles = np.arange(first, last, tile)
-        rows.append(tiles)
-        counts.append(np.minimum(last - tiles, tile))
-        begins.append(np.full(len(tiles), known))
-        known += len(run_starts)
-        ends.append(np.full(len(tiles), known))
-        starts.append(run_starts)
-        lengths.append(run_lengths)
-        costs.append(run_lengths.sum() + own[1][tiles + counts[-1] - 1] - own[0][tiles])
-    # The longest tiles start first, so that none is left running alone at the end.
-    order = np.argsort(-np.concatenate(costs), kind="stable")
-    ordered = [np.concatenate(part)[order] for part in (rows, counts, begins, ends)]
-    arrays = [*ordered, np.concatenate(starts), np.concatenate(lengths), *own]
-    return PrefillWork(int(ordered[1].max()), *(_int32(array, on) for array in arrays))
-
-
-def _decode(
-    batch: Batch, spans: list[_Span], tile: int, own: tuple[Ints, Ints], on: torch.device
-) -> DecodeWork:
-    """Each cluster lists its keys once; its tiles share the list, and each tile is split over it."""
-    rows, counts, splits = list[int](), list[int](), list[int]()
-    item_tiles, key_begins, key_ends = list[Ints](), list[Ints](), list[Ints]()
-    slots, seen_by = list[Ints](), list[Ints]()
+    height = tile_rows // groups
+    tiles, slots, words = list[_Tile](), list[Ints](), list[Ints]()
     bits, known = np.zeros(batch.rows, dtype=np.int64), 0
-    clusters = list(_clusters(batch, spans, tile))
-    tiles = Counter[int]()
-    for chunks in clusters:
-        tiles[int(batch.query_indices[chunks[0]])] += -(-_rows(batch, chunks) // tile)
-    for chunks in clusters:
-        split = SPLIT * max(1, tiles[int(batch.query_indices[chunks[0]])] // _TILES)
-        listed, words = _listed(batch, chunks)
-        slots.append(listed)
-        seen_by.append(words)
-        begins = np.arange(known, known + max(len(listed), 1), split)
-        for place, chunk in enumerate(chunks):
-            bits[batch.row_offsets[chunk] : batch.row_offsets[chunk + 1]] = place
-        last = int(batch.row_offsets[chunks[-1] + 1])
-        for first in range(int(batch.row_offsets[chunks[0]]), last, tile):
-            item_tiles.append(np.full(len(begins), len(rows)))
-            key_begins.append(begins)
-            key_ends.append(np.minimum(begins + split, known + len(listed)))
-            rows.append(first)
-            counts.append(min(tile, last - first))
-            splits.append(len(begins))
-        known += len(listed)
-    offsets = np.concatenate([[0], np.cumsum(splits)])
-    takes_own = np.zeros(offsets[-1], dtype=np.int64)
-    takes_own[offsets[:-1]] = 1  # a tile's first split takes its rows' own chunks
-    items = [np.concatenate(part) for part in (item_tiles, key_begins, key_ends)]
-    keys = [np.concatenate(part) for part in (slots, seen_by)]
-    arrays = [np.asarray(rows), np.asarray(counts), offsets, *items, takes_own, *keys, bits, *own]
-    return DecodeWork(max(counts), *(_int32(array, on) for array in arrays))
+    starts, ends = np.repeat(batch.row_offsets[:-1], np.diff(batch.row_offsets)), batch.own_ends
+    for spans in _clusters(batch, height):
+        cells, seen_by = _listed(batch, spans)
+        splits = [(known + begin, known + end) for begin, end in _splits(cells, spans[0].split)]
+        slots.append(spans[0].anchor + cells * CELL)
+        words.append(seen_by)
+        known += len(cells)
+        for bit, span in enumerate(spans):
+            bits[batch.row_offsets[span.first] : batch.row_offsets[span.last]] = bit
+        own, last = CELL if len(spans) == 1 else spans[0].rows, int(batch.row_offsets[spans[-1].last])
+        longest = max(end - begin for begin, end in splits) * CELL
+        for first in range(int(batch.row_offsets[spans[0].first]), last, height):
+            count = min(height, last - first)
+            cost = longest + int(ends[first + count - 1] - starts[first])
+            tiles.append(_Tile(first, count, splits, own, cost))
+    # The longest start first, so that none is left running alone at the end.
+    tiles.sort(key=lambda tile: -tile.cost)
+    return _work(tiles, np.concatenate(slots), np.concatenate(words), (bits, starts, ends), PARTS // kv_heads)
 
 
-def _clusters(batch: Batch, spans: list[_Span], tile: int) -> Iterator[range]:
-    """Neighbouring chunks of one query that share tiles: as many as fill one tile, or one chunk that is larger."""
-    begin = end = 0
-    for span in spans:
-        for chunk in range(span.first, span.last):
-            joins = (
-                chunk == end
-                and end > begin
-                and batch.query_indices[begin] == batch.query_indices[chunk]
-                and end - begin < _CHUNKS
-                and batch.row_offsets[chunk + 1] - batch.row_offsets[begin] <= tile
-            )
-            if not joins:
-                if end > begin:
-                    yield range(begin, end)
-                begin = chunk
-            end = chunk + 1
-    yield range(begin, end)
+def _spans(batch: Batch, height: int) -> Iterator[_Span]:
+    first = 0
+    for chunk in range(1, batch.chunks + 1):
+        same = chunk < batch.chunks and batch.query_indices[chunk] == batch.query_indices[first]
+        if same and np.array_equal(_seen(batch, chunk), _seen(batch, first)):
+            continue
+        rows = int(batch.row_offsets[chunk] - batch.row_offsets[first])
+        anchor = int(batch.segment_starts[_seen(batch, first)].min(initial=1 << 62))
+        split = SPLIT * max(1, -(-rows // height) // _TILES)
+        yield _Span(first, chunk, rows, -1 if anchor == 1 << 62 else anchor, split)
+        first = chunk
 
 
-def _listed(batch: Batch, chunks: range) -> tuple[Ints, Ints]:
-    """Slots of all keys the chunks see, in the order of the slots, and for each the word of who sees it."""
-    words = np.zeros(len(batch.segment_starts), dtype=np.int64)
-    for place, chunk in enumerate(chunks):
-        words[_seen(batch, chunk)] |= 1 << place
-    segments = np.flatnonzero(words)
-    segments = segments[np.argsort(batch.segment_starts[segments], kind="stable")]
-    lengths = batch.segment_lengths[segments]
-    ends = np.cumsum(lengths)
-    slots = np.arange(lengths.sum()) + np.repeat(batch.segment_starts[segments] - (ends - lengths), lengths)
-    return slots, np.repeat(words[segments], lengths)
+def _clusters(batch: Batch, height: int) -> Iterator[list[_Span]]:
+    """Spans that share tiles: one, or as many neighbours of one query and grid as fit a tile, chunks of one length."""
+    cluster = list[_Span]()
+    for span in _spans(batch, height):
+        joins = (
+            cluster
+            and _kind(batch, cluster[0]) == _kind(batch, span)
+            and span.last - span.first == cluster[0].last - cluster[0].first == 1
+            and len(cluster) < _SETS
+            and batch.row_offsets[span.last] - batch.row_offsets[cluster[0].first] <= height
+        )
+        if cluster and not joins:
+            yield cluster
+            cluster = []
+        cluster.append(span)
+    yield cluster
 
 
-def _runs(batch: Batch, chunk: int) -> tuple[Ints, Ints]:
-    """Starts and lengths of the runs of slots a chunk sees; segments that touch are one run."""
-    seen = _seen(batch, chunk)
-    seen = seen[batch.segment_lengths[seen] > 0]
-    seen = seen[np.argsort(batch.segment_starts[seen], kind="stable")]
-    starts, ends = batch.segment_starts[seen], batch.segment_starts[seen] + batch.segment_lengths[seen]
-    breaks = np.flatnonzero(starts[1:] != ends[:-1]) + 1
-    firsts, lasts = (
-        np.concatenate([starts[:1], starts[breaks]]),
-        np.concatenate([ends[breaks - 1], ends[-1:]]),
-    )
-    return firsts, lasts - firsts
+def _kind(batch: Batch, span: _Span) -> tuple[int, ...]:
+    return int(batch.query_indices[span.first]), span.rows, span.anchor, span.split
 
 
-def _rows(batch: Batch, chunks: range) -> int:
-    return int(batch.row_offsets[chunks[-1] + 1] - batch.row_offsets[chunks[0]])
+def _listed(batch: Batch, spans: list[_Span]) -> tuple[Ints, Ints]:
+    """The cells that any of the spans sees a key of, counted from their anchor; and the word of each of their keys."""
+    seen_by = np.zeros(len(batch.segment_starts), dtype=np.int64)
+    for place, span in enumerate(spans):
+        seen_by[_seen(batch, span.first)] |= 1 << place
+    segments = np.flatnonzero((seen_by != 0) & (batch.segment_lengths > 0))
+    begins = batch.segment_starts[segments] - spans[0].anchor
+    ends = begins + batch.segment_lengths[segments]
+    grid = np.zeros(-(-int(ends.max(initial=0)) // CELL) * CELL, dtype=np.int64)
+    for segment, begin, end in zip(segments, begins, ends, strict=True):
+        grid[begin:end] |= seen_by[segment]
+    words = grid.reshape(-1, CELL)
+    cells = np.flatnonzero(words.any(axis=1))
+    return cells, words[cells].reshape(-1)
+
+
+def _splits(cells: Ints, split: int) -> list[tuple[int, int]]:
+    """Where the cells of each split begin and end among them; one empty split where there are no cells."""
+    breaks = np.flatnonzero(np.diff(cells // split)) + 1
+    bounds = [0, *breaks.tolist(), len(cells)]
+    return list(pairwise(bounds))
+
+
+def _work(
+    tiles: list[_Tile], slots: Ints, words: Ints, of_rows: tuple[Ints, Ints, Ints], most: int
+) -> AttentionMetadata:
+    """Numbers items and parts; `most`: parts of a wave, unless one tile has more."""
+    items, merges, waves = list[tuple[int, ...]](), list[tuple[int, int, int]](), list[Wave]()
+    first_item = first_merge = parts = most_parts = 0
+    for index, tile in enumerate(tiles):
+        needed = len(tile.splits) if len(tile.splits) > 1 else 0
+        if parts and parts + needed > most:
+            waves.append(Wave(first_item, len(items), first_merge, len(merges)))
+            first_item, first_merge, parts = len(items), len(merges), 0
+        for place, (begin, end) in enumerate(tile.splits):
+            part = parts + place if needed else -1
+            items.append((index, begin, end, tile.own if place == 0 else 0, part))
+        if needed:
+            merges.append((index, parts, parts + needed))
+        parts += needed
+        most_parts = max(most_parts, parts)
+    waves.append(Wave(first_item, len(items), first_merge, len(merges)))
+    breaks = np.flatnonzero(np.diff(words)) + 1
+    bounds = np.concatenate([[0], breaks, [len(words)]]) if len(words) else np.zeros(1, dtype=np.int64)
+    columns = [
+        [tile.first for tile in tiles],
+        [tile.count for tile in tiles],
+        *(list(column) for column in zip(*items, strict=True)),
+        *([merge[column] for merge in merges] for column in range(3)),
+    ]
+    arrays = [*columns, slots, np.diff(bounds), words[bounds[:-1]], *of_rows]
+    largest = max(tile.count for tile in tiles)
+    return AttentionMetadata(tuple(waves), largest, most_parts, len(words), *map(_int32, arrays))
 
 
 def _seen(batch: Batch, chunk: int) -> Ints:
     return batch.visible[batch.visible_offsets[chunk] : batch.visible_offsets[chunk + 1]]
 
 
-def _int32(values: Ints, on: torch.device) -> Tensor:
+def _int32(values: Ints | list[int]) -> Tensor:
     # By way of uint32: a word of 32 bits has to wrap into the sign of an int32.
-    return torch.from_numpy(values.astype(np.uint32).view(np.int32)).to(on)
+    return torch.from_numpy(np.asarray(values, dtype=np.int64).astype(np.uint32).view(np.int32))
