@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from rranker.prompts import TEMPLATES, Kind, Segments
+from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.identifiers import Identifiers
+from rranker.prompts.pointwise import LikelihoodFormat
 from rranker.prompts.text import TextFormat
 
 GLOSSARY = Path(__file__).parents[1] / "docs" / "glossary.md"
@@ -25,6 +27,20 @@ def segments(words: TextFormat, kind: Kind, queries: int, n: int) -> list[Segmen
             tuple(part.ids for part in words.candidates(texts, list(identifiers))),
             words.suffix(template, kind),
             identifiers,
+        )
+        for query, texts in problems(queries, n)
+    ]
+
+
+def alone(encoder: TextEncoder, queries: int, n: int) -> list[Segments]:
+    """The same problems, asked about each candidate alone: how probable does it make the query?"""
+    template, words = TEMPLATES["passage"], LikelihoodFormat(encoder)
+    return [
+        Segments(
+            words.prefix(template, None, query).ids,
+            tuple(part.ids for part in words.candidates(texts, [])),
+            words.suffix(template, "likelihood"),
+            targets=words.targets(template, query).ids,
         )
         for query, texts in problems(queries, n)
     ]

@@ -58,6 +58,20 @@ def test_streams_batches_and_methods_by_parts(ranker: Ranker) -> None:
     assert found[1] == ranker.rank(QUERY, TEXTS)  # nothing is long: as without
 
 
+@pytest.mark.parametrize("method", ["iranker", "selection", "tournament"])
+def test_the_best_documents_are_those_of_all_parts_in_fewer_rounds(ranker: Ranker, method: str) -> None:
+    documents = [f"{FILLER[: 400 * size]} {text} {size}" for size in (1, 4, 2) for text in TEXTS]
+    asked = {"method": method, "long_text": "chunk"}
+    whole = ranker.rank(QUERY, documents, **asked)
+    best = ranker.rank(QUERY, documents, top_k=3, **asked)
+    assert best.order[:3] == whole.order[:3]
+    assert [item.span for item in best[:3]] == [item.span for item in whole[:3]]
+    assert sorted(best.order) == sorted(whole.order)
+    assert len(best.rounds) < len(whole.rounds)
+    average = ranker.rank(QUERY, documents, top_k=3, aggregate="mean", **asked)
+    assert average.order == ranker.rank(QUERY, documents, aggregate="mean", **asked).order
+
+
 def test_texts_that_fit_and_no_texts_are_as_without(ranker: Ranker) -> None:
     assert ranker.rank(QUERY, [], long_text="chunk").order == []
     assert ranker.rank(QUERY, ["", " "], long_text="chunk").repairs == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from ..methods import Episode
 from ..methods.parts import Parts
@@ -44,8 +45,8 @@ class ChunkedScorer(Wrapper):
         parts = tuple(
             Candidate(texts[place][begin:end]) for place, (begin, end) in zip(owners, cuts, strict=True)
         )
-        # A single document may take the first places with many parts, so all of them are ranked.
-        inner = self._scorer.prepare(replace(request, candidates=parts, top_k=None, threshold=None), method)
+        top_k = _parts_that_matter(request, [len(list(found)) for _, found in groupby(owners)])
+        inner = self._scorer.prepare(replace(request, candidates=parts, top_k=top_k, threshold=None), method)
         job = ChunkedJob(
             request,
             method,
@@ -69,6 +70,18 @@ class ChunkedScorer(Wrapper):
                     continue
                 _hear(owners[id(played)], played)
                 yield owners[id(played)]
+
+
+def _parts_that_matter(request: Request, counts: Sequence[int]) -> int | None:
+    """How many of the best parts are sure to be of `top_k` documents, of which `counts` says how many parts each has.
+
+    None is all: where nobody asks for the best few, or a document's worst part counts as much as its best.
+    """
+    if request.top_k is None or request.aggregate == "mean":
+        return None
+    # Before the last of them, the others may take a place with each of their parts.
+    needed = 1 + sum(sorted(counts, reverse=True)[: request.top_k - 1])
+    return needed if needed < sum(counts) else None
 
 
 def _hear(job: ChunkedJob, inner: Job) -> None:
