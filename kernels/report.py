@@ -3,11 +3,13 @@
     python -m rranker.kernels.report             prints the table as JSON lines
     python -m rranker.kernels.report FILE.md     writes it into FILE.md, between the two marks
 
-TRITON_INTERPRET must not be set: under it, kernels are Python functions and there is nothing to compile.
+The table names the Triton and the sources (by a digest) that it was made with, so that tests need not compile what it
+says already. TRITON_INTERPRET must not be set: under it, kernels are Python functions and there is nothing to compile.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -122,6 +124,16 @@ def _found(pattern: str, text: str) -> str:
     return match[1]
 
 
+def origin() -> str:
+    """What compiled configurations depend on: Triton's version, and a digest of all sources in this folder."""
+    import triton
+
+    folder, digest = Path(__file__).parent, hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(f"{file.relative_to(folder).as_posix()}\n{file.read_text(encoding='utf-8')}\n".encode())
+    return f"Triton {triton.__version__}, sources {digest.hexdigest()[:16]}, no GPU needed."
+
+
 def table(rows: list[Compiled]) -> str:
     """Markdown, one line a configuration."""
     lines = [
@@ -146,12 +158,10 @@ def main(arguments: list[str]) -> None:
         for row in rows:
             print(json.dumps(asdict(row)))
         return
-    import triton
-
     file = Path(arguments[0])
     before, _, rest = file.read_text().partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])
-    body = f"{_MARKS[0]}\nTriton {triton.__version__}, no GPU needed.\n\n{table(rows)}\n{_MARKS[1]}"
+    body = f"{_MARKS[0]}\n{origin()}\n\n{table(rows)}\n{_MARKS[1]}"
     file.write_text(before + body + after)
     print(table(rows))
 

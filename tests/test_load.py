@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ import pytest
 from rranker import Ranker, Ranking
 from tests.support.checkpoints import TINY_START
 
-SLOTS = 6000
 WORDS = [
     "bees",
     "find",
@@ -29,23 +29,43 @@ WORDS = [
     "follow",
 ]
 METHODS = ("iranker", "iranker", "iranker", "dranker", "selection", "tournament")
-SIZES = [pytest.param(40, id="40"), pytest.param(1000, id="1000", marks=pytest.mark.slow)]
 
 Query = tuple[str, list[str], dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def ranker() -> Iterator[Ranker]:
-    with Ranker(TINY_START, dtype="float32", kv_cache_tokens=SLOTS, max_batch_tokens=2000) as made:
+@dataclass(frozen=True)
+class Load:
+    """How many queries, of at most how many candidates of how many words (about tokens), on what budget."""
+
+    queries: int
+    candidates: int
+    words: int
+    slots: int
+    batch: int
+
+
+# The model reads 256 tokens of a text. About four average queries of either load fit into its budget at once.
+LOADS = {"large": Load(40, 100, 400, 6000, 2000), "many": Load(500, 20, 30, 250, 200)}
+
+
+@pytest.fixture(params=LOADS)
+def load(request: pytest.FixtureRequest) -> Load:
+    return LOADS[request.param]
+
+
+@pytest.fixture
+def ranker(load: Load) -> Iterator[Ranker]:
+    with Ranker(TINY_START, dtype="float32", kv_cache_tokens=load.slots, max_batch_tokens=load.batch) as made:
         yield made
 
 
-def mixed(count: int) -> list[Query]:
-    """2 to 100 candidates of about 5 to 400 tokens (the model reads 256 of one): few are large, and most are small."""
+def mixed(load: Load) -> list[Query]:
+    """2 candidates or more, of about 5 tokens or more: few queries are large, and most are small."""
     rng = np.random.default_rng(7)
     queries = list[Query]()
-    for number in range(count):
-        n, longest = (int(2 * 50 ** rng.random()), int(5 * 80 ** rng.random()))
+    for number in range(load.queries):
+        n = int(2 * (load.candidates / 2) ** rng.random())
+        longest = int(5 * (load.words / 5) ** rng.random())
         texts = [f"{i} " + " ".join(rng.choice(WORDS, rng.integers(1, longest + 1))) for i in range(n)]
         settings: dict[str, Any] = {"method": METHODS[number % len(METHODS)]}
         settings |= {"top_k": 3} if number % 4 == 1 else {}
@@ -89,11 +109,10 @@ async def under_load(ranker: Ranker, queries: list[Query], doomed: set[int]) -> 
     return [result if isinstance(result, Ranking) else None for result in results]
 
 
-@pytest.mark.parametrize("count", SIZES)
 def test_each_of_many_is_ranked_as_alone_and_cancelling_half_loses_nothing(
-    ranker: Ranker, count: int
+    ranker: Ranker, load: Load
 ) -> None:
-    queries = mixed(count)
+    queries, count = mixed(load), load.queries
     alone = [ranker.rank(text, texts, **settings) for text, texts, settings in queries]
     assert any(
         repair.kind == "windowed" for ranking in alone for repair in ranking.repairs
@@ -103,7 +122,7 @@ def test_each_of_many_is_ranked_as_alone_and_cancelling_half_loses_nothing(
         found = asyncio.run(under_load(ranker, queries, cancelled))
         ranker.rank("any", ["a", "b"])  # behind the last step of what was given up
         engine = ranker._scorer.engine  # type: ignore[attr-defined]
-        assert engine.runner.kv_cache.allocator.free == SLOTS
+        assert engine.runner.kv_cache.allocator.free == load.slots
         assert not list(engine._queue)
         assert {place for place, ranking in enumerate(found) if ranking is None} <= cancelled
         for ranking, expected in zip(found, alone, strict=True):

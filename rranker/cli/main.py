@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -44,6 +47,31 @@ def rranker(
     """Rank candidates with a language model by iterative elimination."""
 
 
+class _Last:
+    """Ends the process after the exit handlers of all that a command brought in: the first registered runs last.
+
+    Python would go on to take torch and all that it brought apart, object by object, which takes a second. Threads have
+    been waited for by then; what is left the operating system takes back at once.
+    """
+
+    def __init__(self) -> None:
+        self.code = 1
+        atexit.register(self._leave)
+
+    def _leave(self) -> None:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):  # Python's own end says so, and has a code for it
+            return
+        os._exit(self.code)
+
+
 def main() -> None:
     """What `rranker` starts."""
-    app(prog_name="rranker")
+    last = _Last()
+    try:
+        app(prog_name="rranker")
+    except SystemExit as end:
+        last.code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise

@@ -138,6 +138,27 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert (process.returncode, said) == (0, b"")
 
 
+LEAVING = """
+import atexit, sys, threading, time
+from rranker.cli import main
+def late():
+    time.sleep(0.1)
+    print("thread")
+@main.app.command()
+def leave():
+    atexit.register(print, "handler")
+    threading.Thread(target=late).start()
+    raise SystemExit(7)
+sys.argv = ["rranker", "leave"]
+main.main()
+"""
+
+
+def test_the_quick_end_waits_for_threads_runs_exit_handlers_and_keeps_the_code() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "thread\nhandler\n", "")
+
+
 def test_explain_writes_the_page_of_the_ranking(run: Run, tmp_path: Path) -> None:
     done = run("explain", QUERY, "-o", tmp_path / "page.html", input=written("text"))
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")

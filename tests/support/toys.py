@@ -1,12 +1,12 @@
 """A toy ranking task, a tiny policy for it, and a runnable training of a few steps.
 
-`python -m tests.support.toys POLICY_FOLDER [options of training.grpo]` is what the kill and the
-two-process tests start.
+`main` is what the kill and the two-process tests start, in processes of their own.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +97,12 @@ def options(model: Path, out: Path, **changes: Any) -> list[str]:
     return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
+    """`python -m training.grpo` on the toy task, in one thread."""
     from rranker.training.grpo import explain, parse, train
 
-    arguments, config = parse(sys.argv[1:])
+    torch.set_num_threads(1)
+    arguments, config = parse(words)
     try:
         train(arguments, config, toy_cases(24), {"toy": list(toy_cases(8, seed=1).values())})
     except Exception as error:
@@ -108,8 +110,3 @@ def main() -> None:
         if message is None:
             raise
         sys.exit(message)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
