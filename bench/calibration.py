@@ -26,10 +26,7 @@ LISTS, SIZE = 50, 7
 
 
 def rankings(ranker: Ranker, cases: Sequence[RankingExample]) -> list[Ranking]:
-    queries = [
-        {"query": c.query, "candidates": c.candidates, "template": c.task, "instruction": c.instruction}
-        for c in cases
-    ]
+    queries = [c.as_query() for c in cases]
     return ranker.rank_batch(queries, relevance=True, progress=False)
 
 

@@ -112,7 +112,7 @@ def _line(name: str, measure: str, row: Figures) -> str:
 def short_lists(ranker: Ranker, count: int, name: str, out: Path, only: Sequence[str]) -> None:
     """All methods on lists of nine, and early stop."""
     cases = chosen(data.task_cases(TASK, "test"), count)
-    queries = [{"query": case.query, "candidates": case.candidates, "task": case.task} for case in cases]
+    queries = [case.as_query() for case in cases]
     wanted: dict[str, dict[str, Any]] = {name: {"method": name} for name in method_names()}
     wanted["iranker, stop_below=0.1"] = {"method": "iranker", "stop_below": 0.1}
     title = f"{name}: {TASK}, {len({case.id for case in cases})} queries, {len(cases)} lists"

@@ -11,7 +11,6 @@ import argparse
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -56,10 +55,7 @@ def by_query_of(cases: Sequence[RankingExample], values: Iterable[float]) -> dic
 
 
 def measure(ranker: Ranker, cases: Sequence[RankingExample]) -> Measured:
-    queries: list[dict[str, Any]] = [
-        {"query": c.query, "candidates": c.candidates, "task": c.task, "instruction": c.instruction}
-        for c in cases
-    ]
+    queries = [c.as_query() for c in cases]
     began = time.perf_counter()
     rankings = ranker.rank_batch(queries, progress=False)
     seconds = time.perf_counter() - began

@@ -96,12 +96,7 @@ def measured(cases: Sequence[RankingExample], setup: Setup, engines: dict[str, E
     """Orders and costs of one setup, a list a case."""
     flip = [list(range(len(case.candidates)))[:: -1 if setup.reversed else 1] for case in cases]
     queries = [
-        {
-            "query": case.query,
-            "candidates": [case.candidates[i] for i in order],
-            "task": case.task,
-            "instruction": case.instruction,
-        }
+        {**case.as_query(), "candidates": [case.candidates[i] for i in order]}
         for case, order in zip(cases, flip, strict=True)
     ]
     ranker = Ranker(scorer=scorer(setup, engines), method=setup.method)

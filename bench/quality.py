@@ -74,10 +74,7 @@ def chance(cases: Sequence[RankingExample], draws: int = 50) -> Figures:
 
 def ours(ranker: Ranker, cases: Sequence[RankingExample], shuffles: int) -> Figures:
     """Quality and price of a ranker, and how far its order follows the input's: Kendall's tau of two shuffles."""
-    queries = [
-        {"query": c.query, "candidates": c.candidates, "task": c.task, "instruction": c.instruction}
-        for c in cases
-    ]
+    queries = [c.as_query() for c in cases]
     began = time.perf_counter()
     rankings = ranker.rank_batch(queries, progress=False)
     seconds = time.perf_counter() - began

@@ -56,15 +56,7 @@ def doubts(
         )
         cells = ["{:.3f} [{:.3f}, {:.3f}]".format(row["untwinned"], *row["untwinned_interval"]), "", ""]
         if name in rankers:
-            queries = [
-                {
-                    "query": c.query,
-                    "candidates": c.candidates,
-                    "template": c.task,
-                    "instruction": c.instruction,
-                }
-                for c in others
-            ]
+            queries = [c.as_query() for c in others]
             orders = [ranking.order for ranking in rankers[name].rank_batch(queries, progress=False)]
             values = reciprocal_ranks([case.relevance for case in cases], orders)
             another = by_query((case.id for case in cases), values)

@@ -13,7 +13,7 @@ import argparse
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def think(ranker: Ranker, cases: Sequence[RankingExample]) -> ThoughtStore:
     """One round for each case, which names the best; those thoughts are kept that led to a relevant one."""
     store = ThoughtStore()
     rankings = ranker.rank_batch(
-        [_query(case) for case in cases], method="selection", top_k=1, progress=False
+        [case.as_query() for case in cases], method="selection", top_k=1, progress=False
     )
     for case, ranking in zip(cases, rankings, strict=True):
         (best,) = ranking.rounds[0].selected
@@ -44,7 +44,7 @@ def measure(
     ranker: Ranker, cases: Sequence[RankingExample], store: ThoughtStore | None
 ) -> tuple[dict[str, float], float]:
     """Each query's reciprocal rank, and tokens a case; with the example that `store` finds."""
-    queries = [_query(case) for case in cases]
+    queries = [case.as_query() for case in cases]
     if store is not None:
         for case, query in zip(cases, queries, strict=True):
             query["instruction"] = store.instruction(
@@ -54,15 +54,6 @@ def measure(
     ranks = reciprocal_ranks([case.relevance for case in cases], [found.order for found in rankings])
     tokens = float(np.mean([found.stats.tokens_encoded for found in rankings]))
     return by_query([case.id for case in cases], ranks), tokens
-
-
-def _query(case: RankingExample) -> dict[str, Any]:
-    return {
-        "query": case.query,
-        "candidates": case.candidates,
-        "task": case.task,
-        "instruction": case.instruction,
-    }
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
 from typing import Any, Unpack
@@ -65,8 +66,12 @@ async def arank(
 
 
 def _parted(settings: AllSettings) -> tuple[dict[str, Any], RankSettings]:
-    """What a Ranker is made with, and what a call of it takes."""
+    """What a Ranker is made with, and what a call of it takes. Raises TypeError for a misspelt setting of a call."""
     load, call = dict(settings), RankSettings()
+    for name in load.keys() - AllSettings.__annotations__.keys():
+        near = get_close_matches(name, AllSettings.__annotations__, 1)
+        if near and near[0] in RankSettings.__annotations__:
+            raise TypeError(f"there is no argument {name!r}; did you mean {near[0]!r}?")
     for name in RankSettings.__annotations__:
         if name in load:
             call[name] = load.pop(name)  # type: ignore[literal-required]

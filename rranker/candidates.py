@@ -67,8 +67,10 @@ def _fields(place: int, item: Any, is_row: bool) -> tuple[str, Any, dict[Any, An
         text = metadata.pop("text")
         key = take_id(metadata, ID_NAMES, is_row)
     else:
+        missing = " (a missing value)" if is_missing(item) else ""
         raise TypeError(
-            f"candidates[{place}] must be a string, a dict with 'text', or a Candidate, not {type(item).__name__}"
+            f"candidates[{place}] must be a string, a dict with 'text', or a Candidate, not "
+            f"{type(item).__name__}{missing}"
         )
     if not isinstance(text, str):
         missing = " (a missing value)" if is_missing(text) else ""

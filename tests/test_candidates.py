@@ -196,3 +196,8 @@ def test_the_first_name_that_has_a_value_is_the_id():
     (made,) = as_candidates([{"text": "a", "pid": 3, "docno": "d", "id": None}])
     assert (made.id, made.metadata) == ("d", {"pid": 3})
     assert as_candidates([{"text": "a", "id": None}]) == (Candidate("a"),)
+
+
+def test_a_gap_in_a_column_is_called_one() -> None:
+    with pytest.raises(TypeError, match=r"candidates\[1\] must be .* not float \(a missing value\)"):
+        as_candidates(["a", float("nan")])

@@ -53,6 +53,8 @@ def test_a_name_given_twice_or_never_known_is_refused() -> None:
         Ranker(order="given", relayout="keep")
     with pytest.raises(TypeError, match="there is no argument 'devise'; did you mean 'device'"):
         Ranker(devise="cpu")
+    with pytest.raises(TypeError, match="there is no argument 'topk'; did you mean 'top_k'"):
+        rranker.rank("bees", TEXTS, topk=1)
     with pytest.raises(TypeError, match="there is no argument 'zzz'; there are model, tokenizer, device"):
         Ranker(zzz=1)
 

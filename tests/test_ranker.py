@@ -235,9 +235,16 @@ def test_a_closed_ranker_says_so() -> None:
         ({"attention_mode": "diagonal"}, "attention_mode must be one of"),
         ({"attention_backend": "abacus"}, "unknown attention backend 'abacus'"),
         ({"dtype": "int8"}, "dtype must be"),
-        ({"kv_cache_tokens": 0}, "token budget must be at least 1"),
+        ({"kv_cache_tokens": 0}, "kv_cache_tokens must be at least 1, not 0"),
+        ({"max_batch_tokens": 0}, "max_batch_tokens must be at least 1, not 0"),
     ],
 )
 def test_wrong_settings_say_what_to_pass(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Ranker(**setting)
+
+
+@pytest.mark.parametrize("name", ["seed", "kv_cache_tokens", "max_batch_tokens"])
+def test_a_setting_that_counts_takes_whole_numbers(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, not 'many'"):
+        Ranker(**{name: "many"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +13,7 @@ from rranker.cli.lines import Faults, json_lines, name_of, numbered_lines, read_
 from rranker.files import fault
 
 _BY_ENDING = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
+_LONGEST_FIELD = 2**31 - 1  # what a C long holds everywhere; Windows' is no longer
 
 
 class InputFormat(StrEnum):
@@ -69,7 +69,7 @@ def _line_by_line(
 def _table(
     path: str, lines: Iterator[tuple[int, str]], delimiter: str, faults: Faults
 ) -> Iterator[tuple[int, Any]]:
-    csv.field_size_limit(sys.maxsize)
+    csv.field_size_limit(_LONGEST_FIELD)
     last = 0
 
     def text() -> Iterator[str]:

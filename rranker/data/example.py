@@ -6,6 +6,7 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,15 @@ class RankingExample:
             raise ValueError(
                 f"relevance holds {len(self.relevance)} numbers for {len(self.candidates)} candidates: give one each"
             )
+
+    def as_query(self) -> dict[str, Any]:
+        """What `Ranker.rank_batch` takes for it."""
+        return {
+            "query": self.query,
+            "candidates": self.candidates,
+            "template": self.task,
+            "instruction": self.instruction,
+        }
 
     @property
     def grades(self) -> list[float]:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import torch
 
+from ..whole import whole_number
 from .attention import AttentionBackend, default_backend
 from .attention import attention_backend as backend_of
 from .errors import CapacityError, SettingError
@@ -45,7 +46,7 @@ class Engine:
         max_batch_tokens: about how many tokens of new requests share one forward pass. None chooses by device.
         speculate: guess rounds ahead where the request allows it.
 
-    Raises ValueError for a wrong setting.
+    Raises ValueError or TypeError for a wrong setting.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Engine:
         self.attention_mode: AttentionMode = attention_mode
         backend = attention_backend or default_backend(lm.device)
         slots = default_kv_tokens(lm) if kv_cache_tokens is None else kv_cache_tokens
+        slots = whole_number(slots, "kv_cache_tokens", least=1)
         self.runner = ModelRunner(lm, backend, slots, context_bias)
         if self.runner.bidirectional and attention_mode != "block":
             raise SettingError(
@@ -83,7 +85,8 @@ class Engine:
         self.model: LoadedModel | None = None
         self.load_seconds: dict[str, float] = {}
         """Where the time of `load` went: `weights` (reading the checkpoint) and `probe` (checking it)."""
-        self._batch_tokens = default_batch_tokens(lm.device) if max_batch_tokens is None else max_batch_tokens
+        rows = default_batch_tokens(lm.device) if max_batch_tokens is None else max_batch_tokens
+        self._batch_tokens = whole_number(rows, "max_batch_tokens", least=1)
         self._stepper = Stepper(self.runner, readout, attention_mode, speculate=speculate)
         self._queue, self._flows = RequestQueue(), count(1)
         self._changed = Condition()  # guards the queue, the handles and the two flags below

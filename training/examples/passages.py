@@ -27,11 +27,19 @@ class Passages:
         """The case with the teacher's view."""
         return Example(case, self._teacher(str(case.query), case.candidates), JUDGED)
 
-    def question(self, questions: list[Question], rng: np.random.Generator, n: int) -> Example:
-        """One text that answers among up to n-1 others, near misses mostly."""
+    def question(
+        self, questions: list[Question], rng: np.random.Generator, n: int, *, fill: bool = True
+    ) -> Example:
+        """One text that answers among up to n-1 others, near misses mostly.
+
+        `fill`: where half of the near misses are too few, texts that answer other questions join them. Where questions
+        recur (`RECURRING`) those may be right answers: then all near misses come, and a list may stay short.
+        """
         question = questions[rng.integers(len(questions))]
         near = [text for text in question.bad if rng.random() < 0.5][: n - 1]
-        while len(near) < n - 1:
+        if not fill:
+            near = list(dict.fromkeys([*near, *question.bad]))[: n - 1]
+        while fill and len(near) < n - 1:
             near.append(questions[rng.integers(len(questions))].good[0])
         good = question.good[rng.integers(len(question.good))]
         # One passage may answer several questions, so an "other" one may be this very one; a list of one teaches

@@ -15,6 +15,7 @@ import torch
 
 from rranker import data
 from rranker.data import Question, RankingExample, Topic, in_validation
+from rranker.data.collections import RECURRING
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.cloze import Cloze
 from rranker.training.examples.example import Example, Pairs
@@ -184,10 +185,10 @@ class Sources:
             return Draw([self.passages.topic(self.topics, rng, n) for _ in range(lists)], 112, 64)
         if name == "questions":
             chosen = rng.choice(list(self.questions), size=lists, p=self._collection_shares)
-            found = [self.questions[collection] for collection in chosen]
+            found = [(self.questions[collection], collection not in RECURRING) for collection in chosen]
         else:
-            found = [self.squad if name == "squad" else self.classic] * lists
-        examples = [self.passages.question(questions, rng, n) for questions in found]
+            found = [(self.squad if name == "squad" else self.classic, True)] * lists
+        examples = [self.passages.question(questions, rng, n, fill=fill) for questions, fill in found]
         return Draw(examples, 160 if name == "squad" else 112, 64)
 
     def texts(self) -> Iterable[str]:

@@ -15,15 +15,7 @@ from rranker.metrics.graded import reciprocal_ranks
 
 def mean_reciprocal_ranks(model: str | Path, examples: Sequence[RankingExample]) -> np.ndarray:
     """[examples]: 1 / rank of the first candidate of the highest relevance, as `Ranker(model)` ranks in float32."""
-    queries = [
-        {
-            "query": example.query,
-            "candidates": example.candidates,
-            "template": example.task,
-            "instruction": example.instruction,
-        }
-        for example in examples
-    ]
+    queries = [example.as_query() for example in examples]
     with Ranker(model, dtype="float32") as ranker:
         rankings = ranker.rank_batch(queries, progress=False)
     return reciprocal_ranks(

@@ -37,6 +37,8 @@ class Collection:
 
 _NOT_STATED = "not stated"
 
+RECURRING = frozenset({"policyqa", "subjqa"})
+"""Collections that ask the same of each website or product: the text that answers one question may answer another."""
 COLLECTIONS: dict[str, Collection] = {
     name: Collection(name, licence, permissive, read)
     for name, licence, permissive, read in (

@@ -58,6 +58,21 @@ def test_what_was_read_before_is_not_encoded_again(folder: Path, monkeypatch: py
     )  # bfloat16 on some CPUs
 
 
+def test_where_questions_recur_no_text_that_answers_another_fills_a_list() -> None:
+    asked = [Question(f"{i}", "do you share data?", (f"we share {i}",), (f"cookies {i}",)) for i in range(4)]
+    made, rng = Passages(lambda _, texts: np.zeros(len(texts))), np.random.default_rng(0)
+    filled, short = (
+        [made.question(asked, rng, 4, fill=fill).ranking.candidates for _ in range(20)]
+        for fill in (True, False)
+    )
+    assert any(
+        sum("we share" in text for text in texts) > 1 for texts in filled
+    )  # right answers, called wrong
+    assert {frozenset(texts) for texts in short} <= {
+        frozenset((f"we share {i}", f"cookies {i}")) for i in range(4)
+    }
+
+
 def test_a_mined_negative_that_the_teacher_likes_much_better_is_left_out() -> None:
     question = Question("q", "which?", ("gold",), ("near", "better"))
     scores = {"gold": 1.0, "near": 1.0 + 0.9 * DOUBT, "better": 1.0 + 1.1 * DOUBT}
