@@ -14,7 +14,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,15 @@ TASKS = (
 )
 PASSAGES = ("passage-5", "passage-7", "passage-9")
 OTHERS = ("router-performance", "router-balance", "router-cost", "rec-movie", "rec-music", "rec-game")
+SHORT = tuple(
+    replace(setup, prompt=prompt)
+    for setup in (*TASKS[:1], TASKS[2], TASKS[1], Setup("pointwise"))
+    for prompt in ("default", "short")
+)
 STUDIES: dict[str, tuple[str, tuple[str, ...], tuple[Setup, ...]]] = {
     "methods": ("train", ("passage-7",), METHODS),
     "prompts": ("train", ("passage-7",), PROMPTS),
+    "short": ("train", ("passage-7", "ood-pubmedqa", "rec-movie"), SHORT),
     "tasks": ("train", ("passage-5", "passage-9", *OTHERS), TASKS),
     "test": ("test", (*PASSAGES, "ood-pubmedqa", *OTHERS), TASKS),
 }

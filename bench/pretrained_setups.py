@@ -100,6 +100,39 @@ class QueryFirst(YesNoFormat):
         return super().prefix(template, instruction or template.fits, query)
 
 
+class QuestionFirst(TextFormat):
+    """The question about a list stands before the list, for one kind of it; what closes the turn and `[` follow it."""
+
+    def __init__(self, encoder: TextEncoder, kind: Kind) -> None:
+        super().__init__(encoder)
+        self._kind: Kind = kind
+
+    def prefix(self, template: Template, instruction: str | None, query: Query) -> PromptPart:
+        wanted = template.question(self._kind).lower()
+        heading = f"Answer with the letter of {wanted}.\n\n{template.list_heading}"
+        return super().prefix(replace(template, list_heading=heading), instruction, query)
+
+    def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
+        return self.encoder.literal(f"{self._turn.after}[", inside=True)
+
+
+class AloneFirst:
+    """A question about one candidate, before the candidate; only what closes the turn follows it."""
+
+    def __init__(self, inner: YesNoFormat | LikelihoodFormat, kind: Kind) -> None:
+        self._inner, self._kind = inner, kind
+        self.uses_identifiers = False
+        self.candidates, self.targets = inner.candidates, inner.targets
+
+    def prefix(self, template: Template, instruction: str | None, query: Query) -> PromptPart:
+        asked = template.question(self._kind) + " Answer Yes or No." * (self._kind == "judge")
+        return self._inner.prefix(replace(template, item=f"{asked}\n\n{template.item}"), instruction, query)
+
+    def suffix(self, template: Template, kind: Kind) -> tuple[int, ...]:
+        turn = self._inner._turn  # noqa: SLF001
+        return self._inner.encoder.literal(turn.after or "\nAnswer:", inside=True)
+
+
 def prompts(encoder: TextEncoder) -> dict[str, dict[Kind, PromptFormat]]:
     """Name → formats by kind, beside those of the library (`default`)."""
     likely = LikelihoodFormat(encoder)
@@ -127,6 +160,12 @@ def prompts(encoder: TextEncoder) -> dict[str, dict[Kind, PromptFormat]]:
             "likelihood": Reworded(likely, invites="Which question does this passage answer?")
         },
         "no question": {"likelihood": Reworded(likely, invites="Search query:")},
+        "short": {
+            "exclude": QuestionFirst(encoder, "exclude"),
+            "select": QuestionFirst(encoder, "select"),
+            "judge": AloneFirst(YesNoFormat(encoder), "judge"),
+            "likelihood": AloneFirst(likely, "likelihood"),
+        },
     }
 
 
