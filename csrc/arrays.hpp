@@ -88,6 +88,7 @@ py::array_t<T> copied(const std::vector<T>& values) {
 void bind_permutation(py::module_& m);
 void bind_parse(py::module_& m);
 void bind_batch(py::module_& m);
+void bind_attention_work(py::module_& m);
 void bind_rewards(py::module_& m);
 void bind_advantages(py::module_& m);
 void bind_join_qrels(py::module_& m);

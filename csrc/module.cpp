@@ -6,6 +6,7 @@ PYBIND11_MODULE(_C, m) {
   rranker::bind_permutation(m);
   rranker::bind_parse(m);
   rranker::bind_batch(m);
+  rranker::bind_attention_work(m);
   rranker::bind_rewards(m);
   rranker::bind_advantages(m);
   rranker::bind_join_qrels(m);

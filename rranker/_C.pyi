@@ -49,6 +49,18 @@ class BatchBuilder:
     def reads(self, rows: _I64) -> int: ...
     def arrays(self) -> tuple[_I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64, _I64]: ...
 
+# attention_work.cpp
+def attention_work(
+    row_offsets: _I64,
+    query_indices: _I64,
+    visible: _I64,
+    visible_offsets: _I64,
+    segment_starts: _I64,
+    segment_lengths: _I64,
+    bidirectional: bool,
+    height: int,
+    limits: tuple[int, int, int, int, int],
+) -> tuple[NDArray[np.int32], list[tuple[int, int]], list[tuple[int, int, int, int]], int, int, int]: ...
 def hidden_keys(
     chunks: _I64,
     segments: _I64,

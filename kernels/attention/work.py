@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -41,6 +40,8 @@ class AttentionMetadata:
     and writes the result; else it writes part number `parts[i]` of its wave, and merge m puts together the parts
     `part_begins[m]:part_ends[m]` of the tile `merged[m]`.
 
+    All arrays are pieces of `flat`, each from 16 bytes on, as the compiled kernels assume.
+
     largest: rows of the largest tile; most_parts: parts of the largest wave; keys: 64 · C. rows, counts: [N] first row
     and number of rows of each tile; a tile of none is left alone. chunk_starts, own_ends: [T] for every row of the step
     the first row of its chunk, and the end of what it sees of it: itself and those before (causal), or all of it.
@@ -50,6 +51,7 @@ class AttentionMetadata:
     largest: int
     most_parts: int
     keys: int
+    flat: Tensor
     rows: Tensor
     counts: Tensor
     tiles: Tensor
@@ -72,16 +74,16 @@ class AttentionMetadata:
         return torch.repeat_interleave(self.run_words, self.run_lengths, output_size=self.keys)
 
     def to(self, on: torch.device) -> AttentionMetadata:
-        """The arrays on a device, in one copy; each begins at 16 bytes, as the compiled kernels assume."""
-        arrays = {name: value for name, value in self._arrays() if isinstance(value, Tensor)}
-        ends = list(accumulate(-(-len(array) // 4) * 4 for array in arrays.values()))
-        flat = torch.zeros(ends[-1], dtype=torch.int32)
-        begins = dict(zip(arrays, [0, *ends], strict=False))
-        for name, array in arrays.items():
-            flat[begins[name] : begins[name] + len(array)] = array
-        sent = flat.to(on)
-        moved = {name: sent[begins[name] : begins[name] + len(array)] for name, array in arrays.items()}
-        return replace(self, **moved)  # type: ignore[arg-type]  # by name, and all of them tensors
+        """The arrays on a device, in one copy: to a GPU out of pinned memory, so that nobody waits for it."""
+        flat = self.flat.pin_memory() if on.type == "cuda" else self.flat
+        sent = flat.to(on, non_blocking=True)
+        moved = {
+            name: sent[array.storage_offset() : array.storage_offset() + len(array)]
+            for name, array in self.arrays().items()
+        }
+        return replace(self, flat=sent, **moved)  # type: ignore[arg-type]  # by name, and all of them tensors
 
-    def _arrays(self) -> list[tuple[str, object]]:
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+    def arrays(self) -> dict[str, Tensor]:
+        """All arrays by name, the flat one left out."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "flat"}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
