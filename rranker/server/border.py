@@ -71,9 +71,9 @@ class Border:
                 )
                 if answered:
                     raise
-                await error_response(Refusal(500, "something went wrong here; the log says where"))(
-                    scope, receive, noted
-                )
+                broken = Refusal(500, "something went wrong here; the log says where")
+                tei = scope["state"].get("tei", False)
+                await error_response(broken, tei=tei)(scope, receive, noted)
         finally:
             seconds = time.perf_counter() - began
             # Paths that do not exist are one: clients could make any number of them.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import Refusal
-from .schemas import Document, Rerank
+from .schemas import Document, Parts, Rerank
 
 if TYPE_CHECKING:
     from ..ranker import Ranker
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 def texts_of(body: Rerank) -> list[str]:
     """The text of each document. Raises Refusal, naming the document that has none."""
-    return [_text(document, place, body.rank_fields) for place, document in enumerate(body.documents)]
+    documents = [body.documents] if isinstance(body.documents, str) else body.documents
+    return [_text(document, place, body.rank_fields) for place, document in enumerate(documents)]
+
+
+def joined(content: str | Parts, name: str) -> str:
+    """A text that may come in parts. Raises Refusal, by `name`, where a part is none of text."""
+    return content if isinstance(content, str) else " ".join(_part(part, name) for part in content)
 
 
 def _text(document: Document, place: int, fields: Sequence[str] | None) -> str:
@@ -28,14 +34,14 @@ def _text(document: Document, place: int, fields: Sequence[str] | None) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):  # vLLM's parts
-        return " ".join(_part(part, place) for part in content)
+        return joined(content, f"documents[{place}].content")
     raise Refusal(400, f"documents[{place}] must be a string, or an object with a string under text")
 
 
-def _part(part: Any, place: int) -> str:
+def _part(part: Any, name: str) -> str:
     text = part.get("text") if isinstance(part, dict) else None
     if not isinstance(text, str):
-        raise Refusal(400, f"documents[{place}].content must hold parts of text: this server ranks no images")
+        raise Refusal(400, f"{name} must hold parts of text: this server ranks no images")
     return text
 
 

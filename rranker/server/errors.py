@@ -31,7 +31,7 @@ _KINDS = {
     422: "invalid_request_error",
     429: "overloaded_error",
 }
-# text-embeddings-inference's words. An empty list is its 400.
+# text-embeddings-inference's words. An empty list is its 400, a failed inference its 424.
 _TEI_KINDS = {400: "Empty", 401: "Unauthorized", 413: "Validation", 422: "Validation", 429: "Overloaded"}
 
 
@@ -40,6 +40,7 @@ def error_response(refusal: Refusal, *, tei: bool = False) -> JSONResponse:
     status, message = refusal.status, str(refusal)
     body: dict[str, Any]
     if tei:
+        status = 424 if status == 500 else status
         body = {"error": message, "error_type": _TEI_KINDS.get(status, "Backend")}
     else:
         kind = _KINDS.get(status, "server_error")

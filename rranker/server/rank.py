@@ -111,12 +111,18 @@ def _whole(service: Service, request: Request, ranking: Ranking) -> dict[str, An
 
 def _pairs(body: Score) -> list[tuple[str, str]]:
     """One text with each of several, or texts side by side. Raises Refusal for anything else."""
-    if body.text_1 is not None and body.text_2 is not None:
-        one, other = body.text_1, body.text_2
-    elif body.queries is not None and body.documents is not None:
-        one, other = body.queries, body.documents
-    else:
-        raise Refusal(400, "a score takes text_1 and text_2, or queries and documents")
+    named = [
+        (body.text_1, body.text_2),
+        (body.queries, body.documents),
+        (body.queries, body.items),
+        (body.data_1, body.data_2),
+    ]
+    given = [(one, other) for one, other in named if one is not None and other is not None]
+    if not given:
+        raise Refusal(
+            400, "a score takes text_1 and text_2, queries and documents or items, or data_1 and data_2"
+        )
+    one, other = given[0]
     firsts, seconds = ([side] if isinstance(side, str) else side for side in (one, other))
     if len(firsts) == 1:
         firsts = firsts * len(seconds)

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from ..types import RankedCandidate, Ranking
-from .documents import shortened, texts_of
+from .documents import joined, shortened, texts_of
 from .errors import Refusal
 from .schemas import AnyRerank, InfinityRerank, Rerank, SglangRerank, TeiRerank
 from .service import Service
@@ -26,12 +26,12 @@ def rerank_routes(service: Service) -> APIRouter:
     @router.post("/v2/rerank")
     async def rerank_v2(request: Request, body: Rerank) -> dict[str, Any]:
         """Cohere's v2; also Jina's and vLLM's."""
-        return await _superset(service, request, body, "2")
+        return await _superset(service, request, body, "2", texts=False)
 
     @router.post("/v1/rerank")
     async def rerank_v1(request: Request, body: Rerank) -> dict[str, Any]:
         """Cohere's v1; also Jina's and vLLM's."""
-        return await _superset(service, request, body, "1")
+        return await _superset(service, request, body, "1", texts=True)
 
     @router.post("/rerank")
     async def rerank(request: Request, body: AnyRerank) -> Any:
@@ -39,17 +39,18 @@ def rerank_routes(service: Service) -> APIRouter:
         if isinstance(body, TeiRerank):
             request.state.tei = True
             return await _tei(service, request, body)
-        return await _superset(service, request, body, "2")
+        return await _superset(service, request, body, "2", texts=True)
 
     @router.post("/sglang/v1/rerank")
     async def sglang(request: Request, body: SglangRerank) -> list[dict[str, Any]]:
         """SGLang's."""
-        ranking = await _ranked(service, request, body.query, body.documents, body.top_n, body.instruct)
-        texts = body.documents if body.return_documents else None
+        query = joined(body.query, "query")
+        texts = [joined(document, f"documents[{place}]") for place, document in enumerate(body.documents)]
+        ranking = await _ranked(service, request, query, texts, body.top_n, body.instruct)
         return [
             {
                 "score": relevance(item),
-                "document": texts[item.index] if texts else None,
+                "document": texts[item.index] if body.return_documents else None,
                 "index": item.index,
                 "meta_info": {"id": request.state.request_id, "prompt_tokens": ranking.stats.tokens_encoded},
             }
@@ -79,14 +80,18 @@ def rerank_routes(service: Service) -> APIRouter:
     return router
 
 
-async def _superset(service: Service, request: Request, body: Rerank, version: str) -> dict[str, Any]:
+async def _superset(
+    service: Service, request: Request, body: Rerank, version: str, *, texts: bool
+) -> dict[str, Any]:
+    """`texts`: whether results hold their documents where the request does not say."""
+    wanted = texts if body.return_documents is None else body.return_documents
     given = texts_of(body)
-    texts, warnings = await asyncio.to_thread(shortened, body, given, service.ranker)
-    ranking = await _ranked(service, request, body.query, texts, body.top_n, body.instruction)
+    ranked, warnings = await asyncio.to_thread(shortened, body, given, service.ranker)
+    ranking = await _ranked(service, request, body.query, ranked, body.top_n, body.instruction)
     warnings += [repair.message for repair in ranking.repairs]
     results = list[dict[str, Any]]()
     for item in _best(ranking, body.top_n):
-        document = {"document": {"text": given[item.index]}} if body.return_documents else {}
+        document = {"document": {"text": given[item.index]}} if wanted else {}
         results.append({"index": item.index, "relevance_score": relevance(item), **document})
     stats = ranking.stats
     return {
@@ -113,6 +118,9 @@ async def _tei(service: Service, request: Request, body: TeiRerank) -> list[dict
         if refusal.status != 400:  # that of an empty list, in this dialect
             raise
         raise Refusal(422, str(refusal)) from refusal
+    cut = [repair.message for repair in ranking.repairs if repair.kind == "truncated"]
+    if cut and body.truncate is False:
+        raise Refusal(422, f"{cut[0]}; without `truncate` it would be ranked as cut")
     return [
         {
             "index": item.index,

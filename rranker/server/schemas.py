@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 Document = str | dict[str, Any]
 Count = Annotated[int, Field(ge=0)]
+Parts = list[dict[str, Any]]
+"""A text in parts, as chat messages have it: `{"type": "text", "text": …}`."""
 
 
 class Body(BaseModel):
@@ -20,14 +22,19 @@ class Rerank(Body):
     """Cohere's v2 and v1, Jina's and vLLM's rerank, in one."""
 
     query: str
-    documents: Annotated[list[Document], Field(min_length=1)]
+    documents: Annotated[
+        str | Annotated[list[Document], Field(min_length=1)], Field(description="or one text")
+    ]
     model: str | None = None
     top_n: Annotated[Count | None, Field(description="0 or absent: all")] = None
-    return_documents: bool | None = None
+    return_documents: Annotated[
+        bool | None,
+        Field(description="left out: as Cohere's v2 does, not; elsewhere, as vLLM and Jina do, yes"),
+    ] = None
     rank_fields: Annotated[
         list[str] | None, Field(description="of documents that are objects (Cohere v1)")
     ] = None
-    max_tokens_per_doc: Annotated[int | None, Field(ge=1)] = None
+    max_tokens_per_doc: Annotated[Count | None, Field(description="0 or absent: all (vLLM)")] = None
     truncate_prompt_tokens: Annotated[
         int | None, Field(ge=-1, description="query and document together; -1: what the model takes (vLLM)")
     ] = None
@@ -41,15 +48,15 @@ class TeiRerank(Body):
     texts: list[str]
     raw_scores: bool = False
     return_text: bool = False
-    truncate: bool | None = None
+    truncate: Annotated[bool | None, Field(description="false: texts that do not fit are refused")] = None
     truncation_direction: Literal["left", "right", "Left", "Right"] | None = None
 
 
 class SglangRerank(Body):
     """SGLang's rerank."""
 
-    query: str
-    documents: Annotated[list[str], Field(min_length=1)]
+    query: str | Parts
+    documents: Annotated[list[str | Parts], Field(min_length=1)]
     model: str | None = None
     instruct: str | None = None
     top_n: Count | None = None
@@ -68,13 +75,16 @@ class InfinityRerank(Body):
 
 
 class Score(Body):
-    """vLLM's score: one text against each of several, or pairs; under either pair of names."""
+    """vLLM's score: one text against each of several, or pairs; under any of its pairs of names."""
 
     model: str | None = None
     text_1: str | list[str] | None = None
     text_2: str | list[str] | None = None
     queries: str | list[str] | None = None
     documents: str | list[str] | None = None
+    items: str | list[str] | None = None
+    data_1: str | list[str] | None = None
+    data_2: str | list[str] | None = None
 
 
 class Rank(Body):

@@ -67,6 +67,22 @@ def in_flight(server: Server) -> float:
     return server.metric("rranker_requests_in_flight")
 
 
+class Broken(TextScorer):
+    """Fails in a way that no client is to blame for."""
+
+    def complete(self, questions: Sequence[TextQuestion]) -> list[str]:
+        raise FloatingPointError("this device broke")
+
+
+def test_what_breaks_here_is_said_in_the_words_of_the_dialect() -> None:
+    with Ranker(scorer=Broken()) as ranker, serving(ranker) as server:
+        cohere = server.post("/v2/rerank", BODY)
+        tei = server.post("/rerank", {"query": "tea", "texts": ["a", "b"]})
+    assert (cohere.status, cohere.json["error"]["type"]) == (500, "server_error")
+    assert (tei.status, tei.json["error_type"]) == (424, "Backend")
+    assert b"device" not in cohere.body + tei.body
+
+
 def test_a_full_queue_asks_to_come_again(slow: Slow) -> None:
     with Ranker(scorer=slow) as ranker, serving(ranker, limits=Limits(requests=2)) as server:
         with ThreadPoolExecutor(2) as pool:

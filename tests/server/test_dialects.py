@@ -42,7 +42,11 @@ def test_cohere_jina_and_vllm_share_a_superset(
     found = answer.json
     assert answer.status == 200
     assert said(found["results"]) == pairs(expected)
-    assert all(row.keys() == {"index", "relevance_score"} for row in found["results"])
+    # Cohere's v2 has no documents in its results; vLLM's always have, and Jina's unless asked otherwise.
+    texts = set() if path == "/v2/rerank" else {"document"}
+    assert all(row.keys() == {"index", "relevance_score"} | texts for row in found["results"])
+    bare = server.post(path, {**body, "return_documents": False}).json["results"]
+    assert all(row.keys() == {"index", "relevance_score"} for row in bare)
     assert found["model"] == "rranker"
     assert found["id"] == answer.headers["x-request-id"]
     assert found["meta"]["api_version"] == {"version": version}
@@ -84,6 +88,34 @@ def test_what_is_cut_is_ranked_as_cut_and_warned_of(
     assert [row["index"] for row in found["results"]] == expected.order
     assert {row["document"]["text"] for row in found["results"]} == set(TEXTS)
     assert len(found["meta"]["warnings"]) == 4
+
+
+def test_vllm_takes_one_document_and_no_limit_by_nought(server: Server) -> None:
+    body = {"query": QUERY, "documents": TEXTS[1], "max_tokens_per_doc": 0}
+    found = server.post("/rerank", body).json
+    assert [row["document"] for row in found["results"]] == [{"text": TEXTS[1]}]
+    assert found["meta"]["warnings"] == []
+
+
+def test_text_embeddings_inference_refuses_long_texts_where_they_may_not_be_cut(server: Server) -> None:
+    body = {"query": QUERY, "texts": ["word " * 2000, "other"]}
+    assert server.post("/rerank", body).status == 200
+    refused = server.post("/rerank", {**body, "truncate": False})
+    assert (refused.status, refused.json["error_type"]) == (422, "Validation")
+    assert server.post("/rerank", {"query": QUERY, "texts": TEXTS, "truncate": False}).status == 200
+
+
+def test_equal_relevance_keeps_the_order_of_the_ranking_in_every_dialect(server: Server) -> None:
+    """No dialect promises more of ties than that scores do not rise; ours are broken by rank, the same in all."""
+    same = [TEXTS[1], TEXTS[0], TEXTS[1], TEXTS[1]]
+    orders = []
+    for path, key in (("/v2/rerank", "documents"), ("/rerank", "texts"), ("/sglang/v1/rerank", "documents")):
+        found = server.post(path, {"query": QUERY, key: same}).json
+        rows = found["results"] if isinstance(found, dict) else found
+        scores = [row.get("score", row.get("relevance_score")) for row in rows]
+        assert scores == sorted(scores, reverse=True)
+        orders.append([row["index"] for row in rows])
+    assert orders == [[0, 2, 3, 1]] * 3
 
 
 def test_repairs_appear_as_warnings(server: Server) -> None:
@@ -130,6 +162,10 @@ def test_errors_of_text_embeddings_inference(body: Any, status: int, kind: str, 
     )
 
 
+def part(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
 def test_sglang_and_infinity(server: Server, expected: Ranking) -> None:
     found = server.post("/sglang/v1/rerank", {"query": QUERY, "documents": TEXTS, "top_n": 3}).json
     assert [(row["index"], row["document"]) for row in found] == [
@@ -141,6 +177,13 @@ def test_sglang_and_infinity(server: Server, expected: Ranking) -> None:
         ).json[0]["document"]
         is None
     )
+    parts = {"query": [part(QUERY)], "documents": [[part(text)] for text in TEXTS]}
+    again = server.post("/sglang/v1/rerank", parts).json
+    assert said(again, "score") == pairs(expected)
+    image = {"type": "image_url", "image_url": {"url": "x"}}
+    refused = server.post("/sglang/v1/rerank", {"query": QUERY, "documents": ["a", [image]]})
+    assert refused.status == 400
+    assert "documents[1] must hold parts of text" in refused.json["message"]
     body = {"model": "m", "query": QUERY, "documents": TEXTS, "return_documents": True}
     answer = server.post("/infinity/rerank", body).json
     assert answer["object"] == "rerank"
@@ -150,7 +193,12 @@ def test_sglang_and_infinity(server: Server, expected: Ranking) -> None:
 
 def test_score_is_the_relevance_of_each_pair_alone(server: Server, ranker: Ranker) -> None:
     alone = [ranker.rank(QUERY, [text], template="passage", relevance=True)[0].relevance for text in TEXTS]
-    for path, names in (("/score", ("text_1", "text_2")), ("/v1/score", ("queries", "documents"))):
+    for path, names in (
+        ("/score", ("text_1", "text_2")),
+        ("/v1/score", ("queries", "documents")),
+        ("/score", ("queries", "items")),
+        ("/score", ("data_1", "data_2")),
+    ):
         found = server.post(path, {names[0]: QUERY, names[1]: TEXTS}).json
         assert [row["index"] for row in found["data"]] == [0, 1, 2, 3]
         assert [row["score"] for row in found["data"]] == pytest.approx(alone, rel=1e-3)
