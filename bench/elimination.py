@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bench.loops import SCHEMES, open_to, seconds
@@ -30,26 +33,39 @@ MODES: dict[str, dict[str, Any]] = {
 """Arguments of `Elimination`. The last is no elimination: what an untrained model does in its place."""
 
 
-def ours(subject: Subject, n: int, mode: str, repeat: int) -> tuple[Row, list[int]]:
-    """Best of `repeat`, and the order in which candidates went."""
-    elimination, segments = Elimination(subject, **MODES[mode]), prompt(subject, n)
-    times = []
-    for _ in range(repeat):
+class Ours:
+    """One way of ours; each call measures all rounds once, and keeps the order in which candidates went."""
+
+    def __init__(self, subject: Subject, n: int, mode: str) -> None:
+        self._elimination, self._segments = Elimination(subject, **MODES[mode]), prompt(subject, n)
+        self.tokens, self.gone = 0, list[int]()
+
+    def __call__(self) -> float:
+        """Seconds."""
         began = time.perf_counter()
-        handle = elimination.run(segments)
-        times.append(time.perf_counter() - began)
-    return (mode, handle.tokens_encoded, min(times)), losers(handle)
+        handle = self._elimination.run(self._segments)
+        took = time.perf_counter() - began
+        self.tokens, self.gone = handle.tokens_encoded, losers(handle)
+        return took
 
 
-def others(
-    subject: Subject, n: int, gone: list[int], names: list[str], repeat: int, samples: int
+def medians(ways: Sequence[Callable[[], float]], repeat: int) -> list[float]:
+    """Of `repeat` runs in which each way has its turn, so that whatever else the machine does falls on all of them."""
+    return np.median([[way() for way in ways] for _ in range(repeat)], axis=0).tolist()
+
+
+def compared(
+    subject: Subject, n: int, modes: list[str], schemes: list[str], repeat: int, samples: int
 ) -> list[Row]:
-    segments, rows = prompt(subject, n), list[Row]()
-    for name in names:
-        rounds = SCHEMES[name](segments, gone)
-        best = min(seconds(subject.lm, rounds, samples) for _ in range(repeat))
-        rows.append((name, sum(work.fresh for work in rounds), best))
-    return rows
+    """A row for each scheme of others, then for each mode of ours, all of one run."""
+    ours = [Ours(subject, n, mode) for mode in modes]
+    medians(ours, 1)  # what is made once is made here
+    segments = prompt(subject, n)
+    rounds = [SCHEMES[name](segments, ours[0].gone) for name in schemes]
+    others = [partial(seconds, subject.lm, work, samples) for work in rounds]
+    took = medians([*others, *ours], repeat)
+    tokens = [*(sum(work.fresh for work in each) for each in rounds), *(way.tokens for way in ours)]
+    return list(zip([*schemes, *modes], tokens, took, strict=True))
 
 
 def table(subject: Subject, n: int, repeat: int, samples: int, modes: list[str]) -> str:
@@ -58,9 +74,9 @@ def table(subject: Subject, n: int, repeat: int, samples: int, modes: list[str])
         modes = [mode for mode in modes if "method" not in MODES[mode]]
     if is_encoder(subject.lm.config):
         modes = [mode for mode in modes if "attention" not in MODES[mode]]
-    found = [ours(subject, n, mode, repeat) for mode in modes]
-    rows = others(subject, n, found[0][1], open_to(subject.lm), repeat, samples) + [row for row, _ in found]
-    plain, mine = rows[0][2], found[0][0][2]
+    schemes = open_to(subject.lm)
+    rows = compared(subject, n, modes, schemes, repeat, samples)
+    plain, mine = rows[0][2], rows[len(schemes)][2]
     lines = [
         f"{subject.name}, n = {n}, prefix 200, candidates 100, question {subject.suffix} tokens, "
         f"{str(subject.lm.dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads",
@@ -81,32 +97,25 @@ def plot(path: Path, sizes: list[int], repeat: int) -> None:
     from matplotlib import pyplot
 
     subject = SUBJECTS["default"]()
-    found = [ours(subject, n, "rranker, block", repeat) for n in sizes]
+    schemes, mode = open_to(subject.lm), "rranker, block"
+    found = [compared(subject, n, [mode], schemes[:1], repeat, 5) for n in sizes]
+    ways = [Ours(subject, n, mode) for n in sizes]
+    medians(ways, 1)
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4))
-    for name in open_to(subject.lm):
-        scheme = SCHEMES[name]
-        tokens = [
-            sum(work.fresh for work in scheme(prompt(subject, n), gone))
-            for n, (_, gone) in zip(sizes, found, strict=True)
-        ]
-        left.plot(sizes, tokens, marker=".", label=name)
-    left.plot(sizes, [row[1] for row, _ in found], marker="o", color="black", label="rranker, block")
+    for name in schemes:
+        works = [SCHEMES[name](prompt(subject, n), way.gone) for n, way in zip(sizes, ways, strict=True)]
+        left.plot(sizes, [sum(work.fresh for work in each) for each in works], marker=".", label=name)
+    left.plot(sizes, [rows[-1][1] for rows in found], marker="o", color="black", label=mode)
     left.set(xlabel="candidates", ylabel="tokens encoded", yscale="log", title="Tokens for all rounds")
     left.legend(fontsize=8)
-    plain = [
-        others(subject, n, gone, ["one plain forward"], repeat, 5)[0][2]
-        for n, (_, gone) in zip(sizes, found, strict=True)
-    ]
-    right.plot(sizes, plain, marker=".", label="one plain forward")
-    right.plot(
-        sizes, [row[2] for row, _ in found], marker="o", color="black", label="rranker, block: all rounds"
-    )
+    right.plot(sizes, [rows[0][2] for rows in found], marker=".", label="one plain forward")
+    right.plot(sizes, [rows[-1][2] for rows in found], marker="o", color="black", label=f"{mode}: all rounds")
     right.set(xlabel="candidates", ylabel="seconds", title="Wall time, bundled model, CPU")
     right.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-    for (row, _), n, one in zip(found, sizes, plain, strict=True):
-        print(f"n = {n:4}: {row[1]:7,} tokens, {row[2]:.3f} s; one plain forward {one:.3f} s")
+    for (plain, mine), n in zip(found, sizes, strict=True):
+        print(f"n = {n:4}: {mine[1]:7,} tokens, {mine[2]:.3f} s; one plain forward {plain[2]:.3f} s")
 
 
 def main() -> None:
@@ -114,7 +123,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", choices=SUBJECTS, default=list(SUBJECTS))
     parser.add_argument("--sizes", nargs="*", type=int, default=[20, 100])
     parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))
-    parser.add_argument("--repeat", type=int, default=3, help="the best of so many is taken")
+    parser.add_argument("--repeat", type=int, default=5, help="the median of so many is taken")
     parser.add_argument(
         "--samples", type=int, default=5, help="rounds measured per scheme; the rest interpolated"
     )
