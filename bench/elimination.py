@@ -51,7 +51,8 @@ class Ours:
 
 def medians(ways: Sequence[Callable[[], float]], repeat: int) -> list[float]:
     """Of `repeat` runs in which each way has its turn, so that whatever else the machine does falls on all of them."""
-    return np.median([[way() for way in ways] for _ in range(repeat)], axis=0).tolist()
+    times = np.array([[way() for way in ways] for _ in range(repeat)])
+    return [float(median) for median in np.median(times, axis=0)]
 
 
 def compared(
