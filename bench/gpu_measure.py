@@ -111,6 +111,14 @@ def wall_seconds(work: Callable[[], object], on: torch.device, repeat: int = 1) 
     return statistics.median(times)
 
 
+def warm_seconds(work: Callable[[], object], on: torch.device) -> float:
+    """Median wall time of three runs after one that compiles and warms up; one run where nothing is measured."""
+    if on.type != "cuda":
+        return wall_seconds(work, on)
+    work()
+    return wall_seconds(work, on, repeat=3)
+
+
 def synchronize(on: torch.device) -> None:
     if on.type == "cuda":
         torch.cuda.synchronize(on)

@@ -24,13 +24,13 @@ MOST_IDENTIFIERS = 512
 # (block_m, block_n, warps, stages) by padded head size. 64 rows are one wgmma, and 128 two warp groups' worth. With
 # three stages the words of a block of keys are loaded before the keys they mask, and those before the product.
 Choice = tuple[int, int, int, int]
-_HALF: dict[Kind, dict[int, Choice]] = {
+HALF: dict[Kind, dict[int, Choice]] = {
     "sm_90": {64: (128, 64, 8, 3), 128: (128, 64, 8, 3), 256: (64, 32, 8, 3)},
     "sm_80": {64: (128, 64, 8, 2), 128: (64, 64, 8, 2), 256: (64, 32, 8, 2)},
     "gfx942": {64: (128, 64, 8, 2), 128: (64, 32, 8, 2), 256: (64, 32, 4, 2)},
 }
 # Plain fp32 products run outside the tensor cores on NVIDIA GPUs: small tiles, spread over many threads.
-_FULL: dict[Kind, dict[int, Choice]] = {
+FULL: dict[Kind, dict[int, Choice]] = {
     "sm_90": {64: (16, 32, 8, 1), 128: (16, 32, 8, 1), 256: (16, 32, 8, 1)},
     "sm_80": {64: (16, 16, 8, 1), 128: (16, 16, 8, 1), 256: (16, 32, 8, 1)},
     "gfx942": {64: (32, 32, 8, 1), 128: (32, 32, 8, 1), 256: (16, 16, 8, 1)},
@@ -122,7 +122,7 @@ def pick_attention(size: int, dtype: torch.dtype, kind: Kind) -> AttentionTile:
         raise ValueError(
             f"the Triton kernels cover head sizes up to {LARGEST_HEAD}, not {size}: use attention_backend='reference'"
         )
-    table = (_FULL if dtype == torch.float32 else _HALF)[kind]
+    table = (FULL if dtype == torch.float32 else HALF)[kind]
     block_d = max(16, ceil_pow2(size))
     return AttentionTile(size, block_d, *table[max(64, block_d)])
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench import gpu
+from bench import gpu, gpu_plan
 from bench.gpu_measure import Line, table
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to measure")
 
 
 @WITHOUT_GPU
-def test_the_whole_flow_runs_and_claims_no_figure(capsys):
-    gpu.main(["--tiny"])
+def test_the_whole_flow_runs_and_claims_no_figure(capsys, tmp_path):
+    gpu.main(["--tiny", "--out", str(tmp_path / "said.md")])
     said = capsys.readouterr().out
+    assert (tmp_path / "said.md").read_text() == said
     rows = [line.split("|")[1:-1] for line in said.splitlines() if line.startswith("| ")][1:]
     assert {row[1].strip() for row in rows} == {"not measured"}
     names = " ".join(row[0] for row in rows)
@@ -27,10 +28,11 @@ def test_the_whole_flow_runs_and_claims_no_figure(capsys):
         "logprob",
         "backward",
         "memory",
-        "end to end",
+        "round by round",
     ):
         assert part in names
     assert said.count("error of") == 8
+    assert "FAULT" not in said
 
 
 @WITHOUT_GPU
@@ -39,10 +41,25 @@ def test_full_sizes_need_a_gpu():
         gpu.main([])
 
 
-def test_a_wrong_kernel_stops_it(monkeypatch):
-    monkeypatch.setattr(gpu.gpu_attention, "check", lambda sizes, on: iter([("prefill", 0.5)]))
-    with pytest.raises(SystemExit, match="prefill"):
-        gpu.check(gpu.TINY, torch.device("cpu"))
+def test_a_wrong_kernel_and_a_part_that_fails_are_named_and_the_rest_goes_on(monkeypatch, capsys):
+    def breaks(*_):
+        yield Line("before", "1", "2")
+        raise RuntimeError("no more memory")
+
+    monkeypatch.setattr(gpu.gpu_attention, "check", lambda *_: iter([("prefill", 0.5), ("decode", 0.0)]))
+    monkeypatch.setattr(gpu.gpu_heads, "check", lambda *_: iter([("score", 0.0)]))
+    monkeypatch.setattr(gpu.gpu_attention, "prefill_lines", breaks)
+    for module, name in ((gpu.gpu_attention, "decode_lines"), (gpu.gpu_heads, "score_lines")):
+        monkeypatch.setattr(module, name, lambda *_, name=name: iter([Line(name, "1", "2")]))
+    monkeypatch.setattr(gpu.gpu_heads, "logprob_lines", lambda *_: iter([]))
+    monkeypatch.setattr(gpu.gpu_end_to_end, "end_to_end_lines", lambda *_: iter([]))
+    with pytest.raises(
+        SystemExit, match=r"prefill does not compute.*prefill: RuntimeError\('no more memory'\)"
+    ):
+        gpu.main(["--tiny"])
+    said = capsys.readouterr().out
+    for part in ("error of score", "| before", "| decode_lines", "| score_lines"):
+        assert part in said
 
 
 def test_goals_point_both_ways():
@@ -56,3 +73,26 @@ def test_goals_point_both_ways():
     rows = [line.split("|")[1:-1] for line in table(lines, True).splitlines()[2:]]
     assert [row[-1].strip() for row in rows] == ["yes", "no", "yes", "no", "yes"]
     assert [row[-2].strip() for row in rows] == ["≥ 1.00", "≥ 1.00", "≤ 0.10", "≤ 0.10", "≤ 1.25"]
+
+
+@WITHOUT_GPU
+def test_a_plan_writes_as_it_goes(tmp_path, capsys):
+    # `bench` is tested above; the bundled model takes the interpreter minutes
+    left_out = ["--skip", "bench", "model", "anatomy"]
+    gpu_plan.main(["--tiny", "--out", str(tmp_path / "plan"), *left_out])
+    said = (tmp_path / "plan" / "plan.md").read_text()
+    assert said == capsys.readouterr().out
+    for name in ("smoke", "sweep", "others"):
+        assert f"## {name}\n" in said
+    assert said.count("not measured") == 6
+
+
+def test_a_plan_stops_where_a_kernel_is_wrong_and_begins_no_part_too_late(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "check", lambda sizes, on, report: report.fault("prefill is wrong"))
+    with pytest.raises(SystemExit, match="prefill is wrong"):
+        gpu_plan.main(["--tiny", "--out", str(tmp_path)])
+    assert "## model" not in (tmp_path / "plan.md").read_text()
+    monkeypatch.setattr(gpu_plan.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(gpu_plan.torch.cuda, "get_device_name", lambda _: "a GPU")
+    gpu_plan.main(["--out", str(tmp_path), "--minutes", "0.1"])
+    assert (tmp_path / "plan.md").read_text().count("not begun") == len(gpu_plan.PARTS)

@@ -40,9 +40,10 @@ def dense_logits(lm, segments, subset, attention):
     ids, positions, mask = dense_prompt(segments, subset, attention)
     bias = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)[None, None]
     with torch.no_grad():
-        out = lm(input_ids=ids[None], position_ids=positions[None], attention_mask=bias, use_cache=False)
+        ids, positions, bias = (x.to(lm.device) for x in (ids[None], positions[None], bias))
+        out = lm(input_ids=ids, position_ids=positions, attention_mask=bias, use_cache=False)
     lm.set_attn_implementation(before)
-    return out.logits[0, -1, [segments.identifiers[place] for place in subset]].numpy()
+    return out.logits[0, -1, [segments.identifiers[place] for place in subset]].cpu().numpy()
 
 
 def fresh_causal_logits(lm, segments, subset):
@@ -51,9 +52,9 @@ def fresh_causal_logits(lm, segments, subset):
     lm.set_attn_implementation("eager")
     ids, _, _ = dense_prompt(segments, subset, "causal")
     with torch.no_grad():
-        out = lm(input_ids=ids[None], use_cache=False)
+        out = lm(input_ids=ids[None].to(lm.device), use_cache=False)
     lm.set_attn_implementation(before)
-    return out.logits[0, -1, [segments.identifiers[place] for place in subset]].numpy()
+    return out.logits[0, -1, [segments.identifiers[place] for place in subset]].cpu().numpy()
 
 
 def model_runner(lm, backend="cpu", slots=4096):
