@@ -96,8 +96,8 @@ def logprob_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
 
     name = f"logprob, {sizes.rows} × {sizes.vocabulary}"
     with torch.no_grad():
-        yield from _both(f"{name}, forward", ours, reference, on, 3.0, 0.1)
-    yield from _both(f"{name}, forward and backward", trained(ours), trained(reference), on, 3.0, 0.1)
+        yield from _both(f"{name}, forward", ours, reference, on, 2.0, 0.1)
+    yield from _both(f"{name}, forward and backward", trained(ours), trained(reference), on, 2.0, 0.1)
 
 
 def _both(
