@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .collections import COLLECTIONS, collection_questions
+from .collections import COLLECTIONS, RECURRING, collection_questions
 from .example import RankingExample
 from .passage import Hit, Topic, topics
 from .questions import Question
@@ -30,7 +30,8 @@ def labelled_cases(
     of TREC DL, grade 2 or more fits; as a probability must hold whatever else a list offers, a quarter of the lists
     each is the task's own (one fits), judged passages as they come, those of another topic (none fits), and relevant
     ones only. `QUESTIONS` (validation only): a question's answer among its near misses, and as many lists of another's
-    texts. Out-of-domain tasks are taken as they are.
+    texts; collections whose questions recur over documents are left out, another's text may answer there. Out-of-domain
+    tasks are taken as they are.
 
     Raises ValueError as `task_cases` does, for a count below 1, and for `QUESTIONS` in another split.
     """
@@ -40,7 +41,8 @@ def labelled_cases(
     if task == QUESTIONS:
         if split != "validation":
             raise ValueError(f"{QUESTIONS} has labelled lists for validation only, not for {split}")
-        every = [q for name in COLLECTIONS for q in collection_questions(name, folder)]
+        names = [name for name in COLLECTIONS if name not in RECURRING]
+        every = [q for name in names for q in collection_questions(name, folder)]
         return question_lists([q for q in every if in_validation(q.text)], SIZE, count, rng)
     cases = task_cases(task, split, folder=folder)
     if not task.startswith("passage-"):
