@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+import torch
 
 from rranker import Ranker, Ranking
 from rranker.cli.errors import Failure
@@ -105,6 +106,33 @@ def all_same(found: Sequence[Any], expected: Sequence[Ranking]) -> bool:
 
 def breaks(*args: object) -> None:
     raise FloatingPointError("this device broke")
+
+
+def test_a_device_that_broke_gets_no_more_queries(
+    settings: dict[str, Any], one: Ranker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = [0]
+
+    def broken(plan: Any) -> Any:
+        asked[0] += 1
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    expected = one.rank_batch(QUERIES, progress=False)
+    with Ranker(devices=TWO, **settings) as ranker:
+        monkeypatch.setattr(engines(ranker)[0].runner, "hidden", broken)
+        first = ranker.rank_batch(QUERIES, progress=False, on_error="return")
+        failed = [found for found in first if isinstance(found, Exception)]
+        assert 0 < len(failed) < len(QUERIES)  # its own queries, and nobody else's
+        assert all("illegal memory access" in str(error) for error in failed)
+        passes = asked[0]
+        assert all_same(ranker.rank_batch(QUERIES, progress=False), expected)
+        assert all_same([ranker.rank(*query) for query in QUERIES], expected)
+        assert asked[0] == passes
+        assert caplog.text.count("gets no more queries") == 1
+        monkeypatch.setattr(engines(ranker)[1].runner, "hidden", broken)
+        for _ in range(2):  # with none left the error is said, to every query
+            found = ranker.rank_batch(QUERIES[3:], progress=False, on_error="return")
+            assert all(isinstance(ranking, Exception) for ranking in found)
 
 
 def test_results_are_those_of_one_in_every_way_to_call(one: Ranker, two: Ranker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import RLock
@@ -21,6 +22,9 @@ class Replicas:
 
     A job goes to whoever has the least left to read. `threads`: each scorer's own, of one thread, which takes all of
     its steps. Calls take turns there, after each step, and each step of an engine serves all of them.
+
+    A device that breaks keeps the error of what it was doing, and is asked no more while another one works: failing
+    fast, it would soon have the least left, and get everything.
     """
 
     thinks = True  # as what it replicates: the engine's scorers
@@ -29,6 +33,7 @@ class Replicas:
     def __init__(self, scorers: Sequence[Scorer], threads: Sequence[ThreadPoolExecutor]) -> None:
         self.scorers, self._threads = scorers, threads
         self._left = [0] * len(scorers)  # of each: the cost of what it was given and has not done
+        self._broken = set[int]()
         self._lock = RLock()  # a stream that is dropped may be collected in the middle of anything
 
     def each(self, around: Callable[[Scorer], Scorer]) -> Replicas:
@@ -55,6 +60,7 @@ class Replicas:
                     for job in played:
                         if job.done:
                             self._settle(share, id(job))
+                            self._look_at(job.error, share.replica)
                         yield job
                     yield None
                     if more:
@@ -80,8 +86,11 @@ class Replicas:
         costs = [_cost(job.request) for job in jobs]
         given: list[list[int]] = [[] for _ in self.scorers]
         with self._lock:
+            working = [i for i in range(len(self.scorers)) if i not in self._broken] or range(
+                len(self.scorers)
+            )
             for index in sorted(range(len(jobs)), key=costs.__getitem__, reverse=True):
-                to = min(range(len(self._left)), key=self._left.__getitem__)
+                to = min(working, key=self._left.__getitem__)
                 given[to].append(index)
                 self._left[to] += costs[index]
         return [
@@ -103,6 +112,22 @@ class Replicas:
     def _settle(self, share: _Share, job: int) -> None:
         with self._lock:
             self._left[share.replica] -= share.left.pop(job, 0)
+
+    def _look_at(self, error: Exception | None, replica: int) -> None:
+        """Remembers a replica whose device reports that it broke; such an error comes back with every later call."""
+        if error is None or replica in self._broken:
+            return
+        import torch
+
+        if isinstance(error, torch.AcceleratorError):
+            with self._lock:
+                self._broken.add(replica)
+            logging.getLogger("rranker").error(
+                "replica %d of %d broke and gets no more queries; restart the process to have it back: %s",
+                replica,
+                len(self.scorers),
+                error,
+            )
 
     def _end(self, share: _Share) -> None:
         """Gives back what it holds: at once, or after the step that it is in the middle of; nobody waits for that."""
