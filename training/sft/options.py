@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from rranker.engine.hardware import best_device
+from rranker.engine.hardware import best_device, warn_if_emulated
 from rranker.engine.loading.files import read_json
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.examples.sources import OWN
@@ -142,11 +142,14 @@ def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftC
     if options.data.validation is not None:
         given["validation"] = str(options.data.validation.resolve())
     given = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in asdict(options.step).items() if value is not None}
+    device = training_device(options.run)
+    chosen.setdefault("precision", best_precision(device))
+    if (saved or chosen)["precision"] == "bf16":
+        warn_if_emulated(device, torch.bfloat16, "precision")
     if saved is not None:
         shape = {"model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
         return SftConfig(**{**saved, **shape, **given})
-    chosen = {name: value for name, value in asdict(options.step).items() if value is not None}
-    chosen.setdefault("precision", best_precision(training_device(options.run)))
     start = options.model.start
     if "data" in given:
         chosen, given, start = (

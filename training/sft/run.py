@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from rranker.data import own_examples
-from rranker.engine.hardware import warn_if_emulated
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import OWN, Sources
@@ -172,9 +171,8 @@ def first_model(config: SftConfig) -> RankingModel:
 
 
 def in_precision(model: RankingModel, config: SftConfig) -> None:
-    """Makes the layers compute in the run's type, with a warning where the hardware only emulates it."""
+    """Makes the layers compute in the run's type."""
     if config.precision == "bf16":
-        warn_if_emulated(model.head.w.device, torch.bfloat16, "precision")
         model.lm.to(torch.bfloat16)
 
 
