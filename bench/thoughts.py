@@ -1,10 +1,10 @@
 """Whether a thought about a similar query helps a model: SmolLM2 with and without an example from a `ThoughtStore`.
 
     python -m bench.thoughts                                # 40 lists to think about, 60 to rank, of two tasks
-    python -m bench.thoughts --queries 20 --tasks router-balance
+    python -m bench.thoughts --queries 20 --tasks router-balance --splits validation
 
 The thoughts are about queries of the training side, those are kept whose verdict was right; what is ranked are
-validation queries. Prints Markdown: each row's MRR, and its paired difference from the row without an example.
+validation and test queries. Prints Markdown: each row's MRR, and its paired difference from the row without an example.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="checkpoint folder; left out: SmolLM2-135M-Instruct")
     parser.add_argument("--cache", type=Path, default=Path(".cache"), help="where SmolLM2 is converted to")
     parser.add_argument("--tasks", nargs="+", default=["passage-5", "rec-movie"])
+    parser.add_argument("--splits", nargs="+", choices=["validation", "test"], default=["validation", "test"])
     parser.add_argument("--method", choices=method_names(), default="dranker", help="of who gets the example")
     parser.add_argument("--thinking", type=int, default=40, help="lists to think about, a task")
     parser.add_argument("--tokens", type=int, default=48, help="of a thought, at most")
@@ -74,15 +75,21 @@ def main() -> None:
         with Ranker(folder, dtype="float32", reasoning=True, max_think_tokens=options.tokens) as thinker:
             thought_about = chosen(data.task_cases(task, "train"), options.thinking)
             store = think(thinker, thought_about)
-        cases = chosen(data.task_cases(task, "validation"), options.queries)
-        queries = len({case.id for case in cases})
-        title = f"{task}, {queries} queries; {len(store)} of {len(thought_about)} thoughts were right"
+        right = f"{len(store)} of {len(thought_about)} thoughts were right"
         with Ranker(folder, dtype="float32", method=options.method) as ranker:
-            none, tokens = measure(ranker, cases, None)
-            print(_line(title, "none", none, None, tokens), flush=True)
-            for name, similar in _similar().items():
-                found, tokens = measure(ranker, cases, ThoughtStore(store, similarity=similar))
-                print(_line("", name, found, none, tokens), flush=True)
+            for split in options.splits:
+                cases = chosen(data.task_cases(task, split), options.queries)
+                queries = len({case.id for case in cases})
+                show(f"{task}, {split}, {queries} queries; {right}", ranker, cases, store)
+
+
+def show(title: str, ranker: Ranker, cases: Sequence[RankingExample], store: ThoughtStore) -> None:
+    """Prints a line without an example, and one for each way to find one, as soon as it is measured."""
+    none, tokens = measure(ranker, cases, None)
+    print(_line(title, "none", none, None, tokens), flush=True)
+    for name, similar in _similar().items():
+        found, tokens = measure(ranker, cases, ThoughtStore(store, similarity=similar))
+        print(_line("", name, found, none, tokens), flush=True)
 
 
 def _similar() -> dict[str, Literal["bm25", "embedding"] | Similar]:
