@@ -1,4 +1,4 @@
-"""A minute of random input in every run of the tests (`RRANKER_FUZZ_SECONDS`, split evenly over the targets).
+"""Half a minute of random input in every run of the tests (`RRANKER_FUZZ_SECONDS`, split evenly over the targets).
 
 Seeds count up from `RRANKER_FUZZ_SEED`, so runs repeat; the target that crashes the process is found again by
 `python -m tests.fuzz`, which prints each seed before it runs.
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.fuzz.runner import Target, fuzz
 from tests.fuzz.targets import TARGETS
 
-SECONDS = float(os.environ.get("RRANKER_FUZZ_SECONDS", "60"))
+SECONDS = float(os.environ.get("RRANKER_FUZZ_SECONDS", "30"))
 SEED = int(os.environ.get("RRANKER_FUZZ_SEED", "0"))
 
 
