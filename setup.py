@@ -30,15 +30,17 @@ class Build(build_ext):
             raise SystemExit(f"{error}\n\n{HELP}") from error
 
 
-ParallelCompile("RRANKER_BUILD_JOBS", default=2).install()
 sanitize = bool(os.environ.get("RRANKER_SANITIZE"))
+# Whoever packages it for others chooses by CFLAGS.
+optimise = [] if "-O" in os.environ.get("CFLAGS", "") else ["-O3"]
+ParallelCompile("RRANKER_BUILD_JOBS", default=2).install()
 extension = Pybind11Extension(
     "rranker._C",
     sorted(glob("csrc/*.cpp")),
     include_dirs=["csrc"],
     depends=sorted(glob("csrc/*.hpp")),
     cxx_std=17,
-    extra_compile_args=["-Wall", "-Wextra", *(SANITIZE + SANITIZERS if sanitize else ["-O3"])],
+    extra_compile_args=["-Wall", "-Wextra", *(SANITIZE + SANITIZERS if sanitize else optimise)],
     extra_link_args=SANITIZERS if sanitize else [],
 )
 
