@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.pretrained_models import smollm2_folder
+from rranker.engine.memory import token_bytes
 
 MB = 1e6
 KEPT = 256e6
@@ -41,20 +42,18 @@ _WORDS = [
 def formula(lm: Any, kv_cache_tokens: int, rows: int) -> tuple[float, float]:
     """Bytes of the keys and values, and of what a step of so many `rows` holds while it computes."""
     config, each = lm.config, lm.dtype.itemsize
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    cache = 2 * config.num_hidden_layers * heads * size * each * kv_cache_tokens
     # Of a row: the states that a layer has at hand, those of its MLP, and attention's two parts in float32.
     step = rows * ((8 * each + 8) * config.hidden_size + 4 * each * config.intermediate_size)
-    return float(cache), float(step) + KEPT
+    return float(token_bytes(lm) * kv_cache_tokens), float(step) + KEPT
 
 
-def queries(count: int) -> list[tuple[str, list[str]]]:
-    """Few are large, and most are small."""
+def queries(count: int, candidates: int = 100, words: int = 400) -> list[tuple[str, list[str]]]:
+    """2 to `candidates` texts, the longest of 5 to `words` words: few are large, and most are small."""
     rng = np.random.default_rng(7)
     made = list[tuple[str, list[str]]]()
     for number in range(count):
-        n, longest = int(2 * 50 ** rng.random()), int(5 * 80 ** rng.random())
+        n = int(2 * (candidates / 2) ** rng.random())
+        longest = int(5 * (words / 5) ** rng.random())
         texts = [f"{i} " + " ".join(rng.choice(_WORDS, rng.integers(1, longest + 1))) for i in range(n)]
         made.append((f"query {number}: how do bees find flowers?", texts))
     return made

@@ -10,24 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.memory import queries
 from rranker import Ranker, Ranking
 from tests.support.checkpoints import TINY_START
 
-WORDS = [
-    "bees",
-    "find",
-    "flowers",
-    "by",
-    "colour",
-    "scent",
-    "dance",
-    "in",
-    "the",
-    "dark",
-    "hive",
-    "who",
-    "follow",
-]
 METHODS = ("iranker", "iranker", "iranker", "dranker", "selection", "tournament")
 
 Query = tuple[str, list[str], dict[str, Any]]
@@ -60,17 +46,13 @@ def ranker(load: Load) -> Iterator[Ranker]:
 
 
 def mixed(load: Load) -> list[Query]:
-    """2 candidates or more, of about 5 tokens or more: few queries are large, and most are small."""
-    rng = np.random.default_rng(7)
-    queries = list[Query]()
-    for number in range(load.queries):
-        n = int(2 * (load.candidates / 2) ** rng.random())
-        longest = int(5 * (load.words / 5) ** rng.random())
-        texts = [f"{i} " + " ".join(rng.choice(WORDS, rng.integers(1, longest + 1))) for i in range(n)]
+    """By all methods, some of the best three only."""
+    made = list[Query]()
+    for number, (query, texts) in enumerate(queries(load.queries, load.candidates, load.words)):
         settings: dict[str, Any] = {"method": METHODS[number % len(METHODS)]}
         settings |= {"top_k": 3} if number % 4 == 1 else {}
-        queries.append((f"query {number}: how do bees find flowers?", texts, settings))
-    return queries
+        made.append((query, texts, settings))
+    return made
 
 
 def alike(one: Ranking, other: Ranking) -> bool:

@@ -86,7 +86,7 @@ class _Attend:
         def padded(x: Tensor) -> Tensor:  # [heads, T, size] -> [batch, heads, length, size]
             rows = x.transpose(
                 0, 1
-            )  # as models make them: a row's heads are adjacent, so rows are copied whole
+            )  # as models make them: the heads of a row are adjacent, and copied at once
             rows = rows[part.gather] if isinstance(part.gather, slice) else rows.index_select(0, part.gather)
             return rows.view(part.batch, -1, *rows.shape[1:]).transpose(1, 2)
 
