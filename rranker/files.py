@@ -14,14 +14,21 @@ from typing import TypeVar
 PathLike = str | os.PathLike[str]
 T = TypeVar("T")
 
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# What UTF-32 starts with starts with what UTF-16 starts with.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def read_bytes(path: PathLike, what: str = "file") -> bytes:
-    """The whole file: unpacked where it is gzip, UTF-16 (which a byte-order mark gives away) as UTF-8.
+    """The whole file, as `plain_bytes` makes it.
 
-    `what` names it in errors. Raises the OSError of the open with the path in it, ValueError for a cut gzip file.
+    `what` names it in errors. Raises the OSError of the open with the path in it, and what `plain_bytes` raises.
     """
     name = os.fsdecode(path)
     try:
@@ -29,24 +36,38 @@ def read_bytes(path: PathLike, what: str = "file") -> bytes:
             data = file.read()
     except OSError as error:
         raise type(error)(error.errno, f"cannot read the {what}: {error.strerror}", name) from error
+    return plain_bytes(data, name)
+
+
+def plain_bytes(data: bytes, name: str) -> bytes:
+    """A text's bytes as UTF-8 without a byte-order mark, which may say UTF-16 or 32; gzip is unpacked.
+
+    Raises ValueError, by `name`, for a cut gzip file, and where text goes on otherwise than its mark says.
+    """
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{name} is not a whole gzip file: {error}") from error
-    if data[:2] in _UTF16:
+    mark, encoding = _mark(data)
+    if encoding == "utf-8-sig":
+        return data.removeprefix(mark)
+    if mark:
         try:
-            data = data.decode("utf-16").encode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{name} starts as UTF-16 text and goes on otherwise: {error}") from error
+            return data.decode(encoding).encode("utf-8")
+        except UnicodeError as error:
+            raise ValueError(
+                f"{name} starts as {encoding.upper()} text and goes on otherwise: {error}"
+            ) from error
     return data
 
 
 def text_lines(path: PathLike, *, newline: str | None = None) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of each line of a UTF-8 or UTF-16 file, read as it is asked for, plain or gzip.
+    """(number from 1, text) of each line of a file, plain or gzip, read as it is asked for.
 
-    Lines come without their ends; with `newline=""` they keep them as they are in the file, as `csv` wants it.
-    Raises what `read_bytes` raises, and ValueError naming file and line for bytes that are not UTF-8.
+    The text is UTF-8, or what its byte-order mark says. Lines come without their ends; with `newline=""` they keep them
+    as they are in the file, as `csv` wants it. Raises what `read_bytes` raises, and ValueError naming file and line for
+    bytes that are not UTF-8.
     """
     name = os.fsdecode(path)
     try:
@@ -55,7 +76,7 @@ def text_lines(path: PathLike, *, newline: str | None = None) -> Iterator[tuple[
             raw.seek(0)
             data = gzip.GzipFile(fileobj=raw) if packed else raw
             buffered = io.BufferedReader(data)
-            encoding = "utf-16" if buffered.peek(2)[:2] in _UTF16 else "utf-8"
+            _, encoding = _mark(buffered.peek(4))
             for number, line in enumerate(io.TextIOWrapper(buffered, encoding, newline=newline), start=1):
                 yield number, (line if newline == "" else line.removesuffix("\n")).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -81,10 +102,22 @@ def parsed_lines(path: PathLike, parse: Callable[[str], T], *, header: bool = Fa
         yield parsed
 
 
+def without_nul(line: str) -> str:
+    """The line. Raises ValueError for one with a NUL character, as UTF-16 without its mark gives when read as UTF-8."""
+    if "\0" in line:
+        raise ValueError("a NUL byte; the text must be UTF-8 (or UTF-16 with a byte-order mark)")
+    return line
+
+
 def fault(path: PathLike, number: int, reason: str | Exception, *, unit: str = "line") -> ValueError:
     """The error that names file and line, or what else `unit` counts."""
     cause = f"no {reason}" if isinstance(reason, KeyError) else str(reason)
     return ValueError(f"{os.fsdecode(path)}, {unit} {number}: {cause}")
+
+
+def _mark(data: bytes) -> tuple[bytes, str]:
+    """The byte-order mark that the data starts with (empty: none), and the encoding to read them in."""
+    return next(((mark, name) for mark, name in _MARKS.items() if data.startswith(mark)), (b"", "utf-8"))
 
 
 def _undecodable(name: str) -> int:

@@ -36,9 +36,20 @@ def test_marks_line_ends_and_gzip(tmp_path, mark, ends, pack):
     assert json_file(whole) == {"a": [1]}
 
 
-def test_utf_16(tmp_path):
-    assert read_texts(put(tmp_path, CORPUS.decode().encode("utf-16"))) == TEXTS
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_what_a_byte_order_mark_says(tmp_path, encoding):
+    assert read_texts(put(tmp_path, CORPUS.decode().encode(encoding))) == TEXTS
     assert read_bytes(tmp_path / "file") == CORPUS
+    assert read_bytes(put(tmp_path, gzip.compress(CORPUS.decode().encode(encoding)))) == CORPUS
+
+
+def test_utf_16_without_its_mark_is_named(tmp_path):
+    path = put(tmp_path, CORPUS.decode().encode("utf-16-le"))
+    with pytest.raises(ValueError, match=r"file, line 1: (a NUL byte|not UTF-8)"):
+        read_texts(path)
+    path = put(tmp_path, "1\tone\n".encode("utf-16-le"))
+    with pytest.raises(ValueError, match=r"file, line 1: a NUL byte; the text must be UTF-8"):
+        read_texts(path)
 
 
 def test_quoted_fields_keep_their_line_ends(tmp_path):

@@ -30,7 +30,7 @@ def read_candidates(
 ) -> list[CandidateLike]:
     """The candidates of a file ("-": stdin), in its order. `column` holds the text of JSON objects and tables.
 
-    `written` None goes by the name's ending; of others, lines that begin as JSON objects or strings are JSON. Raises
+    `written` None goes by the name's ending, else by the first line: JSON where it begins as an object does. Raises
     Failure for a broken line, naming it, unless `faults` skips it; ValueError when there is no candidate at all.
     """
     data = read_input(path)

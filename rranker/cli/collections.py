@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rranker.cli.lines import Faults, json_lines, name_of, numbered_lines, read_input
+from rranker.cli.lines import Faults, json_lines, name_of, numbered_lines
 from rranker.data.lexical import BM25
 from rranker.data.texts import read_texts
 from rranker.files import fault
@@ -44,9 +44,11 @@ def beir_folder(folder: Path) -> tuple[Path, Path]:
     return found[0], found[1]
 
 
-def run_problems(run: str, corpus: Path, queries: Path, depth: int, faults: Faults) -> list[Problem]:
-    """The first `depth` documents of each query of a run ("-": stdin), with their texts."""
-    rows = read_run(name_of(run), read_input(run))
+def run_problems(
+    run: str, data: bytes, corpus: Path, queries: Path, depth: int, faults: Faults
+) -> list[Problem]:
+    """The first `depth` documents of each query of a run ("-": stdin) that holds `data`, with their texts."""
+    rows = read_run(name_of(run), data)
     best = {
         query: sorted(documents, key=lambda name: (documents[name], name), reverse=True)[:depth]
         for query, documents in rows.items()
@@ -86,9 +88,8 @@ def bm25_problems(corpus: Path, queries: Path, depth: int, faults: Faults) -> li
     return problems
 
 
-def request_problems(path: str, depth: int, faults: Faults) -> list[Problem]:
+def request_problems(path: str, data: bytes, depth: int, faults: Faults) -> list[Problem]:
     """RankLLM's requests: a JSON list of them, or one a line. A broken one is named by file, and line or place."""
-    data = read_input(path)
     problems, seen = list[Problem](), set[str]()
     if data.lstrip().startswith(b"["):
         numbered: Iterable[tuple[int, Any]] = enumerate(_whole(path, data), start=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -15,6 +16,8 @@ import typer
 
 P = ParamSpec("P")
 R = TypeVar("R")
+UNENCODABLE = "backslashreplace"
+"""What becomes of characters that an output cannot hold."""
 
 
 class ExitCode(IntEnum):
@@ -61,6 +64,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        _write_anything()
         try:
             return function(*args, **kwargs)
         except (typer.Exit, typer.Abort, typer.BadParameter):
@@ -85,6 +89,13 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
 def say(message: str) -> None:
     """A line for people, on stderr: stdout belongs to the results."""
     print(f"rranker: {message}", file=sys.stderr)
+
+
+def _write_anything() -> None:
+    """Pipes get UTF-8 on every system; what cannot be encoded (halves of surrogate pairs) is spelled out as in JSON."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors=UNENCODABLE)
 
 
 def _end(error: BaseException, message: str, code: ExitCode) -> NoReturn:

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rranker.cli.candidates import InputFormat, read_candidates
-from rranker.cli.errors import ExitCode, command, failing_as
+from rranker.cli.errors import UNENCODABLE, ExitCode, command, failing_as
 from rranker.cli.lines import STDIN, Faults
 from rranker.cli.settings import (
-    Chunk,
     Device,
     Dtype,
     History,
-    Instruction,
-    Method,
     Model,
-    Reasoning,
     SkipBroken,
-    Template,
-    TopK,
-    Window,
     as_query,
+    call_settings,
     load_ranker,
 )
 
 
 @command
+@call_settings()
 def explain(  # noqa: PLR0913 (options of a command)
     query: Annotated[
         str, typer.Argument(help="The query; with --history, titles, one a line, oldest first.")
@@ -39,13 +34,6 @@ def explain(  # noqa: PLR0913 (options of a command)
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
-    method: Method = None,
-    reasoning: Reasoning = False,
-    template: Template = None,
-    instruction: Instruction = None,
-    top_k: TopK = None,
-    window: Window = None,
-    chunk: Chunk = False,
     history: History = False,
     input_format: Annotated[
         InputFormat | None, typer.Option(help="How candidates are written; left out: by the file's name.")
@@ -54,6 +42,7 @@ def explain(  # noqa: PLR0913 (options of a command)
         str, typer.Option(help="What holds the text in JSON objects and tables.")
     ] = "text",
     skip_broken: SkipBroken = False,
+    **settings: Any,
 ) -> None:
     """Rank, and write an HTML page that shows how: who left when, and how sure the model was.
 
@@ -64,23 +53,15 @@ def explain(  # noqa: PLR0913 (options of a command)
         candidates = read_candidates(file, input_format, text_column, faults)
     asked = as_query(query, history)
     with (
-        load_ranker(model=model, device=device, dtype=dtype, method=method, reasoning=reasoning) as ranker,
+        load_ranker(model=model, device=device, dtype=dtype) as ranker,
         failing_as(ExitCode.USAGE),
     ):
-        ranking = ranker.rank(
-            asked,
-            candidates,
-            template=template,
-            instruction=instruction,
-            top_k=top_k,
-            window=window,
-            long_text="chunk" if chunk else None,
-        )
+        ranking = ranker.rank(asked, candidates, **settings)
     page = ranking.to_html(asked)
     with failing_as(ExitCode.DATA, ExitCode.NO_OUTPUT):
         if output == STDIN:
             sys.stdout.write(page)
             sys.stdout.flush()
         else:
-            Path(output).write_text(page, encoding="utf-8")
+            Path(output).write_text(page, encoding="utf-8", errors=UNENCODABLE)
     faults.report()

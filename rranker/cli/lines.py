@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import json
 import re
 import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rranker.cli.errors import ExitCode, Failure, say
-from rranker.files import fault, read_bytes
+from rranker.files import fault, plain_bytes, read_bytes, without_nul
 
 STDIN = "-"
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|$)")
@@ -47,30 +44,25 @@ def name_of(path: str) -> str:
 
 
 def read_input(path: str) -> bytes:
-    """All of a file, or of stdin for "-", unpacked where it is gzip. Raises Failure where nothing is piped in."""
+    """All of a file, or of stdin for "-", as UTF-8 (`rranker.files.plain_bytes`). Raises Failure at a terminal."""
     if path != STDIN:
         return read_bytes(path)
     if sys.stdin.isatty():
         raise Failure("no input: name a file, or pipe it in", ExitCode.USAGE)
-    data = sys.stdin.buffer.read()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            return gzip.decompress(data)
-        except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"stdin is not a whole gzip file: {error}") from error
-    return data
+    return plain_bytes(sys.stdin.buffer.read(), name_of(path))
 
 
 def numbered_lines(path: str, data: bytes, faults: Faults) -> Iterator[tuple[int, str]]:
-    """(number from 1, line with its end) of each line that is UTF-8; blank ones too."""
-    data = data.removeprefix(codecs.BOM_UTF8)
+    """(number from 1, line with its end) of each line that is UTF-8 without NUL bytes; blank ones too."""
     for number, match in enumerate(_LINE.finditer(data), start=1):
         if not match[0]:
             return
         try:
-            yield number, match[0].decode("utf-8")
+            yield number, without_nul(match[0].decode("utf-8").removeprefix("\ufeff"))
         except UnicodeDecodeError as error:
             faults.add(fault(name_of(path), number, f"not UTF-8 text ({error.reason})"))
+        except ValueError as error:
+            faults.add(fault(name_of(path), number, error))
 
 
 def json_lines(path: str, lines: Iterable[tuple[int, str]], faults: Faults) -> Iterator[tuple[int, Any]]:

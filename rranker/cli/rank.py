@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,19 +13,13 @@ from rranker.cli.candidates import InputFormat, read_candidates
 from rranker.cli.errors import ExitCode, command, failing_as
 from rranker.cli.lines import STDIN, Faults
 from rranker.cli.settings import (
-    Chunk,
     Device,
     Dtype,
     History,
-    Instruction,
-    Method,
     Model,
-    Reasoning,
     SkipBroken,
-    Template,
-    TopK,
-    Window,
     as_query,
+    call_settings,
     load_ranker,
 )
 from rranker.cli.tables import ranking_table
@@ -45,6 +39,7 @@ class RankingFormat(StrEnum):
 
 
 @command
+@call_settings()
 def rank(  # noqa: PLR0913 (options of a command)
     query: Annotated[
         str, typer.Argument(help="The query; with --history, titles, one a line, oldest first.")
@@ -53,16 +48,6 @@ def rank(  # noqa: PLR0913 (options of a command)
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
-    method: Method = None,
-    reasoning: Reasoning = False,
-    template: Template = None,
-    instruction: Instruction = None,
-    top_k: TopK = None,
-    window: Window = None,
-    chunk: Chunk = False,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Write only those of this relevance or more.")
-    ] = None,
     history: History = False,
     input_format: Annotated[
         InputFormat | None, typer.Option(help="How candidates are written; left out: by the file's name.")
@@ -75,6 +60,7 @@ def rank(  # noqa: PLR0913 (options of a command)
         RankingFormat, typer.Option("--format", "-f", help="What to write.")
     ] = RankingFormat.table,
     query_id: Annotated[str, typer.Option(help="The query's id in a TREC run.")] = "1",
+    **settings: Any,
 ) -> None:
     """Rank candidates for a query, best first.
 
@@ -84,18 +70,9 @@ def rank(  # noqa: PLR0913 (options of a command)
     faults = Faults(skip_broken)
     with failing_as(ExitCode.DATA):
         candidates = read_candidates(file, input_format, text_column, faults)
-    with load_ranker(model=model, device=device, dtype=dtype, method=method, reasoning=reasoning) as ranker:
+    with load_ranker(model=model, device=device, dtype=dtype) as ranker:
         with failing_as(ExitCode.USAGE):
-            ranking = ranker.rank(
-                as_query(query, history),
-                candidates,
-                template=template,
-                instruction=instruction,
-                top_k=top_k,
-                window=window,
-                long_text="chunk" if chunk else None,
-                threshold=threshold,
-            )
+            ranking = ranker.rank(as_query(query, history), candidates, **settings)
         _write(ranking, layout, query_id)
     faults.report()
 

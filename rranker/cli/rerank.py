@@ -13,22 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rranker.cli.errors import ExitCode, Failure, command, failing_as, say
+from rranker.cli.errors import UNENCODABLE, ExitCode, Failure, command, failing_as, say
 from rranker.cli.journal import Journal, fingerprint
-from rranker.cli.lines import STDIN, Faults
+from rranker.cli.lines import STDIN, Faults, read_input
 from rranker.cli.settings import (
-    Chunk,
     Device,
     Devices,
     Dtype,
-    Instruction,
-    Method,
     Model,
-    Reasoning,
     SkipBroken,
-    Template,
-    TopK,
-    Window,
+    call_settings,
     load_ranker,
 )
 from rranker.cli.trec import trec_lines
@@ -49,12 +43,11 @@ class RunFormat(StrEnum):
 
 
 @command
+@call_settings("relevance", template="passage")  # a run has one column of scores
 def rerank(  # noqa: PLR0913 (options of a command)
     source: Annotated[
         str | None,
-        typer.Argument(
-            help="A run (TREC's columns), or RankLLM's requests (.json, .jsonl). - is a run on stdin."
-        ),
+        typer.Argument(help="A run (TREC's columns), or RankLLM's requests (.json, .jsonl). - is stdin."),
     ] = None,
     corpus: Annotated[
         Path | None, typer.Option(help="Texts of the documents: BEIR's JSON lines, or id, tab, text.")
@@ -74,15 +67,9 @@ def rerank(  # noqa: PLR0913 (options of a command)
     device: Device = None,
     devices: Devices = None,
     dtype: Dtype = None,
-    method: Method = None,
-    reasoning: Reasoning = False,
-    template: Template = "passage",
-    instruction: Instruction = None,
-    top_k: TopK = None,
-    window: Window = None,
-    chunk: Chunk = False,
     batch: Annotated[int, typer.Option(min=1, help="Queries that are ranked together.")] = 16,
     skip_broken: SkipBroken = False,
+    **settings: Any,
 ) -> None:
     """Rank the documents of a run anew, query by query.
 
@@ -91,29 +78,15 @@ def rerank(  # noqa: PLR0913 (options of a command)
     """
     faults = Faults(skip_broken)
     with failing_as(ExitCode.DATA):
-        problems, files = _problems(source, corpus, queries, beir, depth, faults)
+        problems, files, came_as = _problems(source, corpus, queries, beir, depth, faults)
         if not problems:
             raise ValueError("nothing to rank")
-    layout = layout or (RunFormat.trec if problems[0].record is None else _as_named(source))
-    if layout is not RunFormat.trec and problems[0].record is None:
+    layout = layout or came_as
+    if layout is not RunFormat.trec and came_as is RunFormat.trec:
         raise Failure(
             f"--format {layout} writes RankLLM's requests, and only requests become them", ExitCode.USAGE
         )
-    model_settings = {
-        "model": model,
-        "device": device,
-        "devices": devices,
-        "dtype": dtype,
-        "method": method,
-        "reasoning": reasoning,
-    }
-    settings = {
-        "template": template,
-        "instruction": instruction,
-        "top_k": top_k,
-        "window": window,
-        "long_text": "chunk" if chunk else None,
-    }
+    model_settings = {"model": model, "device": device, "devices": devices, "dtype": dtype}
     journal: Journal | None = None
     if output != STDIN:
         job = fingerprint({**model_settings, **settings, "depth": depth}, files)
@@ -145,31 +118,36 @@ def _problems(
     beir: Path | None,
     depth: int,
     faults: Faults,
-) -> tuple[list[Problem], list[str]]:
-    """What to rank, and the files that it was read from."""
+) -> tuple[list[Problem], list[str], RunFormat]:
+    """What to rank, the files that it was read from, and in which form it came."""
     from rranker.cli import (
         collections as read,
     )  # the readers of data take their time: `rank` needs none of them
 
-    if source is not None and source.removesuffix(".gz").endswith((".json", ".jsonl")):
-        return read.request_problems(source, depth, faults), [source]
+    files = [] if source is None or source == STDIN else [source]
+    data = None if source is None else read_input(source)
+    if source is not None and data is not None and _are_requests(source, data):
+        layout = RunFormat.json if data.lstrip().startswith(b"[") else RunFormat.jsonl
+        return read.request_problems(source, data, depth, faults), files, layout
     if beir is not None:
         corpus, queries = read.beir_folder(beir)
     if corpus is None or queries is None:
         raise Failure(
             "a run needs its texts: --beir FOLDER, or --corpus FILE and --queries FILE", ExitCode.USAGE
         )
-    texts = [str(corpus), str(queries)]
-    if source is None:
-        if beir is None:
-            raise Failure("no run: name one, or a whole collection (--beir FOLDER)", ExitCode.USAGE)
-        return read.bm25_problems(corpus, queries, depth, faults), texts
-    files = texts if source == STDIN else [source, *texts]
-    return read.run_problems(source, corpus, queries, depth, faults), files
+    files += [str(corpus), str(queries)]
+    if source is not None and data is not None:
+        return read.run_problems(source, data, corpus, queries, depth, faults), files, RunFormat.trec
+    if beir is None:
+        raise Failure("no run: name one, or a whole collection (--beir FOLDER)", ExitCode.USAGE)
+    return read.bm25_problems(corpus, queries, depth, faults), files, RunFormat.trec
 
 
-def _as_named(source: str | None) -> RunFormat:
-    return RunFormat.json if source is not None and ".jsonl" not in source else RunFormat.jsonl
+def _are_requests(source: str, data: bytes) -> bool:
+    """Whether it is RankLLM's requests, by its name's ending; on stdin, by how it begins."""
+    if source == STDIN:
+        return data.lstrip()[:1] in (b"[", b"{")
+    return source.removesuffix(".gz").endswith((".json", ".jsonl"))
 
 
 def _ranked(
@@ -204,7 +182,7 @@ def _ranked(
                     wrong.__cause__ = ranking
                     faults.add(wrong)
                 else:
-                    yield problem, [(str(item.id), item.score) for item in ranking]
+                    yield problem, [(str(item.id), item.score) for item in ranking.kept]
             bar.update(len(some))
 
 
@@ -227,7 +205,7 @@ def _write(
         sys.stdout.flush()
         return
     unfinished = Path(f"{output}.writing")
-    unfinished.write_text(text, encoding="utf-8")
+    unfinished.write_text(text, encoding="utf-8", errors=UNENCODABLE)
     os.replace(unfinished, output)
 
 

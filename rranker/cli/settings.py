@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import inspect
+from collections.abc import Callable
 from enum import StrEnum
+from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,21 +57,88 @@ Method = Annotated[
     ),
 ]
 Reasoning = Annotated[
-    bool, typer.Option("--reasoning", help="The model thinks before each verdict.", rich_help_panel=_MODEL)
-]
-Template = Annotated[str | None, typer.Option(help="passage, recommendation, routing or generic.")]
-Instruction = Annotated[str | None, typer.Option(help="Replaces the template's own instruction.")]
-TopK = Annotated[
-    int | None, typer.Option("--top-k", min=1, help="Only the best k matter: places behind are coarser.")
+    bool | None,
+    typer.Option("--reasoning", help="The model thinks before each verdict.", rich_help_panel=_MODEL),
 ]
 History = Annotated[bool, typer.Option("--history", help="QUERY is a history.")]
-Window = Annotated[
-    int | None, typer.Option(min=2, help="Most candidates that a question shows; left out: what fits.")
-]
-Chunk = Annotated[
-    bool, typer.Option("--chunk", help="Rank all parts of texts that are too long, in place of cutting them.")
-]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken lines out and count them.")]
+
+
+def _option(*flags: str, panel: str = "Ranking", **rest: Any) -> Any:
+    return typer.Option(*flags, rich_help_panel=panel, **rest)
+
+
+_THOUGHTS = "Thoughts"
+_CALL_OPTIONS = {
+    "method": Method,
+    "template": Annotated[str | None, _option(help="passage, recommendation, routing or generic.")],
+    "instruction": Annotated[str | None, _option(help="Replaces the template's own instruction.")],
+    "top_k": Annotated[int | None, _option(min=1, help="Only the best k matter: places behind are coarser.")],
+    "relevance": Annotated[
+        bool | None,
+        _option(
+            "--relevance",
+            help="Give each a calibrated probability to fit, also where that takes further questions.",
+        ),
+    ],
+    "threshold": Annotated[
+        float | None, _option(min=0, max=1, help="Write only those of this relevance or more.")
+    ],
+    "window": Annotated[
+        int | None, _option(min=2, help="Most candidates that a question shows; left out: what fits.")
+    ],
+    "long_text": Annotated[
+        str | None, _option(help="Texts that are too long: truncate, or chunk to rank all of their parts.")
+    ],
+    "aggregate": Annotated[
+        str | None, _option(help="What a text in parts is worth: max, as the best of them, or mean.")
+    ],
+    "stop_below": Annotated[
+        float | None, _option(help="End with a verdict that doubts each preference by less than this.")
+    ],
+    "self_consistency": Annotated[
+        int | None, _option(min=2, help="Rank in so many layouts, and average: that many times the work.")
+    ],
+    "reasoning": Annotated[
+        bool | None,
+        _option("--reasoning", panel=_THOUGHTS, help="The model thinks before each verdict."),
+    ],
+    "max_think_tokens": Annotated[int | None, _option(min=0, panel=_THOUGHTS, help="The longest thought.")],
+    "temperature": Annotated[float | None, _option(min=0, panel=_THOUGHTS, help="0: the likeliest token.")],
+    "top_p": Annotated[
+        float | None,
+        _option(min=0, max=1, panel=_THOUGHTS, help="Draw from the likeliest that hold this much."),
+    ],
+}
+"""How the settings of a call (`rranker.settings.RankSettings`) are said on the command line."""
+
+
+def call_settings(*left_out: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command an option for every setting of a call; its last parameter, `**settings`, takes them.
+
+    `left_out` names those that would do nothing; `defaults` are those of the command's own.
+    """
+
+    def given(function: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(function, eval_str=True)
+        *own, rest = signature.parameters.values()
+        assert rest.kind is inspect.Parameter.VAR_KEYWORD
+        options = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=option
+            )
+            for name, option in _CALL_OPTIONS.items()
+            if name not in left_out
+        ]
+
+        @wraps(function)
+        def with_settings(*args: Any, **kwargs: Any) -> None:
+            function(*args, **kwargs)
+
+        with_settings.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+        return with_settings
+
+    return given
 
 
 class Layout(StrEnum):

@@ -14,7 +14,13 @@ def trec_lines(query: str, documents: Sequence[str], scores: Sequence[float], ta
     Raises ValueError for ids that cannot stand in such a file.
     """
     for what, text in [("query id", query), ("tag", tag), *(("document id", name) for name in documents)]:
-        if not text or text.split() != [text]:
-            raise ValueError(f"the {what} {text!r} cannot stand in a TREC run: empty, or with blanks")
+        if text.split() != [text] or not _is_unicode(text):
+            raise ValueError(
+                f"the {what} {text!r} cannot stand in a TREC run: it is empty, has blanks or is not valid Unicode"
+            )
     for rank, (name, score) in enumerate(zip(documents, strictly_falling(scores), strict=True), start=1):
         yield f"{query} Q0 {name} {rank} {score:.9g} {tag}\n"
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from rranker.data.records import json_value_of
-from rranker.files import PathLike, fault, text_lines
+from rranker.files import PathLike, fault, text_lines, without_nul
 from rranker.ids import as_id, id_text
 
 ID_NAMES = ("_id", "id", "docid", "doc_id", "docno", "pid", "qid", "query_id")
@@ -36,6 +36,7 @@ def read_texts(
         if not line.strip():
             continue
         try:
+            without_nul(line)
             name, text = _json_row(line) if line.lstrip().startswith("{") else _columns(line)
             if name in texts:
                 raise ValueError(f"the id {name!r} appears twice")

@@ -31,6 +31,7 @@ class RRankerCompressor(BaseDocumentCompressor):
     instruction: str | None = None
     method: str | None = None
     threshold: float | None = Field(default=None, ge=0, le=1)
+    settings: dict[str, Any] = Field(default={}, description="whatever else `Ranker.rank` takes")
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -47,7 +48,8 @@ class RRankerCompressor(BaseDocumentCompressor):
         return self._copies(documents, await self.ranker.arank(query, texts, **self._settings()))
 
     def _settings(self) -> Any:
-        return {"top_k": self.top_n, **self.model_dump(exclude={"ranker", "top_n"})}
+        fields = self.model_dump(exclude={"ranker", "top_n", "settings"})
+        return {"top_k": self.top_n, **fields, **self.settings}
 
     def _copies(self, documents: Sequence[Document], ranking: Ranking) -> list[Document]:
         copies = list[Document]()

@@ -34,6 +34,7 @@ class RRankerPostprocessor(BaseNodePostprocessor):
     instruction: str | None = None
     method: str | None = None
     threshold: float | None = Field(default=None, ge=0, le=1)
+    settings: dict[str, Any] = Field(default={}, description="whatever else `Ranker.rank` takes")
 
     @classmethod
     def class_name(cls) -> str:
@@ -69,7 +70,7 @@ class RRankerPostprocessor(BaseNodePostprocessor):
         payload = {EventPayload.NODES: nodes, EventPayload.MODEL_NAME: name}
         payload |= {EventPayload.QUERY_STR: query.query_str, EventPayload.TOP_K: top_n}
         names = "template", "instruction", "method", "threshold"
-        settings = {name: getattr(self, name) for name in names}
+        settings = {name: getattr(self, name) for name in names} | self.settings
         texts = [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
             yield {"query": query.query_str, "candidates": texts, "top_k": self.top_n, **settings}, ranked

@@ -88,7 +88,7 @@ class Score(Body):
 
 
 class Rank(Body):
-    """What `rranker.rank` takes; a query that is a list is a history."""
+    """A query (a list is a history), candidates, and the settings of `rranker.settings.RankSettings`."""
 
     query: str | list[str]
     candidates: Annotated[list[Document], Field(min_length=1)]
@@ -101,7 +101,10 @@ class Rank(Body):
     window: Annotated[int | None, Field(ge=2)] = None
     long_text: Literal["truncate", "chunk"] | None = None
     aggregate: Literal["max", "mean"] | None = None
-    stop_below: Annotated[float | None, Field(ge=0, le=1)] = None
+    stop_below: Annotated[float | None, Field(gt=0, le=0.5)] = None
+    self_consistency: Annotated[
+        int | None, Field(ge=2, description="each layout counts against the candidates of a request")
+    ] = None
     reasoning: bool | None = None
     max_think_tokens: Annotated[int | None, Field(ge=0)] = None
     temperature: Annotated[float | None, Field(ge=0)] = None

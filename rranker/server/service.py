@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,7 +44,7 @@ class Service:
         self, client: Request, query: QueryLike, candidates: Sequence[CandidateLike], **settings: Any
     ) -> Ranking:
         """A ranking, as `Ranker.rank` gives it. Raises Refusal."""
-        self._check(len(candidates))
+        self._check(len(candidates), settings)
         with self._admitted():
             ranking = await self._while_waited_for(client, self.ranker.arank(query, candidates, **settings))
         self.telemetry.ranked(ranking)
@@ -54,7 +54,7 @@ class Service:
         self, client: Request, queries: Sequence[tuple[QueryLike, Sequence[CandidateLike]]], **settings: Any
     ) -> list[Ranking]:
         """A ranking for each of several queries of one request. Raises Refusal."""
-        self._check(sum(len(candidates) for _, candidates in queries))
+        self._check(sum(len(candidates) for _, candidates in queries), settings)
         with self._admitted():
             work = self.ranker.arank_batch(list(queries), progress=False, **settings)
             rankings: list[Ranking] = await self._while_waited_for(client, work)
@@ -66,7 +66,7 @@ class Service:
         self, client: Request, query: QueryLike, candidates: Sequence[CandidateLike], **settings: Any
     ) -> AsyncGenerator[Round | Ranking]:
         """Rounds as they are decided, then the ranking. Raises Refusal, in the middle too."""
-        self._check(len(candidates))
+        self._check(len(candidates), settings)
         with self._admitted():
             try:
                 stream = self.ranker.astream(query, candidates, **settings)
@@ -78,10 +78,12 @@ class Service:
                 self.telemetry.ranked(rounds.ranking)
                 yield rounds.ranking
 
-    def _check(self, candidates: int) -> None:
-        if candidates > self.limits.candidates:
+    def _check(self, candidates: int, settings: Mapping[str, Any]) -> None:
+        layouts = settings.get("self_consistency") or 1
+        if candidates * layouts > self.limits.candidates:
+            times = f", {layouts} times," if layouts > 1 else ""
             raise Refusal(
-                413, f"{candidates} candidates are too many: a request takes {self.limits.candidates}"
+                413, f"{candidates} candidates{times} are too many: a request takes {self.limits.candidates}"
             )
 
     @contextmanager

@@ -63,7 +63,7 @@ def test_requests_of_any_json(records: list[object], whole: bool, tmp_path: Path
     path.write_text(json.dumps(records) if whole else "\n".join(map(json.dumps, records)))
     faults = Faults(skip=True)
     try:
-        problems = request_problems(str(path), 100, faults)
+        problems = request_problems(str(path), path.read_bytes(), 100, faults)
     except ValueError as error:  # a first line that is a list: then the file should be one
         if not whole and f"{path}, line " in str(error):
             return

@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import rranker
+from rranker.cli.main import app
+from rranker.settings import RankSettings
 from tests.cli.conftest import Run
 
 QUERY = "who wrote Emma?"
@@ -60,6 +63,45 @@ def test_a_pipe_is_read_and_a_trec_run_written(run: Run, expected: rranker.Ranki
     assert scores == sorted(set(scores), reverse=True)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_pipe_may_have_a_byte_order_mark(encoding: str, run: Run, expected: rranker.Ranking) -> None:
+    done = run("rank", QUERY, "-f", "json", input=written("jsonl").decode().encode(encoding))
+    assert [item["id"] for item in json.loads(done.stdout)["items"]] == [item.id for item in expected]
+
+
+def test_halves_of_surrogate_pairs_go_through(run: Run, tmp_path: Path) -> None:
+    rows = b'{"text": "\\ud800 a", "id": "x\\udc80"}\n{"text": "b", "id": "y"}\n'
+    for words in (["rank", "a", "-f", "json"], ["explain", "a", "-o", "-"], ["rank", "a"]):
+        done = run(*words, input=rows)
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert "\\udc80" in done.stdout
+    assert "x\udc80" in {
+        item["id"] for item in json.loads(run("rank", "a", "-f", "json", input=rows).stdout)["items"]
+    }
+    done = run("rank", "a", "-f", "trec", input=rows)
+    assert (done.exit_code, done.stdout) == (65, "")
+    assert "not valid Unicode" in done.stderr
+
+
+def test_every_setting_of_a_call_is_an_option(run: Run) -> None:
+    wanted = set(RankSettings.__annotations__) - {"task"}  # another name for template
+    for command, left_out in (("rank", set()), ("explain", set()), ("rerank", {"relevance"})):
+        options = {parameter.name for parameter in get_command(app).commands[command].params}
+        assert options & wanted == wanted - left_out
+    settings = {"method": "selection", "top_k": 2, "window": 2, "long_text": "chunk", "self_consistency": 2}
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    done = run("rank", QUERY, "-f", "json", *words, input=written("jsonl"))
+    ranking = rranker.rank(QUERY, ROWS, **settings)
+    found = json.loads(done.stdout)
+    assert (found["method"], [item["score"] for item in found["items"]]) == (
+        "selection",
+        [item.score for item in ranking],
+    )
+    refused = run("rank", QUERY, "--stop-below", "2", input=written("jsonl"))
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "stop_below must be" in refused.stderr
+
+
 def test_equal_texts_have_strictly_falling_scores_in_a_run(run: Run) -> None:
     done = run("rank", "x", "-f", "trec", input="a\na\nb\na\n")
     scores = [float(line.split()[4]) for line in done.stdout.splitlines()]
@@ -89,6 +131,7 @@ BROKEN = {
     "candidates.jsonl": (b'{"text": "a"}\n{"text": \n"b"\n{"body": 1}\n', [2, 4], "not JSON"),
     "candidates.csv": (b"text,id\na,1\nb\nc,3\n", [3], "1 fields, where the header has 2"),
     "candidates.txt": (b"a\n\xff\xfe\xfa\nb\n", [2], "not UTF-8"),
+    "nul.txt": (b"a\nb\x00c\nb\n", [2], "a NUL byte"),
 }
 
 

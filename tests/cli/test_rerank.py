@@ -53,6 +53,21 @@ def test_a_run_is_ranked_anew(run: Run, beir: Path, expected: dict[str, list[str
     assert {query: len(found) for query, found in ordered(piped.stdout).items()} == dict.fromkeys(expected, 3)
 
 
+def test_a_threshold_leaves_documents_out(run: Run, beir: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.txt").write_text("".join((beir / "run.txt").read_text().splitlines(True)[:8]))
+    done = run("rerank", tmp_path / "run.txt", "--beir", beir, "--threshold", "0.5")
+    texts = read_texts(beir / "corpus.jsonl")
+    with Ranker() as ranker:
+        ranking = ranker.rank(
+            read_texts(beir / "queries.jsonl")["q0"],
+            [{"id": d, "text": texts[d]} for d in read_run(tmp_path / "run.txt")["q0"]],
+            template="passage",
+            threshold=0.5,
+        )
+    assert ordered(done.stdout) == {"q0": [item.id for item in ranking.kept]}
+    assert 0 < len(ranking.kept) < 8
+
+
 def test_without_a_run_bm25_finds_the_candidates(run: Run, beir: Path) -> None:
     done = run("rerank", "--beir", beir, "--depth", "5")
     found = ordered(done.stdout)
@@ -83,6 +98,8 @@ def test_rankllms_requests_go_in_and_come_out(
     path.write_text(json.dumps(given) if ending == "json" else "\n".join(map(json.dumps, given)))
     done = run("rerank", path)
     assert done.exit_code == 0, done.stderr
+    piped = run("rerank", "-", input=b"\xef\xbb\xbf" + path.read_bytes())
+    assert piped.stdout == done.stdout
     written = (
         json.loads(done.stdout) if ending == "json" else [json.loads(x) for x in done.stdout.splitlines()]
     )

@@ -40,6 +40,8 @@ def test_documents_are_copied_in_ranking_order_with_falling_scores(ranker: Any, 
     kept = component(ranker, threshold=expected[0].relevance).run(QUERY, DOCUMENTS)["documents"]
     assert places(kept) == expected.order[:1]
     assert component(ranker).run(QUERY, []) == {"documents": []}
+    with pytest.raises(ValueError, match="stop_below must be"):
+        component(ranker, settings={"stop_below": 2}).run(QUERY, DOCUMENTS)
 
 
 def test_documents_of_one_id_are_one_and_those_without_content_are_empty(ranker: Any) -> None:
@@ -68,7 +70,7 @@ def test_async_runs_share_the_model(ranker: Any, expected: Ranking) -> None:
 
 def test_a_pipeline_survives_dumps_and_loads_and_loads_its_own_model(expected: Ranking) -> None:
     pipeline = Pipeline()
-    settings = {"top_k": 2, "instruction": None, "ranker_kwargs": {"kv_cache_tokens": 4096}}
+    settings = {"top_k": 2, "settings": {"window": 3}, "ranker_kwargs": {"kv_cache_tokens": 4096}}
     pipeline.add_component("ranker", RRanker(**settings))
     again = Pipeline.loads(pipeline.dumps())
     assert again.dumps() == pipeline.dumps()

@@ -45,6 +45,8 @@ def test_top_n_and_threshold_cut(ranker: Any, expected: Ranking) -> None:
     kept = RRankerCompressor(ranker=ranker, threshold=least).compress_documents(DOCUMENTS, QUERY)
     assert [document.metadata["place"] for document in kept] == [expected[0].index]
     assert RRankerCompressor(ranker=ranker).compress_documents([], QUERY) == []
+    with pytest.raises(ValueError, match="stop_below must be"):
+        RRankerCompressor(ranker=ranker, settings={"stop_below": 2}).compress_documents(DOCUMENTS, QUERY)
 
 
 @pytest.mark.parametrize("wrong", [{"top_n": 0}, {"threshold": 2}, {"top_k": 3}])

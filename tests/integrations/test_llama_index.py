@@ -54,6 +54,10 @@ def test_nodes_are_new_in_ranking_order_and_the_old_ones_untouched(ranker: Any, 
     assert all(node.score == 0.5 for node in NODES)
     assert len(RRankerPostprocessor(ranker=ranker).postprocess_nodes(NODES, query_str=QUERY)) == 3
     assert RRankerPostprocessor(ranker=ranker).postprocess_nodes([], query_str=QUERY) == []
+    with pytest.raises(ValueError, match="stop_below must be"):
+        RRankerPostprocessor(ranker=ranker, settings={"stop_below": 2}).postprocess_nodes(
+            NODES, query_str=QUERY
+        )
 
 
 def test_metadata_that_would_be_embedded_is_read(ranker: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rranker import Ranker, Ranking
+from rranker.settings import RankSettings
 from tests.server.conftest import Server
 
 QUERY = "how do bees find flowers?"
@@ -221,6 +222,20 @@ def test_rank_says_all_that_the_library_does(server: Server, ranker: Ranker) -> 
     wrong = server.post("/v1/rank", {**body, "method": "best"})
     assert wrong.status == 400
     assert "best" in wrong.json["message"]
+
+
+def test_rank_takes_every_setting_of_a_call(server: Server, ranker: Ranker) -> None:
+    from rranker.server.schemas import Rank
+
+    own = {"query", "candidates", "stream"}
+    assert Rank.model_fields.keys() - own == RankSettings.__annotations__.keys() - {"task"}
+    body = {"query": QUERY, "candidates": TEXTS, "self_consistency": 2, "method": "selection"}
+    found = server.post("/v1/rank", body).json
+    expected = ranker.rank(QUERY, TEXTS, self_consistency=2, method="selection")
+    assert [item["index"] for item in found["items"]] == expected.order
+    assert len(found["rounds"]) == len(expected.rounds)
+    many = server.post("/v1/rank", {**body, "self_consistency": 10**6})
+    assert (many.status, many.json["message"].split(" are")[0]) == (413, "4 candidates, 1000000 times,")
 
 
 def test_rounds_come_as_events_and_then_the_ranking(server: Server, ranker: Ranker) -> None:

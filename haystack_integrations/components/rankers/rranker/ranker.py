@@ -20,8 +20,7 @@ Output = dict[str, list[Document]]
 class RRanker:
     """Ranks documents by content: keeps copies of the best `top_k`, of each id the one of the highest score.
 
-    `model` (a folder or hub name; None is the bundled one) and `ranker_kwargs` are what `warm_up` loads, the rest
-    settings of `Ranker.rank`; docs/adapters.md says what scores are. Raises ValueError for a top_k of 0 or less.
+    `model` (None: the bundled one) and `ranker_kwargs` are what `warm_up` loads, all else settings of `Ranker.rank`.
     """
 
     def __init__(
@@ -32,11 +31,13 @@ class RRanker:
         instruction: str | None = None,
         method: str | None = None,
         threshold: float | None = None,
+        settings: dict[str, Any] | None = None,
         ranker_kwargs: dict[str, Any] | None = None,
     ) -> None:
         self.init_parameters = {key: value for key, value in locals().items() if key != "self"}
-        self._settings = dict(self.init_parameters)
-        self._loading = {"model": self._settings.pop("model"), **(self._settings.pop("ranker_kwargs") or {})}
+        self._loading = {"model": model, **(ranker_kwargs or {})}
+        of_call = {"top_k": top_k, "template": template, "instruction": instruction, "method": method}
+        self._settings = {**of_call, "threshold": threshold, **(settings or {})}
         self._call("", [], None)  # refuses a wrong top_k at once
         self._ranker: Ranker | None = None
 
@@ -57,7 +58,7 @@ class RRanker:
 
     @component.output_types(documents=list[Document])
     def run(self, query: str, documents: list[Document], top_k: int | None = None) -> Output:
-        """Copies of the best documents, best first. Raises what `Ranker.rank` raises."""
+        """Copies of the best documents. Raises what `Ranker.rank` raises, ValueError for a top_k of 0 or less."""
         known, call = self._call(query, documents, top_k)
         return _copies(known, self.warm_up().rank(**call), call["top_k"])
 
@@ -65,8 +66,7 @@ class RRanker:
     async def run_async(self, query: str, documents: list[Document], top_k: int | None = None) -> Output:
         """The async twin of `run`: calls at the same time share forward passes."""
         known, call = self._call(query, documents, top_k)
-        ranking = await (await asyncio.to_thread(self.warm_up)).arank(**call)
-        return _copies(known, ranking, call["top_k"])
+        return _copies(known, await (await asyncio.to_thread(self.warm_up)).arank(**call), call["top_k"])
 
     def _call(self, query: str, documents: list[Document], top_k: int | None) -> tuple[list[Document], Any]:
         call = self._settings if top_k is None else {**self._settings, "top_k": top_k}
