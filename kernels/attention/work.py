@@ -74,14 +74,16 @@ class AttentionMetadata:
         return torch.repeat_interleave(self.run_words, self.run_lengths, output_size=self.keys)
 
     def to(self, on: torch.device) -> AttentionMetadata:
-        """The arrays on a device, in one copy: to a GPU out of pinned memory, so that nobody waits for it."""
-        flat = self.flat.pin_memory() if on.type == "cuda" else self.flat
-        sent = flat.to(on, non_blocking=True)
+        """The arrays on a device, in one copy."""
+        return self.over(self.flat.to(on))
+
+    def over(self, flat: Tensor) -> AttentionMetadata:
+        """The same work with its arrays as pieces of `flat`, which holds, or is going to hold, what its own does."""
         moved = {
-            name: sent[array.storage_offset() : array.storage_offset() + len(array)]
+            name: flat[array.storage_offset() - self.flat.storage_offset() :][: len(array)]
             for name, array in self.arrays().items()
         }
-        return replace(self, flat=sent, **moved)  # type: ignore[arg-type]  # by name, and all of them tensors
+        return replace(self, flat=flat, **moved)  # type: ignore[arg-type]  # by name, and all of them tensors
 
     def arrays(self) -> dict[str, Tensor]:
         """All arrays by name, the flat one left out."""

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, from_numpy
 
 from rranker import _C
+
+from .transfer import Transfer
 
 Ints = NDArray[np.int64]
 
@@ -34,7 +37,8 @@ class Batch:
     token_ids, positions, write_slots: [T]; row_offsets: [C + 1]; query_indices: [C], chunks of one query share one;
     visible: segment indices, those of chunk c at `visible_offsets[c]:visible_offsets[c + 1]`;
     segment_starts, segment_lengths, segment_positions: [S]; read_rows: rows whose hidden states are wanted.
-    The fields stand in the order in which the extension returns them.
+    The fields up to here stand in the order in which the extension returns them. `transfer`: what goes to the device
+    with the batch, where its builder had one.
     """
 
     token_ids: Ints
@@ -50,6 +54,7 @@ class Batch:
     read_rows: Ints
     bidirectional: bool = False
     context_bias: float = 0.0
+    transfer: Transfer | None = None
 
     def __post_init__(self) -> None:
         rows, chunks = len(self.token_ids), len(self.row_offsets) - 1
@@ -80,11 +85,14 @@ class BatchBuilder:
     """Collects chunks from many queries into one `Batch`. The arrays grow in the C++ extension.
 
     `bidirectional`: the model is an encoder, whose chunks see themselves wholly. `context_bias`: see `Batch`.
+    `transfer`: to the device where the batch will run; None for one that is never run, or on the CPU.
     """
 
-    def __init__(self, *, bidirectional: bool = False, context_bias: float = 0.0) -> None:
+    def __init__(
+        self, *, bidirectional: bool = False, context_bias: float = 0.0, transfer: Transfer | None = None
+    ) -> None:
         self._arrays = _C.BatchBuilder()
-        self.bidirectional, self.context_bias = bidirectional, context_bias
+        self.bidirectional, self.context_bias, self._transfer = bidirectional, context_bias, transfer
 
     @property
     def rows(self) -> int:
@@ -137,6 +145,15 @@ class BatchBuilder:
         first = self._arrays.reads(rows)
         return range(first, first + len(rows))
 
+    def carry(self, array: Ints) -> Tensor:
+        """Numbers that are needed on the device once the batch has run: they travel there with it."""
+        return from_numpy(array) if self._transfer is None else self._transfer.add(array)
+
     def build(self) -> Batch:
         """The plan of everything collected so far."""
-        return Batch(*self._arrays.arrays(), bidirectional=self.bidirectional, context_bias=self.context_bias)
+        return Batch(
+            *self._arrays.arrays(),
+            bidirectional=self.bidirectional,
+            context_bias=self.context_bias,
+            transfer=self._transfer,
+        )

@@ -10,12 +10,13 @@ from torch import Tensor
 from .attention import AttentionBackend
 from .attention.limits import layer_windows
 from .attention.transformers_hook import ForwardPass, use_engine_attention
-from .batch import Batch
+from .batch import Batch, BatchBuilder
 from .encoders import is_encoder, position_offset
 from .errors import UnsupportedModelError
 from .kv.cache import KVCache
 from .onednn import weight_count
 from .speculation import pass_overhead
+from .transfer import Transfer
 
 
 class ModelRunner:
@@ -44,15 +45,25 @@ class ModelRunner:
         """What a pass costs before its first token, in tokens of work."""
         use_engine_attention(lm)
 
+    def builder(self) -> BatchBuilder:
+        """For a step on this model, whose arrays travel to its device together."""
+        return BatchBuilder(
+            bidirectional=self.bidirectional,
+            context_bias=self.context_bias,
+            transfer=Transfer(self.device),
+        )
+
     def hidden(self, batch: Batch) -> Tensor:
         """Hidden states after the final norm of the batch's read rows: [len(read_rows), D]."""
         with torch.inference_mode():
-            forward = ForwardPass(self.backend.prepare(batch, self.kv_cache, self.device), self.windows)
+            transfer = batch.transfer or Transfer(self.device)
+            arrays = (batch.token_ids, batch.positions + self._offset, batch.read_rows)
+            ids, positions, read = (transfer.add(array) for array in arrays)
+            step = self.backend.prepare(batch, self.kv_cache, transfer, self.windows)
+            transfer.send()
+            forward = ForwardPass(step, self.windows)
             output = self._inner(
-                input_ids=torch.from_numpy(batch.token_ids)[None].to(self.device),
-                position_ids=torch.from_numpy(batch.positions + self._offset)[None].to(self.device),
-                use_cache=False,
-                rranker_step=forward,
+                input_ids=ids[None], position_ids=positions[None], use_cache=False, rranker_step=forward
             )
             if not forward.served:
                 raise UnsupportedModelError(
@@ -60,4 +71,4 @@ class ModelRunner:
                     "attention functions, so the engine cannot drive it"
                 )
             states: Tensor = output.last_hidden_state[0]
-            return states.index_select(0, torch.from_numpy(batch.read_rows).to(self.device))
+            return states.index_select(0, read)

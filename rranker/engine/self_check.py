@@ -161,7 +161,7 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, problem: P
     rows = []
     try:
         for subset in _SUBSETS:
-            builder = BatchBuilder(bidirectional=runner.bidirectional, context_bias=runner.context_bias)
+            builder = runner.builder()
             session.plan(builder, 0, [subset])
             hidden = runner.hidden(builder.build())[-1:]
             if readout is not None:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import compress
 
 from torch import Tensor
 
 from .batch import BatchBuilder
-from .generation.decode import write
+from .generation.decode import TokenReader
 from .generation.request import TextRequest
 from .generation.texts import TextState
 from .generation.thinking import ThinkingState
 from .loading.settings import AttentionMode
 from .readout import Readout
-from .readout.alone import read_pointwise
-from .readout.gather import read
+from .readout.gather import StepReader
 from .readout.request import Subset
 from .requests import EngineRequest, Handle, State
 from .runner import ModelRunner
 from .sessions import BlockQueryState, CausalQueryState, KeptQueryState, PointwiseQueryState
 from .speculation import Sequential, Speculation
+from .transfer import Readback, Transfer
 
 
 class Stepper:
@@ -53,9 +54,7 @@ class Stepper:
         """One pass for all of them. Raises what the pass raises; an error of a request's own rules becomes its own."""
         # The handles of a pass share what it costs before its first token.
         overhead = self._runner.overhead / len(handles)
-        builder = BatchBuilder(
-            bidirectional=self._runner.bidirectional, context_bias=self._runner.context_bias
-        )
+        builder = self._runner.builder()
         asked = list[list[Subset]]()
         for query_index, handle in enumerate(handles):
             before = builder.rows
@@ -63,9 +62,8 @@ class Stepper:
             handle.tokens_encoded += builder.rows - before
         hidden = self._runner.hidden(builder.build())
         writes = [isinstance(h.state, TextState) or bool(h.streams) for h in handles]
-        self._write(hidden, list(compress(handles, writes)))
         questions = [(h, s) for h, s, writing in zip(handles, asked, writes, strict=True) if not writing]
-        self._decide(hidden, questions, overhead)
+        self._tell(hidden, list(compress(handles, writes)), questions, overhead)
 
     def _plan(self, builder: BatchBuilder, query_index: int, handle: Handle, overhead: float) -> list[Subset]:
         """Adds what a request has to encode; returns what it asks about."""
@@ -79,31 +77,35 @@ class Stepper:
         handle.state.plan(builder, query_index, subsets)
         return subsets
 
-    def _write(self, hidden: Tensor, handles: Sequence[Handle]) -> None:
-        """The next tokens of all who write."""
-        write(self._readout, hidden, [stream for handle in handles for stream in handle.streams])
-        for handle in handles:
-            try:
-                handle.wrote(hidden)
-            except Exception as error:
-                handle.fail(error)
-
-    def _decide(
-        self, hidden: Tensor, questions: Sequence[tuple[Handle, list[Subset]]], overhead: float
+    def _tell(
+        self,
+        hidden: Tensor,
+        writers: Sequence[Handle],
+        questions: Sequence[tuple[Handle, list[Subset]]],
+        overhead: float,
     ) -> None:
-        """The verdicts of all whose questions were asked."""
-        handles = [handle for handle, _ in questions]
-        readings = [handle.query_state.readout_request(hidden) for handle in handles]
-        verdicts = read(self._readout, hidden, readings, kernels=self._runner.kernels)
-        new = [h.question.pointwise and h.pointwise_scores is None for h in handles]
-        scores = read_pointwise(self._readout, list(compress(readings, new)))
-        for handle, found in zip(compress(handles, new), scores, strict=True):
+        """The next tokens of all who write, and the verdicts of all whose questions were asked; copied back once."""
+        transfer, back = Transfer(self._runner.device), Readback()
+        streams = [stream for handle in writers for stream in handle.streams]
+        texts = TokenReader(self._readout, streams, transfer)
+        readings = [handle.query_state.readout_request(hidden) for handle, _ in questions]
+        new = [h.question.pointwise and h.pointwise_scores is None for h, _ in questions]
+        reader = StepReader(self._readout, readings, new, transfer, kernels=self._runner.kernels)
+        transfer.send()
+        texts.compute(hidden, back)
+        reader.compute(hidden, back)
+        back.fetch()
+        texts.check()
+        verdicts, scores = reader.answers()
+        texts.accept()
+        for handle in writers:
+            with _own_errors(handle):
+                handle.wrote(hidden)
+        for (handle, _), found in zip(compress(questions, new), scores, strict=True):
             handle.pointwise_scores = found
         for (handle, subsets), logits in zip(questions, verdicts, strict=True):
-            try:
+            with _own_errors(handle):
                 handle.update(subsets, logits, overhead)
-            except Exception as error:
-                handle.fail(error)
 
     def _account(self, handle: Handle, overhead: float) -> Speculation | Sequential:
         request, state = handle.question, handle.query_state
@@ -111,3 +113,12 @@ class Stepper:
             return Sequential()
         suffix, rounds = state.suffix_tokens, request.method.remaining
         return Speculation(suffix, state.slots + rounds * (overhead + suffix))
+
+
+@contextmanager
+def _own_errors(handle: Handle) -> Iterator[None]:
+    """What a request's own rules raise is its own error."""
+    try:
+        yield
+    except Exception as error:
+        handle.fail(error)

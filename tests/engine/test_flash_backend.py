@@ -13,6 +13,7 @@ from rranker.engine.attention.flash import FlashAttention
 from rranker.engine.attention.reference import ReferenceAttention
 from rranker.engine.batch import BatchBuilder, Segment
 from rranker.engine.kv.cache import KVCache
+from rranker.engine.transfer import Transfer
 from tests.support.flash_reference import varlen_reference
 
 
@@ -43,7 +44,7 @@ def run(backend, dtype, bidirectional=False):
     store.write(0, slice(0, 64), torch.randn(2, 64, 16).to(dtype), torch.randn(2, 64, 16).to(dtype))
     plan = step(store, bidirectional)
     query, key, value = (torch.randn(1, heads, plan.rows, 16).to(dtype) for heads in (6, 2, 2))
-    attend = backend.prepare(plan, store, torch.device("cpu"))
+    attend = backend.prepare(plan, store, Transfer(torch.device("cpu")), (None,))
     out = attend(0, query, key, value, scaling=0.3, window=None)
     return out, store.read(0, slice(0, 64))
 

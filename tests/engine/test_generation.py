@@ -10,10 +10,11 @@ import transformers as t
 from rranker.engine.engine import Engine
 from rranker.engine.errors import CapacityError
 from rranker.engine.generation import Continuation, Sampling, Stretch, TextRequest, Writing
-from rranker.engine.generation.sampler import choose, distribution
+from rranker.engine.generation.sampler import Choice, distribution
 from rranker.engine.loading.pointer_head import load_pointer
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
+from rranker.engine.transfer import Transfer
 from rranker.methods import Elimination, Greedy
 from tests.support.architectures import CONFIGS, VOCAB, tiny_model
 from tests.support.checkpoints import TINY_START
@@ -198,10 +199,11 @@ def test_drawn_tokens_follow_the_distribution():
     logits = torch.tensor([[0.0, 1.0, 2.0, -9.0]])
     sampling = Sampling(temperature=1.0, top_p=0.95)
     draws = ((np.arange(4000) + 0.5) / 4000).tolist()
-    tokens = choose(logits.expand(4000, -1), [sampling] * 4000, draws)
+    cpu = Transfer(torch.device("cpu"))
+    tokens = Choice([sampling] * 4000, draws, cpu)(logits.expand(4000, -1))
     shares = np.bincount(tokens, minlength=4) / 4000
     np.testing.assert_allclose(shares, distribution(logits, sampling)[0].numpy(), atol=1e-3)
-    assert choose(logits, [sampling], [1 - 1e-12]) != [3]
+    assert Choice([sampling], [1 - 1e-12], cpu)(logits).tolist() != [3]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from rranker.engine.attention.cpu import _shared_parts
 from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout, PointerReadout
 from rranker.engine.requests import EngineRequest
+from rranker.engine.transfer import Transfer
 from rranker.methods import Greedy, Listwise, Pointwise, QueryLikelihood
 from tests.support.architectures import CONFIGS, VOCAB, tiny_model
 from tests.support.encoders import tiny_encoder
@@ -159,7 +160,7 @@ def test_masks_grow_with_the_candidates_and_not_with_their_square():
         prepare = engine.runner.backend.prepare
 
         def spied(batch, *rest, seen=seen, prepare=prepare):
-            parts = _shared_parts(batch, torch.device("cpu"))
+            parts = _shared_parts(batch, Transfer(torch.device("cpu")))
             seen.append(sum(part.hidden.numel() for part in parts if part.hidden is not None))
             return prepare(batch, *rest)
 

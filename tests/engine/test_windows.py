@@ -12,6 +12,7 @@ from rranker.engine.attention.reference import dense_mask, stored_keys
 from rranker.engine.attention.windows import ROWS, blocks, cut_chunks, some_chunks
 from rranker.engine.batch import Batch, BatchBuilder, Segment
 from rranker.engine.kv.cache import KVCache
+from rranker.engine.transfer import Transfer
 from tests.support.flash_reference import varlen_reference
 
 CPU = torch.device("cpu")
@@ -73,7 +74,9 @@ def attention(backend, plan: Batch, window: int | None, dtype=torch.float32):
     store = KVCache(1, SLOTS)
     store.write(0, slice(0, SLOTS), noise(0, 2, SLOTS), noise(1, 2, SLOTS))
     query, key, value = (noise(seed, heads, plan.rows)[None] for seed, heads in ((2, 6), (3, 2), (4, 2)))
-    out = backend.prepare(plan, store, CPU)(0, query, key, value, scaling=0.3, window=window)
+    out = backend.prepare(plan, store, Transfer(CPU), (window,))(
+        0, query, key, value, scaling=0.3, window=window
+    )
     assert out.is_contiguous()
     assert out.shape == (1, plan.rows, 6, 16)
     return out[0]

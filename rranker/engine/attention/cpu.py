@@ -8,7 +8,7 @@ call with the query heads of a KV head packed into rows, and small chunks of one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from rranker import _C
 
 from ..batch import Batch, Ints
 from ..kv.cache import KVCache
+from ..transfer import Transfer
 from .step import Step
 from .writes import Index, as_index
 
@@ -57,10 +58,10 @@ class _SharedPart:
 class _Attend:
     """See `step.Attend`."""
 
-    def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
+    def __init__(self, batch: Batch, store: KVCache, transfer: Transfer) -> None:
         self._store, self._context_bias = store, batch.context_bias
-        self._self_parts = _self_parts(batch, on)
-        self._shared_parts = _shared_parts(batch, on)
+        self._self_parts = _self_parts(batch, transfer)
+        self._shared_parts = _shared_parts(batch, transfer)
         self._bias: dict[int, Tensor] = {}
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
@@ -134,7 +135,7 @@ class _Attend:
         out[part.rows] = torch.lerp(out[part.rows], mixed, share)
 
 
-def _self_parts(batch: Batch, on: torch.device) -> list[_SelfPart]:
+def _self_parts(batch: Batch, transfer: Transfer) -> list[_SelfPart]:
     lengths = np.diff(batch.row_offsets)
     order = np.argsort(-lengths, kind="stable")
     parts, begin = [], 0
@@ -148,15 +149,15 @@ def _self_parts(batch: Batch, on: torch.device) -> list[_SelfPart]:
         gather = batch.row_offsets[chunks][:, None] + np.minimum(steps[None, :], lengths[chunks][:, None] - 1)
         valid = padding = None
         if not inside.all():
-            valid = torch.from_numpy(np.flatnonzero(inside)).to(on)
-            padding = torch.from_numpy(~inside)[:, None, None].to(on) if batch.bidirectional else None
-        rows, causal = as_index(gather[inside], on), not batch.bidirectional
-        parts.append(_SelfPart(as_index(gather.ravel(), on), len(chunks), valid, rows, causal, padding))
+            valid = transfer.add(np.flatnonzero(inside))
+            padding = transfer.add(~inside)[:, None, None] if batch.bidirectional else None
+        rows, causal = as_index(gather[inside], transfer), not batch.bidirectional
+        parts.append(_SelfPart(as_index(gather.ravel(), transfer), len(chunks), valid, rows, causal, padding))
         begin = end
     return parts
 
 
-def _shared_parts(batch: Batch, on: torch.device) -> list[_SharedPart]:
+def _shared_parts(batch: Batch, transfer: Transfer) -> list[_SharedPart]:
     sets: dict[tuple[int, bytes], list[int]] = {}
     for chunk in range(batch.chunks):
         seen = batch.visible[batch.visible_offsets[chunk] : batch.visible_offsets[chunk + 1]]
@@ -168,7 +169,9 @@ def _shared_parts(batch: Batch, on: torch.device) -> list[_SharedPart]:
         rows = _rows(batch, chunks)
         if len(rows) >= _OWN_CALL_ROWS:
             parts.append(
-                _SharedPart(as_index(rows, on), as_index(_slots(batch, _seen(batch, chunks[0])), on), None)
+                _SharedPart(
+                    as_index(rows, transfer), as_index(_slots(batch, _seen(batch, chunks[0])), transfer), None
+                )
             )
         else:
             small.setdefault(query_index, []).extend(chunks)
@@ -179,7 +182,7 @@ def _shared_parts(batch: Batch, on: torch.device) -> list[_SharedPart]:
         else:
             union = np.unique(np.concatenate([_seen(batch, chunk) for chunk in chunks]))
             union = union[np.argsort(batch.segment_starts[union], kind="stable")]
-            hidden = torch.from_numpy(
+            hidden = transfer.add(
                 _C.hidden_keys(
                     np.asarray(chunks),
                     union,
@@ -188,8 +191,8 @@ def _shared_parts(batch: Batch, on: torch.device) -> list[_SharedPart]:
                     batch.visible_offsets,
                     batch.segment_lengths,
                 )
-            ).to(on)
-        parts.append(_SharedPart(as_index(rows, on), as_index(_slots(batch, union), on), hidden))
+            )
+        parts.append(_SharedPart(as_index(rows, transfer), as_index(_slots(batch, union), transfer), hidden))
     return parts
 
 
@@ -224,6 +227,8 @@ class CpuAttention:
 
     kernels = False
 
-    def prepare(self, batch: Batch, store: KVCache, on: torch.device) -> Step:
+    def prepare(
+        self, batch: Batch, store: KVCache, transfer: Transfer, windows: Collection[int | None]
+    ) -> Step:
         """See `AttentionBackend`."""
-        return Step(batch, store, on, lambda part: _Attend(part, store, on))
+        return Step(batch, store, transfer, windows, lambda part: _Attend(part, store, transfer))

@@ -7,7 +7,7 @@ gathered once per layer; the Triton backend reads them in place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from ..batch import Batch, Ints
 from ..errors import SettingError
 from ..kv.cache import KVCache
+from ..transfer import Transfer
 from .step import Step
 from .writes import Index, as_index
 
@@ -35,11 +36,11 @@ class Ragged:
     longest_key: int
 
     @classmethod
-    def of(cls, queries: Ints, keys: Ints, on: torch.device) -> Ragged:
+    def of(cls, queries: Ints, keys: Ints, transfer: Transfer) -> Ragged:
         """From the lengths of each sequence."""
 
         def ends(lengths: Ints) -> Tensor:
-            return torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)).to(on)
+            return transfer.add(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
 
         return cls(ends(queries), ends(keys), int(queries.max()), int(keys.max()))
 
@@ -53,7 +54,7 @@ class Shared:
     ragged: Ragged
 
 
-def shared_part(batch: Batch, on: torch.device) -> Shared | None:
+def shared_part(batch: Batch, transfer: Transfer) -> Shared | None:
     """One sequence per query and set of segments seen; None when nothing stored is seen."""
     groups: dict[tuple[int, bytes], list[int]] = {}
     for chunk in range(batch.chunks):
@@ -71,21 +72,21 @@ def shared_part(batch: Batch, on: torch.device) -> Shared | None:
         slots.append(np.concatenate([np.arange(start, start + length) for start, length in extents]))
     lengths = [np.asarray([len(part) for part in parts]) for parts in (rows, slots)]
     return Shared(
-        as_index(np.concatenate(rows), on),
-        as_index(np.concatenate(slots), on),
-        Ragged.of(lengths[0], lengths[1], on),
+        as_index(np.concatenate(rows), transfer),
+        as_index(np.concatenate(slots), transfer),
+        Ragged.of(lengths[0], lengths[1], transfer),
     )
 
 
 class _Attend:
     """See `step.Attend`."""
 
-    def __init__(self, batch: Batch, store: KVCache, on: torch.device, varlen: Varlen) -> None:
+    def __init__(self, batch: Batch, store: KVCache, transfer: Transfer, varlen: Varlen) -> None:
         self._store, self._varlen = store, varlen
         lengths = np.diff(batch.row_offsets)
-        self._own = Ragged.of(lengths, lengths, on)
+        self._own = Ragged.of(lengths, lengths, transfer)
         self._causal, self._context_bias = not batch.bidirectional, batch.context_bias
-        self._shared = shared_part(batch, on)
+        self._shared = shared_part(batch, transfer)
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
         if query.dtype not in (torch.float16, torch.bfloat16):
@@ -136,9 +137,13 @@ class FlashAttention:
         """`varlen` is flash_attn_varlen_func; None imports it."""
         self._varlen: Varlen = _package() if varlen is None else varlen
 
-    def prepare(self, batch: Batch, store: KVCache, on: torch.device) -> Step:
+    def prepare(
+        self, batch: Batch, store: KVCache, transfer: Transfer, windows: Collection[int | None]
+    ) -> Step:
         """See `AttentionBackend`."""
-        return Step(batch, store, on, lambda part: _Attend(part, store, on, self._varlen))
+        return Step(
+            batch, store, transfer, windows, lambda part: _Attend(part, store, transfer, self._varlen)
+        )
 
 
 def _package() -> Varlen:

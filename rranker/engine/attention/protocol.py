@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
-from torch import Tensor, device
+from torch import Tensor
 
 from ..batch import Batch
 from ..kv.cache import KVCache
+from ..transfer import Transfer
 
 
 class StepAttention(Protocol):
@@ -31,5 +33,11 @@ class AttentionBackend(Protocol):
     kernels: bool
     """Whether it runs on the Triton kernels, so that the step's logits may be read through them too."""
 
-    def prepare(self, batch: Batch, store: KVCache, on: device) -> StepAttention:
-        """Works out once, on the device, what every layer of this batch's forward pass needs."""
+    def prepare(
+        self, batch: Batch, store: KVCache, transfer: Transfer, windows: Collection[int | None]
+    ) -> StepAttention:
+        """Works out once, before the forward pass, what every layer needs; `windows`: those that layers have.
+
+        It travels with `transfer`, which is sent afterwards: nothing is copied to the device layer by layer.
+        """
+        ...

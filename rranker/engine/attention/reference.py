@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..batch import Batch, Ints
 from ..kv.cache import KVCache
+from ..transfer import Transfer
 from .writes import StoreWrites
 
 
@@ -40,17 +43,13 @@ def dense_mask(batch: Batch, window: int | None) -> np.ndarray:
 
 
 class _Step:
-    def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
+    def __init__(
+        self, batch: Batch, store: KVCache, transfer: Transfer, windows: Collection[int | None]
+    ) -> None:
         self._batch, self._store = batch, store
-        self._writes = StoreWrites(batch, store, on)
-        self._slots = torch.from_numpy(stored_keys(batch)[0]).to(on)
-        self._masks: dict[int | None, Tensor] = {}
-        self._on = on
-
-    def _mask(self, window: int | None) -> Tensor:
-        if window not in self._masks:
-            self._masks[window] = torch.from_numpy(dense_mask(self._batch, window)).to(self._on)
-        return self._masks[window]
+        self._writes = StoreWrites(batch, store, transfer)
+        self._slots = transfer.add(stored_keys(batch)[0])
+        self._masks = {window: transfer.add(dense_mask(batch, window)) for window in set(windows)}
 
     def __call__(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
@@ -64,7 +63,7 @@ class _Step:
         key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
         scores = (query @ key.transpose(2, 3)).float() * scaling
         scores[..., : len(self._slots)] += self._batch.context_bias
-        scores = scores.masked_fill(~self._mask(window), float("-inf"))
+        scores = scores.masked_fill(~self._masks[window], float("-inf"))
         return (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).contiguous()
 
 
@@ -73,6 +72,8 @@ class ReferenceAttention:
 
     kernels = False
 
-    def prepare(self, batch: Batch, store: KVCache, on: torch.device) -> _Step:
+    def prepare(
+        self, batch: Batch, store: KVCache, transfer: Transfer, windows: Collection[int | None]
+    ) -> _Step:
         """See `AttentionBackend`."""
-        return _Step(batch, store, on)
+        return _Step(batch, store, transfer, windows)

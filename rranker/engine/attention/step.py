@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ..batch import Batch
 from ..kv.cache import KVCache
+from ..transfer import Transfer
 from .windows import Block, blocks, cut_chunks, some_chunks
 from .writes import Index, StoreWrites, as_index
 
@@ -52,20 +53,26 @@ class Step:
     """
 
     def __init__(
-        self, batch: Batch, store: KVCache, on: torch.device, prepare: Callable[[Batch], Attend]
+        self,
+        batch: Batch,
+        store: KVCache,
+        transfer: Transfer,
+        windows: Collection[int | None],
+        prepare: Callable[[Batch], Attend],
     ) -> None:
-        self._batch, self._store, self._on, self._prepare = batch, store, on, prepare
-        self._writes = StoreWrites(batch, store, on)
+        self._batch, self._store, self._transfer, self._prepare = batch, store, transfer, prepare
+        self._writes = StoreWrites(batch, store, transfer)
         ends = batch.segment_positions + batch.segment_lengths
         self._span = int(max(batch.positions.max() + 1, ends.max(initial=0)))
-        self._work: dict[int | None, tuple[_Uncut | None, list[_Masked]]] = {}
+        reaching = {self._reaching(window) for window in windows}
+        self._work = {window: self._planned(window) for window in reaching}
 
     def __call__(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float, window: int | None
     ) -> Tensor:
         """As `protocol.StepAttention`."""
         self._writes(layer, key, value)
-        uncut, masked = self._for(window)
+        uncut, masked = self._work[self._reaching(window)]
         if uncut is not None and not masked:
             return uncut.attend(layer, query, key, value, scaling=scaling)
         out = query.new_empty(1, query.shape[2], query.shape[1], value.shape[3])
@@ -76,11 +83,8 @@ class Step:
             self._attend(block, layer, query[0], key[0], value[0], scaling, out[0])
         return out
 
-    def _for(self, window: int | None) -> tuple[_Uncut | None, list[_Masked]]:
-        reaching = None if window is None or window >= self._span else window
-        if reaching not in self._work:
-            self._work[reaching] = self._planned(reaching)
-        return self._work[reaching]
+    def _reaching(self, window: int | None) -> int | None:
+        return None if window is None or window >= self._span else window
 
     def _planned(self, window: int | None) -> tuple[_Uncut | None, list[_Masked]]:
         cut = np.zeros(self._batch.chunks, dtype=bool) if window is None else cut_chunks(self._batch, window)
@@ -89,12 +93,12 @@ class Step:
         uncut = None
         if not cut.all():
             part, rows = some_chunks(self._batch, np.flatnonzero(~cut))
-            uncut = _Uncut(as_index(rows, self._on), self._prepare(part))
+            uncut = _Uncut(as_index(rows, self._transfer), self._prepare(part))
         masked = [
             _Masked(
                 slice(block.first, block.last),
                 slice(block.own, block.own_last),
-                as_index(block.slots, self._on),
+                as_index(block.slots, self._transfer),
                 self._mask(block),
             )
             for block in blocks(self._batch, window, np.flatnonzero(cut))
@@ -102,12 +106,12 @@ class Step:
         return uncut, masked
 
     def _mask(self, block: Block) -> Tensor:
-        visible = torch.from_numpy(block.visible).to(self._on)
         if not self._batch.context_bias:
-            return visible
-        added = torch.zeros(visible.shape, device=self._on)
+            return self._transfer.add(block.visible)
+        added = np.zeros(block.visible.shape, dtype=np.float32)
         added[:, : len(block.slots)] = self._batch.context_bias
-        return added.masked_fill_(~visible, -torch.inf)
+        added[~block.visible] = -np.inf
+        return self._transfer.add(added)
 
     def _attend(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Collection
+
 from torch import Tensor
 
 from rranker.kernels.attention.work import AttentionMetadata
@@ -10,17 +11,21 @@ from rranker.kernels.attention.work import AttentionMetadata
 from ..batch import Batch
 from ..errors import SettingError
 from ..kv.cache import KVCache
+from ..transfer import Transfer
 from .step import Step
 from .triton_metadata import attention_metadata
 
+Kind = tuple[int, int, int]
+"""Query heads per KV head, KV heads, rows of a tile: models rarely have more than one kind of layer."""
+
 
 class _Attend:
-    """See `step.Attend`."""
+    """See `step.Attend`. `kinds`: of the layers of earlier steps, whose work is planned before the forward pass."""
 
-    def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
-        self._batch, self._store, self._on = batch, store, on
-        # By (query heads per KV head, KV heads, rows of a tile): models rarely have more than one kind of layer.
-        self._work: dict[tuple[int, int, int], tuple[AttentionMetadata, Tensor]] = {}
+    def __init__(self, batch: Batch, store: KVCache, transfer: Transfer, kinds: set[Kind]) -> None:
+        self._batch, self._store, self._on, self._kinds = batch, store, transfer.device, kinds
+        self._work = {kind: _planned(batch, kind, transfer) for kind in kinds}
+        self._words: dict[Kind, Tensor] = {}
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
         from rranker.kernels.attention.kernel import attention
@@ -40,10 +45,19 @@ class _Attend:
         from rranker.kernels.launch import attention_tile
 
         kind = query.shape[1] // kv_heads, kv_heads, attention_tile(query).block_m
-        if kind not in self._work:
-            work = attention_metadata(self._batch, *kind).to(self._on)
-            self._work[kind] = work, work.key_words()
-        return self._work[kind]
+        if kind not in self._work:  # in the first step only
+            late = Transfer(self._on)
+            self._work[kind] = _planned(self._batch, kind, late)
+            late.send()
+            self._kinds.add(kind)
+        if kind not in self._words:
+            self._words[kind] = self._work[kind].key_words()
+        return self._work[kind], self._words[kind]
+
+
+def _planned(batch: Batch, kind: Kind, transfer: Transfer) -> AttentionMetadata:
+    work = attention_metadata(batch, *kind)
+    return work.over(transfer.add(work.flat.numpy()))
 
 
 class TritonAttention:
@@ -61,9 +75,13 @@ class TritonAttention:
                 "the 'triton' attention backend needs Triton: pip install 'rranker[triton]'"
             ) from error
         self._interpreted = bool(triton.knobs.runtime.interpret)
+        self._kinds = set[Kind]()
 
-    def prepare(self, batch: Batch, store: KVCache, on: torch.device) -> Step:
+    def prepare(
+        self, batch: Batch, store: KVCache, transfer: Transfer, windows: Collection[int | None]
+    ) -> Step:
         """See `AttentionBackend`. Raises ValueError on a device that Triton's kernels do not run on."""
-        if on.type != "cuda" and not self._interpreted:
-            raise SettingError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on.type}")
-        return Step(batch, store, on, lambda part: _Attend(part, store, on))
+        on = transfer.device.type
+        if on != "cuda" and not self._interpreted:
+            raise SettingError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on}")
+        return Step(batch, store, transfer, windows, lambda part: _Attend(part, store, transfer, self._kinds))

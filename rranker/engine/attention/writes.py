@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..batch import Batch, Ints
 from ..kv.cache import KVCache
+from ..transfer import Transfer
 
 Index = Tensor | slice
 """Rows or slots: a slice when they are contiguous (no copy), else an index tensor."""
 
 
-def as_index(values: Ints, on: torch.device) -> Index:
-    """`values` as a slice when they count up by one, else as a tensor on the device."""
+def as_index(values: Ints, transfer: Transfer) -> Index:
+    """`values` as a slice when they count up by one, else as a tensor that travels to the device."""
     if len(values) and values[-1] - values[0] == len(values) - 1 and bool(np.all(np.diff(values) == 1)):
         return slice(int(values[0]), int(values[-1]) + 1)
-    return torch.from_numpy(np.ascontiguousarray(values)).to(on)
+    return transfer.add(values)
 
 
 class StoreWrites:
@@ -26,15 +26,15 @@ class StoreWrites:
     On a CPU run by run, since copying a run is ten times as fast as scattering it; elsewhere in one scatter.
     """
 
-    def __init__(self, batch: Batch, store: KVCache, on: torch.device) -> None:
+    def __init__(self, batch: Batch, store: KVCache, transfer: Transfer) -> None:
         rows = np.flatnonzero(batch.write_slots >= 0)
         slots = batch.write_slots[rows]
         self._store = store
         breaks = np.zeros(0, dtype=np.int64)
-        if on.type == "cpu":
+        if transfer.device.type == "cpu":
             breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(slots) != 1)) + 1
         self._runs = [
-            (as_index(some_rows, on), as_index(some_slots, on))
+            (as_index(some_rows, transfer), as_index(some_slots, transfer))
             for some_rows, some_slots in zip(np.split(rows, breaks), np.split(slots, breaks), strict=True)
             if len(some_rows)
         ]

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..readout import Readout
 from ..readout.request import NOT_FINITE
+from ..transfer import Array, Readback, Transfer
 from .request import check_writes
-from .sampler import choose
+from .sampler import Choice
 from .stream import Stream
 
 
-@torch.inference_mode()
-def write(readout: Readout, hidden: Tensor, streams: Sequence[Stream]) -> None:
-    """hidden [reads of the step, D]: gives each stream the tokens that its states (`Stream.reads`) say.
+class TokenReader:
+    """Gives each stream the tokens that its states (`Stream.reads`) say.
 
-    Raises FloatingPointError when a logit is not finite.
+    First what to look up is collected, once it is sent all is computed, and copied back with whatever else is.
     """
-    if not streams:
-        return
-    rows = [row for stream in streams for row in stream.reads]
-    owners = [stream for stream in streams for _ in stream.reads]
-    logits = check_writes(readout).vocabulary(hidden[rows])
-    if not bool(torch.isfinite(logits).all()):
-        raise FloatingPointError(NOT_FINITE)
-    tokens = iter(
-        choose(logits, [stream.writing.sampling for stream in owners], [stream.draw() for stream in owners])
-    )
-    for stream in streams:
-        stream.accept([next(tokens) for _ in stream.reads])
+
+    def __init__(self, readout: Readout, streams: Sequence[Stream], transfer: Transfer) -> None:
+        self._readout, self._streams = readout, streams
+        self._tokens: Callable[[], Array] | None = None
+        if not streams:
+            return
+        owners = [stream for stream in streams for _ in stream.reads]
+        draws = [draw for stream in streams for draw in stream.draws()]
+        self._rows = transfer.add(np.asarray([row for stream in streams for row in stream.reads]))
+        self._choice = Choice([stream.writing.sampling for stream in owners], draws, transfer)
+
+    @torch.inference_mode()
+    def compute(self, hidden: Tensor, back: Readback) -> None:
+        """hidden [reads of the step, D]: the tokens go into `back`; behind them a 1, or a 0 for logits gone wrong."""
+        if self._streams:
+            logits = check_writes(self._readout).vocabulary(hidden.index_select(0, self._rows))
+            finite = torch.isfinite(logits).all()
+            self._tokens = back.add(torch.cat([self._choice(logits), finite.long()[None]]))
+
+    def check(self) -> None:
+        """Once they are fetched: raises FloatingPointError when a logit is not finite."""
+        if self._tokens is not None and not self._tokens()[-1]:
+            raise FloatingPointError(NOT_FINITE)
+
+    def accept(self) -> None:
+        """Hands the tokens to the streams."""
+        tokens = iter([] if self._tokens is None else self._tokens()[:-1].tolist())
+        for stream in self._streams:
+            stream.accept([next(tokens) for _ in stream.reads])

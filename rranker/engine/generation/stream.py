@@ -40,7 +40,7 @@ class Stream:
         """The stretches that have ended, each without what was written behind it."""
         self.ends: list[End] = []
         self._rng = np.random.default_rng(seed)  # type: ignore[arg-type]
-        self._begin, self._draft = len(self.tokens), list[int]()
+        self._begin, self._draft, self._draws = len(self.tokens), list[int](), list[float]()
         self._skip_empty()
 
     @property
@@ -53,9 +53,11 @@ class Stream:
         """Whether all stretches have ended. There may be tokens that no step has stored."""
         return len(self.written) == len(self.writing.stretches)
 
-    def draw(self) -> float:
-        """A number in [0, 1) for the next token."""
-        return 0.0 if self.writing.sampling.greedy else float(self._rng.random())
+    def draws(self) -> list[float]:
+        """A number in [0, 1) for each token that is chosen in this step; the same ones until they are."""
+        while not self.writing.sampling.greedy and len(self._draws) < len(self.reads):
+            self._draws.append(float(self._rng.random()))
+        return self._draws or [0.0] * len(self.reads)
 
     def plan(self, builder: BatchBuilder, query_index: int, visible: Ints, slot: int, position: int) -> range:
         """Adds the new tokens and drafts to a step, behind what is `visible`; the states to read: [1 + drafts]."""
@@ -82,6 +84,7 @@ class Stream:
         `chosen[i]` is the one behind the i-th draft (0: behind the text); those behind wrong drafts do not count.
         """
         draft, self._draft = self._draft, []
+        self._draws = []
         stored, taken = len(self.tokens), 0
         for place, token in enumerate(chosen):
             before = len(self.tokens)

@@ -9,49 +9,81 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..transfer import Transfer
 from . import IdentifierReadout, PointerReadout, Readout
 from .request import Logits, ReadoutRequest, check_finite
 
 
-@torch.inference_mode()
-def read_alone(readout: Readout, hidden: Tensor, request: ReadoutRequest) -> list[Logits]:
-    """hidden [reads of the step, D] → for each subset of one request of a pointwise kind, a number for each candidate.
+class AloneReader:
+    """For each subset of requests of the pointwise kinds, a number for each candidate.
 
     `judge`: the logit of yes minus that of no, or what a pointer gives the candidate. `likelihood`: the mean
-    log-probability of the targets, in nats a token. Raises what `check_finite` raises.
+    log-probability of the targets, in nats a token.
     """
-    rows = hidden[request.suffixes.start : request.suffixes.stop]
-    places = list(chain.from_iterable(request.subsets))
-    if request.states is not None:
-        scores = readout.logits(rows, request.states[places], "select", request.prefix).diagonal()
-    elif request.kind == "judge":
-        yes, no = readout.logits(rows, readout.vectors(request.targets), request.kind).unbind(1)
-        scores = yes - no
-    else:
+
+    def __init__(self, readout: Readout, requests: Sequence[ReadoutRequest], transfer: Transfer) -> None:
+        self._readout, self._requests = readout, requests
+        self._index = [transfer.add(_index(request)) for request in requests]
+
+    def compute(self, hidden: Tensor) -> Tensor:
+        """hidden [reads of the step, D] → [candidates of all subsets], fp32, once the transfer was sent."""
+        pairs = zip(self._requests, self._index, strict=True)
+        return torch.cat([self._scores(hidden, request, index) for request, index in pairs])
+
+    def split(self, numbers: Logits) -> list[list[Logits]]:
+        """The same, computed, by request and subset. Raises what `check_finite` raises."""
+        check_finite(numbers)
+        rows = iter(_split(numbers, [len(s) for request in self._requests for s in request.subsets]))
+        return [[next(rows) for _ in request.subsets] for request in self._requests]
+
+    def _scores(self, hidden: Tensor, request: ReadoutRequest, index: Tensor) -> Tensor:
+        readout, rows = self._readout, hidden[request.suffixes.start : request.suffixes.stop]
+        if request.states is not None:
+            states = request.states.index_select(0, index)
+            return readout.logits(rows, states, "select", request.prefix).diagonal().float()
+        if request.kind == "judge":
+            yes, no = readout.logits(rows, readout.vectors(index), request.kind).unbind(1)
+            return (yes - no).float()
         assert isinstance(readout, IdentifierReadout)
-        targets = torch.from_numpy(np.tile(request.targets, len(places))).to(hidden.device)
-        scores = readout.logprobs(rows, targets).view(len(places), -1).mean(1)
-    numbers: Logits = scores.float().cpu().numpy()
-    check_finite(numbers)
-    return _split(numbers, list(map(len, request.subsets)))
+        found = readout.logprobs(rows, index).view(_candidates(request), -1)
+        return found.mean(1).float()
 
 
-@torch.inference_mode()
-def read_pointwise(readout: Readout, requests: Sequence[ReadoutRequest]) -> list[Logits]:
-    """For each request, what a pointer says of each of its candidates alone [n]; copied to the host once.
+class OwnReader:
+    """What a pointer says of each candidate alone, without a question: of candidates that see nobody else."""
 
-    The states must be those of candidates that saw the prefix and themselves only. Raises what `check_finite` raises.
-    """
-    if not requests:
-        return []
-    assert isinstance(readout, PointerReadout)
-    found = list[Tensor]()
-    for request in requests:
-        assert request.states is not None
-        found.append(readout.pointwise(request.states, request.prefix))
-    numbers: Logits = torch.cat(found).cpu().numpy()
-    check_finite(numbers)
-    return _split(numbers, list(map(len, found)))
+    def __init__(self, readout: Readout, requests: Sequence[ReadoutRequest]) -> None:
+        self._readout, self._requests = readout, requests
+
+    def compute(self) -> Tensor:
+        """[candidates of all requests], fp32."""
+        assert isinstance(self._readout, PointerReadout)
+        found = list[Tensor]()
+        for request in self._requests:
+            assert request.states is not None
+            found.append(self._readout.pointwise(request.states, request.prefix))
+        return torch.cat(found)
+
+    def split(self, numbers: Logits) -> list[Logits]:
+        """The same, computed, by request. Raises what `check_finite` raises."""
+        check_finite(numbers)
+        counts = list[int]()
+        for request in self._requests:
+            assert request.states is not None
+            counts.append(len(request.states))
+        return _split(numbers, counts)
+
+
+def _index(request: ReadoutRequest) -> np.ndarray:
+    """What is looked up on the device: rows of the states, or tokens."""
+    if request.states is not None:
+        return np.fromiter(chain.from_iterable(request.subsets), np.int64)
+    repeat = 1 if request.kind == "judge" else _candidates(request)
+    return np.tile(np.asarray(request.targets, dtype=np.int64), repeat)
+
+
+def _candidates(request: ReadoutRequest) -> int:
+    return sum(map(len, request.subsets))
 
 
 def _split(numbers: Logits, lengths: Sequence[int]) -> list[Logits]:

@@ -45,8 +45,8 @@ class IdentifierReadout:
         # The Gemmas cap: the same word as in their config.json.
         self.cap: float | None = getattr(lm.config, "final_logit_softcapping", None)
 
-    def vectors(self, identifiers: Sequence[int] | Ints) -> Tensor:
-        """[identifiers, D] rows of the language-model head, fp32."""
+    def vectors(self, identifiers: Sequence[int] | Ints | Tensor) -> Tensor:
+        """[identifiers, D] rows of the language-model head, fp32. A tensor [identifiers] is on its device already."""
         index = torch.as_tensor(identifiers, dtype=torch.long, device=self.weight.device)
         return self.weight.index_select(0, index).float()
 

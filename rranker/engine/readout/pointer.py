@@ -53,10 +53,14 @@ def own_fitness(
     return fitness
 
 
-def segment_means(states: Tensor, lengths: Sequence[int]) -> Tensor:
-    """states [T, D] of segments that lie end to end → [segments, D], each one's mean over its own tokens."""
-    counts = torch.tensor(lengths, device=states.device)
-    means: Tensor = torch.segment_reduce(states, "mean", lengths=counts)
+def segment_means(states: Tensor, lengths: Sequence[int] | Tensor) -> Tensor:
+    """states [T, D] of segments that lie end to end → [segments, D], each one's mean over its own tokens.
+
+    Lengths that are a tensor are there already, and known to add up to T: nothing waits for the device to check them.
+    """
+    known = isinstance(lengths, Tensor)
+    counts = lengths if isinstance(lengths, Tensor) else torch.tensor(lengths, device=states.device)
+    means: Tensor = torch.segment_reduce(states, "mean", lengths=counts, unsafe=known)
     return means
 
 
@@ -73,7 +77,7 @@ class PointerReadout:
         self._scale = None if scale is None else scale.float()
         self.pooling: Pooling = "last" if scale is None else "mean"
 
-    def vectors(self, identifiers: Sequence[int] | Ints) -> Tensor:
+    def vectors(self, identifiers: Sequence[int] | Ints | Tensor) -> Tensor:
         """Raises TypeError: there is nothing to look up by identifier."""
         raise TypeError("a pointer reads candidates' hidden states, not identifiers")
 

@@ -15,7 +15,7 @@ from .pointer import Pooling
 class Readout(Protocol):
     """Logits of a candidate being named by the suffix: excluded by `exclude`, chosen by `select`.
 
-    Differentiable; `gather.read` is how a step is read.
+    Differentiable; `gather.StepReader` is how a step is read.
     """
 
     needs_states: bool
@@ -23,7 +23,7 @@ class Readout(Protocol):
     pooling: Pooling
     """Which state that is: its last token's, or the mean over its tokens; the prefix's mean is read then, too."""
 
-    def vectors(self, identifiers: Sequence[int] | Ints) -> Tensor:
+    def vectors(self, identifiers: Sequence[int] | Ints | Tensor) -> Tensor:
         """[n, D], fp32: what stands for the candidates of these identifiers. For readouts without states."""
         ...
 

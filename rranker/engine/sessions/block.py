@@ -21,6 +21,7 @@ class BlockQueryState(QueryStateBase):
     """
 
     _encoded = False
+    _counts: Tensor | None = None
 
     def plan(self, builder: BatchBuilder, query_index: int, subsets: Sequence[Subset]) -> None:
         """Adds a step to `builder`: the prefix and candidates the first time, then one suffix a question."""
@@ -65,6 +66,8 @@ class BlockQueryState(QueryStateBase):
             slot += len(tokens)
         ends = first + len(self._prefix) + np.cumsum(self._lengths)
         self._read_states(builder, np.arange(first, ends[-1]) if mean else ends - 1)
+        if mean and self._needs_states:
+            self._counts = builder.carry(np.concatenate([[len(self._prefix)], self._lengths]))
 
     def _position(self, builder: BatchBuilder) -> int:
         """Of every candidate's first token."""
@@ -76,8 +79,8 @@ class BlockQueryState(QueryStateBase):
 
     def _commit(self, fresh: Tensor | None) -> None:
         self._encoded = True
-        if fresh is not None and self._pooling == "mean":
-            means = segment_means(fresh, [len(self._prefix), *self._lengths.tolist()])
+        if fresh is not None and self._counts is not None:
+            means, self._counts = segment_means(fresh, self._counts), None
             self._prefix_state, self._states = means[0], means[1:]
         elif fresh is not None:
             self._states = fresh

@@ -45,6 +45,7 @@ class CausalQueryState(QueryStateBase):
     ) -> None:
         super().__init__(segments, kind, store, readout, branches)
         self._stored = self._planned = _Stored(self._empty(), [_NONE], [_NONE])
+        self._sources: Tensor | None = None
 
     def plan(self, builder: BatchBuilder, query_index: int, subsets: Sequence[Subset]) -> None:
         """Adds a step to `builder`: what of its prompts is not stored yet, then one suffix a question.
@@ -91,27 +92,34 @@ class CausalQueryState(QueryStateBase):
             first = builder.chunk(tokens, begin, sees, query_index, start + slots[run[0]])
             lasts += [first + tree.ends[node] - begin - 1 for node in run if node != ROOT]
         self._read_states(builder, np.asarray(lasts, dtype=np.int64))
+        if self._needs_states:
+            self._sources = self._moved(builder, kept.rows, rows, len(lasts))
         # The pass overwrites what it does not keep: should it fail, only that is still there.
         self._stored, self._planned = kept, _Stored(tree, slots, rows)
         return paths, numbers, rows, tree
 
     def _commit(self, fresh: Tensor | None) -> None:
-        before, self._stored = self._stored.rows, self._planned
+        self._stored = self._planned
         if self._needs_states:
-            self._states = self._gathered(before, fresh)
+            have = [states for states in (self._states, fresh) if states is not None]
+            states = torch.cat(have) if len(have) > 1 else have[0]
+            self._states = states if self._sources is None else states.index_select(0, self._sources)
 
-    def _gathered(self, before: Sequence[int], fresh: Tensor | None) -> Tensor:
-        """The states of the tree, a row a node: old ones (at `before`), and in turn fresh ones of the other nodes."""
-        have = [states for states in (self._states, fresh) if states is not None]
-        states, rows = torch.cat(have) if len(have) > 1 else have[0], self._stored.rows
-        fresh_rows = count(0 if self._states is None else len(self._states))
+    def _moved(
+        self, builder: BatchBuilder, before: Sequence[int], rows: Sequence[int], fresh: int
+    ) -> Tensor | None:
+        """The states of the tree, a row a node, taken from those there are and behind them `fresh` ones: which.
+
+        Old ones are at `before`; the other nodes take the fresh ones in turn. None: all stay where they are.
+        """
+        old_rows = 0 if self._states is None else len(self._states)
+        fresh_rows, have = count(old_rows), old_rows + fresh
         # Rows of candidates that no prompt shows are read by nobody: any will do, best the one that is there.
-        sources = np.minimum(np.arange(max(len(self._candidates), max(rows) + 1)), len(states) - 1)
+        sources = np.minimum(np.arange(max(len(self._candidates), max(rows) + 1)), have - 1)
         for row, old in zip(rows[1:], before[1:], strict=True):
             sources[row] = next(fresh_rows) if old < 0 else old
-        if np.array_equal(sources, np.arange(len(states))):
-            return states  # nothing to move, no indices to send
-        return states.index_select(0, torch.from_numpy(sources).to(states.device))
+        # Nothing to move, no indices to send.
+        return None if np.array_equal(sources, np.arange(have)) else builder.carry(sources)
 
     def _kept(self, tree: PrefixTree) -> _Stored:
         """What of a tree is stored already."""
