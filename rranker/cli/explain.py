@@ -11,6 +11,7 @@ import typer
 from rranker.cli.candidates import InputFormat, read_candidates
 from rranker.cli.errors import UNENCODABLE, ExitCode, command, failing_as
 from rranker.cli.lines import STDIN, Faults
+from rranker.cli.loading import load_ranker
 from rranker.cli.settings import (
     Device,
     Dtype,
@@ -19,7 +20,6 @@ from rranker.cli.settings import (
     SkipBroken,
     as_query,
     call_settings,
-    load_ranker,
 )
 
 

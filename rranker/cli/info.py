@@ -12,7 +12,8 @@ import typer
 
 from rranker import __version__
 from rranker.cli.errors import command
-from rranker.cli.settings import Device, Dtype, Layout, Method, Model, load_ranker
+from rranker.cli.loading import load_ranker
+from rranker.cli.settings import Device, Dtype, Layout, Method, Model
 from rranker.cli.tables import print_table
 
 if TYPE_CHECKING:

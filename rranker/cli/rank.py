@@ -12,6 +12,7 @@ import typer
 from rranker.cli.candidates import InputFormat, read_candidates
 from rranker.cli.errors import ExitCode, command, failing_as
 from rranker.cli.lines import STDIN, Faults
+from rranker.cli.loading import load_ranker
 from rranker.cli.settings import (
     Device,
     Dtype,
@@ -20,7 +21,6 @@ from rranker.cli.settings import (
     SkipBroken,
     as_query,
     call_settings,
-    load_ranker,
 )
 from rranker.cli.tables import ranking_table
 from rranker.cli.trec import trec_lines

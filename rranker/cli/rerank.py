@@ -16,6 +16,7 @@ import typer
 from rranker.cli.errors import UNENCODABLE, ExitCode, Failure, command, failing_as, say
 from rranker.cli.journal import Journal, fingerprint
 from rranker.cli.lines import STDIN, Faults, read_input
+from rranker.cli.loading import load_ranker
 from rranker.cli.settings import (
     Device,
     Devices,
@@ -23,7 +24,6 @@ from rranker.cli.settings import (
     Model,
     SkipBroken,
     call_settings,
-    load_ranker,
 )
 from rranker.cli.trec import trec_lines
 

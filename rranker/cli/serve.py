@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from rranker.cli.errors import ExitCode, command, failing_as, say
-from rranker.cli.settings import Device, Devices, Dtype, Method, Model, Reasoning, load_ranker
+from rranker.cli.loading import load_ranker
+from rranker.cli.settings import Device, Devices, Dtype, Method, Model, Reasoning
 
 
 @command

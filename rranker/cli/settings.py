@@ -1,21 +1,14 @@
-"""Options that several commands share, and the Ranker they make."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import gc
 import inspect
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-from rranker.cli.errors import ExitCode, failing_as
-
-if TYPE_CHECKING:
-    from rranker.ranker import Ranker
-
 
 _MODEL = "Model"
 
@@ -151,18 +144,3 @@ class Layout(StrEnum):
 def as_query(query: str, history: bool) -> str | list[str]:
     """The query as `Ranker.rank` takes it: a history has a title a line."""
     return [line for line in query.splitlines() if line.strip()] if history else query
-
-
-def load_ranker(**settings: Any) -> Ranker:
-    """A Ranker; `devices` are as the option says. Raises Failure for a wrong setting, or a model that is not there."""
-    if settings.get("devices") is not None:
-        settings["devices"] = settings["devices"].split(",")
-    # Loading makes many objects and drops few: about a seventh of the time would go into looking for cycles among them.
-    gc.disable()
-    try:
-        with failing_as(ExitCode.USAGE):
-            from rranker import Ranker
-
-            return Ranker(**settings)
-    finally:
-        gc.enable()

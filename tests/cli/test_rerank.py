@@ -138,7 +138,9 @@ def test_a_job_that_was_killed_goes_on_where_it_was(
     slow = (
         "import sys, time; from rranker import Ranker; from rranker.cli.main import main\n"
         "rank_batch = Ranker.rank_batch\n"
-        "def slowly(*args, **kwargs):\n    time.sleep(0.3)\n    return rank_batch(*args, **kwargs)\n"
+        "def slowly(*args, **kwargs):\n    time.sleep(0.3)\n"
+        "    assert not {'accelerate', 'scipy', 'fastapi'} & set(sys.modules), 'too much for a ranking'\n"
+        "    return rank_batch(*args, **kwargs)\n"
         "Ranker.rank_batch = slowly; sys.argv = ['rranker', *sys.argv[1:]]; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", slow, *words], stderr=subprocess.PIPE)
