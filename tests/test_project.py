@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -69,14 +70,23 @@ def test_workflows_call_targets_of_the_makefile_and_workflows_that_exist() -> No
     targets = set(
         re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     )
-    called = set()
+    called, commands = set(), list[str]()
     for path in (ROOT / ".github/workflows").glob("*.yml"):
         for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
             if used := job.get("uses"):
                 assert (ROOT / used).is_file(), used
             steps = "\n".join(step.get("run", "") for step in job.get("steps", []))
             called |= set(re.findall(r"^make ([\w./-]+)", steps, flags=re.MULTILINE))
+            commands += steps.splitlines()
     assert {"test", "lint", "asan"} <= called <= targets
+    run = "\n".join(commands)
+    # Modules of this repository, and files that are not made on the way.
+    modules = set(re.findall(r"-m ((?:bench|rranker|training)[\w.]*)", run))
+    assert "bench.gpu" in modules
+    assert [name for name in modules if find_spec(name) is None] == []
+    files = set(re.findall(r"(?<![\w/.])((?:\.ci|rranker|docs|tests)/[\w./-]+)", run))
+    assert ".ci/release_notes.py" in files
+    assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
 def test_wheels_are_built_for_every_python_of_ci_and_where_torch_has_its_own() -> None:

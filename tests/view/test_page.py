@@ -23,6 +23,7 @@ HOSTILE = [
     "long " + "x" * 100_000,
     "plain text on tea",
 ]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUERY = "a </script><b>question</b> on tea"
 
 
@@ -83,10 +84,10 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        pytest.skip("no Chromium is installed")
+        pytest.skip(f"needs a browser: none of {', '.join(BROWSERS)} is on the PATH (apt-get install chromium)")
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield started
