@@ -87,7 +87,9 @@ def browser() -> Iterator[Any]:
     api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        pytest.skip(f"needs a browser: none of {', '.join(BROWSERS)} is on the PATH (apt-get install chromium)")
+        pytest.skip(
+            f"needs a browser: none of {', '.join(BROWSERS)} is on the PATH (apt-get install chromium)"
+        )
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield started
