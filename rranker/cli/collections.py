@@ -98,7 +98,7 @@ def request_problems(path: str, data: bytes, depth: int, faults: Faults) -> list
         numbered, unit = json_lines(path, numbered_lines(path, data, faults), faults), "line"
     for number, record in numbered:
         try:
-            problem = _problem(record, depth)
+            problem = _problem(record, number, depth)
             if problem.id in seen:
                 raise ValueError(f"the query id {problem.id!r} appears twice")
         except (ValueError, TypeError) as error:
@@ -128,24 +128,32 @@ def _whole(path: str, data: bytes) -> list[Any]:
     return records
 
 
-def _problem(record: Any, depth: int) -> Problem:
+def _problem(record: Any, number: int, depth: int) -> Problem:
+    """One request; where it has no qid, `number` is its id, and a document without a docid goes by its place from 1."""
     if not isinstance(record, dict) or not {"query", "candidates"} <= record.keys():
         raise ValueError("a request is an object with query and candidates")
     query, candidates = record["query"], record["candidates"]
-    if not isinstance(query, dict) or not isinstance(query.get("text"), str) or "qid" not in query:
-        raise ValueError("query must be an object with text and qid")
+    if isinstance(query, str):
+        query = {"text": query}
+    if not isinstance(query, dict) or not isinstance(query.get("text"), str):
+        raise ValueError("query must be a string, or an object with text and qid")
     if not isinstance(candidates, list) or not candidates:
         raise ValueError("candidates must be a list of at least one")
-    documents = dict[str, str]()
+    documents, named = dict[str, str](), list[dict[str, Any]]()
     for place, candidate in enumerate(candidates):
-        if not isinstance(candidate, dict) or not {"docid", "doc"} <= candidate.keys():
-            raise ValueError(f"candidates[{place}] must be an object with docid and doc")
+        if isinstance(candidate, str):
+            candidate = {"doc": candidate}
+        if not isinstance(candidate, dict) or not {"text", "doc"} & candidate.keys():
+            raise ValueError(f"candidates[{place}] must be a string, or an object with doc and docid")
+        candidate = {"docid": str(place + 1), **candidate}
         name = id_text(as_id(candidate["docid"], f"the docid of candidates[{place}]"))
         if name in documents:
             raise ValueError(f"the docid {name!r} appears twice")
-        documents[name] = _text(candidate["doc"], place)
+        documents[name] = _text(candidate.get("text", candidate.get("doc")), place)
+        named.append(candidate)
     kept = dict(list(documents.items())[:depth])
-    return Problem(id_text(as_id(query["qid"], "qid")), query["text"], kept, record)
+    name = id_text(as_id(query.get("qid", str(number)), "qid"))
+    return Problem(name, query["text"], kept, {**record, "candidates": named})
 
 
 def _text(doc: Any, place: int) -> str:

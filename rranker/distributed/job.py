@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .parts import Counts, claim, read_finished, read_results, write_finished
+from .parts import Counts, PartFormat, check_format, claim, read_finished, read_results, write_finished
 from .worker import RankWorker
 
 
@@ -18,6 +18,7 @@ def rank_files(
     batch_size: int = 32,
     load: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
+    parts: PartFormat = "jsonl",
     progress: bool = True,
 ) -> Counts:
     """Ranks the queries of files, many at a time, on every GPU or CPU of a Ray cluster. Start it again to go on.
@@ -30,18 +31,20 @@ def rank_files(
         batch_size: queries a part; what a worker that dies has to do again.
         load: arguments of `Ranker`.
         settings: those of `Ranker.rank_batch`, such as `template`.
+        parts: how rankings are written: `jsonl` or `parquet`.
         progress: shows a bar.
 
     A worker that dies is started again, and its batch with it; a query that cannot be ranked has its error in the
     output. What a run that was stopped had written is kept, and left out by the next one.
 
-    Raises ImportError without Ray; ValueError for files of other or mixed kinds, and for a folder that holds the
-    rankings of other inputs or settings; FileNotFoundError for no files.
+    Raises ImportError without Ray; ValueError for files of other or mixed kinds, for unknown `parts`, and for a folder
+    that holds the rankings of other inputs or settings; FileNotFoundError for no files.
     """
     paths = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     line = _line_column(paths)
+    check_format(parts)
     folder = Path(output).absolute()
-    claim(folder, {"inputs": paths, "load": load or {}, "settings": settings or {}})
+    claim(folder, {"inputs": paths, "load": load or {}, "settings": settings or {}, "parts": parts})
     if (finished := read_finished(folder)) is not None:
         return finished
     try:
@@ -60,7 +63,7 @@ def rank_files(
     queries = ray.data.read_text(paths) if line else ray.data.read_parquet(paths)
     counted = queries.repartition(target_num_rows_per_block=batch_size).map_batches(
         RankWorker,
-        fn_constructor_args=(str(folder), load or {}, settings or {}, done, line),
+        fn_constructor_args=(str(folder), load or {}, settings or {}, done, line, parts),
         batch_size=batch_size,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=count),
@@ -69,9 +72,9 @@ def rank_files(
     total = Counts()
     with tqdm(disable=not progress, unit="query") as bar:
         for row in counted.iter_rows():
-            part = Counts(**row)
-            total += part
-            bar.update(part.ranked + part.failed + part.skipped)
+            counted_now = Counts(**row)
+            total += counted_now
+            bar.update(counted_now.ranked + counted_now.failed + counted_now.skipped)
     write_finished(folder, total)
     return total
 

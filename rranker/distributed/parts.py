@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ..ids import as_id, id_text
 from ..request import QUERY_ID_NAMES
 from ..types import Ranking
+
+PartFormat = Literal["jsonl", "parquet"]
 
 JOB = "_job.json"
 """The file that says what a folder's rankings are of."""
@@ -61,27 +63,53 @@ def as_result(query: str, ranking: Ranking | Exception) -> dict[str, Any]:
     return {"id": query, "order": ranking.order, "scores": scores, "relevance": relevance}
 
 
-def part_path(folder: Path, queries: Sequence[str]) -> Path:
+def part_path(folder: Path, queries: Sequence[str], form: PartFormat = "jsonl") -> Path:
     """Where the part of these queries lies: whoever ranks them again, after a crash, writes the same file."""
-    return folder / f"part-{_digest(queries)}.jsonl"
+    return folder / f"part-{_digest(queries)}.{form}"
 
 
 def write_part(path: Path, results: Sequence[dict[str, Any]]) -> None:
-    """Writes a part, or replaces it; nobody ever sees half of one."""
+    """Writes a part in the format that its name says, or replaces it; nobody ever sees half of one."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text("".join(json.dumps(result) + "\n" for result in results), encoding="utf-8")
+    if path.suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        numbers = pyarrow.list_(pyarrow.float64())
+        columns = {
+            "id": pyarrow.string(),
+            "order": pyarrow.list_(pyarrow.int32()),
+            "scores": numbers,
+            "relevance": numbers,
+            "error": pyarrow.string(),
+        }
+        table = pyarrow.Table.from_pylist(list(results), schema=pyarrow.schema(columns))
+        pyarrow.parquet.write_table(table, unfinished)
+    else:
+        unfinished.write_text("".join(json.dumps(result) + "\n" for result in results), encoding="utf-8")
     unfinished.replace(path)
 
 
 def read_results(folder: str | Path) -> Iterator[dict[str, Any]]:
     """All results of a folder, in no order: `{"id", "order", "scores", "relevance"}`, or `{"id", "error"}`."""
-    for path in sorted(Path(folder).glob("part-*.jsonl")):
+    for path in sorted(Path(folder).glob("part-*")):
         yield from read_part(path)
 
 
 def read_part(path: Path) -> list[dict[str, Any]]:
     """The results of one part."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet
+
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+        return [{name: value for name, value in row.items() if value is not None} for row in rows]
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def check_format(form: str) -> None:
+    """Raises ValueError for a format that parts are not written in."""
+    if form not in get_args(PartFormat):
+        raise ValueError(f"parts are written as {' or '.join(get_args(PartFormat))}, not as {form!r}")
 
 
 def claim(folder: Path, job: dict[str, Any]) -> None:

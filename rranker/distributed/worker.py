@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..ranker import Ranker
-from .parts import Counts, as_result, as_row, part_path, read_part, write_part
+from .parts import Counts, PartFormat, as_result, as_row, part_path, read_part, write_part
 
 
 class RankWorker:
     """Ranks batches of queries by a Ranker of its own; an error belongs to its query.
 
     `load` are the arguments of `Ranker`, `settings` those of `rank_batch`, `done` the ids that are left out. `line`
-    names the column that holds lines of JSON; None means columns of their own.
+    names the column that holds lines of JSON; None means columns of their own. `parts` is the format of what it writes.
     """
 
     def __init__(
@@ -24,8 +24,10 @@ class RankWorker:
         settings: dict[str, Any],
         done: Collection[str],
         line: str | None,
+        parts: PartFormat = "jsonl",
     ) -> None:
         self.folder, self.settings, self.done, self.line = Path(folder), settings, frozenset(done), line
+        self.parts = parts
         self.ranker = Ranker(**load)
 
     def __call__(self, table: Any) -> Any:
@@ -39,7 +41,7 @@ class RankWorker:
     def rank(self, rows: list[dict[str, Any]]) -> Counts:
         """Ranks what is not done yet and writes its part, unless a worker that died had got so far."""
         left = [row for row in rows if row["id"] not in self.done]
-        path = part_path(self.folder, [row["id"] for row in left])
+        path = part_path(self.folder, [row["id"] for row in left], self.parts)
         readable = [row for row in left if "error" not in row]
         if left and not path.exists():
             rankings = self.ranker.rank_batch(readable, **self.settings, on_error="return", progress=False)

@@ -112,6 +112,22 @@ def test_rankllms_requests_go_in_and_come_out(
         assert scores == sorted(scores, reverse=True)
 
 
+def test_requests_may_be_as_short_as_rankllm_takes_them(run: Run) -> None:
+    """Strings for the query and the documents, `text` in place of `doc`: what its validator calls valid."""
+    short = {"query": "bees", "candidates": ["trains", {"text": "a note on bees", "page": 3}], "more": [1]}
+    done = run("rerank", "-", input=json.dumps(short) + "\n" + json.dumps({**short, "query": {"text": "x"}}))
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert (first["query"], first["more"], second["query"]) == ("bees", [1], {"text": "x"})
+    scores = [candidate.pop("score") for candidate in first["candidates"]]
+    assert scores == sorted(scores, reverse=True)
+    assert first["candidates"] == [
+        {"docid": "2", "text": "a note on bees", "page": 3},
+        {"docid": "1", "doc": "trains"},
+    ]
+    found = ordered(run("rerank", "-", "-f", "trec", input=json.dumps([short])).stdout)
+    assert found == {"1": ["2", "1"]}
+
+
 def test_broken_requests_and_missing_documents_are_named_or_skipped(
     run: Run, beir: Path, tmp_path: Path
 ) -> None:

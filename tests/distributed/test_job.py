@@ -97,10 +97,10 @@ def test_a_job_that_was_stopped_goes_on_from_parquet(
     path, out, stopped = tmp_path / "queries.parquet", tmp_path / "out", 10
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(queries()), path)
     out.mkdir()
-    worker = RankWorker(str(out), LOAD, dict(SETTINGS), (), None)
+    worker = RankWorker(str(out), LOAD, dict(SETTINGS), (), None, "parquet")
     assert worker.rank([as_row(query) for query in queries()[:stopped]]) == Counts(ranked=stopped)
-    counts = rank_files(
-        path, out, workers=1, batch_size=6, load=LOAD, settings=dict(SETTINGS), progress=False
-    )
+    job = {"workers": 1, "batch_size": 6, "load": LOAD, "settings": dict(SETTINGS), "progress": False}
+    counts = rank_files(path, out, parts="parquet", **job)
     assert counts == Counts(ranked=N - stopped, skipped=stopped)
+    assert {file.suffix for file in out.glob("part-*")} == {".parquet"}
     assert orders(out) == expected

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from rranker.distributed.job import rank_files
-from rranker.distributed.parts import Counts, as_row, claim, part_path, read_results, write_finished
+from rranker.distributed.parts import (
+    Counts,
+    as_row,
+    claim,
+    part_path,
+    read_results,
+    write_finished,
+    write_part,
+)
 from rranker.distributed.worker import RankWorker
 from tests.support.samples import QUERY, TEXTS
 
@@ -73,6 +81,23 @@ def test_a_part_that_a_dead_worker_had_written_is_not_ranked_again(worker: RankW
     assert path.read_text().startswith('{"id": "x", "order": [1, 0]')
 
 
+def test_parts_of_parquet_hold_what_those_of_lines_hold(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    results = [
+        {"id": "a", "order": [2, 0, 1], "scores": [0.9, 0.5, 0.1], "relevance": [0.7, 0.7, 0.1]},
+        {"id": "b", "order": [0], "scores": [1 / 3], "relevance": [None]},
+        {"id": "c", "error": "ValueError: no"},
+    ]
+    read = {}
+    for form in ("jsonl", "parquet"):
+        path = part_path(tmp_path / form, ["a", "b", "c"], form)
+        path.parent.mkdir()
+        write_part(path, results)
+        read[form] = list(read_results(path.parent))
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert read["jsonl"] == read["parquet"] == results
+
+
 def test_the_arithmetic_of_the_page_is_what_its_code_prints(capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[2] / "docs/scale.md").read_text(encoding="utf-8")
     *_, code, shown = re.findall(r"^```\w*\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
@@ -84,10 +109,10 @@ def test_a_folder_belongs_to_one_job(tmp_path: Path) -> None:
     """Else the rankings of two models would lie in one folder, and nobody could tell them apart."""
     path, out = tmp_path / "a.jsonl", tmp_path / "out"
     path.touch()
-    claim(out, {"inputs": [str(path)], "load": {}, "settings": {}})
+    claim(out, {"inputs": [str(path)], "load": {}, "settings": {}, "parts": "jsonl"})
     write_finished(out, Counts(ranked=3))
     assert rank_files(path, out) == Counts(skipped=3)
-    for other in ({"load": {"dtype": "float32"}}, {"settings": {"top_k": 3}}):
+    for other in ({"load": {"dtype": "float32"}}, {"settings": {"top_k": 3}}, {"parts": "parquet"}):
         with pytest.raises(ValueError, match=r"another job.*a\.jsonl"):
             rank_files(path, out, **other)
 
@@ -95,6 +120,8 @@ def test_a_folder_belongs_to_one_job(tmp_path: Path) -> None:
 def test_wrong_inputs_are_named(tmp_path: Path) -> None:
     for name in ("a.jsonl", "b.parquet", "c.csv"):
         (tmp_path / name).touch()
+    with pytest.raises(ValueError, match="as jsonl or parquet, not as 'csv'"):
+        rank_files(tmp_path / "a.jsonl", tmp_path / "out", parts="csv")
     with pytest.raises(FileNotFoundError, match="no files"):
         rank_files([], tmp_path / "out")
     with pytest.raises(FileNotFoundError, match=r"no such file: .*missing"):
