@@ -11,6 +11,16 @@ from typing import Any
 
 from transformers import HfArgumentParser
 
+from rranker.methods import method_class, method_names
+from rranker.prompts.segments import POINTWISE
+
+LISTWISE = [
+    name
+    for name in method_names()
+    if method_class(name).kind not in POINTWISE and method_class(name).names_for_good
+]
+"""Methods whose every decision is between candidates and gives one a place: else there is nothing to train."""
+
 
 def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any:
     """A dataclass field with its line of `--help`."""

@@ -15,16 +15,7 @@ from trl import GRPOConfig
 
 from rranker.engine.hardware import best_device, best_dtype, warn_if_emulated
 from rranker.engine.loading.model import DEFAULT_MODEL
-from rranker.methods import method_class, method_names
-from rranker.prompts.segments import POINTWISE
-from rranker.training.options import option, parse_options
-
-_LISTWISE = [
-    name
-    for name in method_names()
-    if method_class(name).kind not in POINTWISE and method_class(name).names_for_good
-]
-"""Methods whose every decision is between candidates and gives one a place: else there is no policy to train."""
+from rranker.training.options import LISTWISE, option, parse_options
 
 INTERACTION_TASKS = ["rec-movie", "rec-music", "rec-game"]
 OWN = "own"
@@ -90,7 +81,7 @@ class RolloutArguments:
     method: str = option(
         "iranker",
         "eliminate the worst or select the best round after round, or rank in one shot",
-        _LISTWISE,
+        LISTWISE,
     )
     episodes: str = option(
         "full",

@@ -14,13 +14,13 @@ import torch
 from rranker.data import RankingExample
 from rranker.methods import method_class
 from rranker.prompts.segments import Kind
-from rranker.training.grpo.adapters import adapters
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, parse
 from rranker.training.grpo.callbacks import Patience, StopOnNaN
 from rranker.training.grpo.checkpoints import CheckpointError, drop_partial, last_good
 from rranker.training.grpo.data import held_out, mixture
 from rranker.training.grpo.estimate import estimate
 from rranker.training.grpo.trainer import RankingGRPOTrainer
+from rranker.training.policy.adapters import adapters
 from rranker.training.policy.network import HEAD, load_policy, save_policy
 from rranker.training.policy.prompts import Prompts
 from rranker.training.report import write_report

@@ -19,13 +19,13 @@ from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_answers import answer_of, match, names_of, ranked
 from rranker.prompts.r1_ranker import R1RankerFormat, Shown
-from rranker.training.grpo.adapters import adapters
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, RolloutArguments
 from rranker.training.grpo.callbacks import StopOnNaN
 from rranker.training.grpo.checkpoints import drop_partial, last_good
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
+from rranker.training.policy.adapters import adapters
 from rranker.training.policy.texts import engine_writes, write_texts
 from rranker.training.policy.token_logprobs import answer_scored, plain_head
 from rranker.training.report import write_report

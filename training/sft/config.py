@@ -9,6 +9,7 @@ import torch
 
 from rranker.engine.hardware import best_device, best_dtype
 from rranker.engine.loading.settings import AttentionMode
+from rranker.methods import method_class
 from rranker.training.examples.sources import OWN, SOURCES
 from rranker.training.policy.model_config import ModelConfig
 
@@ -29,6 +30,8 @@ class SftConfig:
     for a new one of the shape `model`. `teacher` is an encoder's checkpoint that says how alike a query and a passage
     are; None leaves that to BM25. `collections` are those the source `questions` draws from, None for all.
     `data` are files of one's own, which the source `own` draws from; a tenth of them is held out, or `validation` is.
+    `method` and `lora_rank` are for a language model that names candidates by identifiers: the ranking method it
+    learns to play, and the rank of the adapters that learn (0: all weights do).
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -66,12 +69,17 @@ class SftConfig:
     collections: list[str] | None = None
     data: list[str] | None = None
     validation: str | None = None
+    method: str = "iranker"
+    lora_rank: int = 0
 
     def __post_init__(self) -> None:
         if self.attention not in get_args(AttentionMode):
             raise ValueError(f"attention is 'block' or 'causal', not {self.attention!r}")
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision is 'bf16' or 'fp32', not {self.precision!r}")
+        if type(self.lora_rank) is not int or self.lora_rank < 0:
+            raise ValueError(f"lora_rank must be a whole number of at least 0, not {self.lora_rank!r}")
+        method_class(self.method)
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer is 'adamw' or 'muon', not {self.optimizer!r}")
         unknown = set(self.weights) - {*SOURCES, OWN}

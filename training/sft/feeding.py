@@ -14,23 +14,30 @@ from torch.utils.data import DataLoader, Dataset
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.formats import prompt_formats
 from rranker.training.examples.example import Pairs
-from rranker.training.examples.sources import Sources
+from rranker.training.examples.sources import Draw, Sources
 from rranker.training.packing.batch import ListBatch, training_batch
 from rranker.training.packing.pairs import PairBatch, pair_batch
 from rranker.training.policy.ranking_model import RankingModel
 from rranker.training.sft.checkpoint import settings_of
 from rranker.training.sft.config import SftConfig
+from rranker.training.sft.identifiers import IdentifierModel, QuestionBatch
 
 LATE = ("squad", "trecdl", "classic", "questions")
 """Sources of long passages: they wait until short ones have taught what a match is."""
 
-Batch = ListBatch | PairBatch
+Batch = ListBatch | PairBatch | QuestionBatch
 Maker = Callable[[int], list[tuple[str, Batch]]]
 
 
-def mixture(sources: Sources, model: RankingModel, tokenizer: Any, config: SftConfig) -> Maker:
+def mixture(
+    sources: Sources, model: RankingModel | IdentifierModel, tokenizer: Any, config: SftConfig
+) -> Maker:
     """A function from a step's number to its named micro-batches for `model`: nothing else is remembered."""
-    rendered = prompt_formats(settings_of(model).prompt_format, TextEncoder(tokenizer))["select"]
+    batch_of = (
+        question_batches(model, config)
+        if isinstance(model, IdentifierModel)
+        else list_batches(model, tokenizer, config)
+    )
     names, weights = list(config.weights), np.array(list(config.weights.values()))
     late = np.array([name in LATE for name in names])
 
@@ -45,11 +52,22 @@ def mixture(sources: Sources, model: RankingModel, tokenizer: Any, config: SftCo
         ]
 
     def micro_batch(name: str, rng: np.random.Generator, curriculum: float) -> tuple[str, Batch]:
-        drawn = sources.draw(name, rng, curriculum)
+        return name, batch_of(sources.draw(name, rng, curriculum), rng)
+
+    return make
+
+
+def list_batches(
+    model: RankingModel, tokenizer: Any, config: SftConfig
+) -> Callable[[Draw, np.random.Generator], Batch]:
+    """Micro-batches of what is drawn, for a model with a pointer head."""
+    rendered = prompt_formats(settings_of(model).prompt_format, TextEncoder(tokenizer))["select"]
+
+    def batch_of(drawn: Draw, rng: np.random.Generator) -> Batch:
         lengths = {"candidate_tokens": drawn.candidate_tokens, "prefix_tokens": drawn.prefix_tokens}
         if isinstance(drawn.examples, Pairs):
-            return name, pair_batch(rendered, drawn.examples, attends=model.attends, **lengths)
-        return name, training_batch(
+            return pair_batch(rendered, drawn.examples, attends=model.attends, **lengths)
+        return training_batch(
             rendered,
             drawn.examples,
             rng,
@@ -59,7 +77,23 @@ def mixture(sources: Sources, model: RankingModel, tokenizer: Any, config: SftCo
             **lengths,
         )
 
-    return make
+    return batch_of
+
+
+def question_batches(
+    model: IdentifierModel, config: SftConfig
+) -> Callable[[Draw, np.random.Generator], Batch]:
+    """Micro-batches of what is drawn, for a model that names candidates by identifiers."""
+
+    def batch_of(drawn: Draw, rng: np.random.Generator) -> Batch:
+        if isinstance(drawn.examples, Pairs):
+            raise ValueError(
+                "pairs are told by the cosine of mean states, and this model names candidates by identifiers: leave "
+                "the sources …-pairs out of --weights"
+            )
+        return model.batch(drawn.examples, rng, config.tokens, drawn.candidate_tokens)
+
+    return batch_of
 
 
 class _Steps(Dataset[list[tuple[str, Batch]]]):

@@ -46,10 +46,14 @@ def ranking_loss(fitness: Tensor, best: Tensor, worst: Tensor) -> Tensor:
     Copy 0 asks for the best. The others ask for the worst, whose logits are -fitness, and are told both: the worst
     alone says little about who is to be left in the end.
     """
-    selected = cross_entropy(fitness, best)
+    selected, excluded = cross_entropy(fitness[:, :1], best[:, :1]), excluded_loss(fitness, best, worst)
+    return torch.cat([selected, excluded[:, 1:]], 1).mean()
+
+
+def excluded_loss(fitness: Tensor, best: Tensor, worst: Tensor) -> Tensor:
+    """[…], of questions for the worst, fitness, best and worst being […, N]: half of it is about the best."""
     unfitness = (-fitness).masked_fill(fitness == -torch.inf, -torch.inf)
-    excluded = 0.5 * (selected + cross_entropy(unfitness, worst))
-    return torch.cat([selected[:, :1], excluded[:, 1:]], 1).mean()
+    return 0.5 * (cross_entropy(fitness, best) + cross_entropy(unfitness, worst))
 
 
 def list_loss(model: RankingModel, hidden: Tensor, batch: ListBatch) -> tuple[Tensor, float, float]:

@@ -24,12 +24,17 @@ def rate(step: int, config: SftConfig) -> float:
     return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 
+def learnt(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The parameters that training changes, with their names."""
+    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
 class MasterOptimizer:
-    """AdamW (or Muon for the layers' matrices) on fp32 copies of the model's parameters."""
+    """AdamW (or Muon for the layers' matrices) on fp32 copies of the parameters that training changes."""
 
     def __init__(self, model: nn.Module, config: SftConfig) -> None:
         self.config = config
-        named = list(model.named_parameters())
+        named = learnt(model)
         self.live = [p for _, p in named]
         self.masters = [p.detach().float().clone().requires_grad_() for p in self.live]
         self.gradients = [torch.zeros_like(master) for master in self.masters]

@@ -14,7 +14,7 @@ from rranker.engine.hardware import best_device, warn_if_emulated
 from rranker.engine.loading.files import read_json
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.examples.sources import OWN
-from rranker.training.options import option, parse_options
+from rranker.training.options import LISTWISE, option, parse_options
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig, best_precision
 
@@ -87,7 +87,18 @@ class StepOptions:
     tokens: int = option(SftConfig.tokens, "per micro-batch, at most")
     accumulate: int = option(SftConfig.accumulate, "micro-batches a step")
     optimizer: str = option(SftConfig.optimizer, "of the layers' matrices", ("adamw", "muon"))
-    attention: str = option(SftConfig.attention, "what a candidate sees", ("block", "causal"))
+    attention: str | None = option(
+        None, "what a candidate sees (default: as `start` has it; block of a new model)", ("block", "causal")
+    )
+    method: str = option(
+        SftConfig.method,
+        "which question a language model without a pointer head learns to answer",
+        LISTWISE,
+    )
+    lora_rank: int = option(
+        SftConfig.lora_rank,
+        "of such a model: train adapters of this rank in place of all weights (peft); 0: all weights",
+    )
     precision: str | None = option(
         None, "of the layers (default: bf16 where the device multiplies it)", ("bf16", "fp32")
     )
@@ -111,7 +122,7 @@ def parse(words: Sequence[str] | None = None) -> SftOptions:
             (RunOptions, ModelOptions, DataOptions, StepOptions),
             words,
             prog="python -m training.sft",
-            description="Supervised training of the small ranker: block attention (or causal), a pointer head.",
+            description="Supervised training: of a small ranker with a pointer head, or of any causal language model.",
         )
     )
     if options.run.resume and not (options.run.out / "state.pt").exists():

@@ -1,4 +1,4 @@
-"""Supervised training of the small ranker: `python -m training.sft --out runs/sft`."""
+"""Supervised training of rankers, small ones and language models: `python -m training.sft --out runs/sft`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,26 @@ import numpy as np
 import torch
 
 from rranker.data import own_examples
-from rranker.engine.loading.tokenizer import read_tokenizer
+from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import OWN, Sources
+from rranker.training.packing.batch import ListBatch
 from rranker.training.packing.pairs import PairBatch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import RankingModel, build_model
 from rranker.training.sft.checkpoint import load_model, save_model, save_state
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import Batch, Maker, batch_processes, cores, mixture, prefetched, workers
+from rranker.training.sft.identifiers import (
+    IdentifierModel,
+    QuestionBatch,
+    load_identifier_model,
+    question_loss,
+    save_identifier_model,
+)
 from rranker.training.sft.loss import language_loss, list_loss, pair_loss
 from rranker.training.sft.lsa import lay_into, lsa_embeddings
-from rranker.training.sft.optimizer import MasterOptimizer
+from rranker.training.sft.optimizer import MasterOptimizer, learnt
 from rranker.training.sft.options import RunOptions, configured, parse, saved_settings, training_device
 from rranker.training.sft.own_data import held_out_report
 from rranker.training.sft.tokenizer import load_tokenizer, train_tokenizer
@@ -35,24 +43,32 @@ MINUTES = 40.0
 """Of a run that says neither how many steps nor how long."""
 
 
+Model = RankingModel | IdentifierModel
+
+
 def forward_backward(
-    model: RankingModel, batch: Batch, config: SftConfig, seed: int
+    model: Model, batch: Batch, config: SftConfig, seed: int
 ) -> tuple[float, float, tuple[torch.Tensor, ...]]:
     """Of one micro-batch: divergence from its targets in nats, mean reciprocal rank, gradients."""
-    if isinstance(batch, PairBatch):
+    if isinstance(model, IdentifierModel):
+        assert isinstance(batch, QuestionBatch)  # its own maker made it
+        loss, divergence, reciprocal_ranks = question_loss(model, batch)
+    elif isinstance(batch, PairBatch):
         loss, divergence, reciprocal_ranks = pair_loss(model, batch)
     else:
+        assert isinstance(batch, ListBatch)
         hidden = model.hidden(batch.layout)
         loss, divergence, reciprocal_ranks = list_loss(model, hidden, batch)
         if config.lm_weight:
             words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
             loss = loss + config.lm_weight * words
-    gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, materialize_grads=True)
+    wanted = [parameter for _, parameter in learnt(model)]
+    gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
     return divergence, reciprocal_ranks, gradients
 
 
 def train_step(
-    model: RankingModel,
+    model: Model,
     batches: list[tuple[str, Batch]],
     config: SftConfig,
     step: int,
@@ -89,10 +105,25 @@ def learners(device: torch.device) -> int:
     return 1 if device.type == "cuda" else cores()
 
 
+def check(model: Model, config: SftConfig) -> None:
+    """Raises ValueError where what `config` asks for does not go with the model."""
+    if isinstance(model, IdentifierModel):
+        return
+    if config.lora_rank:
+        raise ValueError("a model with a pointer head trains all of its weights: leave lora_rank at 0")
+    if model.head.pooling == "last" and any(name.endswith("-pairs") for name in config.weights):
+        raise ValueError("pairs are told by the cosine of mean states: this model's head has no such term")
+    if model.attends.bidirectional and (config.lm_weight or config.attention != "block"):
+        raise ValueError(
+            "an encoder learns in block attention, and has no next tokens to learn: lm_weight must be 0 and attention "
+            f"'block', not {config.lm_weight} and {config.attention!r}"
+        )
+
+
 def train(  # noqa: PLR0913 (what is trained, and four options of the loop by keyword)
     config: SftConfig,
     out: Path,
-    model: RankingModel,
+    model: Model,
     tokenizer: Any,
     make: Maker,
     *,
@@ -102,15 +133,9 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     stop_at: int | None = None,
 ) -> None:
     """Runs to `config.steps` (or stops at `stop_at`) where `model` is, leaving `out/state.pt` and `out/final`."""
-    if model.head.pooling == "last" and any(name.endswith("-pairs") for name in config.weights):
-        raise ValueError("pairs are told by the cosine of mean states: this model's head has no such term")
-    if model.attends.bidirectional and (config.lm_weight or config.attention != "block"):
-        raise ValueError(
-            "an encoder learns in block attention, and has no next tokens to learn: lm_weight must be 0 and attention "
-            f"'block', not {config.lm_weight} and {config.attention!r}"
-        )
+    check(model, config)
     out.mkdir(parents=True, exist_ok=True)
-    device = model.head.w.device
+    device = learnt(model)[0][1].device
     in_precision(model, config)
     optimizer = MasterOptimizer(model, config)
     start = 0
@@ -143,13 +168,21 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
                 seen, tokens, clock = {}, 0, time.perf_counter()
             if (step + 1) % save_every == 0 or step + 1 == stop:
                 save_state(out / "state.pt", {"step": step + 1, "optimizer": optimizer.state_dict()})
-                save_model(model, tokenizer, out / "latest", config.attention)
-    save_model(model, tokenizer, out / "final", config.attention)
+                save(model, tokenizer, out / "latest", config)
+    save(model, tokenizer, out / "final", config)
 
 
-def steps_for(minutes: float, config: SftConfig, model: RankingModel, make: Maker, trials: int = 6) -> int:
+def save(model: Model, tokenizer: Any, folder: Path, config: SftConfig) -> None:
+    """A folder that `Ranker` loads."""
+    if isinstance(model, IdentifierModel):
+        save_identifier_model(model, folder)
+    else:
+        save_model(model, tokenizer, folder, config.attention)
+
+
+def steps_for(minutes: float, config: SftConfig, model: Model, make: Maker, trials: int = 6) -> int:
     """How many steps fit, by timing a few: the schedule then counts steps, so a paused run loses nothing."""
-    gradients = [torch.zeros_like(parameter, dtype=torch.float32) for parameter in model.parameters()]
+    gradients = [torch.zeros_like(parameter, dtype=torch.float32) for _, parameter in learnt(model)]
     with workers(learners(gradients[0].device)) as pool:
         train_step(model, make(0), config, 0, pool, gradients)
         began = time.perf_counter()
@@ -165,20 +198,24 @@ def steps_for_passes(passes: float, rows: int, make: Maker, trials: int = 8) -> 
     return max(1, round(passes * rows / lists))
 
 
-def first_model(config: SftConfig) -> RankingModel:
+def first_model(config: SftConfig) -> Model:
     """The model that a run starts from, or a new one with random weights."""
-    return build_model(config.model, config.seed) if config.start is None else load_model(config.start)
+    if config.start is None:
+        return build_model(config.model, config.seed)
+    if read_checkpoint(config.start, None).settings.readout == "pointer":
+        return load_model(config.start)
+    torch.manual_seed(config.seed)  # adapters begin at random
+    return load_identifier_model(config.start, config.attention, config.method, config.lora_rank)
 
 
-def in_precision(model: RankingModel, config: SftConfig) -> None:
-    """Makes the layers compute in the run's type."""
+def in_precision(model: Model, config: SftConfig) -> None:
+    """Makes the layers compute in the run's type. Buffers keep theirs: rotary frequencies are not to be rounded."""
     if config.precision == "bf16":
-        model.lm.to(torch.bfloat16)
+        for parameter in model.lm.parameters():
+            parameter.data = parameter.data.to(torch.bfloat16)
 
 
-def start(
-    config: SftConfig, run: RunOptions, sources: Sources, tokenizer: Any
-) -> tuple[SftConfig, RankingModel]:
+def start(config: SftConfig, run: RunOptions, sources: Sources, tokenizer: Any) -> tuple[SftConfig, Model]:
     """A new run's settings, with the number of steps that `run` asks for, and its model at birth."""
     if run.steps is None:
         model = first_model(config).to(training_device(run))
@@ -190,7 +227,7 @@ def start(
             steps = steps_for(run.minutes or MINUTES, config, model, make)
         config = replace(config, steps=steps)
     model = first_model(config)
-    if config.start is not None:
+    if isinstance(model, IdentifierModel) or config.start is not None:
         return config, model
     documents = sources.documents(TextEncoder(tokenizer))
     meanings = lsa_embeddings(documents, config.model.vocab_size, config.model.hidden_size, config.seed)
@@ -208,12 +245,14 @@ def main(words: Sequence[str] | None = None) -> None:
     folder = options.model.tokenizer or Path(config.start or options.run.out / "tokenizer")
     if config.start is None and not folder.exists():
         train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)
-    tokenizer = load_tokenizer(folder) if config.start is None else read_tokenizer(folder)
+    tokenizer = load_tokenizer(folder) if config.start is None else read_checkpoint(folder, None).tokenizer
     if config.start is None and not resume:
         shape = ModelConfig.of_width(options.model.hidden, options.model.layers, len(tokenizer))
         config = replace(config, model=shape)
+    if config.start is not None and options.step.attention is None and not resume:
+        config = replace(config, attention=read_checkpoint(config.start, None).settings.attention)
     model = first_model(config)
-    if model.attends.bidirectional:
+    if isinstance(model, IdentifierModel) or model.attends.bidirectional:
         config = replace(config, lm_weight=0.0)
     if not resume:
         config, model = start(config, options.run, sources, tokenizer)
@@ -221,8 +260,8 @@ def main(words: Sequence[str] | None = None) -> None:
     if batch_processes(device):
         sources.read(config.weights, device)  # once: the processes that make batches share it
     model = model.to(device)
-    size = sum(p.numel() for p in model.parameters()) / 1e6
-    print(f"{size:.2f} M parameters, {config.steps} steps on {device}", flush=True)
+    size = sum(parameter.numel() for _, parameter in learnt(model)) / 1e6
+    print(f"{size:.2f} M parameters to learn, {config.steps} steps on {device}", flush=True)
     train(
         config,
         options.run.out,

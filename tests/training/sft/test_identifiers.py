@@ -1,0 +1,205 @@
+"""Supervised training of a language model that names candidates by identifiers: what it learns, asks and leaves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rranker import Ranker
+from rranker.data import RankingExample
+from rranker.engine.loading.settings import AttentionMode
+from rranker.methods import method_class
+from rranker.training.examples.example import Example, Pairs
+from rranker.training.examples.sources import Draw
+from rranker.training.packing.questions import Question
+from rranker.training.policy.network import load_policy
+from rranker.training.sft import train
+from rranker.training.sft.config import SftConfig
+from rranker.training.sft.feeding import question_batches
+from rranker.training.sft.identifiers import (
+    QuestionBatch,
+    load_identifier_model,
+    question_loss,
+    save_identifier_model,
+)
+from rranker.training.sft.run import main
+from tests.support.own_files import write_own
+from tests.support.toy_examples import make_example
+from tests.support.toys import learnable_cases, save_causal_policy, toy_cases
+
+MRR = re.compile(r"MRR on (\d+) held-out rows: ([\d.]+) before, ([\d.]+) after")
+CPU = torch.device("cpu")
+MODES: tuple[AttentionMode, ...] = ("block", "causal")
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    return save_causal_policy(tokenizer, tmp_path_factory.mktemp("language-model"))
+
+
+def options(start: Path, *more: str) -> list[str]:
+    words = ["--start", str(start), "--precision", "fp32", "--optimizer", "adamw", "--tokens", "600"]
+    return [*words, *more]
+
+
+def test_a_run_learns_rows_and_says_what_it_brought(
+    tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_own(tmp_path / "own.jsonl", learnable_cases(130, n=4).values())
+    words = options(start, "--data", str(data), "--lr", "0.004", "--passes", "12", "--method", "dranker")
+    main([*words, "--out", str(tmp_path / "out")])
+    _, before, after = map(float, MRR.findall(capsys.readouterr().out)[0])
+    assert before < 0.75 < after
+    settings = load_policy(tmp_path / "out" / "final").settings
+    assert (settings.attention, settings.method, settings.readout) == ("causal", "dranker", "identifier")
+
+
+@pytest.mark.parametrize(("attention", "rank"), [("block", 0), ("block", 8), ("causal", 8)])
+def test_all_weights_or_adapters_learn_a_batch_by_heart(
+    tmp_path: Path, start: Path, attention: AttentionMode, rank: int
+) -> None:
+    if rank:
+        pytest.importorskip("peft", reason="needs the train extra")
+    model = load_identifier_model(start, attention, "iranker", rank)
+    batch = model.batch(examples(6), np.random.default_rng(1), 10_000, 64)
+    with torch.no_grad():
+        before = question_loss(model, batch)[1]
+    frozen = {name: p.clone() for name, p in model.named_parameters() if not p.requires_grad}
+    config = SftConfig(
+        steps=30, lr=0.01, precision="fp32", optimizer="adamw", start=str(start), lora_rank=rank
+    )
+    train(config, tmp_path, model, model.policy.tokenizer, lambda step: [("made", batch)])
+    with torch.no_grad():
+        after = question_loss(model, batch)[1]
+    assert after < 0.6 * before
+    assert bool(frozen) == bool(rank)
+    assert all(torch.equal(p, frozen[name]) for name, p in model.named_parameters() if name in frozen)
+    saved = load_identifier_model(tmp_path / "final", attention, "iranker")
+    with torch.no_grad():
+        merged = question_loss(saved, batch)[1]
+    assert merged == pytest.approx(after, abs=0.05)  # the folder is bfloat16
+
+
+@pytest.mark.parametrize("rank", ["0", "4"])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path, start: Path, rank: str) -> None:
+    if rank != "0":
+        pytest.importorskip("peft", reason="needs the train extra")
+    data = write_own(tmp_path / "own.jsonl", toy_cases(30).values())
+    words = options(start, "--data", str(data), "--steps", "4", "--lora_rank", rank, "--out")
+    main([*words, str(tmp_path / "whole")])
+    main([*words, str(tmp_path / "halves"), "--stop-at", "2"])
+    main(["--resume", "--out", str(tmp_path / "halves")])
+    whole, halves = (load_file(tmp_path / run / "final" / "model.safetensors") for run in ("whole", "halves"))
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    begun = load_file(start / "model.safetensors")
+    assert any(not torch.equal(whole[name].float(), begun[name].bfloat16().float()) for name in whole)
+
+
+def test_the_attention_of_the_start_is_kept_unless_another_is_asked_for(tmp_path: Path, start: Path) -> None:
+    data = write_own(tmp_path / "own.jsonl", toy_cases(30).values())
+    words = options(start, "--data", str(data), "--steps", "1", "--out")
+    main([*words, str(tmp_path / "kept")])
+    main([*words, str(tmp_path / "block"), "--attention", "block"])
+    assert load_policy(tmp_path / "kept" / "final").settings.attention == "causal"
+    assert load_policy(tmp_path / "block" / "final").settings.attention == "block"
+
+
+@pytest.mark.parametrize("attention", MODES)
+@pytest.mark.parametrize("method", ["iranker", "selection"])
+def test_the_loss_is_that_of_each_question_in_a_forward_of_its_own(
+    start: Path, attention: AttentionMode, method: str
+) -> None:
+    """Cross-entropies written down from the rules, over logits that are asked for one by one."""
+    model = load_identifier_model(start, attention, method)
+    batch = model.batch(examples(4), np.random.default_rng(1), 10_000, 64)
+    with torch.no_grad():
+        loss, divergence, _ = question_loss(model, batch)
+    terms = []
+    for q, question in enumerate(batch.questions):
+        relevance = batch.relevance[q]
+        for subset in question.subsets:
+            with torch.no_grad():
+                (named,) = model.logits([Question(question.segments, (subset,))], CPU)
+            asked = named[0, list(subset)].double()
+            fitness = asked if method == "selection" else -asked
+            grades = relevance[list(subset)].double()
+            taught = (batch.teacher_scores[q, list(subset)].double()).softmax(-1)
+            weight = float(batch.teacher_weight[q])
+            best = taught if grades.sum() == 0 else (1 - weight) * grades / grades.sum() + weight * taught
+            term = -(best * fitness.log_softmax(-1)).sum()
+            if method == "iranker":
+                least = (grades == grades.min()).double()
+                unfit = (-batch.teacher_scores[q, list(subset)].double()).softmax(-1)
+                worst = (1 - weight) * least / least.sum() + weight * unfit
+                term = 0.5 * (term - (worst * (-fitness).log_softmax(-1)).sum())
+            terms.append(term)
+    assert float(loss) == pytest.approx(float(torch.stack(terms).mean()), rel=1e-4)
+    assert 0 <= divergence <= float(loss)
+
+
+@pytest.mark.parametrize("attention", MODES)
+def test_prompts_are_those_that_ranker_gives_the_trained_model(
+    tmp_path: Path, start: Path, attention: AttentionMode
+) -> None:
+    """The saved folder names in its first round whom the training forward names, as surely."""
+    save_identifier_model(load_identifier_model(start, attention, "iranker"), tmp_path)
+    model = load_identifier_model(tmp_path, attention, "iranker")
+    with Ranker(tmp_path, dtype="float32", relayout="keep") as ranker:
+        for case in toy_cases(6, seed=3).values():
+            first = ranker.rank(case.query, case.candidates, template=case.task).rounds[0]
+            shown = list(first.alive)  # in the prompt's order, by which identifiers are given
+            ordered = RankingExample(
+                case.task, case.query, None, [case.candidates[i] for i in shown], case.relevance, case.id
+            )
+            example = Example(ordered, np.zeros(len(shown)), 0.0)
+            segments = model.question(example, np.random.default_rng(0), 256).segments
+            with torch.no_grad():
+                (named,) = model.logits([Question(segments, (tuple(range(len(shown))),))], CPU)
+            assert list(first.probabilities) == pytest.approx(named[0].softmax(-1).tolist(), abs=1e-4)
+
+
+def examples(count: int) -> list[Example]:
+    rng = np.random.default_rng(0)
+    return [make_example(rng, int(rng.integers(2, 6))) for _ in range(count)]
+
+
+def test_a_batch_keeps_to_its_budget_and_has_one_list_at_least(start: Path) -> None:
+    model = load_identifier_model(start, "block", "iranker")
+    drawn = examples(6)
+    whole = model.batch(drawn, np.random.default_rng(0), 10_000, 64)
+    one = model.batch(drawn, np.random.default_rng(0), 1, 64)
+    some = model.batch(drawn, np.random.default_rng(0), whole.tokens - 1, 64)
+    assert (len(whole.questions), len(one.questions)) == (6, 1)
+    assert 1 <= len(some.questions) < 6
+    assert some.tokens < whole.tokens
+    assert isinstance(whole, QuestionBatch)
+    for question, alive in zip(whole.questions, whole.alive, strict=True):
+        assert [tuple(row.nonzero()[:, 0].tolist()) for row in alive if row.any()] == list(question.subsets)
+
+
+def test_causal_lists_are_asked_about_their_beginnings_alone(start: Path) -> None:
+    model = load_identifier_model(start, "causal", "iranker")
+    for question in model.batch(examples(8), np.random.default_rng(0), 10_000, 64).questions:
+        assert all(subset == tuple(range(len(subset))) for subset in question.subsets)
+
+
+def test_what_cannot_be_learnt_is_refused_in_words(tmp_path: Path, start: Path, tokenizer: Any) -> None:
+    with pytest.raises(ValueError, match="query_likelihood compares no candidates"):
+        load_identifier_model(start, "causal", "query_likelihood")
+    model = load_identifier_model(start, "block", "iranker")
+    pairs = Pairs("passage", ["a"], ["b"], np.ones((1, 1)), np.zeros((1, 1)), 0.5)
+    with pytest.raises(ValueError, match=r"leave the sources …-pairs out"):
+        question_batches(model, SftConfig(start=str(start)))(Draw(pairs, 8, 8), np.random.default_rng(0))
+    long = next(iter(toy_cases(1).values()))
+    huge = type(long)(long.task, "red " * 5000, None, long.candidates, long.relevance, "row-7")
+    with pytest.raises(ValueError, match="list 'row-7' cannot be learnt from"):
+        model.question(Example(huge, np.zeros(len(huge.candidates)), 0.0), np.random.default_rng(0), 64)
+    with pytest.raises(ValueError, match="lora_rank must be a whole number"):
+        SftConfig(lora_rank=-1)
+    assert method_class(model.method).name == "iranker"

@@ -1,0 +1,193 @@
+"""Supervised training of a language model as it is: candidates are named by identifiers, by its own head.
+
+What is learnt is a method's question (whom to exclude, or whom to select) about a list and about nested parts of it,
+in the very prompts that `Ranker` gives the trained model. Either all weights learn, or low-rank adapters do.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
+
+from rranker.engine.loading.settings import AttentionMode
+from rranker.methods import method_class
+from rranker.prompts.segments import POINTWISE
+from rranker.training.examples.example import Example
+from rranker.training.packing.batch import COPIES, alive_sets
+from rranker.training.packing.causal import prefix_sizes
+from rranker.training.packing.layout import moved
+from rranker.training.packing.questions import Question, pack
+from rranker.training.policy.adapters import adapters
+from rranker.training.policy.network import Policy, answer_packed, load_policy, save_policy
+from rranker.training.policy.prompts import Prompts
+from rranker.training.sft.loss import (
+    cross_entropy,
+    entropy,
+    excluded_loss,
+    reciprocal_rank,
+    targets,
+    worst_targets,
+)
+
+
+@dataclass(frozen=True)
+class QuestionBatch:
+    """Lists with what is asked about each. `alive` is [B, S, N]; the rest as in `ListBatch`."""
+
+    questions: tuple[Question, ...]
+    alive: Tensor
+    relevance: Tensor
+    teacher_scores: Tensor
+    teacher_weight: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on `device`; prompts stay where they are until they are packed."""
+        return moved(self, device)
+
+    @property
+    def tokens(self) -> int:
+        """Rows of its forward, where nothing is encoded twice."""
+        return sum(_tokens(question) for question in self.questions)
+
+
+def _tokens(question: Question) -> int:
+    segments = question.segments
+    asked = len(question.subsets) * len(segments.suffix)
+    return len(segments.prefix) + sum(map(len, segments.candidates)) + asked
+
+
+class IdentifierModel(nn.Module):
+    """A policy that learns from lists. `lora_rank` 0 trains all weights, else adapters of that rank, and them alone."""
+
+    def __init__(self, policy: Policy, method: str, lora_rank: int = 0) -> None:
+        """Raises ValueError for a method that compares no candidates."""
+        super().__init__()
+        if method_class(method).kind in POINTWISE:
+            raise ValueError(
+                f"{method} compares no candidates, so lists teach it nothing: train iranker, selection or dranker"
+            )
+        self.policy, self.method, self.lora_rank = policy, method, lora_rank
+        self.kind = method_class(method).kind
+        self.lm = policy.lm
+        if lora_rank:
+            from peft import get_peft_model
+
+            self.lm = get_peft_model(policy.lm, adapters(lora_rank))
+        self._prompts = dict[int, Prompts]()
+
+    @property
+    def attention(self) -> AttentionMode:
+        """What a candidate sees."""
+        return self.policy.settings.attention
+
+    def logits(self, questions: Sequence[Question], device: torch.device) -> list[Tensor]:
+        """Naming logits [S, n] of each question, of all its candidates, in fp32."""
+        found: list[Tensor] = self.lm(packed=pack(questions, self.kind, self.attention, device))
+        return found
+
+    def question(self, example: Example, rng: np.random.Generator, candidate_tokens: int) -> Question:
+        """The whole list, then nested parts of it: of any candidates in block attention, else of the first ones.
+
+        Raises ValueError, naming the list, when its prompt does not fit the model's context.
+        """
+        prompts = self._prompts.get(candidate_tokens)
+        if prompts is None:
+            policy = self.policy
+            prompts = Prompts(
+                policy.tokenizer, policy.settings, policy.context, max_candidate=candidate_tokens
+            )
+            self._prompts[candidate_tokens] = prompts
+        case = example.ranking
+        try:
+            segments = prompts.segments(case, self.kind)
+        except ValueError as error:
+            raise ValueError(f"list {case.id!r} cannot be learnt from: {error}") from error
+        if self.attention == "block":
+            sets = [tuple(row.nonzero()[:, 0].tolist()) for row in alive_sets(case.relevance, rng)]
+        else:
+            sets = [tuple(range(size)) for size in prefix_sizes(case.relevance, COPIES, rng)]
+        return Question(segments, tuple(dict.fromkeys(sets)))
+
+    def batch(
+        self, examples: Sequence[Example], rng: np.random.Generator, budget: int, candidate_tokens: int
+    ) -> QuestionBatch:
+        """As many of `examples` as fit `budget` tokens, at least one."""
+        questions, total = list[Question](), 0
+        for example in examples:
+            question = self.question(example, rng, candidate_tokens)
+            total += _tokens(question)
+            if questions and total > budget:
+                break
+            questions.append(question)
+        return collate(questions, examples[: len(questions)])
+
+
+def collate(questions: Sequence[Question], examples: Sequence[Example]) -> QuestionBatch:
+    """Pads the targets of a question each to one shape; a copy that a question lacks has nobody alive."""
+    most = max(len(question.subsets) for question in questions)
+    width = max(len(question.segments.candidates) for question in questions)
+    alive = torch.zeros(len(questions), most, width, dtype=torch.bool)
+    for row, question in zip(alive, questions, strict=True):
+        for copy_, subset in zip(row, question.subsets, strict=False):
+            copy_[list(subset)] = True
+    relevance = [torch.tensor(example.ranking.relevance, dtype=torch.float32) for example in examples]
+    scores = [
+        torch.as_tensor(np.asarray(example.teacher_scores), dtype=torch.float32) for example in examples
+    ]
+    return QuestionBatch(
+        tuple(questions),
+        alive,
+        pad_sequence(relevance, batch_first=True),
+        pad_sequence(scores, batch_first=True),
+        torch.tensor([example.teacher_weight for example in examples]),
+    )
+
+
+def question_loss(model: IdentifierModel, batch: QuestionBatch) -> tuple[Tensor, float, float]:
+    """As `list_loss`, of lists whose candidates are named: every copy asks the method's question."""
+    logits = model.logits(batch.questions, batch.alive.device)
+    copies, width = batch.alive.shape[1:]
+    sign = 1.0 if model.kind == "select" else -1.0
+    fitness = torch.stack(
+        [pad(sign * named, (0, width - named.shape[1], 0, copies - named.shape[0])) for named in logits]
+    )
+    fitness = fitness.masked_fill(~batch.alive, -torch.inf)
+    ranks = reciprocal_rank(fitness[:, 0], batch.relevance)
+    asked = batch.alive.any(-1)
+    given = batch.relevance, batch.teacher_scores, batch.teacher_weight, batch.alive
+    fitness, best = fitness[asked], targets(*given)[asked]
+    if model.kind == "select":
+        losses, least = cross_entropy(fitness, best), entropy(best)
+    else:
+        worst = worst_targets(*given)[asked]
+        losses, least = excluded_loss(fitness, best, worst), 0.5 * (entropy(best) + entropy(worst))
+    loss = losses.mean()
+    return loss, float(loss.detach() - least.mean()), ranks
+
+
+def load_identifier_model(
+    folder: str | Path, attention: AttentionMode, method: str, lora_rank: int = 0
+) -> IdentifierModel:
+    """Any causal language model, to be trained in this attention mode. Raises what `load_policy` raises."""
+    policy = load_policy(folder)
+    settings = replace(policy.settings, attention=attention)
+    return IdentifierModel(replace(policy, settings=settings), method, lora_rank)
+
+
+def save_identifier_model(model: IdentifierModel, folder: str | Path) -> None:
+    """A folder in bf16 that `Ranker` loads, with adapters merged into a copy of the weights; training may go on."""
+    policy = model.policy
+    if model.lora_rank:
+        merged: Any = copy.deepcopy(model.lm).float().merge_and_unload()
+        answer_packed(merged)
+        policy = replace(policy, lm=merged)
+    save_policy(policy, folder, torch.bfloat16, model.method)
