@@ -5,6 +5,7 @@ So a step's batch is a function of the seed and the step's number, and an interr
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -157,8 +158,14 @@ class Sources:
             return [question for questions in self.questions.values() for question in questions]
         return self.squad if name == "squad" else self.classic
 
-    def draw(self, name: str, rng: np.random.Generator, curriculum: float = 0.0) -> Draw:
-        """One micro-batch of source `name`. `curriculum` in [0, 1] asks for short passages (early training)."""
+    def draw(
+        self, name: str, rng: np.random.Generator, curriculum: float = 0.0, most: int | None = None
+    ) -> Draw:
+        """One micro-batch of source `name`, of `most` lists at most (None: as many as the small models take).
+
+        `curriculum` in [0, 1] asks for short passages (early training).
+        """
+        most = most or sys.maxsize
         if name.endswith("-pairs"):
             histories = self.histories(name.removesuffix("-pairs"))
             if rng.random() < SHORT:
@@ -170,17 +177,17 @@ class Sources:
             # One length a micro-batch, because prefixes are padded to the longest.
             histories = self.histories(name)
             length = histories.length(rng)
-            return Draw([histories.window(rng, length) for _ in range(32)], 32, 256)
+            return Draw([histories.window(rng, length) for _ in range(min(32, most))], 32, 256)
         if name == "routing":
-            return Draw([self.routing.draw(rng) for _ in range(20)], 40, 96)
+            return Draw([self.routing.draw(rng) for _ in range(min(20, most))], 40, 96)
         if name == OWN:
-            return Draw(self.own.draw(rng, 32), CANDIDATE_TOKENS, PREFIX_TOKENS)
+            return Draw(self.own.draw(rng, min(32, most)), CANDIDATE_TOKENS, PREFIX_TOKENS)
         n = int(rng.integers(4, 10))
         if name == "cloze":
             length = int(rng.choice([14, 20] if rng.random() < curriculum else [20, 40, 72]))
-            cases = [self.cloze.draw(rng, n, length) for _ in range(max(4, 3600 // (n * length)))]
+            cases = [self.cloze.draw(rng, n, length) for _ in range(min(most, max(4, 3600 // (n * length))))]
             return Draw([self.passages.example(case) for case in cases], int(length * 1.5), 32)
-        lists = max(2, 40 // n)
+        lists = min(most, max(2, 40 // n))
         if name == "trecdl":
             return Draw([self.passages.topic(self.topics, rng, n) for _ in range(lists)], 112, 64)
         if name == "questions":

@@ -25,6 +25,9 @@ from rranker.training.sft.identifiers import IdentifierModel, QuestionBatch
 LATE = ("squad", "trecdl", "classic", "questions")
 """Sources of long passages: they wait until short ones have taught what a match is."""
 
+LIST_TOKENS = 384
+"""What a list takes at least, usually, in a language model's prompt."""
+
 Batch = ListBatch | PairBatch | QuestionBatch
 Maker = Callable[[int], list[tuple[str, Batch]]]
 
@@ -38,6 +41,8 @@ def mixture(
         if isinstance(model, IdentifierModel)
         else list_batches(model, tokenizer, config)
     )
+    # A language model's lists are few, and those that find no room have cost their teacher's time.
+    most = 1 + config.tokens // LIST_TOKENS if isinstance(model, IdentifierModel) else None
     names, weights = list(config.weights), np.array(list(config.weights.values()))
     late = np.array([name in LATE for name in names])
 
@@ -52,7 +57,7 @@ def mixture(
         ]
 
     def micro_batch(name: str, rng: np.random.Generator, curriculum: float) -> tuple[str, Batch]:
-        return name, batch_of(sources.draw(name, rng, curriculum), rng)
+        return name, batch_of(sources.draw(name, rng, curriculum, most), rng)
 
     return make
 

@@ -83,6 +83,23 @@ def test_values_and_gradients_equal_a_dense_mask(
         assert (len(chunks.groups) == plan.chunks) is (most == 1)
 
 
+@pytest.mark.parametrize("mode", ["block", "causal"])
+def test_bfloat16_comes_as_near_as_its_rounding_lets_it(mode: str) -> None:
+    plan = plan_of(mode, 1)
+    chunks = build_chunks(plan, torch.device("cpu"))
+    torch.manual_seed(0)
+    parts = [torch.randn(1, h, plan.rows, 16, dtype=torch.bfloat16) for h in (4, 2, 2)]
+    weight = torch.randn(1, plan.rows, 4, 16)
+    results = []
+    for dtype in (torch.bfloat16, torch.float64):
+        given = [x.to(dtype).requires_grad_() for x in parts]
+        found, _ = chunk_attention(torch.nn.Identity(), *given, None, scaling=0.25, chunks=chunks)
+        assert found.dtype == dtype
+        results.append([found, *torch.autograd.grad((found.double() * weight).sum(), given)])
+    for narrow, wide in zip(*results, strict=True):
+        assert float((narrow.double() - wide).norm() / wide.norm()) < 0.02
+
+
 def test_no_group_pads_by_more_than_two_in_a_direction() -> None:
     for seed in range(10):
         plan = plan_of("causal", seed)
