@@ -7,14 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .attention import AttentionBackend
+from .attention import AttentionBackend, StepAttention
 from .attention.limits import layer_windows
 from .attention.transformers_hook import ForwardPass, use_engine_attention
+from .attention.triton import TritonAttention
+from .attention.windows import cut_chunks
 from .batch import Batch, BatchBuilder
 from .encoders import is_encoder, position_offset
 from .errors import UnsupportedModelError
 from .kv.cache import KVCache
 from .onednn import weight_count
+from .replay import CudaRecorder, Replays, asked_for
 from .speculation import pass_overhead
 from .transfer import Transfer
 
@@ -24,7 +27,7 @@ class ModelRunner:
 
     `lm`: any AutoModelForCausalLM, or an encoder's AutoModel, whose attention goes through transformers' attention
     interface. `context_bias`: of its plans. Raises UnsupportedModelError when its masks are neither its kind's usual
-    ones nor sliding windows.
+    ones nor sliding windows, SettingError for a wrong value of the switch of `replay.py`.
     """
 
     def __init__(self, lm: Any, backend: AttentionBackend, slots: int, context_bias: float = 0.0) -> None:
@@ -43,6 +46,10 @@ class ModelRunner:
             self.device.type, weight_count(self._inner), lm.config.num_hidden_layers
         )
         """What a pass costs before its first token, in tokens of work."""
+        self.replays: Replays | None = None
+        """The recorded steps, where they are asked for and can be."""
+        if asked_for() and self.device.type == "cuda" and isinstance(backend, TritonAttention):
+            self.replays = Replays(self._forward, self.kv_cache, CudaRecorder(self.device), self._offset)
         use_engine_attention(lm)
 
     def builder(self) -> BatchBuilder:
@@ -57,18 +64,33 @@ class ModelRunner:
         """Hidden states after the final norm of the batch's read rows: [len(read_rows), D]."""
         with torch.inference_mode():
             transfer = batch.transfer or Transfer(self.device)
+            if self.replays is not None:
+                states = self._replayed(self.replays, batch)
+                if states is not None:
+                    transfer.send()
+                    return states
             arrays = (batch.token_ids, batch.positions + self._offset, batch.read_rows)
             ids, positions, read = (transfer.add(array) for array in arrays)
             step = self.backend.prepare(batch, self.kv_cache, transfer, self.windows)
             transfer.send()
-            forward = ForwardPass(step, self.windows)
-            output = self._inner(
-                input_ids=ids[None], position_ids=positions[None], use_cache=False, rranker_step=forward
+            return self._forward(ids, positions, read, step)
+
+    def _replayed(self, replays: Replays, batch: Batch) -> Tensor | None:
+        assert isinstance(self.backend, TritonAttention)
+        windows = {window for window in self.windows if window is not None}
+        cut = any(cut_chunks(batch, window).any() for window in windows)
+        return replays.hidden(batch, self.backend.kinds, cut, self.device)
+
+    def _forward(self, ids: Tensor, positions: Tensor, read: Tensor, step: StepAttention) -> Tensor:
+        """ids, positions: [T]; read: [reads] → hidden states of those rows [reads, D]."""
+        forward = ForwardPass(step, self.windows)
+        output = self._inner(
+            input_ids=ids[None], position_ids=positions[None], use_cache=False, rranker_step=forward
+        )
+        if not forward.served:
+            raise UnsupportedModelError(
+                f"{type(self._inner).__name__} computes attention in code of its own, not through transformers' "
+                "attention functions, so the engine cannot drive it"
             )
-            if not forward.served:
-                raise UnsupportedModelError(
-                    f"{type(self._inner).__name__} computes attention in code of its own, not through transformers' "
-                    "attention functions, so the engine cannot drive it"
-                )
-            states: Tensor = output.last_hidden_state[0]
-            return states.index_select(0, read)
+        states: Tensor = output.last_hidden_state[0]
+        return states.index_select(0, read)

@@ -75,7 +75,8 @@ class TritonAttention:
                 "the 'triton' attention backend needs Triton: pip install 'rranker[triton]'"
             ) from error
         self._interpreted = bool(triton.knobs.runtime.interpret)
-        self._kinds = set[Kind]()
+        self.kinds = set[Kind]()
+        """Of the layers that earlier steps have shown."""
 
     def prepare(
         self, batch: Batch, store: KVCache, transfer: Transfer, windows: Collection[int | None]
@@ -84,4 +85,4 @@ class TritonAttention:
         on = transfer.device.type
         if on != "cuda" and not self._interpreted:
             raise SettingError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on}")
-        return Step(batch, store, transfer, windows, lambda part: _Attend(part, store, transfer, self._kinds))
+        return Step(batch, store, transfer, windows, lambda part: _Attend(part, store, transfer, self.kinds))

@@ -20,8 +20,12 @@ SETS = 32
 PARTS = 1024
 
 
-def attention_metadata(batch: Batch, groups: int, kv_heads: int, tile_rows: int) -> AttentionMetadata:
+def attention_metadata(
+    batch: Batch, groups: int, kv_heads: int, tile_rows: int, most_parts: int | None = None
+) -> AttentionMetadata:
     """The batch's work for `groups` query heads per KV head, packed into tiles of `tile_rows` rows; on the CPU.
+
+    `most_parts`: of one wave and KV head; None: as many as keep a GPU busy.
 
     Planned in C++ (`csrc/attention_work.cpp`). Raises ValueError when one row's grouped heads do not fit a tile.
     """
@@ -30,7 +34,7 @@ def attention_metadata(batch: Batch, groups: int, kv_heads: int, tile_rows: int)
             f"{groups} query heads share a KV head, and the Triton kernels pack at most {tile_rows}: "
             "use attention_backend='reference'"
         )
-    flat, places, waves, largest, most_parts, keys = _C.attention_work(
+    flat, places, waves, largest, parts, keys = _C.attention_work(
         batch.row_offsets,
         batch.query_indices,
         batch.visible,
@@ -39,13 +43,13 @@ def attention_metadata(batch: Batch, groups: int, kv_heads: int, tile_rows: int)
         batch.segment_lengths,
         batch.bidirectional,
         tile_rows // groups,
-        (CELL, SPLIT, TILES, SETS, PARTS // kv_heads),
+        (CELL, SPLIT, TILES, SETS, PARTS // kv_heads if most_parts is None else most_parts),
     )
     arrays = torch.from_numpy(flat)
     return AttentionMetadata(
         tuple(Wave(*wave) for wave in waves),
         largest,
-        most_parts,
+        parts,
         keys,
         arrays,
         *(arrays[begin : begin + count] for begin, count in places),
