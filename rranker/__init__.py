@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .types import Candidate, RankedCandidate, Ranking, Repair, Round, Stats
 
 if TYPE_CHECKING:
+    from . import data, methods, metrics, permutations, prompts, rewards, scorers
     from .api import arank, rank, stream
     from .engine.errors import CapacityError, UnsupportedModelError
     from .ranker import Ranker
@@ -30,7 +31,14 @@ __all__ = [
     "Stats",
     "UnsupportedModelError",
     "arank",
+    "data",
+    "methods",
+    "metrics",
+    "permutations",
+    "prompts",
     "rank",
+    "rewards",
+    "scorers",
     "stream",
 ]
 
@@ -47,20 +55,23 @@ _LAZY = {
     "CapacityError": "engine.errors",
     "UnsupportedModelError": "engine.errors",
 }
+_MODULES = ("data", "methods", "metrics", "permutations", "prompts", "rewards", "scorers")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _LAZY and name not in _MODULES:
         raise AttributeError(f"module 'rranker' has no attribute {name!r}")
     from importlib import import_module
 
     from .processes import importing
 
     with importing():
+        if name in _MODULES:
+            return import_module(f".{name}", __name__)  # which makes it an attribute
         value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_MODULES})

@@ -34,7 +34,7 @@ def loaded_by(statement: str) -> set[str]:
         "import rranker",
         "from rranker import Candidate, Ranking",
         "import rranker.request, rranker.permutations, rranker.rewards, rranker.methods",
-        "import rranker.metrics; rranker.metrics.evaluate({'q': {'a': 1}}, {'q': {'a': 1.0}})",
+        "import rranker; rranker.metrics.evaluate({'q': {'a': 1}}, {'q': {'a': 1.0}})",
     ],
 )
 def test_plain_layers_load_no_framework(statement):
