@@ -69,8 +69,8 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
     said = list[str]()
     for n, queries in sizes.end_to_end:
         use_engine_attention(lm)
-        ours = warm_seconds(partial(_ours, engine, sizes, n, queries, said), on)
-        rounds = warm_seconds(partial(_ours, sequential, sizes, n, queries, list[str]()), on)
+        ours = warm_seconds(partial(rank, engine, sizes, n, queries, said), on)
+        rounds = warm_seconds(partial(rank, sequential, sizes, n, queries, list[str]()), on)
         lm.set_attn_implementation("sdpa")
         length = sizes.prefix + n * sizes.candidate + sizes.suffix
         _plain(lm, length, min(queries, BATCH))  # lets the libraries choose their algorithms
@@ -92,7 +92,7 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
         yield Line(f"{name}: naive loop's time over ours", f"{ours:.3f}", f"naive {naive:.1f}", naive / ours)
 
 
-def _ours(engine: Engine, sizes: Sizes, n: int, queries: int, said: list[str]) -> None:
+def rank(engine: Engine, sizes: Sizes, n: int, queries: int, said: list[str]) -> None:
     """Ranks; adds to `said` its passes and guesses: random weights repeat themselves, which flatters guessing."""
     requests = [EngineRequest(_prompt(sizes, n, query), Greedy(Elimination(n))) for query in range(queries)]
     handles = list(engine.run(requests))

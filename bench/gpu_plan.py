@@ -5,10 +5,11 @@
     python -m bench.gpu_plan --out FOLDER --tiny                  the same path on tiny sizes, through the interpreter
 
 Parts, in this order: `smoke` (every kernel against float64, then the kernel tests; when one is wrong nothing follows),
-`model` (the bundled model: CPU = GPU, alone = in a batch, guesses on = off), `anatomy` (passes, guesses, launches and
-the share of a step in which the GPU works), `bench` (`bench.gpu`), `sweep` (stages × rows of a tile × keys of a split),
-`others` (what else attends here). FOLDER/plan.md has every line as soon as it is known. A part begins only when the
-minutes it usually takes are left.
+`model` (the bundled model: CPU = GPU, alone = in a batch, guesses on = off), `anatomy` (passes, guesses, launches, the
+GPU's busy share, and steps operator by operator against CUDA graphs), `bench` (`bench.gpu`), `sweep` (stages × rows of
+a tile × keys of a split), `others` (varlen, flash-attn, FlashInfer, where they are installed), `counters` (the GPU's
+own, where Nsight Compute may read them). FOLDER/plan.md has every line as soon as it is known. A part begins only when
+the minutes it usually takes are left.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from bench import gpu, gpu_steps
+from bench import gpu, gpu_anatomy, gpu_steps
 from bench.gpu_measure import FULL, TINY, Sizes
 from bench.gpu_report import Report
 
@@ -64,10 +65,11 @@ def bench(sizes: Sizes, on: torch.device, report: Report) -> None:
 PARTS = (
     Part("smoke", 1.5, smoke),
     Part("model", 1, gpu_steps.model),
-    Part("anatomy", 1, gpu_steps.anatomy),
+    Part("anatomy", 1.5, gpu_anatomy.anatomy),
     Part("bench", 3, bench),
     Part("sweep", 2, gpu_steps.sweep),
     Part("others", 0.5, gpu_steps.others),
+    Part("counters", 1.5, gpu_steps.counters),
 )
 
 

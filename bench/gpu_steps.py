@@ -1,22 +1,32 @@
-"""Parts of `bench.gpu_plan`: the bundled model on both devices, the anatomy of a step, a sweep, what else attends."""
+"""Parts of `bench.gpu_plan`: the bundled model on both devices, a sweep of tiles, other ways to attend, counters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from itertools import product
+from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from torch._C._autograd import DeviceType
-from torch.profiler import ProfilerActivity, profile
+from torch import Tensor
+
+# Before Triton is imported.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import rranker
 from bench import gpu_attention
-from bench.gpu_measure import Sizes, seconds, warm_seconds
+from bench.gpu_attention import Problem
+from bench.gpu_measure import FULL, Sizes, seconds
 from bench.gpu_report import Report
-from rranker.engine.attention import triton_metadata
+from rranker.engine.attention import attention_backend, triton_metadata
+from rranker.engine.kv.cache import KVCache
+from rranker.engine.transfer import Transfer
 from rranker.kernels import launch
 
 QUERIES = (
@@ -37,64 +47,75 @@ TEXTS = (
 CLOSE = 1e-4
 
 
-def _ranked(ranker: rranker.Ranker, together: bool, few: int) -> list[rranker.Ranking]:
-    if few == 2:  # interpreted: fewer and larger tiles than fp32's own, which take long
-        with patch.dict(launch.FULL["sm_90"], {64: (128, 64, 8, 1)}):
-            return _ranked_all(ranker, together, few)
-    return _ranked_all(ranker, together, few)
+# A checkpoint that the interpreter can run, in the bundled one's place.
+TINY_MODEL = Path(__file__).parents[1] / "configs/tiny-start"
+# As `ncu` names them: of their peaks, the shares of arithmetic, of tensor cores, and of memory.
+COUNTERS = (
+    "gpu__time_duration.sum,sm__throughput.avg.pct_of_peak_sustained_elapsed,"
+    "sm__inst_executed_pipe_tensor.avg.pct_of_peak_sustained_active,"
+    "dram__throughput.avg.pct_of_peak_sustained_elapsed,sm__warps_active.avg.pct_of_peak_sustained_active"
+)
 
 
-def _ranked_all(ranker: rranker.Ranker, together: bool, few: int) -> list[rranker.Ranking]:
+def small(sizes: Sizes) -> bool:
+    """Whether the path is only walked, on tiny sizes."""
+    return sizes is not FULL
+
+
+def name_of(sizes: Sizes) -> str:
+    """Of the model of `ranker_of`."""
+    return "tiny model" if small(sizes) else "bundled model"
+
+
+def ranker_of(sizes: Sizes, on: torch.device, **settings: object) -> rranker.Ranker:
+    """The bundled model, in float32; of tiny sizes, a tiny one."""
+    model = TINY_MODEL if small(sizes) else None
+    return rranker.Ranker(model, device=on, dtype="float32", **settings)  # type: ignore[arg-type]
+
+
+def ranked(ranker: rranker.Ranker, sizes: Sizes, together: bool = True) -> list[rranker.Ranking]:
+    few = 3 if small(sizes) else len(TEXTS)
     batch = [(query, list(TEXTS[:few])) for query in QUERIES[: few - 1]]
     if together:
-        return list(ranker.rank_batch(batch))
+        return list(ranker.rank_batch(batch, progress=False))
     return [ranker.rank(query, candidates) for query, candidates in batch]
+
+
+@contextmanager
+def quick(sizes: Sizes) -> Iterator[None]:
+    """Interpreted, fp32's own small tiles take long: fewer and larger ones."""
+    if not small(sizes):
+        yield
+        return
+    with patch.dict(launch.FULL["sm_90"], {64: (128, 64, 8, 1)}):
+        yield
+
+
+def moved(mine: list[rranker.Ranking], theirs: list[rranker.Ranking]) -> float:
+    """The largest difference of a candidate's score."""
+    return max(
+        abs(one.score - other.score)
+        for ranking, expected in zip(mine, theirs, strict=True)
+        for one, other in zip(
+            sorted(ranking, key=lambda candidate: candidate.index),
+            sorted(expected, key=lambda candidate: candidate.index),
+            strict=True,
+        )
+    )
 
 
 def model(sizes: Sizes, on: torch.device, report: Report) -> None:
     """The bundled model in float32: on the CPU and here, alone and in a batch, with guesses and without."""
-    few = 2 if on.type == "cpu" else len(TEXTS)
-    cpu = _ranked(rranker.Ranker(device="cpu", dtype="float32"), True, few)
-    setting = {"device": on, "dtype": "float32", "attention_backend": "triton"}
+    with ranker_of(sizes, torch.device("cpu"), attention_backend="cpu") as plain:
+        cpu = ranked(plain, sizes)
     for speculate in (True, False):
-        ranker = rranker.Ranker(speculate=speculate, **setting)  # type: ignore[arg-type]
-        for together in (False, True):
-            name = f"bundled model, guesses {speculate}, together {together}, against the CPU"
-            moved = [
-                abs(one.score - other.score)
-                for mine, theirs in zip(_ranked(ranker, together, few), cpu, strict=True)
-                for one, other in zip(
-                    sorted(mine, key=lambda candidate: candidate.index),
-                    sorted(theirs, key=lambda candidate: candidate.index),
-                    strict=True,
-                )
-            ]
-            report.say(f"{name}: scores differ by {max(moved):.1e} at most")
-            if not max(moved) <= CLOSE:
-                report.fault(name)
-
-
-def anatomy(sizes: Sizes, on: torch.device, report: Report) -> None:
-    """Of the bundled model: passes, guesses, launches, and the share of the time in which the GPU works."""
-    few = 2 if on.type == "cpu" else len(TEXTS)
-    ranker = rranker.Ranker(device=on, attention_backend="triton", dtype="float32")
-    stats = [ranking.stats for ranking in _ranked(ranker, True, few)]
-    took = warm_seconds(lambda: _ranked(ranker, True, few), on)
-    report.say(
-        f"{max(x.forward_passes for x in stats)} passes, {sum(x.speculation_hits for x in stats)} hits, "
-        f"{sum(x.speculation_misses for x in stats)} misses"
-    )
-    if on.type != "cuda":
-        return
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
-        _ranked(ranker, True, few)
-        torch.cuda.synchronize(on)
-    kernels = [event for event in seen.events() if event.device_type == DeviceType.CUDA]
-    busy = sum(event.device_time for event in kernels) / 1e6
-    report.say(
-        f"{took * 1e3:.2f} ms, {len(kernels)} launches and copies, the GPU works {busy / took:.0%} of the time"
-    )
-    report.say(seen.key_averages().table(sort_by="device_time_total", row_limit=15, max_name_column_width=60))
+        with quick(sizes), ranker_of(sizes, on, attention_backend="triton", speculate=speculate) as ranker:
+            for together in (False, True):
+                name = f"{name_of(sizes)}, guesses {speculate}, together {together}, against the CPU"
+                difference = moved(ranked(ranker, sizes, together), cpu)
+                report.say(f"{name}: scores differ by {difference:.1e} at most")
+                if not difference <= CLOSE:
+                    report.fault(name)
 
 
 @contextmanager
@@ -130,8 +151,62 @@ def sweep(sizes: Sizes, on: torch.device, report: Report) -> None:
 
 
 def others(sizes: Sizes, on: torch.device, report: Report) -> None:
-    """Which other ways to attend are installed here."""
-    for module in ("torch.nn.attention.varlen", "flash_attn", "flashinfer", "liger_kernel"):
-        with report.part(module):
-            there = find_spec(module.split(".")[0]) is not None and find_spec(module) is not None
-            report.say(f"{module}: {'installed' if there else 'not installed'}")
+    """Other ways to attend, as far as they are installed: a layer of them beside a layer of ours."""
+    plans = {
+        "candidates": gpu_attention.candidates_plan(sizes),
+        "questions": gpu_attention.questions_plan(sizes),
+    }
+    names = ("triton", "varlen", "flash", "flashinfer") if on.type == "cuda" else ("triton", "reference")
+    for plan, (builder, slots) in plans.items():
+        case, first = gpu_attention.problem(builder, slots, sizes, on), None
+        for name in names:
+            what = f"{plan} through {name}"
+            with report.part(what):
+                try:
+                    layer = _layer(name, case)
+                except (ImportError, ValueError) as error:
+                    report.say(f"{what}: not here ({error})")
+                    continue
+                out = layer()
+                first = out if first is None else first
+                apart = float((out.double() - first.double()).norm() / first.double().norm())
+                took = f"{seconds(layer, on) * 1e6:.0f} µs" if on.type == "cuda" else "not measured"
+                report.say(f"{what}: {took}, {apart:.1e} from ours")
+                if not apart < 2e-2:
+                    report.fault(what)
+
+
+def _layer(name: str, case: Problem) -> Callable[[], Tensor]:
+    """One layer of a step under a backend, as the engine calls it; raises what choosing it raises."""
+    backend, transfer = attention_backend(name), Transfer(case.query.device)
+    store = KVCache(1, case.stored[0].shape[1])
+    store.write(0, slice(0, store.slots), *case.stored)
+    step = backend.prepare(case.plan, store, transfer, (None,))
+    transfer.send()
+    query, key, value = (x[None] for x in (case.query, *case.own))
+    return lambda: step(0, query, key, value, scaling=case.scaling, window=None)
+
+
+def counters(sizes: Sizes, on: torch.device, report: Report) -> None:
+    """What the GPU's own counters say of the attention kernel, where Nsight Compute may read them."""
+    tool = shutil.which("ncu")
+    if tool is None or on.type != "cuda":
+        report.say("ncu: not here, or no GPU; counters not read")
+        return
+    command = [tool, "--metrics", COUNTERS, "--kernel-name", "regex:attention_kernel|merge_kernel"]
+    command += ["--launch-count", "8", sys.executable, "-c"]
+    command.append("from bench.gpu_steps import watched; watched()")
+    said = subprocess.run(command, capture_output=True, text=True, timeout=150)
+    report.say(said.stdout[-6000:] + said.stderr[-1000:])
+    if said.returncode:
+        report.fault("ncu failed: reading counters may need more rights than this machine gives")
+
+
+def watched() -> None:
+    """What `ncu` watches: a layer of each plan, a few times."""
+    on = torch.device("cuda")
+    for plan in (gpu_attention.candidates_plan, gpu_attention.questions_plan):
+        layer = _layer("triton", gpu_attention.problem(*plan(FULL), FULL, on))
+        for _ in range(2):
+            layer()
+    torch.cuda.synchronize(on)

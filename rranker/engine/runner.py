@@ -17,7 +17,7 @@ from .encoders import is_encoder, position_offset
 from .errors import UnsupportedModelError
 from .kv.cache import KVCache
 from .onednn import weight_count
-from .replay import CudaRecorder, Replays, asked_for
+from .replay import CudaRecorder, Recorder, Replays, asked_for
 from .speculation import pass_overhead
 from .transfer import Transfer
 
@@ -49,8 +49,13 @@ class ModelRunner:
         self.replays: Replays | None = None
         """The recorded steps, where they are asked for and can be."""
         if asked_for() and self.device.type == "cuda" and isinstance(backend, TritonAttention):
-            self.replays = Replays(self._forward, self.kv_cache, CudaRecorder(self.device), self._offset)
+            self.record_by(CudaRecorder(self.device))
         use_engine_attention(lm)
+
+    def record_by(self, recorder: Recorder) -> Replays:
+        """From now on steps that only ask questions are recorded and replayed; under the Triton backend only."""
+        self.replays = Replays(self._forward, self.kv_cache, recorder, self._offset)
+        return self.replays
 
     def builder(self) -> BatchBuilder:
         """For a step on this model, whose arrays travel to its device together."""

@@ -18,7 +18,6 @@ from rranker.engine.attention.triton_metadata import attention_metadata
 from rranker.engine.engine import Engine
 from rranker.engine.kv.cache import KVCache
 from rranker.engine.readout import IdentifierReadout
-from rranker.engine.replay import Replays
 from rranker.engine.requests import EngineRequest
 from rranker.kernels.attention import kernel
 from rranker.kernels.attention.reference import attention_reference
@@ -67,8 +66,7 @@ def engine_of(lm, recorder=None, **settings):
     )
     made.runner.kernels = False  # the score kernel is as it is: read by the plain way
     if recorder is not None:
-        runner = made.runner
-        runner.replays = Replays(runner._forward, runner.kv_cache, recorder, runner._offset)
+        made.runner.record_by(recorder)
     return made
 
 

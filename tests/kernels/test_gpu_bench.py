@@ -76,15 +76,18 @@ def test_goals_point_both_ways():
 
 
 @WITHOUT_GPU
-def test_a_plan_writes_as_it_goes(tmp_path, capsys):
-    # `bench` is tested above; the bundled model takes the interpreter minutes
-    left_out = ["--skip", "bench", "model", "anatomy"]
-    gpu_plan.main(["--tiny", "--out", str(tmp_path / "plan"), *left_out])
+def test_a_plan_walks_all_its_parts_and_writes_as_it_goes(tmp_path, capsys):
+    # `bench` is walked above
+    gpu_plan.main(["--tiny", "--out", str(tmp_path / "plan"), "--skip", "bench"])
     said = (tmp_path / "plan" / "plan.md").read_text()
     assert said == capsys.readouterr().out
-    for name in ("smoke", "sweep", "others"):
-        assert f"## {name}\n" in said
-    assert said.count("not measured") == 6
+    for part in gpu_plan.PARTS:
+        assert (f"## {part.name}\n" in said) == (part.name != "bench")
+    assert "FAULT" not in said
+    assert said.count("scores differ by") == 5  # guesses or not, together or not, and replayed
+    assert said.count(" recorded, ") == 3  # the small model, and both sizes of the large one's shape
+    assert said.count("from ours") == 4
+    assert said.count("µs") == said.count(" ms") == 0  # no figure is claimed
 
 
 def test_a_plan_stops_where_a_kernel_is_wrong_and_begins_no_part_too_late(tmp_path, monkeypatch):
