@@ -9,12 +9,27 @@ from typing import Any
 import torch
 
 from .attention.work import CELL
-from .launch import Kind, ceil_pow2, pick_attention, pick_logit, pick_product, pick_score
+from .gate.reference import ACTIVATIONS
+from .launch import (
+    Kind,
+    ceil_pow2,
+    pick_attention,
+    pick_gate,
+    pick_logit,
+    pick_norm,
+    pick_product,
+    pick_rotary,
+    pick_score,
+    pick_write,
+)
 
 KINDS: tuple[Kind, ...] = ("sm_90", "sm_80", "gfx942")
 # 80 stands for the head sizes that are padded.
 HEAD_SIZES = (64, 80, 128, 256)
 SCORED = (16, 128, 512)
+# Heads of models that normalise them; hidden states of small and large ones, and the widest.
+NORMED = (128, 896, 16_384)
+HEADS = (64, 80, 128)
 _DTYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 _MODEL = {
     "query",
@@ -28,6 +43,7 @@ _MODEL = {
     "grad",
     "left",
     "right",
+    *("x", "residual", "summed", "gate", "up", "cos", "sin", "out_query", "out_key"),
 }
 _INT32 = {
     *(
@@ -41,7 +57,7 @@ _INT32 = {
         "cell_slots",
     ),
     *("key_words", "row_bits", "chunk_starts", "own_ends", "merged", "part_begins", "part_ends"),
-    *("identifiers", "offsets", "out_best"),
+    *("identifiers", "offsets", "out_best", "source_rows", "slots"),
 }
 _FP32 = {
     *("partial", "partial_lse", "out_m_i", "out_l_i", "out_weighted", "out_picked", "lse", "entropy"),
@@ -92,7 +108,7 @@ class Build:
             return "*i32"
         if name == "targets":
             return "*i64"
-        return "fp32" if name in ("scale", "cap", "context_bias") else "i32"
+        return "fp32" if name in ("scale", "cap", "context_bias", "eps") else "i32"
 
 
 def builds() -> Iterator[Build]:
@@ -102,6 +118,7 @@ def builds() -> Iterator[Build]:
             yield from _attention(kind, dtype)
             yield from _score(kind, dtype)
             yield from _logprob(kind, dtype)
+            yield from _fused(kind, dtype)
 
 
 def _attention(kind: Kind, dtype: torch.dtype) -> Iterator[Build]:
@@ -130,6 +147,22 @@ def _logprob(kind: Kind, dtype: torch.dtype) -> Iterator[Build]:
         yield _build(
             "product_kernel", shape, dtype, kind, {"ADD": add, adjacent: 1, **product}, tensor_cores, add
         )
+
+
+def _fused(kind: Kind, dtype: torch.dtype) -> Iterator[Build]:
+    for width in NORMED:
+        options = {"WIDTH": width, "OFFSET": False, "ROUNDED": True, **pick_norm(width).options()}
+        yield _build("norm_kernel", f"W={width}", dtype, kind, options, False)
+        yield _build("add_norm_kernel", f"W={width}", dtype, kind, options, False)
+    for size in HEADS:
+        options = {"HALF": size // 2, **pick_rotary(size).options()}
+        yield _build("rotary_kernel", f"D={size}", dtype, kind, options, False)
+    for size in HEADS:
+        options = {"KEY_D": size, "VALUE_D": size, **pick_write(size).options()}
+        yield _build("write_kernel", f"D={size}", dtype, kind, options, False)
+    for activation, name in enumerate(ACTIVATIONS):
+        options = {"ACTIVATION": activation, **pick_gate(4096).options()}
+        yield _build("gate_kernel", name, dtype, kind, options, False)
 
 
 def _build(

@@ -21,6 +21,8 @@ Kind = Literal["sm_90", "sm_80", "gfx942"]
 LARGEST_HEAD = 256
 MOST_IDENTIFIERS = 512
 """What one program of `score` holds in registers."""
+WIDEST_NORM = 16_384
+"""What one program of a norm kernel holds in registers."""
 # (block_m, block_n, warps, stages) by padded head size. 64 rows are one wgmma, and 128 two warp groups' worth. With
 # three stages the words of a block of keys are loaded before the keys they mask, and those before the product.
 Choice = tuple[int, int, int, int]
@@ -71,6 +73,42 @@ class ScoreTile:
     def options(self) -> dict[str, Any]:
         """Keyword arguments of the score kernel's launch."""
         return {"BLOCK_A": self.block_a, "BLOCK_H": self.block_h, "num_warps": self.warps}
+
+
+@dataclass(frozen=True, slots=True)
+class NormTile:
+    """block_r rows, each whole: block_w columns."""
+
+    block_r: int
+    block_w: int
+    warps: int
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of a norm kernel's launch."""
+        return {"BLOCK_R": self.block_r, "BLOCK_W": self.block_w, "num_warps": self.warps}
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsTile:
+    """block_h heads of one row by block_d columns: of either half of a head (rotary), or of a whole one (write)."""
+
+    block_h: int
+    block_d: int
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of a launch of the rotary kernel, or of the write kernel."""
+        return {"BLOCK_H": self.block_h, "BLOCK_D": self.block_d, "num_warps": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class GateTile:
+    """block_w columns of one row."""
+
+    block_w: int
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the gate kernel's launch."""
+        return {"BLOCK_W": self.block_w, "num_warps": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +171,33 @@ def pick_score(most: int) -> ScoreTile:
         raise ValueError(f"one decision scores at most {MOST_IDENTIFIERS} identifiers, not {most}")
     block_a = max(16, ceil_pow2(most))
     return ScoreTile(block_a, max(16, 4096 // block_a), 4)
+
+
+def pick_norm(width: int) -> NormTile:
+    """Raises ValueError for rows of more than 16,384 columns, which no program holds in registers."""
+    if width > WIDEST_NORM:
+        raise ValueError(f"the norm kernels take rows of at most {WIDEST_NORM} columns, not {width}")
+    block_w = max(16, ceil_pow2(width))
+    block_r = max(1, 2048 // block_w)  # of narrow rows, heads', several make a program
+    elements = block_r * block_w
+    return NormTile(block_r, block_w, 4 if elements <= 2048 else 8 if elements <= 8192 else 16)
+
+
+def pick_rotary(size: int) -> HeadsTile:
+    """The rotary kernel's tile for heads of `size` columns."""
+    block_d = max(16, ceil_pow2(size // 2))
+    return HeadsTile(max(1, 512 // block_d), block_d)
+
+
+def pick_write(size: int) -> HeadsTile:
+    """The write kernel's tile for heads of `size` columns."""
+    block_d = max(16, ceil_pow2(size))
+    return HeadsTile(max(1, 1024 // block_d), block_d)
+
+
+def pick_gate(width: int) -> GateTile:
+    """The gate kernel's tile for rows of `width` columns."""
+    return GateTile(min(1024, max(16, ceil_pow2(width))))
 
 
 def pick_logit(dtype: torch.dtype, kind: Kind) -> LogitTile:

@@ -86,10 +86,15 @@ def compile_one(build: Build) -> Compiled:
 
 def _kernel(name: str) -> Any:
     from .attention import kernel as attention
+    from .gate import kernel as gate
     from .logprob import kernel as logprob
+    from .norm import kernel as norm
+    from .rotary import kernel as rotary
     from .score import kernel as score
+    from .write import kernel as write
 
-    return next(getattr(module, name) for module in (attention, score, logprob) if hasattr(module, name))
+    modules = (attention, score, logprob, norm, rotary, gate, write)
+    return next(getattr(module, name) for module in modules if hasattr(module, name))
 
 
 def _nvidia(compiled: Any) -> tuple[int, int, int, str]:

@@ -54,6 +54,8 @@ class Ranker(Calls):
             itself only: each is encoded once, and the ranking does not depend on the input order); None is what
             the checkpoint was trained for.
         attention_backend: `reference`, `cpu`, `triton` or `flash`; None chooses by device.
+        fused_kernels: norms, rotary embeddings and gates each in one launch of a kernel, in place of the model's own
+            operators, where they compute the same; None is yes on CUDA and ROCm, no on the CPU.
         relayout: in causal attention, how a round's prompt follows from the last: `keep` keeps the survivors in
             their input order, `best_first` re-sorts those behind a gap, so that later rounds reuse more.
         reuse: in causal attention, `exact` encodes what stood behind an eliminated candidate anew, so that each round
@@ -96,6 +98,7 @@ class Ranker(Calls):
         method: str | None = None,
         attention_mode: AttentionMode | None = None,
         attention_backend: str | None = None,
+        fused_kernels: bool | None = None,
         relayout: Relayout | None = None,
         reuse: Reuse | None = None,
         speculate: bool = True,
@@ -123,6 +126,7 @@ class Ranker(Calls):
         self._arguments = arguments
         method = None if method is None else method_class(method).name
         _one_of("relevance", relevance, (None, True, False))
+        _one_of("fused_kernels", fused_kernels, (None, True, False))
         _one_of("reuse", reuse, (None, "exact", "keep"))
         _one_of("relayout", relayout, (None, "keep", "best_first"))
         _one_of("attention_mode", attention_mode, (None, "causal", "block"))
@@ -154,6 +158,7 @@ class Ranker(Calls):
                     kv_cache_tokens=kv_cache_tokens,
                     max_batch_tokens=max_batch_tokens,
                     speculate=speculate,
+                    fused_kernels=fused_kernels,
                 )
             for part, seconds in engine.load_seconds.items():
                 self.load_seconds[part] = self.load_seconds.get(part, 0.0) + seconds

@@ -95,6 +95,7 @@ class LoadSettings(TypedDict, total=False):
     dtype: str | torch.dtype | None
     attention_mode: AttentionMode | None
     attention_backend: str | None
+    fused_kernels: bool | None
     relayout: Relayout | None
     reuse: Reuse | None
     speculate: bool

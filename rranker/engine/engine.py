@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import count
 from threading import Condition
 from typing import Any, Self
@@ -15,6 +17,7 @@ from ..whole import whole_number
 from .attention import AttentionBackend, default_backend
 from .attention import attention_backend as backend_of
 from .errors import CapacityError, SettingError
+from .fused import fuse_judged, wants_fused
 from .generation.request import TextRequest
 from .hardware import best_device
 from .loading.model import LoadedModel, load_model
@@ -83,6 +86,8 @@ class Engine:
                 f"{attention_mode!r} out"
             )
         self.model: LoadedModel | None = None
+        self.fused = Counter[str]()
+        """The classes whose modules run on fused kernels, and how many of each."""
         self.load_seconds: dict[str, float] = {}
         """Where the time of `load` went: `weights` (reading the checkpoint) and `probe` (checking it)."""
         rows = default_batch_tokens(lm.device) if max_batch_tokens is None else max_batch_tokens
@@ -93,7 +98,7 @@ class Engine:
         self._stepping = self._closed = False
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 (settings of a loaded model, all but the first by keyword)
         cls,
         model: Source = None,
         *,
@@ -104,13 +109,15 @@ class Engine:
         kv_cache_tokens: int | None = None,
         max_batch_tokens: int | None = None,
         speculate: bool = True,
+        fused_kernels: bool | None = None,
     ) -> Self:
         """Loads a model (None: the bundled one), and checks the engine on it. None elsewhere: what suits it.
 
-        Raises what `load_model` and `self_check` raise.
+        Raises what `load_model`, `wants_fused` and `self_check` raise.
         """
         on = device or (model.device if isinstance(model, ModelAndTokenizer) else best_device())
         chosen = default_backend(on) if attention_backend is None else backend_of(attention_backend)
+        fused = wants_fused(fused_kernels, on)
         began = time.perf_counter()
         loaded = load_model(model, on, dtype)
         engine = cls(
@@ -125,7 +132,11 @@ class Engine:
         )
         engine.load_seconds["weights"] = time.perf_counter() - began
         began = time.perf_counter()
-        self_check(loaded.lm, engine.runner, engine.attention_mode)
+        check = partial(self_check, loaded.lm, engine.runner, engine.attention_mode)
+        if fused:
+            engine.fused = fuse_judged(loaded.lm, check)
+        else:
+            check()
         engine.load_seconds["probe"] = time.perf_counter() - began
         engine.model = loaded
         return engine

@@ -15,6 +15,7 @@ from .attention.transformers_hook import use_engine_attention
 from .batch import BatchBuilder
 from .encoders import is_encoder, position_offset
 from .errors import SettingError, UnsupportedModelError, out_of_memory
+from .fused import unfused
 from .loading.settings import AttentionMode
 from .readout import IdentifierReadout, Pooling
 from .readout.request import Subset
@@ -174,11 +175,17 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, problem: P
     return torch.stack(rows).cpu()
 
 
-@torch.inference_mode()
 def _through_model(
     lm: Any, segments: Segments, problem: Problem, implementation: str, context_bias: float
 ) -> Tensor:
     """The same from whole forwards of each prompt, under a dense mask or the masks the model makes itself."""
+    with torch.inference_mode(), unfused(lm):
+        return _whole_forwards(lm, segments, problem, implementation, context_bias)
+
+
+def _whole_forwards(
+    lm: Any, segments: Segments, problem: Problem, implementation: str, context_bias: float
+) -> Tensor:
     lm.set_attn_implementation(implementation)
     if problem == "alone":
         ids = dense_prompt(segments, _SUBSETS[0], "causal")[0].to(lm.device)

@@ -37,6 +37,7 @@ CONFIGS = {
         embedding_multiplier=6.0,
     ),
     "smollm3": lambda: t.SmolLM3Config(**SIZE, no_rope_layers=[1, 0, 1]),
+    "gemma": lambda: t.GemmaConfig(**SIZE, head_dim=16),
     "gemma3": lambda: t.Gemma3TextConfig(
         **SIZE,
         head_dim=16,

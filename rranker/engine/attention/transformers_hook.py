@@ -21,6 +21,8 @@ class ForwardPass:
         self._step, self._windows = step, windows
         self.served = set[int]()
         """The layers that have attended."""
+        self.ahead: tuple[Tensor, Tensor] | None = None
+        """A layer's result and what the next layer's first norm makes of it, when both came of one kernel."""
 
     def __call__(
         self,
