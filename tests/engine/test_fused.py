@@ -95,8 +95,9 @@ def test_in_half_precision_the_bits_are_nearly_all_the_same(dtype, monkeypatch):
     assert error < 4 * torch.finfo(dtype).eps
 
 
+@pytest.mark.parametrize("stores", [False, True])
 @pytest.mark.parametrize(("fused", "launches"), [(False, OPERATORS), (True, KERNELS)])
-def test_launches_of_a_layer(fused, launches, monkeypatch):
+def test_launches_of_a_layer(fused, launches, stores, monkeypatch):
     counts = []
     for layers in (2, 3):  # whose difference is one layer
         lm = model("llama", num_hidden_layers=layers).bfloat16()
@@ -104,15 +105,17 @@ def test_launches_of_a_layer(fused, launches, monkeypatch):
             fuse(lm)
         run = runner(lm, "triton")
         session = opened(run, lm, problem(3, n=3), "causal")
-        one_step(run, lm, session, [(0, 1, 2)])
+        if not stores:  # the first step stores keys, the second asks
+            one_step(run, lm, session, [(0, 1, 2)])
         with counted_launches(monkeypatch) as names:
             one_step(run, lm, session, [(0, 1)])
         counts.append(names)
     difference = counts[1] - counts[0]
+    others = {"write_kernel": 1} if stores else {}
     if not fused:
-        launches = {**launches, "silu": 1, "attention_kernel": 1}
-    assert difference == Counter(launches)
-    assert difference.total() == (12 if fused else 38)
+        others |= {"silu": 1, "attention_kernel": 1}
+    assert difference == Counter({**launches, **others})
+    assert difference.total() == (12 if fused else 38) + stores
 
 
 def test_a_copy_of_a_fused_model_is_fused_and_its_own():

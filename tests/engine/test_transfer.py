@@ -20,6 +20,7 @@ from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
 from rranker.engine.transfer import Readback, Transfer
 from rranker.kernels import score as scoring
+from rranker.kernels import write as writing_keys
 from rranker.kernels.attention import kernel
 from rranker.kernels.attention.reference import attention_reference
 from rranker.methods import Elimination, Greedy, Pointwise, QueryLikelihood
@@ -56,6 +57,7 @@ def device(monkeypatch):
         pytest.skip("a simulated device is for machines without a real one")
     monkeypatch.setattr(kernel, "attention", unwrapped(attention_reference))
     monkeypatch.setattr(scoring, "score", unwrapped(scoring.score_reference))
+    monkeypatch.setattr(writing_keys, "write", unwrapped(writing_keys.write_reference))
     with SimulatedDevice() as entered, torch.inference_mode():
         entered.steps, begin = [], ModelRunner.hidden
 

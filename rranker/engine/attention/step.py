@@ -15,7 +15,7 @@ from ..batch import Batch
 from ..kv.cache import KVCache
 from ..transfer import Transfer
 from .windows import Block, blocks, cut_chunks, some_chunks
-from .writes import Index, StoreWrites, as_index
+from .writes import Index, KernelWrites, StoreWrites, as_index
 
 
 class Attend(Protocol):
@@ -59,9 +59,10 @@ class Step:
         transfer: Transfer,
         windows: Collection[int | None],
         prepare: Callable[[Batch], Attend],
+        writes: type[StoreWrites] | type[KernelWrites] = StoreWrites,
     ) -> None:
         self._batch, self._store, self._transfer, self._prepare = batch, store, transfer, prepare
-        self._writes = StoreWrites(batch, store, transfer)
+        self._writes = writes(batch, store, transfer)
         ends = batch.segment_positions + batch.segment_lengths
         self._span = int(max(batch.positions.max() + 1, ends.max(initial=0)))
         reaching = {self._reaching(window) for window in windows}

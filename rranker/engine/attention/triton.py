@@ -14,6 +14,7 @@ from ..kv.cache import KVCache
 from ..transfer import Transfer
 from .step import Step
 from .triton_metadata import attention_metadata
+from .writes import KernelWrites
 
 Kind = tuple[int, int, int]
 """Query heads per KV head, KV heads, rows of a tile: models rarely have more than one kind of layer."""
@@ -85,4 +86,11 @@ class TritonAttention:
         on = transfer.device.type
         if on != "cuda" and not self._interpreted:
             raise SettingError(f"the 'triton' attention backend runs on CUDA and ROCm, not on {on}")
-        return Step(batch, store, transfer, windows, lambda part: _Attend(part, store, transfer, self.kinds))
+        return Step(
+            batch,
+            store,
+            transfer,
+            windows,
+            lambda part: _Attend(part, store, transfer, self.kinds),
+            KernelWrites,
+        )

@@ -43,3 +43,21 @@ class StoreWrites:
         """key, value: [1, kv_heads, T, head_dim]."""
         for rows, slots in self._runs:
             self._store.write(layer, slots, key[0][:, rows], value[0][:, rows])
+
+
+class KernelWrites:
+    """As `StoreWrites`, in one launch of a kernel."""
+
+    def __init__(self, batch: Batch, store: KVCache, transfer: Transfer) -> None:
+        rows = np.flatnonzero(batch.write_slots >= 0).astype(np.int32)
+        self._store, self._some = store, len(rows) > 0
+        self._rows = transfer.add(rows)
+        self._slots = transfer.add(batch.write_slots[rows].astype(np.int32))
+
+    def __call__(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """key, value: [1, kv_heads, T, head_dim]."""
+        if self._some:
+            from rranker.kernels import write
+
+            slabs = self._store.slabs(layer, key[0], value[0])
+            write.write(key[0], value[0], *slabs, self._rows, self._slots)

@@ -25,18 +25,22 @@ class KVCache:
 
     def write(self, layer: int, slots: Tensor | slice, keys: Tensor, values: Tensor) -> None:
         """Stores `keys`, `values` [kv_heads, rows, head_dim] at `slots` (one per row)."""
-        if self._keys[layer] is None:
-            for slab, rows in ((self._keys, keys), (self._values, values)):
-                slab[layer] = torch.empty(
-                    rows.shape[0], self.slots, rows.shape[2], dtype=rows.dtype, device=rows.device
-                )
-        for slab, rows in ((self._keys, keys), (self._values, values)):
-            target = slab[layer]
-            assert target is not None
+        for slab, rows in zip(self.slabs(layer, keys, values), (keys, values), strict=True):
             if isinstance(slots, slice):
-                target[:, slots] = rows
+                slab[:, slots] = rows
             else:
-                target.index_copy_(1, slots, rows)
+                slab.index_copy_(1, slots, rows)
+
+    def slabs(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """A layer's keys and values, [kv_heads, slots, head_dim]; reserved for rows like these when there are none."""
+        stored_keys, stored_values = self._keys[layer], self._values[layer]
+        if stored_keys is None or stored_values is None:
+            stored_keys, stored_values = self._like(keys), self._like(values)
+            self._keys[layer], self._values[layer] = stored_keys, stored_values
+        return stored_keys, stored_values
+
+    def _like(self, rows: Tensor) -> Tensor:
+        return torch.empty(rows.shape[0], self.slots, rows.shape[2], dtype=rows.dtype, device=rows.device)
 
     def read(self, layer: int, slots: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Keys and values [kv_heads, len(slots), head_dim]; a slice reads in place, without a copy."""
