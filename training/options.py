@@ -19,7 +19,9 @@ LISTWISE = [
     for name in method_names()
     if method_class(name).kind not in POINTWISE and method_class(name).names_for_good
 ]
-"""Methods whose every decision is between candidates and gives one a place: else there is nothing to train."""
+"""Methods whose every decision is between candidates and gives one a place: what a policy can be rewarded for."""
+SUPERVISED = [*LISTWISE, "pointwise", "query_likelihood"]
+"""Methods whose question labelled lists can teach."""
 
 
 def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any:

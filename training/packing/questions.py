@@ -13,8 +13,8 @@ from torch import Tensor
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.kv.cache import KVCache
 from rranker.engine.readout import Pooling
-from rranker.engine.sessions import BlockQueryState, CausalQueryState
-from rranker.prompts.segments import Kind, Segments
+from rranker.engine.sessions import BlockQueryState, CausalQueryState, PointwiseQueryState
+from rranker.prompts.segments import POINTWISE, Kind, Segments
 from rranker.training.packing.chunks import Chunks, build_chunks
 from rranker.training.packing.layout import CAUSALLY, Attends, Layout, build_layout
 
@@ -34,8 +34,9 @@ class Question:
 class Packed:
     """One forward's rows, and where to read them.
 
-    `sizes[q]` is how many candidates the q-th question is about, `suffixes[q]` are the rows of its copies ([S]);
-    `identifiers[q]` are the identifiers' tokens. Where candidates stand for themselves, the layout says where they are.
+    `sizes[q]` is how many candidates the q-th question is about, `suffixes[q]` are the rows of its copies ([S]; of
+    pointwise kinds [n * reads], what is read of each candidate); `identifiers[q]` are the identifiers' tokens, or those
+    of `Segments.targets`. Where candidates stand for themselves, the layout says where they are.
     """
 
     ids: Tensor  # [T]
@@ -60,9 +61,10 @@ def pack(
 ) -> Packed:
     """All questions in one forward. One-token suffixes in block mode take the fast three-piece attention.
 
-    `attends` is the model's: an encoder's suffixes are one token.
+    Questions of pointwise kinds are about all candidates, each alone. `attends` is the model's: an encoder's suffixes are
+    one token.
     """
-    if mode == "block" and all(len(q.segments.suffix) == 1 for q in questions):
+    if kind not in POINTWISE and mode == "block" and all(len(q.segments.suffix) == 1 for q in questions):
         return _laid_out(questions, kind, device, attends)
     return _planned(questions, kind, mode, device, attends)
 
@@ -104,12 +106,14 @@ def _planned(
     builder = BatchBuilder(bidirectional=attends.bidirectional, context_bias=attends.context_bias)
     store = KVCache(layers=0, slots=sys.maxsize)
     for query_index, q in enumerate(questions):
-        if not q.segments.identifiers:
+        session: BlockQueryState | CausalQueryState
+        if kind in POINTWISE:
+            session = PointwiseQueryState(q.segments, kind, store, _Identifiers())
+        elif not q.segments.identifiers:
             raise ValueError(
                 "only models that name candidates by an identifier can be re-scored in this mode"
             )
-        session: BlockQueryState | CausalQueryState
-        if mode == "block":
+        elif mode == "block":
             session = BlockQueryState(q.segments, kind, store, _Identifiers())
         else:
             session = CausalQueryState(q.segments, kind, store, _Identifiers(), branches=len(q.subsets))
@@ -122,10 +126,18 @@ def _planned(
         torch.from_numpy(plan.positions).to(device),
         build_chunks(plan, device),
         tuple(len(q.segments.candidates) for q in questions),
-        torch.split(reads, [len(q.subsets) for q in questions]),
-        tuple(q.segments.identifiers for q in questions),
+        torch.split(reads, [_reads(q, kind) for q in questions]),
+        tuple(q.segments.targets if kind in POINTWISE else q.segments.identifiers for q in questions),
         kind,
     )
+
+
+def _reads(question: Question, kind: Kind) -> int:
+    """How many rows of the forward answer a question."""
+    if kind not in POINTWISE:
+        return len(question.subsets)
+    each = len(question.segments.targets) if kind == "likelihood" else 1
+    return each * len(question.segments.candidates)
 
 
 class _Identifiers:

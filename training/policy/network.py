@@ -19,6 +19,7 @@ from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
 from rranker.engine.loading.settings import ModelSettings
 from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
+from rranker.prompts.segments import POINTWISE, Kind
 from rranker.training.packing.attention import packed_attention
 from rranker.training.packing.chunks import chunk_attention
 from rranker.training.packing.layout import Layout
@@ -100,7 +101,7 @@ def answer_packed(lm: Any) -> None:
 
 
 def answers(lm: Any, packed: Packed) -> list[Tensor]:
-    """Naming logits [S, n], fp32, for each question of the pack, with gradients."""
+    """Naming logits [S, n], fp32, for each question of the pack, with gradients; of pointwise kinds see `alone`."""
     hidden = lm.base_model(
         input_ids=packed.ids[None],
         position_ids=packed.positions[None] + position_offset(lm),
@@ -115,10 +116,27 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
         if readout.needs_states and isinstance(structure, Layout):
             states, prefixes = structure.states(hidden, readout.pooling)
         for q, (suffixes, identifiers) in enumerate(zip(packed.suffixes, packed.identifiers, strict=True)):
+            if packed.kind in POINTWISE:
+                logits.append(alone(readout, hidden[suffixes], identifiers, packed.kind, packed.sizes[q]))
+                continue
             vectors = readout.vectors(identifiers) if states is None else states[q, : packed.sizes[q]].float()
             prefix = None if prefixes is None else prefixes[q]
             logits.append(readout.logits(hidden[suffixes], vectors, packed.kind, prefix))
     return logits
+
+
+def alone(readout: Readout, hidden: Tensor, targets: tuple[int, ...], kind: Kind, candidates: int) -> Tensor:
+    """Scores [1, n] of candidates that are seen alone: yes less no (`judge`), or the query's log-probability.
+
+    hidden [n * reads, D]. The log-probability is summed, not averaged over the query's tokens as in ranking: by Bayes'
+    rule its softmax over the candidates is who the query was about, were all as likely before.
+    """
+    assert isinstance(readout, IdentifierReadout)
+    if kind == "judge":
+        yes, no = readout.logits(hidden, readout.vectors(targets), kind).unbind(1)
+        return (yes - no)[None]
+    wanted = torch.tensor(targets, device=hidden.device).repeat(candidates)
+    return readout.logprobs(hidden, wanted).view(1, candidates, -1).sum(-1)
 
 
 def readout_of(lm: Any) -> Readout:

@@ -30,7 +30,7 @@ class SftConfig:
     for a new one of the shape `model`. `teacher` is an encoder's checkpoint that says how alike a query and a passage
     are; None leaves that to BM25. `collections` are those the source `questions` draws from, None for all.
     `data` are files of one's own, which the source `own` draws from; a tenth of them is held out, or `validation` is.
-    `method` and `lora_rank` are for a language model that names candidates by identifiers: the ranking method it
+    `method` and `lora_rank` are for a language model without a pointer head: the ranking method it
     learns to play, and the rank of the adapters that learn (0: all weights do).
     """
 

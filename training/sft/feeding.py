@@ -20,7 +20,7 @@ from rranker.training.packing.pairs import PairBatch, pair_batch
 from rranker.training.policy.ranking_model import RankingModel
 from rranker.training.sft.checkpoint import settings_of
 from rranker.training.sft.config import SftConfig
-from rranker.training.sft.identifiers import IdentifierModel, QuestionBatch
+from rranker.training.sft.prompted import PromptedModel, QuestionBatch
 
 LATE = ("squad", "trecdl", "classic", "questions")
 """Sources of long passages: they wait until short ones have taught what a match is."""
@@ -33,16 +33,16 @@ Maker = Callable[[int], list[tuple[str, Batch]]]
 
 
 def mixture(
-    sources: Sources, model: RankingModel | IdentifierModel, tokenizer: Any, config: SftConfig
+    sources: Sources, model: RankingModel | PromptedModel, tokenizer: Any, config: SftConfig
 ) -> Maker:
     """A function from a step's number to its named micro-batches for `model`: nothing else is remembered."""
     batch_of = (
         question_batches(model, config)
-        if isinstance(model, IdentifierModel)
+        if isinstance(model, PromptedModel)
         else list_batches(model, tokenizer, config)
     )
     # A language model's lists are few, and those that find no room have cost their teacher's time.
-    most = 1 + config.tokens // LIST_TOKENS if isinstance(model, IdentifierModel) else None
+    most = 1 + config.tokens // LIST_TOKENS if isinstance(model, PromptedModel) else None
     names, weights = list(config.weights), np.array(list(config.weights.values()))
     late = np.array([name in LATE for name in names])
 
@@ -85,15 +85,13 @@ def list_batches(
     return batch_of
 
 
-def question_batches(
-    model: IdentifierModel, config: SftConfig
-) -> Callable[[Draw, np.random.Generator], Batch]:
-    """Micro-batches of what is drawn, for a model that names candidates by identifiers."""
+def question_batches(model: PromptedModel, config: SftConfig) -> Callable[[Draw, np.random.Generator], Batch]:
+    """Micro-batches of what is drawn, for a language model without a pointer head."""
 
     def batch_of(drawn: Draw, rng: np.random.Generator) -> Batch:
         if isinstance(drawn.examples, Pairs):
             raise ValueError(
-                "pairs are told by the cosine of mean states, and this model names candidates by identifiers: leave "
+                "pairs are told by the cosine of mean states, which a language model is not asked for: leave "
                 "the sources …-pairs out of --weights"
             )
         return model.batch(drawn.examples, rng, config.tokens, drawn.candidate_tokens)

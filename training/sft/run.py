@@ -25,32 +25,32 @@ from rranker.training.policy.ranking_model import RankingModel, build_model
 from rranker.training.sft.checkpoint import load_model, save_model, save_state
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import Batch, Maker, batch_processes, cores, mixture, prefetched, workers
-from rranker.training.sft.identifiers import (
-    IdentifierModel,
-    QuestionBatch,
-    load_identifier_model,
-    question_loss,
-    save_identifier_model,
-)
 from rranker.training.sft.loss import language_loss, list_loss, pair_loss
 from rranker.training.sft.lsa import lay_into, lsa_embeddings
 from rranker.training.sft.optimizer import MasterOptimizer, learnt
 from rranker.training.sft.options import RunOptions, configured, parse, saved_settings, training_device
 from rranker.training.sft.own_data import held_out_report
+from rranker.training.sft.prompted import (
+    PromptedModel,
+    QuestionBatch,
+    load_prompted_model,
+    question_loss,
+    save_prompted_model,
+)
 from rranker.training.sft.tokenizer import load_tokenizer, train_tokenizer
 
 MINUTES = 40.0
 """Of a run that says neither how many steps nor how long."""
 
 
-Model = RankingModel | IdentifierModel
+Model = RankingModel | PromptedModel
 
 
 def forward_backward(
     model: Model, batch: Batch, config: SftConfig, seed: int
 ) -> tuple[float, float, tuple[torch.Tensor, ...]]:
     """Of one micro-batch: divergence from its targets in nats, mean reciprocal rank, gradients."""
-    if isinstance(model, IdentifierModel):
+    if isinstance(model, PromptedModel):
         assert isinstance(batch, QuestionBatch)  # its own maker made it
         loss, divergence, reciprocal_ranks = question_loss(model, batch)
     elif isinstance(batch, PairBatch):
@@ -107,7 +107,7 @@ def learners(device: torch.device) -> int:
 
 def check(model: Model, config: SftConfig) -> None:
     """Raises ValueError where what `config` asks for does not go with the model."""
-    if isinstance(model, IdentifierModel):
+    if isinstance(model, PromptedModel):
         return
     if config.lora_rank:
         raise ValueError("a model with a pointer head trains all of its weights: leave lora_rank at 0")
@@ -174,8 +174,8 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
 
 def save(model: Model, tokenizer: Any, folder: Path, config: SftConfig) -> None:
     """A folder that `Ranker` loads."""
-    if isinstance(model, IdentifierModel):
-        save_identifier_model(model, folder)
+    if isinstance(model, PromptedModel):
+        save_prompted_model(model, folder)
     else:
         save_model(model, tokenizer, folder, config.attention)
 
@@ -205,7 +205,7 @@ def first_model(config: SftConfig) -> Model:
     if read_checkpoint(config.start, None).settings.readout == "pointer":
         return load_model(config.start)
     torch.manual_seed(config.seed)  # adapters begin at random
-    return load_identifier_model(config.start, config.attention, config.method, config.lora_rank)
+    return load_prompted_model(config.start, config.attention, config.method, config.lora_rank)
 
 
 def in_precision(model: Model, config: SftConfig) -> None:
@@ -227,7 +227,7 @@ def start(config: SftConfig, run: RunOptions, sources: Sources, tokenizer: Any) 
             steps = steps_for(run.minutes or MINUTES, config, model, make)
         config = replace(config, steps=steps)
     model = first_model(config)
-    if isinstance(model, IdentifierModel) or config.start is not None:
+    if isinstance(model, PromptedModel) or config.start is not None:
         return config, model
     documents = sources.documents(TextEncoder(tokenizer))
     meanings = lsa_embeddings(documents, config.model.vocab_size, config.model.hidden_size, config.seed)
@@ -252,7 +252,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if config.start is not None and options.step.attention is None and not resume:
         config = replace(config, attention=read_checkpoint(config.start, None).settings.attention)
     model = first_model(config)
-    if isinstance(model, IdentifierModel) or model.attends.bidirectional:
+    if isinstance(model, PromptedModel) or model.attends.bidirectional:
         config = replace(config, lm_weight=0.0)
     if not resume:
         config, model = start(config, options.run, sources, tokenizer)

@@ -1,7 +1,8 @@
-"""Supervised training of a language model as it is: candidates are named by identifiers, by its own head.
+"""Supervised training of a language model as it is, by its own head, in the very prompts that `Ranker` gives it.
 
-What is learnt is a method's question (whom to exclude, or whom to select) about a list and about nested parts of it,
-in the very prompts that `Ranker` gives the trained model. Either all weights learn, or low-rank adapters do.
+What is learnt is a method's question: whom to exclude or to select, of a list and of nested parts of it, where
+candidates are named by identifiers; or, of each candidate alone, whether it fits or how probable it makes the query,
+compared over the list. Either all weights learn, or low-rank adapters do.
 """
 
 from __future__ import annotations
@@ -61,20 +62,16 @@ class QuestionBatch:
 
 def _tokens(question: Question) -> int:
     segments = question.segments
-    asked = len(question.subsets) * len(segments.suffix)
+    each = len(segments.suffix) + len(segments.targets)
+    asked = each * (len(segments.candidates) if segments.targets else len(question.subsets))
     return len(segments.prefix) + sum(map(len, segments.candidates)) + asked
 
 
-class IdentifierModel(nn.Module):
-    """A policy that learns from lists. `lora_rank` 0 trains all weights, else adapters of that rank, and them alone."""
+class PromptedModel(nn.Module):
+    """A language model that learns from lists: all weights (`lora_rank` 0), or adapters of that rank, and them alone."""
 
     def __init__(self, policy: Policy, method: str, lora_rank: int = 0) -> None:
-        """Raises ValueError for a method that compares no candidates."""
         super().__init__()
-        if method_class(method).kind in POINTWISE:
-            raise ValueError(
-                f"{method} compares no candidates, so lists teach it nothing: train iranker, selection or dranker"
-            )
         self.policy, self.method, self.lora_rank = policy, method, lora_rank
         self.kind = method_class(method).kind
         self.lm = policy.lm
@@ -90,13 +87,14 @@ class IdentifierModel(nn.Module):
         return self.policy.settings.attention
 
     def logits(self, questions: Sequence[Question], device: torch.device) -> list[Tensor]:
-        """Naming logits [S, n] of each question, of all its candidates, in fp32."""
+        """What is said of all candidates of each question, [S, n], in fp32: see `answers`."""
         found: list[Tensor] = self.lm(packed=pack(questions, self.kind, self.attention, device))
         return found
 
     def question(self, example: Example, rng: np.random.Generator, candidate_tokens: int) -> Question:
         """The whole list, then nested parts of it: of any candidates in block attention, else of the first ones.
 
+        A pointwise method is asked about the whole list alone, as no candidate sees another.
         Raises ValueError, naming the list, when its prompt does not fit the model's context.
         """
         prompts = self._prompts.get(candidate_tokens)
@@ -111,7 +109,9 @@ class IdentifierModel(nn.Module):
             segments = prompts.segments(case, self.kind)
         except ValueError as error:
             raise ValueError(f"list {case.id!r} cannot be learnt from: {error}") from error
-        if self.attention == "block":
+        if self.kind in POINTWISE:
+            sets = [tuple(range(len(segments.candidates)))]
+        elif self.attention == "block":
             sets = [tuple(row.nonzero()[:, 0].tolist()) for row in alive_sets(case.relevance, rng)]
         else:
             sets = [tuple(range(size)) for size in prefix_sizes(case.relevance, COPIES, rng)]
@@ -152,11 +152,11 @@ def collate(questions: Sequence[Question], examples: Sequence[Example]) -> Quest
     )
 
 
-def question_loss(model: IdentifierModel, batch: QuestionBatch) -> tuple[Tensor, float, float]:
-    """As `list_loss`, of lists whose candidates are named: every copy asks the method's question."""
+def question_loss(model: PromptedModel, batch: QuestionBatch) -> tuple[Tensor, float, float]:
+    """As `list_loss`, of a language model: every copy asks the method's question."""
     logits = model.logits(batch.questions, batch.alive.device)
     copies, width = batch.alive.shape[1:]
-    sign = 1.0 if model.kind == "select" else -1.0
+    sign = -1.0 if model.kind == "exclude" else 1.0
     fitness = torch.stack(
         [pad(sign * named, (0, width - named.shape[1], 0, copies - named.shape[0])) for named in logits]
     )
@@ -165,7 +165,7 @@ def question_loss(model: IdentifierModel, batch: QuestionBatch) -> tuple[Tensor,
     asked = batch.alive.any(-1)
     given = batch.relevance, batch.teacher_scores, batch.teacher_weight, batch.alive
     fitness, best = fitness[asked], targets(*given)[asked]
-    if model.kind == "select":
+    if model.kind != "exclude":
         losses, least = cross_entropy(fitness, best), entropy(best)
     else:
         worst = worst_targets(*given)[asked]
@@ -174,16 +174,16 @@ def question_loss(model: IdentifierModel, batch: QuestionBatch) -> tuple[Tensor,
     return loss, float(loss.detach() - least.mean()), ranks
 
 
-def load_identifier_model(
+def load_prompted_model(
     folder: str | Path, attention: AttentionMode, method: str, lora_rank: int = 0
-) -> IdentifierModel:
+) -> PromptedModel:
     """Any causal language model, to be trained in this attention mode. Raises what `load_policy` raises."""
     policy = load_policy(folder)
     settings = replace(policy.settings, attention=attention)
-    return IdentifierModel(replace(policy, settings=settings), method, lora_rank)
+    return PromptedModel(replace(policy, settings=settings), method, lora_rank)
 
 
-def save_identifier_model(model: IdentifierModel, folder: str | Path) -> None:
+def save_prompted_model(model: PromptedModel, folder: str | Path) -> None:
     """A folder in bf16 that `Ranker` loads, with adapters merged into a copy of the weights; training may go on."""
     policy = model.policy
     if model.lora_rank:

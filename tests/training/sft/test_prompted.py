@@ -22,11 +22,11 @@ from rranker.training.policy.network import load_policy
 from rranker.training.sft import train
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import question_batches
-from rranker.training.sft.identifiers import (
+from rranker.training.sft.prompted import (
     QuestionBatch,
-    load_identifier_model,
+    load_prompted_model,
     question_loss,
-    save_identifier_model,
+    save_prompted_model,
 )
 from rranker.training.sft.run import main
 from tests.support.own_files import write_own
@@ -66,7 +66,7 @@ def test_all_weights_or_adapters_learn_a_batch_by_heart(
 ) -> None:
     if rank:
         pytest.importorskip("peft", reason="needs the train extra")
-    model = load_identifier_model(start, attention, "iranker", rank)
+    model = load_prompted_model(start, attention, "iranker", rank)
     batch = model.batch(examples(6), np.random.default_rng(1), 10_000, 64)
     with torch.no_grad():
         before = question_loss(model, batch)[1]
@@ -80,7 +80,7 @@ def test_all_weights_or_adapters_learn_a_batch_by_heart(
     assert after < 0.6 * before
     assert bool(frozen) == bool(rank)
     assert all(torch.equal(p, frozen[name]) for name, p in model.named_parameters() if name in frozen)
-    saved = load_identifier_model(tmp_path / "final", attention, "iranker")
+    saved = load_prompted_model(tmp_path / "final", attention, "iranker")
     with torch.no_grad():
         merged = question_loss(saved, batch)[1]
     assert merged == pytest.approx(after, abs=0.05)  # the folder is bfloat16
@@ -116,7 +116,7 @@ def test_the_loss_is_that_of_each_question_in_a_forward_of_its_own(
     start: Path, attention: AttentionMode, method: str
 ) -> None:
     """Cross-entropies written down from the rules, over logits that are asked for one by one."""
-    model = load_identifier_model(start, attention, method)
+    model = load_prompted_model(start, attention, method)
     batch = model.batch(examples(4), np.random.default_rng(1), 10_000, 64)
     with torch.no_grad():
         loss, divergence, _ = question_loss(model, batch)
@@ -148,8 +148,8 @@ def test_prompts_are_those_that_ranker_gives_the_trained_model(
     tmp_path: Path, start: Path, attention: AttentionMode
 ) -> None:
     """The saved folder names in its first round whom the training forward names, as surely."""
-    save_identifier_model(load_identifier_model(start, attention, "iranker"), tmp_path)
-    model = load_identifier_model(tmp_path, attention, "iranker")
+    save_prompted_model(load_prompted_model(start, attention, "iranker"), tmp_path)
+    model = load_prompted_model(tmp_path, attention, "iranker")
     with Ranker(tmp_path, dtype="float32", relayout="keep") as ranker:
         for case in toy_cases(6, seed=3).values():
             first = ranker.rank(case.query, case.candidates, template=case.task).rounds[0]
@@ -170,7 +170,7 @@ def examples(count: int) -> list[Example]:
 
 
 def test_a_batch_keeps_to_its_budget_and_has_one_list_at_least(start: Path) -> None:
-    model = load_identifier_model(start, "block", "iranker")
+    model = load_prompted_model(start, "block", "iranker")
     drawn = examples(6)
     whole = model.batch(drawn, np.random.default_rng(0), 10_000, 64)
     one = model.batch(drawn, np.random.default_rng(0), 1, 64)
@@ -184,15 +184,15 @@ def test_a_batch_keeps_to_its_budget_and_has_one_list_at_least(start: Path) -> N
 
 
 def test_causal_lists_are_asked_about_their_beginnings_alone(start: Path) -> None:
-    model = load_identifier_model(start, "causal", "iranker")
+    model = load_prompted_model(start, "causal", "iranker")
     for question in model.batch(examples(8), np.random.default_rng(0), 10_000, 64).questions:
         assert all(subset == tuple(range(len(subset))) for subset in question.subsets)
 
 
 def test_what_cannot_be_learnt_is_refused_in_words(tmp_path: Path, start: Path, tokenizer: Any) -> None:
     with pytest.raises(ValueError, match="query_likelihood compares no candidates"):
-        load_identifier_model(start, "causal", "query_likelihood")
-    model = load_identifier_model(start, "block", "iranker")
+        load_prompted_model(start, "causal", "query_likelihood")
+    model = load_prompted_model(start, "block", "iranker")
     pairs = Pairs("passage", ["a"], ["b"], np.ones((1, 1)), np.zeros((1, 1)), 0.5)
     with pytest.raises(ValueError, match=r"leave the sources …-pairs out"):
         question_batches(model, SftConfig(start=str(start)))(Draw(pairs, 8, 8), np.random.default_rng(0))
