@@ -61,8 +61,8 @@ def pack(
 ) -> Packed:
     """All questions in one forward. One-token suffixes in block mode take the fast three-piece attention.
 
-    Questions of pointwise kinds are about all candidates, each alone. `attends` is the model's: an encoder's suffixes are
-    one token.
+    Questions of pointwise kinds are about all candidates, each alone. `attends` is the model's: an encoder's suffixes
+    are one token.
     """
     if kind not in POINTWISE and mode == "block" and all(len(q.segments.suffix) == 1 for q in questions):
         return _laid_out(questions, kind, device, attends)

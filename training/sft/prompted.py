@@ -68,7 +68,7 @@ def _tokens(question: Question) -> int:
 
 
 class PromptedModel(nn.Module):
-    """A language model that learns from lists: all weights (`lora_rank` 0), or adapters of that rank, and them alone."""
+    """A language model that learns from lists: all weights (`lora_rank` 0), or adapters of that rank alone."""
 
     def __init__(self, policy: Policy, method: str, lora_rank: int = 0) -> None:
         super().__init__()

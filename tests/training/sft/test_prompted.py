@@ -1,4 +1,4 @@
-"""Supervised training of a language model that names candidates by identifiers: what it learns, asks and leaves."""
+"""Supervised training of a language model by its own head: what it learns, asks and leaves."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from rranker.training.sft.prompted import (
     save_prompted_model,
 )
 from rranker.training.sft.run import main
+from tests.support.checkpoints import small_tokenizer
 from tests.support.own_files import write_own
 from tests.support.toy_examples import make_example
 from tests.support.toys import learnable_cases, save_causal_policy, toy_cases
@@ -39,8 +40,9 @@ MODES: tuple[AttentionMode, ...] = ("block", "causal")
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
-    return save_causal_policy(tokenizer, tmp_path_factory.mktemp("language-model"))
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its tokenizer begins Yes and No with different tokens."""
+    return save_causal_policy(small_tokenizer(), tmp_path_factory.mktemp("language-model"))
 
 
 def options(start: Path, *more: str) -> list[str]:
@@ -60,13 +62,23 @@ def test_a_run_learns_rows_and_says_what_it_brought(
     assert (settings.attention, settings.method, settings.readout) == ("causal", "dranker", "identifier")
 
 
-@pytest.mark.parametrize(("attention", "rank"), [("block", 0), ("block", 8), ("causal", 8)])
+@pytest.mark.parametrize(
+    ("attention", "method", "rank"),
+    [
+        ("block", "iranker", 0),
+        ("block", "iranker", 8),
+        ("causal", "iranker", 8),
+        ("causal", "query_likelihood", 0),
+        ("causal", "query_likelihood", 8),
+        ("block", "pointwise", 8),
+    ],
+)
 def test_all_weights_or_adapters_learn_a_batch_by_heart(
-    tmp_path: Path, start: Path, attention: AttentionMode, rank: int
+    tmp_path: Path, start: Path, attention: AttentionMode, method: str, rank: int
 ) -> None:
     if rank:
         pytest.importorskip("peft", reason="needs the train extra")
-    model = load_prompted_model(start, attention, "iranker", rank)
+    model = load_prompted_model(start, attention, method, rank)
     batch = model.batch(examples(6), np.random.default_rng(1), 10_000, 64)
     with torch.no_grad():
         before = question_loss(model, batch)[1]
@@ -80,7 +92,7 @@ def test_all_weights_or_adapters_learn_a_batch_by_heart(
     assert after < 0.6 * before
     assert bool(frozen) == bool(rank)
     assert all(torch.equal(p, frozen[name]) for name, p in model.named_parameters() if name in frozen)
-    saved = load_prompted_model(tmp_path / "final", attention, "iranker")
+    saved = load_prompted_model(tmp_path / "final", attention, method)
     with torch.no_grad():
         merged = question_loss(saved, batch)[1]
     assert merged == pytest.approx(after, abs=0.05)  # the folder is bfloat16
@@ -164,6 +176,28 @@ def test_prompts_are_those_that_ranker_gives_the_trained_model(
             assert list(first.probabilities) == pytest.approx(named[0].softmax(-1).tolist(), abs=1e-4)
 
 
+@pytest.mark.parametrize("attention", MODES)
+@pytest.mark.parametrize("method", ["query_likelihood", "pointwise"])
+def test_what_is_said_of_a_candidate_alone_is_what_ranker_scores_it_by(
+    tmp_path: Path, start: Path, attention: AttentionMode, method: str
+) -> None:
+    save_prompted_model(load_prompted_model(start, attention, method), tmp_path)
+    model = load_prompted_model(tmp_path, attention, method)
+    with Ranker(tmp_path, dtype="float32") as ranker:
+        for case in toy_cases(5, seed=4).values():
+            question = model.question(
+                Example(case, np.zeros(len(case.candidates)), 0.0), np.random.default_rng(0), 256
+            )
+            with torch.no_grad():
+                (said,) = model.logits([question], CPU)
+            tokens = len(question.segments.targets) if method == "query_likelihood" else 1
+            ranking = ranker.rank(case.query, case.candidates, template=case.task)
+            assert ranking.method == method
+            (round_,) = ranking.rounds
+            chances = (said[0, list(round_.alive)] / tokens).softmax(-1).tolist()
+            assert list(round_.probabilities) == pytest.approx(chances, abs=1e-4)
+
+
 def examples(count: int) -> list[Example]:
     rng = np.random.default_rng(0)
     return [make_example(rng, int(rng.integers(2, 6))) for _ in range(count)]
@@ -190,8 +224,6 @@ def test_causal_lists_are_asked_about_their_beginnings_alone(start: Path) -> Non
 
 
 def test_what_cannot_be_learnt_is_refused_in_words(tmp_path: Path, start: Path, tokenizer: Any) -> None:
-    with pytest.raises(ValueError, match="query_likelihood compares no candidates"):
-        load_prompted_model(start, "causal", "query_likelihood")
     model = load_prompted_model(start, "block", "iranker")
     pairs = Pairs("passage", ["a"], ["b"], np.ones((1, 1)), np.zeros((1, 1)), 0.5)
     with pytest.raises(ValueError, match=r"leave the sources …-pairs out"):
