@@ -53,7 +53,7 @@ class Ranker(Calls):
         attention_mode: `causal` (what pretrained checkpoints expect) or `block` (each candidate sees the query and
             itself only: each is encoded once, and the ranking does not depend on the input order); None is what
             the checkpoint was trained for.
-        attention_backend: `reference`, `cpu`, `triton` or `flash`; None chooses by device.
+        attention_backend: `reference`, `cpu`, `triton`, `varlen` (or `flash`) or `flashinfer`; None chooses by device.
         fused_kernels: norms, rotary embeddings and gates each in one launch of a kernel, in place of the model's own
             operators, where they compute the same; None is yes on CUDA and ROCm, no on the CPU.
         relayout: in causal attention, how a round's prompt follows from the last: `keep` keeps the survivors in

@@ -33,7 +33,7 @@ _EXTRAS = {
     "mteb": ("mteb",),
     "rerankers": ("rerankers",),
     "triton": ("triton",),
-    "flash": ("flash_attn",),
+    "flashinfer": ("flashinfer",),
 }
 
 

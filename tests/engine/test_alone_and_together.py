@@ -16,7 +16,7 @@ import torch
 
 from bench.lossless import items
 from rranker import Ranker
-from rranker.engine.attention.flash import FlashAttention
+from rranker.engine.attention.varlen import FlashVarlen, VarlenAttention
 from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
@@ -25,7 +25,7 @@ from rranker.methods import Elimination, Greedy
 from tests.support.architectures import tiny_model
 from tests.support.checkpoints import TINY_START
 from tests.support.engine_steps import problem
-from tests.support.flash_reference import varlen_reference
+from tests.support.varlen_references import varlen_reference
 
 Verdict = tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...]]
 """Who was asked about, the probability of each to be named, and who was."""
@@ -88,7 +88,7 @@ def test_clear_verdicts_through_flash_attn_s_calls():
         lm,
         IdentifierReadout(lm),
         attention_mode="block",
-        attention_backend=FlashAttention(varlen_reference),
+        attention_backend=VarlenAttention(FlashVarlen(varlen_reference)),
         kv_cache_tokens=4096,
     )
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.engine import self_check as self_check_module
 from rranker.engine.attention import attention_backend
-from rranker.engine.attention.flash import FlashAttention
 from rranker.engine.attention.reference import stored_keys
+from rranker.engine.attention.varlen import FlashVarlen, VarlenAttention
 from rranker.engine.batch import Batch, BatchBuilder
 from rranker.engine.engine import Engine
 from rranker.engine.errors import UnsupportedModelError
@@ -25,7 +24,7 @@ from tests.engine.test_windows import SLOTS, WINDOWS, attention, random_plan
 from tests.support.architectures import tiny_model
 from tests.support.encoders import dense_states, tiny_encoder
 from tests.support.engine_steps import close, problem
-from tests.support.flash_reference import varlen_reference
+from tests.support.varlen_references import varlen_reference
 
 BACKENDS = ["reference", "cpu", pytest.param("triton", marks=pytest.mark.gpu)]
 
@@ -102,9 +101,9 @@ def test_the_check_at_load_holds_the_bias_to_a_dense_mask(backend, monkeypatch):
     for lm in (tiny_encoder("bert"), tiny_encoder("modernbert", sliding_window=4), tiny_model("qwen3")):
         assert self_check(lm, ModelRunner(lm, attention_backend(backend), 256, -2.0), "block") < 1e-4
     monkeypatch.setattr(
-        self_check_module,
-        "BatchBuilder",
-        lambda context_bias, **rest: BatchBuilder(**rest, context_bias=-1.9),
+        ModelRunner,
+        "builder",
+        lambda runner: BatchBuilder(bidirectional=runner.bidirectional, context_bias=-1.9),
     )
     lm = tiny_encoder("bert")
     with pytest.raises(UnsupportedModelError, match="in block attention"):
@@ -165,7 +164,9 @@ def loop_reference(plan: Batch, window: int | None) -> torch.Tensor:
 )
 @pytest.mark.parametrize("window", [None, *WINDOWS[1::3]])
 def test_backends_add_it_to_stored_keys_alone_within_any_window(backend, dtype, error, window):
-    chosen = FlashAttention(varlen_reference) if backend == "flash" else attention_backend(backend)
+    chosen = (
+        VarlenAttention(FlashVarlen(varlen_reference)) if backend == "flash" else attention_backend(backend)
+    )
     for seed in range(2 if backend == "triton" else 4):
         plan = random_plan(seed, context_bias=-2.0)
         found = attention(chosen, plan, window, dtype)

@@ -11,8 +11,8 @@ import torch
 
 from rranker import Ranker
 from rranker.engine.attention import attention_backend
-from rranker.engine.attention.flash import FlashAttention
 from rranker.engine.attention.reference import ReferenceAttention
+from rranker.engine.attention.varlen import FlashVarlen, VarlenAttention
 from rranker.engine.errors import SettingError, UnsupportedModelError
 from rranker.engine.runner import ModelRunner
 from rranker.engine.self_check import self_check
@@ -55,7 +55,7 @@ def test_settings_that_do_not_suit_are_settings() -> None:
     with pytest.raises(
         SettingError, match=r"flash-attn computes in float16 and bfloat16, not torch\.float32"
     ):
-        check(tiny_model("llama"), FlashAttention(varlen=lambda *_, **__: None))
+        check(tiny_model("llama"), VarlenAttention(FlashVarlen(lambda *_, **__: None)))
     with pytest.raises(SettingError, match=r"kv_cache_tokens is too small .* takes \d+ tokens"):
         Ranker(kv_cache_tokens=4)
 
@@ -80,7 +80,7 @@ def test_weights_of_zeros_are_called_so() -> None:
 @pytest.mark.parametrize(
     ("source", "kind", "says"),
     [
-        (None, ImportError, r"pip install 'rranker\[flash\]'"),
+        (None, ImportError, r"pip install 'rranker\[flashinfer\]'"),
         ("raise ImportError('undefined symbol: _ZN3c104cuda')", ImportError, "undefined symbol"),
         ("import of_nobody", ModuleNotFoundError, "of_nobody"),
     ],
@@ -89,9 +89,9 @@ def test_a_missing_package_is_told_from_a_broken_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | None, kind: type[Exception], says: str
 ) -> None:
     if source is not None:
-        (tmp_path / "flash_attn.py").write_text(source)
-    elif find_spec("flash_attn"):
-        pytest.skip("flash-attn is installed")
+        (tmp_path / "flashinfer.py").write_text(source)
+    elif find_spec("flashinfer"):
+        pytest.skip("FlashInfer is installed")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(kind, match=says):
-        attention_backend("flash")
+        attention_backend("flashinfer")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rranker.engine.attention import attention_backend
-from rranker.engine.attention.flash import FlashAttention
+from rranker.engine.attention.varlen import FlashVarlen, VarlenAttention
 from rranker.engine.engine import Engine
 from rranker.engine.generation import Continuation, Stretch, TextRequest, Writing
 from rranker.engine.readout import IdentifierReadout, PointerReadout
@@ -28,8 +28,8 @@ from rranker.reasoning import Sampling
 from tests.support.architectures import tiny_model
 from tests.support.encoders import tiny_encoder
 from tests.support.engine_steps import problem
-from tests.support.flash_reference import varlen_reference
 from tests.support.simulated_device import THERE, SimulatedDevice, There, inner, moved
+from tests.support.varlen_references import varlen_reference
 
 DRAWN = Sampling(temperature=0.9, top_p=0.9)
 
@@ -126,7 +126,7 @@ def run(lm, readout, backend, mode, requests):
 
 
 def backends(name):
-    return FlashAttention(varlen_reference) if name == "flash" else attention_backend(name)
+    return VarlenAttention(FlashVarlen(varlen_reference)) if name == "flash" else attention_backend(name)
 
 
 @pytest.mark.parametrize("mode", ["block", "causal"])

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from rranker.engine.attention import attention_backend
-from rranker.engine.attention.flash import FlashAttention
 from rranker.engine.attention.reference import dense_mask, stored_keys
+from rranker.engine.attention.varlen import FlashVarlen, VarlenAttention
 from rranker.engine.attention.windows import ROWS, blocks, cut_chunks, some_chunks
 from rranker.engine.batch import Batch, BatchBuilder, Segment
 from rranker.engine.kv.cache import KVCache
 from rranker.engine.transfer import Transfer
-from tests.support.flash_reference import varlen_reference
+from tests.support.varlen_references import varlen_reference
 
 CPU = torch.device("cpu")
 SLOTS = 4096
@@ -126,7 +126,9 @@ def test_a_chunk_is_cut_when_the_window_hides_something(window):
 )
 @pytest.mark.parametrize("window", WINDOWS)
 def test_backends_equal_the_reference(backend, dtype, error, window):
-    chosen = FlashAttention(varlen_reference) if backend == "flash" else attention_backend(backend)
+    chosen = (
+        VarlenAttention(FlashVarlen(varlen_reference)) if backend == "flash" else attention_backend(backend)
+    )
     for seed in range(2 if backend == "triton" else 8):
         plan = random_plan(seed)
         found = attention(chosen, plan, window, dtype)

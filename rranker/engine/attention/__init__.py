@@ -40,11 +40,21 @@ def attention_backend(name: str) -> AttentionBackend:
         from .triton import TritonAttention
 
         return TritonAttention()
-    if name == "flash":
-        from .flash import FlashAttention
+    if name == "varlen":
+        from .varlen import VarlenAttention
 
-        return FlashAttention()
-    raise ValueError(f"unknown attention backend {name!r}: use 'triton', 'flash', 'cpu' or 'reference'")
+        return VarlenAttention()
+    if name == "flash":
+        from .varlen import flash_or_torch
+
+        return flash_or_torch()
+    if name == "flashinfer":
+        from .flashinfer import FlashInferAttention
+
+        return FlashInferAttention()
+    raise ValueError(
+        f"unknown attention backend {name!r}: use 'triton', 'varlen', 'flash', 'flashinfer', 'cpu' or 'reference'"
+    )
 
 
 __all__ = ["AttentionBackend", "StepAttention", "attention_backend", "default_backend"]
