@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from bench.gpu_measure import Line, Sizes, wall_seconds, warm_seconds
 from rranker.engine.attention import attention_backend
 from rranker.engine.attention.transformers_hook import use_engine_attention
 from rranker.engine.engine import Engine
+from rranker.engine.fused import fuse
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
 from rranker.engine.self_check import self_check
@@ -46,12 +48,13 @@ def model(sizes: Sizes, on: torch.device) -> Any:
 
 def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
     lm = model(sizes, on)
+    ours_lm = fused(lm)
     longest = max(n * q for n, q in sizes.end_to_end)
     slots = longest * sizes.candidate + max(q for _, q in sizes.end_to_end) * sizes.prefix
     engine, sequential = (
         Engine(
-            lm,
-            IdentifierReadout(lm),
+            ours_lm,
+            IdentifierReadout(ours_lm),
             attention_mode="block",
             attention_backend=attention_backend("triton"),
             kv_cache_tokens=slots,
@@ -60,7 +63,9 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
         )
         for speculate in (True, False)
     )
-    error = self_check(lm, engine.runner, "block")
+    for each in (engine, sequential):
+        each.runner.price(fused=True)
+    error = self_check(ours_lm, engine.runner, "block")
     yield Line(
         "end to end: the engine's self-check against dense masks",
         f"{error:.1e}",
@@ -68,13 +73,11 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
     )
     said = list[str]()
     for n, queries in sizes.end_to_end:
-        use_engine_attention(lm)
+        use_engine_attention(ours_lm)
         ours = warm_seconds(partial(rank, engine, sizes, n, queries, said), on)
         rounds = warm_seconds(partial(rank, sequential, sizes, n, queries, list[str]()), on)
-        lm.set_attn_implementation("sdpa")
         length = sizes.prefix + n * sizes.candidate + sizes.suffix
-        _plain(lm, length, min(queries, BATCH))  # lets the libraries choose their algorithms
-        forward = warm_seconds(partial(_plain, lm, length, queries), on)
+        forward, fused_forward = (_forward_seconds(each, length, queries, on) for each in (lm, ours_lm))
         naive = queries * _whole_prompts(lm, sizes, n, on)
         goal = 1.25 if (n, queries) == (50, 16) else None
         name = f"end to end, n = {n}, {queries} together"
@@ -87,9 +90,29 @@ def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
             at_least=False,
         )
         yield Line(
+            f"{name}: all rounds over one fused forward's",
+            f"{ours:.3f}",
+            f"fused forward {fused_forward:.3f}",
+            ours / fused_forward,
+        )
+        yield Line(
             f"{name}: round by round, its time over ours", f"{ours:.3f}", f"{rounds:.3f}", rounds / ours
         )
         yield Line(f"{name}: naive loop's time over ours", f"{ours:.3f}", f"naive {naive:.1f}", naive / ours)
+
+
+def fused(lm: Any) -> Any:
+    """A copy that runs on fused kernels, as a loaded model does on CUDA; its weights are the model's own."""
+    shared = {id(weight): weight for weight in lm.parameters()}
+    made = copy.deepcopy(lm, shared)
+    fuse(made)
+    return made
+
+
+def _forward_seconds(lm: Any, length: int, queries: int, on: torch.device) -> float:
+    lm.set_attn_implementation("sdpa")
+    _plain(lm, length, min(queries, BATCH))  # lets the libraries choose their algorithms
+    return warm_seconds(partial(_plain, lm, length, queries), on)
 
 
 def rank(engine: Engine, sizes: Sizes, n: int, queries: int, said: list[str]) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from bench.gpu_measure import FULL
 from rranker.engine.memory import default_batch_tokens
-from rranker.engine.speculation import Speculation, pass_overhead
+from rranker.engine.speculation import LAUNCHES_A_LAYER, Speculation, pass_overhead
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Shape:
 
     def elementwise(self, fused: bool) -> int:
         """Bytes that a row's norms, residuals, RoPE and gate read and write in all layers, in bf16 with fp32 norms."""
-        norm, rope, gate = (6, 4, 6) if fused else (34, 26, 10)
-        residual = 0 if fused else 12  # joined with the norm behind it
+        norm, rope, gate = (8, 4, 6) if fused else (34, 26, 10)
+        residual = 0 if fused else 12  # done by the norm behind it
         each = (
             2 * norm * self.hidden + residual * self.hidden + rope * self.rotated + gate * self.intermediate
         )
@@ -73,8 +73,6 @@ QWEN25_3B = Shape("Qwen2.5-3B", 2048, 11008, 36, 16, 2, 128, normed_heads=False)
 QWEN3_06B = Shape("Qwen3-0.6B", 1024, 3072, 28, 16, 8, 128, normed_heads=True)
 H100 = Device()
 _CUDA = torch.device("cuda")
-# Operators a layer: transformers' own, and with norm, RoPE and gate fused.
-EAGER, FUSED = 40, 16
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def pass_seconds(
     attention = 4 * work.pairs * shape.layers * shape.heads * shape.size
     attention /= H100.peak * (H100.flash if sdpa else H100.attention)
     rest = work.rows * shape.elementwise(fused) / (H100.memory * H100.stream)
-    launches = 0.0 if graph else (FUSED if fused else EAGER) * shape.layers * H100.launch
+    launches = 0.0 if graph else LAUNCHES_A_LAYER[fused] * shape.layers * H100.launch
     return max(max(arithmetic, reading) + attention + rest, launches)
 
 
@@ -113,12 +111,15 @@ class List:
         return self.prefix + self.count * self.length
 
 
-def passes(shape: Shape, query: List, queries: int, held: float = 0.9) -> Iterator[Pass]:
+def passes(
+    shape: Shape, query: List, queries: int, held: float = 0.9, *, fused: bool = False
+) -> Iterator[Pass]:
     """The passes of so many queries together, by the engine's own admission and account of guesses.
 
     A guess holds with the probability `held`, drawn from a fixed seed.
     """
-    rng, overhead = np.random.default_rng(0), pass_overhead("cuda", shape.weights, shape.layers)
+    rng = np.random.default_rng(0)
+    overhead = pass_overhead("cuda", shape.weights, shape.layers, fused=fused)
     rows_a_step, waiting, running = default_batch_tokens(_CUDA), queries, list[tuple[Speculation, int]]()
     while waiting or running:
         admitted = min(waiting, max(1, rows_a_step // (query.tokens + query.suffix)))
@@ -155,7 +156,7 @@ def passes(shape: Shape, query: List, queries: int, held: float = 0.9) -> Iterat
 def all_rounds(shape: Shape, query: List, queries: int, *, fused: bool = False, graph: bool = False) -> float:
     """Seconds; graphs where a step only asks, and up to 2,048 rows."""
     total = 0.0
-    for step in passes(shape, query, queries):
+    for step in passes(shape, query, queries, fused=fused):
         replayed = graph and step.rows <= 2048
         total += pass_seconds(shape, step, fused=fused, graph=replayed)
         total += H100.host + step.questions * H100.question
@@ -209,10 +210,10 @@ def end_to_end() -> Iterator[tuple[str, str, str, float]]:
     for queries in (1, 16):
         for suffix in (FULL.suffix, 8):
             query = List(FULL.prefix, 50, FULL.candidate, suffix)
-            steps = list(passes(QWEN25_3B, query, queries))
             forward = one_forward(QWEN25_3B, query, queries, min(queries, 4))
-            asked = f"{len(steps)} passes, {sum(step.questions for step in steps)} questions"
             for way, (fused, graph) in ways.items():
+                steps = list(passes(QWEN25_3B, query, queries, fused=fused))
+                asked = f"{len(steps)} passes, {sum(step.questions for step in steps)} questions"
                 took = all_rounds(QWEN25_3B, query, queries, fused=fused, graph=graph)
                 name = f"n = 50, {queries} together, questions of {suffix} tokens, {way}"
                 against = f"one eager forward {forward:.2f} s"

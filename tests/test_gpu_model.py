@@ -34,6 +34,6 @@ def test_all_rounds_are_played_and_guessing_saves_passes():
 def test_few_rows_are_bound_by_launches_and_many_by_arithmetic():
     few, many = Pass(8, 8 * 5000), Pass(30_000, 30_000 * 500)
     eager = gpu_model.pass_seconds(QWEN25_3B, few)
-    assert eager == gpu_model.EAGER * 36 * gpu_model.H100.launch
+    assert eager == 40 * 36 * gpu_model.H100.launch
     assert gpu_model.pass_seconds(QWEN25_3B, few, graph=True) < eager / 3
     assert gpu_model.pass_seconds(QWEN25_3B, many) == gpu_model.pass_seconds(QWEN25_3B, many, graph=True)

@@ -135,6 +135,7 @@ class Engine:
         check = partial(self_check, loaded.lm, engine.runner, engine.attention_mode)
         if fused:
             engine.fused = fuse_judged(loaded.lm, check)
+            engine.runner.price(fused=bool(engine.fused))
         else:
             check()
         engine.load_seconds["probe"] = time.perf_counter() - began

@@ -42,15 +42,19 @@ class ModelRunner:
         self._offset = position_offset(lm)
         self.kv_cache = KVCache(lm.config.num_hidden_layers, slots)
         self.windows = layer_windows(lm)
-        self.overhead = pass_overhead(
-            self.device.type, weight_count(self._inner), lm.config.num_hidden_layers
-        )
+        self.overhead = 0.0
         """What a pass costs before its first token, in tokens of work."""
+        self.price(fused=False)
         self.replays: Replays | None = None
         """The recorded steps, where they are asked for and can be."""
         if asked_for() and self.device.type == "cuda" and isinstance(backend, TritonAttention):
             self.record_by(CudaRecorder(self.device))
         use_engine_attention(lm)
+
+    def price(self, *, fused: bool) -> None:
+        """Says what a pass costs, by whether the model's small operators are fused."""
+        weights, layers = weight_count(self._inner), self._inner.config.num_hidden_layers
+        self.overhead = pass_overhead(self.device.type, weights, layers, fused=fused)
 
     def record_by(self, recorder: Recorder) -> Replays:
         """From now on steps that only ask questions are recorded and replayed; under the Triton backend only."""

@@ -8,27 +8,29 @@ from dataclasses import dataclass, field
 _PRIOR_HITS, _PRIOR_GUESSES = 3.6, 4.0
 # What a pass costs before its first token, in multiply-adds: see `pass_overhead`.
 _CPU_PASS = 2e8
-_LAUNCH, _LAUNCHES_A_LAYER = 1.6e9, 40
+_LAUNCH = 1.6e9
+LAUNCHES_A_LAYER = {False: 40, True: 13}
+"""Whether small operators are fused → launches of one layer (counted: docs/kernels.md)."""
 # Wasted suffixes may cost this share of the sequential rounds, and no more.
 _ALLOWANCE = 0.05
 
 
-def pass_overhead(device: str, weights: int, layers: int) -> float:
+def pass_overhead(device: str, weights: int, layers: int, *, fused: bool = False) -> float:
     """What a pass costs before its first token, in tokens of work.
 
-    `device`: its type; `weights`: those that a token is multiplied by.
+    `device`: its type; `weights`: those that a token is multiplied by; `fused`: its small operators are.
 
     Reading the weights costs as much as computing with them for so many tokens as a device does operations a byte
     read: hundreds on a GPU, a few on a CPU, whose caches and packed weights hide most of it. On a CPU launching the
-    operators comes on top. A GPU reads while the next operators are launched, so the longer of the two counts: about
-    40 launches a layer of 6.5 µs each, in which it would do 1.6e9 multiply-adds (of an H100, not measured yet).
+    operators comes on top. A GPU reads while the next operators are launched, so the longer of the two counts:
+    launches of 6.5 µs each, in which it would do 1.6e9 multiply-adds (of an H100, not measured yet).
 
     Fixed by device and model, never by a clock: timing must not decide what is computed.
     """
     weights = max(weights, 1)
     if device == "cpu":
         return 8.0 + _CPU_PASS / weights
-    return max(256.0, _LAUNCH * _LAUNCHES_A_LAYER * (layers + 1) / weights)
+    return max(256.0, _LAUNCH * LAUNCHES_A_LAYER[fused] * (layers + 1) / weights)
 
 
 @dataclass(slots=True)

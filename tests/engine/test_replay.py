@@ -70,7 +70,7 @@ def engine_of(lm, recorder=None, **settings):
     return made
 
 
-def outcomes(engine, sizes=(5, 9, 7), seeds=1):
+def outcomes(engine, sizes=(5, 7), seeds=1):
     methods = [Greedy(Elimination(n)) for n in sizes]
     requests = [
         EngineRequest(prompt(n + seeds, n=n), method) for n, method in zip(sizes, methods, strict=True)
@@ -81,12 +81,11 @@ def outcomes(engine, sizes=(5, 9, 7), seeds=1):
     return [method.outcome() for method in methods]
 
 
-@pytest.mark.parametrize("speculate", [True, False])
-@pytest.mark.parametrize("name", ["qwen3", "granite"])
+@pytest.mark.parametrize(("name", "speculate"), [("qwen3", True), ("granite", False)])
 def test_replayed_rankings_equal_those_run_operator_by_operator(plain_kernel, name, speculate):
     lm, recorder = tiny_model(name), StandIn()
     replaying, eager = engine_of(lm, recorder, speculate=speculate), engine_of(lm, speculate=speculate)
-    for seeds in range(4):  # the same sizes come up again, with other questions in them
+    for seeds in range(3):  # the same sizes come up again, with other questions in them
         for one, other in zip(outcomes(replaying, seeds=seeds), outcomes(eager, seeds=seeds), strict=True):
             assert one.order == other.order
             close(np.array(one.kept), np.array(other.kept))
@@ -94,7 +93,7 @@ def test_replayed_rankings_equal_those_run_operator_by_operator(plain_kernel, na
     assert 0 < recorder.recorded < recorder.replayed
     assert counts["recorded"] == recorder.recorded
     assert counts["replayed"] == recorder.replayed
-    assert counts["keys to store"] >= 4  # each query's first step
+    assert counts["keys to store"] >= 3  # each query's first step
 
 
 def test_a_step_of_its_own_size_is_recorded_when_it_comes_a_second_time(plain_kernel):

@@ -68,6 +68,8 @@ def test_a_pass_of_a_gpu_costs_its_launches_or_the_reading_of_its_weights() -> N
     qwen_3b, qwen_05b = pass_overhead("cuda", 2_775_000_000, 36), pass_overhead("cuda", 358_000_000, 24)
     assert 800 < qwen_3b < 900  # launches: 9.6 ms of 2.2 ms of work
     assert qwen_05b > qwen_3b  # the smaller the model, the more tokens fit behind its launches
+    fused = pass_overhead("cuda", 2_775_000_000, 36, fused=True)
+    assert 256 < fused < qwen_3b / 3  # a third of the launches, and nearly as long as reading the weights
     assert pass_overhead("cuda", 70_000_000_000, 80) == 256  # reading weights takes longer than launching
     assert 8 < pass_overhead("cpu", 2_775_000_000, 36) < 9
 

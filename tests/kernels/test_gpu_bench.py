@@ -85,7 +85,7 @@ def test_a_plan_walks_all_its_parts_and_writes_as_it_goes(tmp_path, capsys):
         assert (f"## {part.name}\n" in said) == (part.name != "bench")
     assert "FAULT" not in said
     assert said.count("scores differ by") == 5  # guesses or not, together or not, and replayed
-    assert said.count(" recorded, ") == 3  # the small model, and both sizes of the large one's shape
+    assert said.count(" recorded, ") == 2  # the small model, and the large one's shape
     assert said.count("from ours") == 4
     assert said.count("µs") == said.count(" ms") == 0  # no figure is claimed
 
