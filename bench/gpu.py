@@ -24,7 +24,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from bench import gpu_attention, gpu_end_to_end, gpu_heads
+from bench import gpu_attention, gpu_end_to_end, gpu_heads, gpu_items
 from bench.gpu_measure import FULL, TINY, Line, Sizes, copy_bandwidth, matmul_flops
 from bench.gpu_report import Report
 
@@ -55,6 +55,7 @@ def time_all(sizes: Sizes, on: torch.device, report: Report) -> None:
         "score": lambda: gpu_heads.score_lines(sizes, on),
         "logprob": lambda: gpu_heads.logprob_lines(sizes, on),
         "end to end": lambda: gpu_end_to_end.end_to_end_lines(sizes, on),
+        "items": lambda: gpu_items.lines(sizes, on),
     }
     for name, lines in parts.items():
         with report.part(name):

@@ -66,7 +66,7 @@ PARTS = (
     Part("smoke", 1.5, smoke),
     Part("model", 1, gpu_steps.model),
     Part("anatomy", 1.5, gpu_anatomy.anatomy),
-    Part("bench", 3, bench),
+    Part("bench", 3.5, bench),
     Part("sweep", 2, gpu_steps.sweep),
     Part("others", 0.5, gpu_steps.others),
     Part("counters", 1.5, gpu_steps.counters),

@@ -29,6 +29,7 @@ def test_the_whole_flow_runs_and_claims_no_figure(capsys, tmp_path):
         "backward",
         "memory",
         "round by round",
+        "items/s",
     ):
         assert part in names
     assert said.count("error of") == 8
@@ -53,6 +54,7 @@ def test_a_wrong_kernel_and_a_part_that_fails_are_named_and_the_rest_goes_on(mon
         monkeypatch.setattr(module, name, lambda *_, name=name: iter([Line(name, "1", "2")]))
     monkeypatch.setattr(gpu.gpu_heads, "logprob_lines", lambda *_: iter([]))
     monkeypatch.setattr(gpu.gpu_end_to_end, "end_to_end_lines", lambda *_: iter([]))
+    monkeypatch.setattr(gpu.gpu_items, "lines", lambda *_: iter([]))
     with pytest.raises(
         SystemExit, match=r"prefill does not compute.*prefill: RuntimeError\('no more memory'\)"
     ):
