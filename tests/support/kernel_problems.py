@@ -49,6 +49,11 @@ class Problem:
         own = {name: getattr(self, name)[:, rows] for name in ("query", "key", "value")}
         return replace(self, plan=plan, **own)
 
+    def unspoiled(self) -> Problem:
+        """With zeros in the place of NaN."""
+        stored = {name: getattr(self, name).nan_to_num() for name in ("stored_key", "stored_value")}
+        return replace(self, **stored)
+
     def spoiled(self) -> Problem:
         """With NaN in every slot that no chunk sees."""
         unseen = torch.ones(self.stored_key.shape[1], dtype=torch.bool)
