@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from rranker import Ranker
 from rranker.engine.attention import attention_backend
 from rranker.engine.engine import Engine
 from rranker.engine.errors import SettingError
@@ -215,6 +216,22 @@ def test_a_loaded_engine_is_fused_where_it_is_asked_for():
     assert not [
         module for module in lm.modules() if "forward" in vars(module)
     ]  # the model given stays as it was
+
+
+@pytest.mark.slow
+@pytest.mark.pretrained
+def test_a_public_checkpoint_ranks_the_same_fused(smollm2):
+    found = []
+    for fused in (False, True):
+        ranker = Ranker(smollm2, dtype="float32", method="query_likelihood", fused_kernels=fused)
+        ranking = ranker.rank("who wrote Emma?", ["Jane Austen wrote it.", "Bees do."])
+        found.append(({c.index: c.score for c in ranking}, ranker._scorer.engine.fused.total()))
+    (expected, none), (scores, modules) = found
+    assert (none, modules) == (
+        0,
+        30 * 5 + 1,
+    )  # a layer: two norms, an MLP, attention, itself; and the last norm
+    assert scores == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_default_is_by_device(monkeypatch):
