@@ -27,7 +27,8 @@ from tests.support.launches import counted_launches
 pytestmark = pytest.mark.gpu
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-SUBSETS = [(0, 1, 2, 3, 4, 5), (0, 2, 5), (4, 1)]
+SUBSETS = [(0, 1, 2, 3), (0, 2, 3), (0, 2)]
+SIZES = {"n": 4, "longest": 5, "prefix": 5, "suffix": 2}  # the interpreter takes its time for each row
 # Per layer: what a step that only asks questions launches, of Llama in bfloat16.
 OPERATORS = {"linear": 7, "mul": 9, "add": 6, "to": 4, "pow": 2, "mean": 2, "rsqrt": 2, "cat": 2, "neg": 2}
 KERNELS = {"linear": 7, "add_norm_kernel": 2, "rotary_kernel": 1, "gate_kernel": 1, "attention_kernel": 1}
@@ -58,7 +59,7 @@ def runner(lm, backend="reference"):  # whose attention the interpreter does not
 
 def said(lm, attention="causal"):
     """Logits of three rounds: the first step stores keys, the second asks over them."""
-    run, segments = runner(lm), problem(3)
+    run, segments = runner(lm), problem(3, **SIZES)
     session = opened(run, lm, segments, attention)
     return [one_step(run, lm, session, SUBSETS[:1])[0], *one_step(run, lm, session, SUBSETS[1:])]
 
