@@ -9,6 +9,8 @@ import tomllib
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 import rranker
 from rranker.metrics import evaluate, paired_randomisation, read_run, write_run
 from tests.cli.conftest import Run
@@ -49,6 +51,7 @@ def test_info_says_what_ranks_and_why(run: Run) -> None:
 
 
 def test_the_trainers_words_are_their_own(run: Run) -> None:
+    pytest.importorskip("trl", reason="needs what trains: pip install 'rranker[train]'")
     for trainer in ("sft", "grpo"):
         done = run("train", trainer, "--help")
         assert done.exit_code == 0
