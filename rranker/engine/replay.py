@@ -79,7 +79,8 @@ class CudaRecorder:
                     function()
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool):
+            # Other threads may go on meanwhile: replicas on other devices, and whoever prepares requests.
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
                 result = function()
 
         def replay() -> Tensor:

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from rranker.engine.attention import attention_backend
-from rranker.engine.attention.varlen import FlashVarlen, VarlenAttention
 from rranker.engine.engine import Engine
 from rranker.engine.generation import Continuation, Stretch, TextRequest, Writing
 from rranker.engine.readout import IdentifierReadout, PointerReadout
@@ -29,7 +28,6 @@ from tests.support.architectures import tiny_model
 from tests.support.encoders import tiny_encoder
 from tests.support.engine_steps import problem
 from tests.support.simulated_device import THERE, SimulatedDevice, There, inner, moved
-from tests.support.varlen_references import varlen_reference
 
 DRAWN = Sampling(temperature=0.9, top_p=0.9)
 
@@ -125,17 +123,13 @@ def run(lm, readout, backend, mode, requests):
     return [outcome(handle) for handle in handles]
 
 
-def backends(name):
-    return VarlenAttention(FlashVarlen(varlen_reference)) if name == "flash" else attention_backend(name)
-
-
 @pytest.mark.parametrize("mode", ["block", "causal"])
 @pytest.mark.parametrize("backend", ["triton", "reference"])
 @pytest.mark.parametrize("name", ["qwen3", "windowed"])
 def test_rankings_take_two_copies_a_step_and_one_back(device, name, backend, mode):
     lm = tiny_model("mistral", sliding_window=16) if name == "windowed" else tiny_model("qwen3")
     there = placed(lm)
-    found = run(there, IdentifierReadout(there), backends(backend), mode, asking(mode, None))
+    found = run(there, IdentifierReadout(there), attention_backend(backend), mode, asking(mode, None))
     steps = per_step(device)
     assert len(steps) > 2
     assert all(step["to host"] == 1 for step in steps)
@@ -144,13 +138,13 @@ def test_rankings_take_two_copies_a_step_and_one_back(device, name, backend, mod
     nothing_uncut = (name, mode) == ("windowed", "causal")
     assert len(late) == (backend == "triton" and not nothing_uncut)
     assert all(step["to device"] == 2 for step in steps if step not in late)
-    assert found == run(lm, IdentifierReadout(lm), backends(backend), mode, asking(mode, None))
+    assert found == run(lm, IdentifierReadout(lm), attention_backend(backend), mode, asking(mode, None))
 
 
 @pytest.mark.parametrize("layers", [1, 5])
 def test_no_layer_copies_anything(device, layers):
     there = placed(tiny_model("llama", num_hidden_layers=layers))
-    run(there, IdentifierReadout(there), backends("triton"), "block", asking("block", None))
+    run(there, IdentifierReadout(there), attention_backend("triton"), "block", asking("block", None))
     assert per_step(device)[-1] == {"to device": 2, "to host": 1}
 
 
@@ -161,10 +155,10 @@ def test_pointer_heads_send_what_they_look_up_with_the_step(device, pooling, mod
     size = lm.config.hidden_size
     parts = [torch.randn(size), torch.randn(size, size), torch.tensor([3.0])][: 2 + (pooling == "mean")]
     expected = run(
-        lm, PointerReadout(*parts), backends("reference"), mode, asking(mode, PointerReadout(*parts))
+        lm, PointerReadout(*parts), attention_backend("reference"), mode, asking(mode, PointerReadout(*parts))
     )
     there, readout = placed(lm), PointerReadout(*map(There, parts))
-    assert run(there, readout, backends("reference"), mode, asking(mode, readout)) == expected
+    assert run(there, readout, attention_backend("reference"), mode, asking(mode, readout)) == expected
     for step in per_step(device):
         assert step["to device"] <= 2
         assert step["to host"] == 1
@@ -180,9 +174,9 @@ def test_everybody_at_once_takes_three_copies_and_one_back(device):
 
     lm = tiny_model("qwen3")
     there = placed(lm)
-    found = run(there, IdentifierReadout(there), backends("reference"), "causal", crowd())
+    found = run(there, IdentifierReadout(there), attention_backend("reference"), "causal", crowd())
     assert all(step["to device"] <= 3 and step["to host"] == 1 for step in per_step(device))
-    assert found == run(lm, IdentifierReadout(lm), backends("reference"), "causal", crowd())
+    assert found == run(lm, IdentifierReadout(lm), attention_backend("reference"), "causal", crowd())
 
 
 def test_the_simulated_device_refuses_what_a_gpu_refuses_and_sees_what_comes_unsent(device):
