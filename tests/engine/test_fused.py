@@ -97,6 +97,7 @@ def test_in_half_precision_the_bits_are_nearly_all_the_same(dtype, monkeypatch):
     assert error < 4 * torch.finfo(dtype).eps
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="what is interpreted is counted")
 @pytest.mark.parametrize("stores", [False, True])
 @pytest.mark.parametrize(("fused", "launches"), [(False, OPERATORS), (True, KERNELS)])
 def test_launches_of_a_layer(fused, launches, stores, monkeypatch):
