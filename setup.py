@@ -10,7 +10,7 @@ from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
 from setuptools import setup
 from setuptools.errors import CompileError, PlatformError
 
-SANITIZE = ["-O1", "-g", "-fno-omit-frame-pointer"]
+SANITIZE = ["-O1", "-g1", "-fno-omit-frame-pointer"]  # a report needs names and lines, not variables
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 HELP = """rranker's C++ extension could not be compiled: it needs a C++17 compiler and Python's headers.
   Debian, Ubuntu: apt-get install g++ python3-dev
