@@ -27,7 +27,7 @@ from rranker.engine.batch import Batch, BatchBuilder
 from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.readout.gather import StepReader
-from rranker.engine.requests import EngineRequest, Handle
+from rranker.engine.requests import EngineRequest, Handle, Reuse
 from rranker.engine.runner import ModelRunner
 from rranker.engine.step import Stepper
 from rranker.kernels.attention.work import AttentionMetadata
@@ -125,10 +125,12 @@ PARTS: dict[str, tuple[type, str]] = {
 }
 
 
-def one_run(engine: Engine) -> tuple[int, int, dict[str, float]]:
+def one_run(engine: Engine, reuse: Reuse = "keep") -> tuple[int, int, dict[str, float]]:
     """Steps, questions asked, and seconds by part, of all rounds of all queries."""
-    players = [Greedy(Elimination(CANDIDATES)) for _ in range(QUERIES)]
-    requests = [EngineRequest(prompt(seed), player) for seed, player in enumerate(players)]
+    anew = engine.attention_mode == "causal" and reuse == "exact"
+    how: dict[str, Any] = {"relayout": "best_first", "nested": True} if anew else {}
+    players = [Greedy(Elimination(CANDIDATES), **how) for _ in range(QUERIES)]
+    requests = [EngineRequest(prompt(seed), player, reuse=reuse) for seed, player in enumerate(players)]
     asked, subsets = [0], Greedy.subsets
 
     def counted(player: Greedy, depth: int) -> Any:
@@ -156,18 +158,20 @@ def tokenising(queries: int = 16) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.host", description=__doc__)
     parser.add_argument("--repeat", type=int, default=5, help="the median of so many is taken")
+    parser.add_argument("--causal", choices=["exact", "keep"], help="causal attention in place of block's")
     options = parser.parse_args()
     lm = tiny_model()
     engine = Engine(
         lm,
         IdentifierReadout(lm),
-        attention_mode="block",
+        attention_mode="causal" if options.causal else "block",
         attention_backend=PlanOnly(),
         kv_cache_tokens=QUERIES * (PREFIX + CANDIDATES * LENGTH),
         max_batch_tokens=1 << 20,
     )
-    one_run(engine)
-    runs = [one_run(engine) for _ in range(options.repeat)]
+    reuse: Reuse = options.causal or "keep"
+    one_run(engine, reuse)
+    runs = [one_run(engine, reuse) for _ in range(options.repeat)]
     steps, questions, _ = runs[0]
     print(f"{QUERIES} queries of {CANDIDATES} candidates: {steps} steps, {questions} questions\n")
     print("| | ms a step | ms a question |\n|---|---:|---:|")
