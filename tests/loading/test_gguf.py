@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import gguf
 import pytest
 import torch
 import transformers as t
+from transformers import modeling_gguf_pytorch_utils
 
 from bench.pretrained_models import smollm2_gguf
 from rranker import Ranker
@@ -108,18 +110,22 @@ def test_what_was_loaded_can_be_saved_as_a_plain_checkpoint(pair: tuple[Path, Pa
     assert read_config(pair[0]).to_dict()["hidden_size"] == 64
 
 
-def test_the_header_is_parsed_once_and_the_library_is_left_as_it_was(
-    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+def test_the_header_is_parsed_once_nothing_is_said_and_the_libraries_are_left_as_they_were(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     parsed: list[Any] = []
     begin = gguf.GGUFReader.__init__
     monkeypatch.setattr(
         gguf.GGUFReader, "__init__", lambda self, *rest: (parsed.append(rest), begin(self, *rest))[1]
     )
-    before = gguf.GGUFReader, gguf.get_tensor_name_map
+    before = gguf.GGUFReader, gguf.get_tensor_name_map, modeling_gguf_pytorch_utils.tqdm
     read_checkpoint(pair[0], torch.float32)
     assert len(parsed) == 1
-    assert (gguf.GGUFReader, gguf.get_tensor_name_map) == before
+    assert capfd.readouterr() == ("", "")
+    assert (gguf.GGUFReader, gguf.get_tensor_name_map, modeling_gguf_pytorch_utils.tqdm) == before
+    monkeypatch.setattr(logging.getLogger("rranker"), "level", logging.INFO)  # whoever asks sees the bar
+    read_checkpoint(pair[0], torch.float32)
+    assert "Converting" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["mistral", "Mistral 7B Instruct v0.3"])

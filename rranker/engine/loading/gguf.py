@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -199,22 +199,31 @@ def _once(path: Path, reader: Any) -> Iterator[None]:
     """Inside, whoever reads the file at `path` gets `reader`, and tables of tensor names are made once.
 
     transformers looks both up in the `gguf` module whenever it reads; the module belongs to all threads, so loads take
-    turns. Whoever opens another file meanwhile, or this one to write, gets what they would get outside.
+    turns. Whoever opens another file meanwhile, or this one to write, gets what they would get outside. The bar that
+    transformers shows is under its own switch for bars, which it does not ask.
     """
     import gguf
+    from transformers import modeling_gguf_pytorch_utils as weights
+    from transformers.utils.logging import is_progress_bar_enabled
 
     with _STAND_INS:
-        own: dict[str, Any] = {"GGUFReader": gguf.GGUFReader, "get_tensor_name_map": gguf.get_tensor_name_map}
+        own_reader = gguf.GGUFReader
 
         def opened(asked: Any, mode: Any = "r") -> Any:
             same = mode == "r" and os.path.realpath(asked) == os.path.realpath(path)
-            return reader if same else own["GGUFReader"](asked, mode)
+            return reader if same else own_reader(asked, mode)
 
-        stand_ins = {"GGUFReader": opened, "get_tensor_name_map": cache(gguf.get_tensor_name_map)}
+        stand_ins = [
+            (gguf, "GGUFReader", opened),
+            (gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map)),
+        ]
+        if hasattr(weights, "tqdm"):
+            stand_ins.append((weights, "tqdm", partial(weights.tqdm, disable=not is_progress_bar_enabled())))
+        own = [(module, name, getattr(module, name)) for module, name, _ in stand_ins]
         try:
-            for name, stand_in in stand_ins.items():
-                setattr(gguf, name, stand_in)
+            for module, name, stand_in in stand_ins:
+                setattr(module, name, stand_in)
             yield
         finally:
-            for name, value in own.items():
-                setattr(gguf, name, value)
+            for module, name, value in own:
+                setattr(module, name, value)
