@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -50,13 +49,13 @@ def served() -> Iterator[tuple[Server, int]]:
         ray.shutdown()
 
 
-def test_answers_are_those_of_direct_calls(served: tuple[Server, int]) -> None:
+def test_answers_are_those_of_direct_calls_and_both_processes_rank(served: tuple[Server, int]) -> None:
     server, replicas = served
     assert replicas == 2
     assert server.request("GET", "/ready").status == 200
     with Ranker(**LOAD) as ranker:
         direct = {query: ranker.rank(query, TEXTS, template="passage") for query in QUERIES}
-    asked = QUERIES * 4
+    asked = QUERIES * 8
     with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(lambda query: server.post("/v2/rerank", {"query": query, "documents": TEXTS}), asked)
@@ -65,20 +64,6 @@ def test_answers_are_those_of_direct_calls(served: tuple[Server, int]) -> None:
         assert answer.status == 200
         assert [row["index"] for row in answer.json["results"]] == direct[query].order
     assert server.post("/v2/rerank", {"query": "no documents"}).status == 400
-
-
-def test_both_processes_answer(served: tuple[Server, int]) -> None:
-    """Each counts its own rankings only, so neither has counted all."""
-    server, _ = served
-    sent = 40
-    with ThreadPoolExecutor(8) as pool:
-        answers = pool.map(
-            lambda _: server.post("/v2/rerank", {"query": QUERIES[0], "documents": TEXTS}), range(sent)
-        )
-        assert {answer.status for answer in answers} == {200}
-    counts, late = set[float](), time.monotonic() + 30
-    while len(counts) < 2 and time.monotonic() < late:
-        counts.add(server.metric("rranker_rankings_total"))
-    assert len(counts) == 2
-    assert min(counts) > 0
-    assert sum(counts) >= sent
+    # Each process counts its own rankings: whichever is met has made some, and not all.
+    counts = [server.metric("rranker_rankings_total") for _ in range(4)]
+    assert all(0 < count < len(asked) for count in counts), counts
