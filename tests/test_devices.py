@@ -14,7 +14,7 @@ import torch
 
 from rranker import Ranker, Ranking
 from rranker.cli.errors import Failure
-from rranker.cli.settings import load_ranker
+from rranker.cli.loading import load_ranker
 from rranker.methods import method_names
 from rranker.scorers.replicas import Replicas
 from tests.support.checkpoints import TINY_START

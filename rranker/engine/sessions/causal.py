@@ -53,11 +53,11 @@ class CausalQueryState(QueryStateBase):
         Raises ValueError when there are more independent questions than the slots have room for.
         """
         paths, numbers, rows, tree = self._laid(builder, query_index, subsets)
-        reads = list[int]()
-        for path in paths:  # seen by nobody, so the keys and values of suffix copies stay out of the store
-            first = builder.chunk(self._suffix, tree.ends[path[-1]], numbers[path], query_index)
-            reads.append(builder.read(first + len(self._suffix) - 1))
-        self._suffix_reads = range(reads[0], reads[-1] + 1)
+        after = np.asarray([tree.ends[path[-1]] for path in paths], dtype=np.int64)
+        nothing, nodes = np.zeros(0, dtype=np.int64), [tuple(path) for path in paths]
+        # Seen by nobody, so the keys and values of suffix copies stay out of the store.
+        first = builder.questions(self._suffix, after, nothing, numbers, nodes, query_index)
+        self._suffix_reads = range(first, first + len(paths))
         self._subsets = [tuple([rows[node] for node in path[1:]]) for path in paths]
 
     def context(self, builder: BatchBuilder, query_index: int, subset: Subset) -> Context:
