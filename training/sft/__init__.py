@@ -1,4 +1,4 @@
-"""Supervised training of the small ranker: `python -m training.sft`."""
+"""Supervised training of rankers, small ones and language models: `python -m training.sft`."""
 
 from rranker.training.sft.feeding import Maker
 from rranker.training.sft.run import train

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -27,8 +27,8 @@ from rranker.training.packing.batch import COPIES, alive_sets
 from rranker.training.packing.causal import prefix_sizes
 from rranker.training.packing.layout import moved
 from rranker.training.packing.questions import Question, pack
-from rranker.training.policy.adapters import adapters
-from rranker.training.policy.network import Policy, answer_packed, load_policy, save_policy
+from rranker.training.policy.adapters import with_adapters
+from rranker.training.policy.network import Policy, load_policy, save_policy
 from rranker.training.policy.prompts import Prompts
 from rranker.training.sft.loss import (
     cross_entropy,
@@ -76,9 +76,7 @@ class PromptedModel(nn.Module):
         self.kind = method_class(method).kind
         self.lm = policy.lm
         if lora_rank:
-            from peft import get_peft_model
-
-            self.lm = get_peft_model(policy.lm, adapters(lora_rank))
+            self.lm = with_adapters(policy.lm, lora_rank)
         self._prompts = dict[int, Prompts]()
 
     @property
@@ -187,7 +185,5 @@ def save_prompted_model(model: PromptedModel, folder: str | Path) -> None:
     """A folder in bf16 that `Ranker` loads, with adapters merged into a copy of the weights; training may go on."""
     policy = model.policy
     if model.lora_rank:
-        merged: Any = copy.deepcopy(model.lm).float().merge_and_unload()
-        answer_packed(merged)
-        policy = replace(policy, lm=merged)
+        policy = replace(policy, lm=copy.deepcopy(model.lm).float().merge_and_unload())
     save_policy(policy, folder, torch.bfloat16, model.method)

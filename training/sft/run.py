@@ -16,6 +16,7 @@ import torch
 
 from rranker.data import own_examples
 from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import OWN, Sources
 from rranker.training.packing.batch import ListBatch
@@ -109,8 +110,11 @@ def check(model: Model, config: SftConfig) -> None:
     """Raises ValueError where what `config` asks for does not go with the model."""
     if isinstance(model, PromptedModel):
         return
-    if config.lora_rank:
-        raise ValueError("a model with a pointer head trains all of its weights: leave lora_rank at 0")
+    if config.lora_rank or config.method != SftConfig.method:
+        raise ValueError(
+            "a model with a pointer head trains all of its weights, and for every method at once: leave lora_rank and "
+            f"method out, not {config.lora_rank} and {config.method!r}"
+        )
     if model.head.pooling == "last" and any(name.endswith("-pairs") for name in config.weights):
         raise ValueError("pairs are told by the cosine of mean states: this model's head has no such term")
     if model.attends.bidirectional and (config.lm_weight or config.attention != "block"):
@@ -245,12 +249,15 @@ def main(words: Sequence[str] | None = None) -> None:
     folder = options.model.tokenizer or Path(config.start or options.run.out / "tokenizer")
     if config.start is None and not folder.exists():
         train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)
-    tokenizer = load_tokenizer(folder) if config.start is None else read_checkpoint(folder, None).tokenizer
+    begun = None if config.start is None else read_checkpoint(config.start, None)
+    tokenizer = load_tokenizer(folder) if begun is None else begun.tokenizer
+    if begun is not None and options.model.tokenizer is not None:
+        tokenizer = read_tokenizer(options.model.tokenizer)
     if config.start is None and not resume:
         shape = ModelConfig.of_width(options.model.hidden, options.model.layers, len(tokenizer))
         config = replace(config, model=shape)
-    if config.start is not None and options.step.attention is None and not resume:
-        config = replace(config, attention=read_checkpoint(config.start, None).settings.attention)
+    if begun is not None and options.step.attention is None and not resume:
+        config = replace(config, attention=begun.settings.attention)
     model = first_model(config)
     if isinstance(model, PromptedModel) or model.attends.bidirectional:
         config = replace(config, lm_weight=0.0)

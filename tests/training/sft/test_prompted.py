@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +13,12 @@ from safetensors.torch import load_file
 from rranker import Ranker
 from rranker.data import RankingExample
 from rranker.engine.loading.settings import AttentionMode
-from rranker.methods import method_class
 from rranker.training.examples.example import Example, Pairs
 from rranker.training.examples.sources import Draw
 from rranker.training.packing.questions import Question
+from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.network import load_policy
+from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft import train
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import question_batches
@@ -28,7 +28,7 @@ from rranker.training.sft.prompted import (
     question_loss,
     save_prompted_model,
 )
-from rranker.training.sft.run import main
+from rranker.training.sft.run import check, main
 from tests.support.checkpoints import small_tokenizer
 from tests.support.own_files import write_own
 from tests.support.toy_examples import make_example
@@ -223,7 +223,7 @@ def test_causal_lists_are_asked_about_their_beginnings_alone(start: Path) -> Non
         assert all(subset == tuple(range(len(subset))) for subset in question.subsets)
 
 
-def test_what_cannot_be_learnt_is_refused_in_words(tmp_path: Path, start: Path, tokenizer: Any) -> None:
+def test_what_cannot_be_learnt_is_refused_in_words(start: Path, tiny: ModelConfig) -> None:
     model = load_prompted_model(start, "block", "iranker")
     pairs = Pairs("passage", ["a"], ["b"], np.ones((1, 1)), np.zeros((1, 1)), 0.5)
     with pytest.raises(ValueError, match=r"leave the sources …-pairs out"):
@@ -234,4 +234,5 @@ def test_what_cannot_be_learnt_is_refused_in_words(tmp_path: Path, start: Path, 
         model.question(Example(huge, np.zeros(len(huge.candidates)), 0.0), np.random.default_rng(0), 64)
     with pytest.raises(ValueError, match="lora_rank must be a whole number"):
         SftConfig(lora_rank=-1)
-    assert method_class(model.method).name == "iranker"
+    with pytest.raises(ValueError, match="a pointer head trains all of its weights"):
+        check(build_model(tiny), SftConfig(method="query_likelihood"))
