@@ -24,8 +24,8 @@ from rranker.engine.requests import EngineRequest, Handle
 from rranker.methods import Elimination, Greedy, Pointwise
 from rranker.prompts import Segments
 
-PUBLISHED = 1200
-"""Items a second on an H100, as SGLang's authors published; how much of a prompt its items share was not checked."""
+QUOTED = 1200
+"""Items a second on an H100, as quoted of SGLang; neither its source nor how much of a prompt items share was found."""
 RATE = 120
 """Queries a second that are offered."""
 
@@ -95,8 +95,8 @@ def lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
             yield Line(
                 f"{load.items} items {name}, {offered}: items/s",
                 f"{reached:,.0f} (a query {median * 1e3:.0f} ms, 95 % within {late * 1e3:.0f})",
-                f"SGLang, as published: {PUBLISHED:,}",
-                reached / PUBLISHED,
+                f"SGLang, as quoted: {QUOTED:,}",
+                reached / QUOTED,
             )
 
 
