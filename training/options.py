@@ -19,9 +19,9 @@ LISTWISE = [
     for name in method_names()
     if method_class(name).kind not in POINTWISE and method_class(name).names_for_good
 ]
-"""Methods whose every decision is between candidates and gives one a place: what a policy can be rewarded for."""
-SUPERVISED = [*LISTWISE, "pointwise", "query_likelihood"]
-"""Methods whose question labelled lists can teach."""
+"""Methods whose every question is about a list, and whose every decision gives one of its candidates a place."""
+TRAINABLE = [*LISTWISE, "pointwise", "query_likelihood"]
+"""Methods whose question can be taught: by labelled lists, or by rewards of the rankings that its answers lead to."""
 
 
 def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any:

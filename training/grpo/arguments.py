@@ -15,7 +15,7 @@ from trl import GRPOConfig
 
 from rranker.engine.hardware import best_device, best_dtype, warn_if_emulated
 from rranker.engine.loading.model import DEFAULT_MODEL
-from rranker.training.options import LISTWISE, option, parse_options
+from rranker.training.options import TRAINABLE, option, parse_options
 
 INTERACTION_TASKS = ["rec-movie", "rec-music", "rec-game"]
 OWN = "own"
@@ -80,8 +80,8 @@ class RolloutArguments:
 
     method: str = option(
         "iranker",
-        "eliminate the worst or select the best round after round, or rank in one shot",
-        LISTWISE,
+        "eliminate the worst or select the best round after round, rank in one shot, or judge each alone",
+        TRAINABLE,
     )
     episodes: str = option(
         "full",

@@ -74,7 +74,8 @@ def estimate(
             else float(np.mean(sizes)) - 1
         )
         prompt, question = lengths or (float(rollout.max_prompt_tokens or 1024), 1.0)
-        copies = config.num_generations * rounds * question
+        # A question that all rollouts share is asked once.
+        copies = question if rounds == 1 else config.num_generations * rounds * question
         if settings.attention == "causal" and rounds > 1:
             copies += config.num_generations * prompt * rounds / 4  # tails encoded anew after a random loser
         scored = generated = prompts * (prompt + copies)

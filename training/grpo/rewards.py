@@ -26,15 +26,15 @@ def decision_rewards(
     """One number a decision of each episode (`outcome`: NDCG@k on the last, 0 before).
 
     IRanker, `stepwise`: 1 when a worse one goes, 0 when a best one goes (arXiv 2506.21638), -0.5 when nobody
-    alive was named. `graded`: the change in the best NDCG@k still reachable. Methods that name the
-    best first (DRanker, selection): a decision's share is what its candidate adds to NDCG@k, in both.
+    alive was named. `graded`: the change in the best NDCG@k still reachable. Methods that name the best first (all
+    others): a decision's share is what its candidate adds to NDCG@k, in both.
     """
     rules, values = method_class(method), [gains(g) for g in relevance]
     if reward == "outcome":
         orders = [order_of(rules(len(g)), d) for g, d in zip(relevance, decisions, strict=True)]
         final = rewards.listing_rewards(*rewards.ragged(values), *_whole(orders), k=k)
         return [[0.0] * (len(d) - 1) + [float(f)] for d, f in zip(decisions, final, strict=True)]
-    if rules.kind == "select":
+    if rules.kind != "exclude":
         return [_shares(v, d, k) for v, d in zip(values, decisions, strict=True)]
     flat, offsets = _whole(decisions)
     if reward == "stepwise":

@@ -13,7 +13,7 @@ import torch
 
 from rranker.data import RankingExample
 from rranker.methods import method_class
-from rranker.prompts.segments import Kind
+from rranker.prompts.segments import POINTWISE, Kind
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, parse
 from rranker.training.grpo.callbacks import Patience, StopOnNaN
 from rranker.training.grpo.checkpoints import CheckpointError, drop_partial, last_good
@@ -31,6 +31,8 @@ def fitting(
 ) -> tuple[dict[str, RankingExample], tuple[float, float]]:
     """The cases whose prompt fits, and the mean tokens of a (prompt, question).
 
+    Pointwise questions, asked once of every candidate whatever is decided, are part of the prompt.
+
     Raises ValueError when none does, from what the first one was refused for.
     """
     kept, lengths = {}, []
@@ -42,13 +44,18 @@ def fitting(
             refusal = refusal or error
             continue
         kept[key] = case
-        lengths.append(len(segments.prefix) + sum(map(len, segments.candidates)))
+        prompt, question = len(segments.prefix) + sum(map(len, segments.candidates)), len(segments.suffix)
+        if kind in POINTWISE:
+            behind = max(0, len(segments.targets) - 1) if kind == "likelihood" else 0
+            prompt, question = prompt + len(segments.candidates) * (question + behind), 0
+        lengths.append((prompt, question))
     if not kept:
         raise ValueError(
             f"none of {len(cases)} cases fits the limits (max_prompt_tokens {prompts.max_prompt}, "
             f"max_candidate_tokens {prompts.max_candidate}). The first one: {refusal}"
         ) from refusal
-    return kept, (float(np.mean(lengths)), 1.0)
+    tokens, asked = np.mean(lengths, axis=0)
+    return kept, (float(tokens), float(asked))
 
 
 def prepare(config: GrpoConfig, patience: int, resumed: bool) -> list[Any]:

@@ -89,6 +89,10 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         **rest: Any,
     ) -> None:
         self.method, self.cutoff = arguments.rollout.method, arguments.reward.ndcg_cutoff
+        if self.method not in ("iranker", "dranker"):
+            raise ValueError(
+                f"an answer names whom to exclude (iranker) or the whole order (dranker), not {self.method}: name one of them"
+            )
         self.cases = {**cases, **held_out}
         self._prompts = R1RankerFormat(TextEncoder(tokenizer))
         config.reward_weights = [1.0, arguments.reward.format_weight]

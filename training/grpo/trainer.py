@@ -73,10 +73,10 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         self.cases, self.held_out = cases, held_out
         self.policy = policy
         self.method = method_class(arguments.rollout.method)
-        if self.method.kind in POINTWISE:
+        if self.method.kind in POINTWISE and hasattr(policy.lm, HEAD):
             raise ValueError(
-                f"{self.method.name} decides between no candidates, so there is no policy to train: use iranker, "
-                "selection or dranker"
+                f"{self.method.name} asks a language model about each candidate, and this checkpoint has a pointer "
+                "head for that: train it by iranker, selection or dranker"
             )
         self.engine = RolloutEngine(
             policy,

@@ -19,11 +19,11 @@ SEPARATOR = -1
 
 
 def to_ids(segments: Segments) -> list[int]:
-    """`prefix, -1, candidate, -1, …, suffix, -1, identifiers`: all that re-scoring needs, in a row of ids."""
+    """`prefix, -1, candidate, -1, …, suffix, -1, identifiers, -1, targets`: all that re-scoring needs, as ids."""
     ids: list[int] = []
-    for part in (segments.prefix, *segments.candidates, segments.suffix):
+    for part in (segments.prefix, *segments.candidates, segments.suffix, segments.identifiers):
         ids += [*part, SEPARATOR]
-    return ids + list(segments.identifiers)
+    return ids + list(segments.targets)
 
 
 def from_ids(ids: Sequence[int]) -> Segments:
@@ -34,7 +34,8 @@ def from_ids(ids: Sequence[int]) -> Segments:
         if token == SEPARATOR:
             parts.append(tuple(ids[begin:place]))
             begin = place + 1
-    return Segments(parts[0], tuple(parts[1:-1]), parts[-1], tuple(ids[begin:]))
+    prefix, *candidates, suffix, identifiers = parts
+    return Segments(prefix, tuple(candidates), suffix, identifiers, tuple(ids[begin:]))
 
 
 @dataclass(frozen=True)

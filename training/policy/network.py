@@ -126,17 +126,16 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
 
 
 def alone(readout: Readout, hidden: Tensor, targets: tuple[int, ...], kind: Kind, candidates: int) -> Tensor:
-    """Scores [1, n] of candidates that are seen alone: yes less no (`judge`), or the query's log-probability.
+    """Scores [1, n] of candidates that are seen alone: yes less no (`judge`), or the query's mean log-probability.
 
-    hidden [n * reads, D]. The log-probability is summed, not averaged over the query's tokens as in ranking: by Bayes'
-    rule its softmax over the candidates is who the query was about, were all as likely before.
+    hidden [n * reads, D]. They are those that the engine ranks by.
     """
     assert isinstance(readout, IdentifierReadout)
     if kind == "judge":
         yes, no = readout.logits(hidden, readout.vectors(targets), kind).unbind(1)
         return (yes - no)[None]
     wanted = torch.tensor(targets, device=hidden.device).repeat(candidates)
-    return readout.logprobs(hidden, wanted).view(1, candidates, -1).sum(-1)
+    return readout.logprobs(hidden, wanted).view(1, candidates, -1).mean(-1)
 
 
 def readout_of(lm: Any) -> Readout:

@@ -14,7 +14,7 @@ from rranker.engine.hardware import best_device, warn_if_emulated
 from rranker.engine.loading.files import read_json
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.examples.sources import OWN
-from rranker.training.options import SUPERVISED, option, parse_options
+from rranker.training.options import TRAINABLE, option, parse_options
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig, best_precision
 
@@ -93,7 +93,7 @@ class StepOptions:
     method: str = option(
         SftConfig.method,
         "which question a language model without a pointer head learns to answer",
-        SUPERVISED,
+        TRAINABLE,
     )
     lora_rank: int = option(
         SftConfig.lora_rank,

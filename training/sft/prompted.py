@@ -85,9 +85,15 @@ class PromptedModel(nn.Module):
         return self.policy.settings.attention
 
     def logits(self, questions: Sequence[Question], device: torch.device) -> list[Tensor]:
-        """What is said of all candidates of each question, [S, n], in fp32: see `answers`."""
+        """What is said of all candidates of each question, [S, n], in fp32: see `answers`.
+
+        Likelihoods are summed here, not averaged over the query's tokens as in ranking: by Bayes' rule their softmax
+        over the candidates is who the query was about, were all as likely before.
+        """
         found: list[Tensor] = self.lm(packed=pack(questions, self.kind, self.attention, device))
-        return found
+        if self.kind != "likelihood":
+            return found
+        return [row * len(asked.segments.targets) for row, asked in zip(found, questions, strict=True)]
 
     def question(self, example: Example, rng: np.random.Generator, candidate_tokens: int) -> Question:
         """The whole list, then nested parts of it: of any candidates in block attention, else of the first ones.

@@ -15,6 +15,7 @@ from rranker.training.grpo import explain, parse, train
 from rranker.training.grpo.checkpoints import MARK, checkpoints, drop_partial, last_good
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.network import load_policy
+from tests.support.checkpoints import small_tokenizer
 from tests.support.toys import (
     learnable_cases,
     options,
@@ -120,6 +121,31 @@ def test_a_causal_checkpoint_trains_by_its_identifiers(tmp_path: Path, tokenizer
     words = options(start, tmp_path / "out", max_steps=1, episodes=episodes, eval_steps=1, slots=16384)
     trainer = run(words)
     assert next(row for row in trainer.state.log_history if "grad_norm" in row)["grad_norm"] > 0
+
+
+@pytest.mark.parametrize("method", ["pointwise", "query_likelihood"])
+def test_a_language_model_learns_by_reward_to_judge_each_candidate_alone(tmp_path: Path, method: str) -> None:
+    from rranker import Ranker
+
+    words = options(
+        save_causal_policy(small_tokenizer(), tmp_path / "start"), tmp_path / "out", method=method, max_steps=25,
+        per_device_train_batch_size=64, num_generations=8, learning_rate=0.004, temperature=0.5, eval_steps=25,
+        save_steps=25,
+    )  # fmt: skip
+    arguments, config = parse(words)
+    held = list(learnable_cases(40, seed=1).values())
+    trainer = train(arguments, config, learnable_cases(200), {"red": held})
+    before, after = [row["eval_mrr/red"] for row in trainer.state.log_history if "eval_mrr/red" in row]
+    assert after > 0.9 > 0.7 > before
+    with Ranker(tmp_path / "out" / "final", dtype="float32", kv_cache_tokens=2048) as ranker:
+        rankings = ranker.rank_batch([case.as_query() for case in held], progress=False)
+    assert {ranking.method for ranking in rankings} == {method}
+    assert sum(r.order[0] == c.relevance.index(1) for r, c in zip(rankings, held, strict=True)) > 30
+
+
+def test_a_pointer_head_is_not_asked_a_language_models_questions(pointer: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"pointer head .* train it by iranker"):
+        run(options(pointer, tmp_path / "out", method="pointwise"))
 
 
 def test_adapters_train_and_are_merged(pointer: Path, tmp_path: Path) -> None:
