@@ -91,7 +91,7 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         self.method, self.cutoff = arguments.rollout.method, arguments.reward.ndcg_cutoff
         if self.method not in ("iranker", "dranker"):
             raise ValueError(
-                f"an answer names whom to exclude (iranker) or the whole order (dranker), not {self.method}: name one of them"
+                f"an answer names whom to exclude (iranker) or gives the order (dranker): {self.method} has none"
             )
         self.cases = {**cases, **held_out}
         self._prompts = R1RankerFormat(TextEncoder(tokenizer))
