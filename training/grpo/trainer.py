@@ -136,7 +136,9 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
             groups[-1][1].append(np.random.default_rng(seeds))
         limit = 1 if self.rollout_options.episodes == "single" else None
         sharded = _full_weights(self)
-        with unwrap_model_for_generation(self.model_wrapped, self.accelerator), torch.no_grad(), sharded:
+        unwrapped = unwrap_model_for_generation(self.model_wrapped, self.accelerator)
+        # In the precision that re-scores: what is drawn is what is then scored, at that speed.
+        with unwrapped, torch.no_grad(), sharded, self.accelerator.autocast():
             sampled = self.engine.sample(
                 [(self._segments(key), self._relevance(key), rngs) for key, rngs in groups],
                 self.rollout_options.method,
@@ -238,7 +240,8 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
         """MRR and NDCG@10 of the policy's own rankings, per task and over tasks."""
         metrics: dict[str, float] = {}
         for task, cases in self.held_out.items():
-            orders = self.engine.rank(cases, self.rollout_options.method)
+            with self.accelerator.autocast():
+                orders = self.engine.rank(cases, self.rollout_options.method)
             for name, measure in (("mrr", reciprocal_ranks), ("ndcg", ndcgs)):
                 values = by_query((c.id for c in cases), measure([c.relevance for c in cases], orders))
                 metrics[f"{metric_key_prefix}_{name}/{task}"] = float(np.mean(list(values.values())))

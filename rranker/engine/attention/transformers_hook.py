@@ -85,6 +85,9 @@ def attend(  # noqa: PLR0913 (transformers' signature)
     if softcap is not None or s_aux is not None:
         what = "soft-capped attention logits" if softcap is not None else "attention sinks"
         raise UnsupportedModelError(f"this model uses {what}, which the engine does not reproduce")
+    if not query.dtype == key.dtype == value.dtype:
+        # Under autocast: rotation in float32 has widened the others, which attention and its store take as projected.
+        query, key = query.to(value.dtype), key.to(value.dtype)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     layer: int | None = getattr(module, "layer_idx", None)
     return rranker_step(layer, query, key, value, scaling=scale, handed=sliding_window), None
