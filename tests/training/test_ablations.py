@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from bench import ablations
-from bench.ablations import COMPARISONS, RUNS, SOURCES_OF, Entrant, command, tables
+from bench.ablations import COMPARISONS, MIXTURE, RUNS, SOURCES_OF, Entrant, Setting, tables
 from bench.paired import FAMILIES, Measured, by_query_of, difference, measure
 from rranker import Ranker
 from rranker.data import BENCHMARK_TASKS, RankingExample
+from rranker.training.examples.sources import SOURCES
 from rranker.training.grpo import parse as parse_grpo
 from rranker.training.policy.model_config import ModelConfig
-from rranker.training.sft.config import SftConfig
+from rranker.training.sft.options import parse as parse_sft
 from tests.support.toys import save_pointer_policy, toy_cases
 
 
@@ -46,9 +47,10 @@ def test_cases_of_one_query_count_once() -> None:
 
 def test_families_are_the_nine_tasks_and_leaving_one_out_leaves_its_sources_out() -> None:
     assert sorted(task for tasks in FAMILIES.values() for task in tasks) == sorted(BENCHMARK_TASKS)
-    assert sorted(name for names in SOURCES_OF.values() for name in names) == sorted(SftConfig().weights)
+    assert sorted(name for names in SOURCES_OF.values() for name in names) == sorted(MIXTURE)
     kept = [entry.partition("=")[0] for entry in ablations.without("passage")[1:]]
     assert kept == ["movies", "music", "games", "routing"]
+    assert set(MIXTURE) <= set(SOURCES)
 
 
 def test_every_comparison_is_of_runs_that_exist_and_every_start_too() -> None:
@@ -57,14 +59,21 @@ def test_every_comparison_is_of_runs_that_exist_and_every_start_too() -> None:
 
 
 def test_commands_are_ones_the_trainers_take(tmp_path: Path) -> None:
-    words = command("rl-stepwise", tmp_path, "tok")
-    arguments, config = parse_grpo(words[3:])
-    assert (arguments.reward.reward, arguments.policy.model) == ("stepwise", str(tmp_path / "sft" / "final"))
-    assert (arguments.run.resume, config.output_dir) == (True, str(tmp_path / "rl-stepwise"))
-    assert "--resume" not in command("sft", tmp_path, "tok")
-    (tmp_path / "sft").mkdir()
-    (tmp_path / "sft" / "state.pt").touch()
-    assert command("sft", tmp_path, "tok")[-1] == "--resume"
+    setting = Setting(tmp_path, "base", "encoder")
+    arguments, config = parse_grpo(setting.command("rl-stepwise", 2)[3:])
+    assert (arguments.reward.reward, arguments.policy.model) == (
+        "stepwise",
+        str(tmp_path / "sft-2" / "final"),
+    )
+    assert (arguments.run.resume, config.output_dir) == (True, str(tmp_path / "rl-stepwise-2"))
+    assert (config.seed, config.scale_rewards) == (2, "none")
+    first, longer = (parse_sft(setting.command(name, 2)[3:]) for name in ("sft", "sft-longer"))
+    assert (first.model.start, longer.model.start) == (Path("base"), tmp_path / "sft-2" / "final")
+    assert first.step.seed != longer.step.seed
+    assert "--resume" not in setting.command("sft", 0)
+    (tmp_path / "sft-0").mkdir()
+    (tmp_path / "sft-0" / "state.pt").touch()
+    assert setting.command("sft", 0)[-1] == "--resume"
 
 
 def test_a_ranker_is_measured_and_compared(tmp_path: Path, tokenizer: Any, tiny: ModelConfig) -> None:
@@ -81,5 +90,18 @@ def test_a_ranker_is_measured_and_compared(tmp_path: Path, tokenizer: Any, tiny:
     assert "block against causal" not in text
 
 
-def _families(measured: Measured) -> dict[str, Measured]:
-    return dict.fromkeys(FAMILIES, measured)
+def _families(*measured: Measured) -> dict[str, list[Measured]]:
+    return {family: list(measured) for family in FAMILIES}
+
+
+def test_seeds_are_averaged_by_query_and_shown_one_by_one() -> None:
+    def measured(*values: float) -> Measured:
+        return Measured(dict(zip("ab", values, strict=True)), 1, 10, 0.1)
+
+    found = {
+        Entrant("sft"): _families(measured(0.5, 1.0), measured(0.5, 0.5)),
+        Entrant("sft", "dranker"): _families(measured(0.25, 0.5), measured(0.5, 0.5)),
+    }
+    own, _, paired = tables(found).partition("difference of MRR")
+    assert "| sft | 0.625 [0.500, 0.750]" in own
+    assert paired.count("+0.188 [+0.125, +0.250] (+0.375, +0.000)") == len(FAMILIES)

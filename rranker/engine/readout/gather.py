@@ -62,7 +62,9 @@ class StepReader:
     def compute(self, hidden: Tensor, back: Readback) -> None:
         """hidden [reads of the step, D]: what is asked of it goes into `back`."""
         ways = lambda: self._lists.compute(hidden), lambda: self._alone.compute(hidden), self._own.compute
-        self._numbers = [back.add(way()) for way in compress(ways, self._parts)]
+        # Verdicts are differences of logits: they are taken in fp32 where a caller has the layers run under autocast.
+        with torch.autocast(hidden.device.type, enabled=False):
+            self._numbers = [back.add(way()) for way in compress(ways, self._parts)]
 
     def answers(self) -> tuple[list[list[Logits]], list[Logits]]:
         """Once they are fetched: each reading's logits by subset, and the own scores [n] of those that asked.

@@ -115,10 +115,14 @@ def test_options_run(pointer: Path, tmp_path: Path, changes: dict[str, Any]) -> 
         assert [row["kl"] for row in trainer.state.log_history if "kl" in row][-1] > 0
 
 
-@pytest.mark.parametrize("episodes", ["full", "single"])
-def test_a_causal_checkpoint_trains_by_its_identifiers(tmp_path: Path, tokenizer: Any, episodes: str) -> None:
+@pytest.mark.parametrize(("episodes", "bf16"), [("full", False), ("single", False), ("full", True)])
+def test_a_causal_checkpoint_trains_by_its_identifiers(
+    tmp_path: Path, tokenizer: Any, episodes: str, bf16: bool
+) -> None:
     start = save_causal_policy(tokenizer, tmp_path / "start")
-    words = options(start, tmp_path / "out", max_steps=1, episodes=episodes, eval_steps=1, slots=16384)
+    words = options(
+        start, tmp_path / "out", max_steps=1, episodes=episodes, eval_steps=1, slots=16384, bf16=bf16
+    )
     trainer = run(words)
     assert next(row for row in trainer.state.log_history if "grad_norm" in row)["grad_norm"] > 0
 

@@ -250,6 +250,22 @@ def test_rankings_of_candidates_judged_alone_are_drawn_and_scored_as_plain_forwa
     prompted.lm.zero_grad(set_to_none=True)
 
 
+def test_rollouts_under_autocast_are_re_scored_in_the_same_precision(scored: Policy) -> None:
+    engine, rules = RolloutEngine(scored, slots=4096), method_class("iranker")
+    cases = list(toy_cases(4, seed=5, n=6).values())
+    prompts = [engine.prompts.segments(c, rules.kind) for c in cases]
+    rngs = [np.random.default_rng(g) for g in range(3)]
+    groups = [(prompt, case.relevance, rngs) for prompt, case in zip(prompts, cases, strict=True)]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        sampled = [rollout for group in engine.sample(groups, "iranker", 1.3) for rollout in group]
+        rows = [Row(i // len(rngs), tuple(rollout.decisions)) for i, rollout in enumerate(sampled)]
+        logps, _ = scores(scored, prompts, rows, rules, 1.3)
+    exact = scores(scored, prompts, rows, rules, 1.3)[0].detach()
+    drawn = torch.nn.utils.rnn.pad_sequence([torch.tensor(r.logps) for r in sampled], batch_first=True)
+    assert 1e-6 < float((exact - drawn).abs().mean()) < 0.02  # the layers did run in it
+    assert float((logps - drawn).abs().mean()) < 0.02
+
+
 def test_a_policy_in_training_mode_says_the_same_twice(policy: Policy) -> None:
     (segments,) = policy_prompts(policy, count=1)
     policy.lm.train()
