@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -121,6 +122,29 @@ def test_all_calls_wait_as_long_as_the_server_says(served, header):
     with Ranker(scorer=scorer(server, concurrency=1)) as ranker:
         ranker.rank_batch([("q", TEXTS)] * 2, progress=False)
     assert 0.35 < server.times[1] - server.times[0] < 10
+
+
+def test_a_call_that_waited_for_another_ones_slot_waits_as_long_as_that_was_told(served):
+    both = threading.Barrier(2, timeout=10)
+    refusals = iter([replace(error(429, "slow down", retry_after="0.4"), delay=0.2)])
+
+    def answer(path: str, body: Body) -> Body | Fault:
+        return next(refusals, None) or honest(path, body)
+
+    server = served(answer)
+    with Ranker(scorer=scorer(server, concurrency=1), method="dranker") as ranker:
+
+        def rank() -> None:
+            both.wait()
+            assert ranker.rank("q", TEXTS).order == BEST
+
+        threads = [threading.Thread(target=rank) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(server.times) == 3
+    assert server.times[1] - server.times[0] > 0.5
 
 
 def test_a_server_that_is_not_there_is_named():

@@ -48,7 +48,6 @@ class Connection:
         """
         tries = self._settings.retries + 1
         for attempt in range(tries):
-            await self._until(self._silent_until, deadline)
             try:
                 return await self._once(send, used, book, expected, deadline)
             except TransientError as fault:
@@ -71,6 +70,10 @@ class Connection:
         deadline: float | None,
     ) -> T:
         async with _until(deadline), self._slots:
+            while (
+                self.loop.time() < self._silent_until
+            ):  # it may have been put off while this call waited for it
+                await self._until(self._silent_until, deadline)
             await self.ledger.reserve(expected)
             took = Usage(prompt=expected)  # where nobody knows: the request may have been read, and paid for
             try:
