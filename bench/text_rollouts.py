@@ -1,8 +1,9 @@
-"""Rollouts of GRPO's text policy, by transformers' `generate` and by the engine: `python -m bench.text_rollouts`.
+"""What a step of GRPO's text policy is made of, as TRL does it and as the engine does: `python -m bench.text_rollouts`.
 
 SmolLM2-135M-Instruct, the paper's prompts about entries of the glossary, all texts of full length, drawn at temperature
-1. `generate` gets what TRL hands it: every prompt as often as it has rollouts, padded on the left, in one batch. Both
-in one run, on one thread; seconds are the process's own.
+1. `generate` gets what TRL hands it: every prompt as often as it has rollouts, padded on the left, in one batch. Then
+half a group's texts are scored with gradients, of adapters of rank 16: in such a batch, and with its prompt encoded
+once. All in one run, on one thread; seconds are the process's own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from rranker.engine.generation import Sampling
 from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_ranker import R1RankerFormat, Shown
+from rranker.training.policy.adapters import with_adapters
 from rranker.training.policy.texts import write_texts
+from rranker.training.policy.token_logprobs import answer_scored
 
 
 def prompts_of(tokenizer: Any, queries: int, candidates: int, rollouts: int) -> list[list[int]]:
@@ -37,14 +40,12 @@ def prompts_of(tokenizer: Any, queries: int, candidates: int, rollouts: int) -> 
 @torch.no_grad()
 def by_generate(lm: Any, prompts: list[list[int]], tokens: int) -> int:
     """Tokens written."""
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
-    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    ids, mask = padded(prompts, [[]] * len(prompts))
     out = lm.generate(
         ids, attention_mask=mask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_id=0,
         min_new_tokens=tokens, max_new_tokens=tokens,
     )  # fmt: skip
-    return int((out.shape[1] - longest) * len(prompts))
+    return int((out.shape[1] - ids.shape[1]) * len(prompts))
 
 
 def by_engine(lm: Any, prompts: list[list[int]], tokens: int) -> int:
@@ -53,6 +54,21 @@ def by_engine(lm: Any, prompts: list[list[int]], tokens: int) -> int:
         lm, prompts, most=tokens, ends=(), sampling=Sampling(1.0), seeds=range(len(prompts)), slots=65536
     )
     return sum(map(len, texts))
+
+
+def padded(prompts: list[list[int]], texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask of TRL's batch: prompts padded on the left, texts of one length behind them."""
+    longest = max(map(len, prompts))
+    rows = [[0] * (longest - len(p)) + p + t for p, t in zip(prompts, texts, strict=True)]
+    mask = [[0] * (longest - len(p)) + [1] * (len(p) + len(t)) for p, t in zip(prompts, texts, strict=True)]
+    return torch.tensor(rows), torch.tensor(mask)
+
+
+def scored(model: Any, ids: torch.Tensor, mask: torch.Tensor, tokens: int) -> torch.Tensor:
+    """Log-probabilities of the texts; their mean's gradients are computed."""
+    logps: torch.Tensor = model(input_ids=ids, attention_mask=mask, scored=tokens)[0]
+    logps.mean().backward()
+    return logps.detach()
 
 
 def main() -> None:
@@ -77,6 +93,18 @@ def main() -> None:
         written = write(lm, prompts, options.tokens)
         seconds = time.process_time() - began
         print(f"| {name} | {len(prompts) / seconds:.2f} | {written / seconds:.0f} |", flush=True)
+    generator, prompts = torch.Generator().manual_seed(0), prompts[: options.rollouts // 2]
+    texts = torch.randint(100, 40000, (len(prompts), options.tokens), generator=generator).tolist()
+    ids, mask = padded(prompts, texts)
+    model, found = with_adapters(lm, 16), list[torch.Tensor]()
+    print("\n| scored with gradients | rollouts/s | mean difference, nats |\n|---|---:|---:|")
+    for name, shared in (("in TRL's batch", False), ("each prompt encoded once", True)):
+        answer_scored(model.get_base_model(), 1.0, shared=shared)
+        began = time.process_time()
+        found.append(scored(model, ids, mask, options.tokens))
+        seconds = time.process_time() - began
+        apart = float((found[-1] - found[0]).abs().mean())
+        print(f"| {name} | {len(prompts) / seconds:.2f} | {apart:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

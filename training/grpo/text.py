@@ -114,7 +114,7 @@ class TextGRPOTrainer(SafeGRPOTrainer):
         self.engine_writes = one_device and _asks_no_more(config) and engine_writes(inner[0])
         if self._scores_tokens:
             for lm in inner:
-                answer_scored(lm, self.temperature)
+                answer_scored(lm, self.temperature, shared=self.engine_writes)
 
     def answer_reward(
         self, prompts: list[str], completions: list[str], log_metric: Any, **_: Any

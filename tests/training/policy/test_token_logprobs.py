@@ -41,10 +41,22 @@ def batch() -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
-def scored(hook: Any, model: Any, batch_size: int = 3) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+def groups() -> tuple[Tensor, Tensor]:
+    """Two prompts, five texts, in no order; one text is of one token, and one does not count."""
+    generator = torch.Generator().manual_seed(1)
+    prompts = torch.randint(3, 300, (2, 12), generator=generator)[[0, 1, 0, 0, 1]]
+    ids = torch.cat([prompts, torch.randint(3, 300, (5, KEPT), generator=generator)], 1)
+    mask = torch.ones_like(ids)
+    mask[[1, 4], :5] = mask[2, -KEPT:] = mask[3, 1 - KEPT :] = mask[4, -2:] = 0
+    return ids, mask
+
+
+def scored(
+    hook: Any, model: Any, batch_size: int = 3, rows: Any = batch
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """What the hook says, and the gradients of a sum of all of it in which no two terms weigh the same."""
     model.zero_grad(set_to_none=True)
-    logps, entropies, _ = hook(model, *batch(), KEPT, batch_size=batch_size, compute_entropy=True)
+    logps, entropies, _ = hook(model, *rows(), KEPT, batch_size=batch_size, compute_entropy=True)
     weights = torch.linspace(0.5, 2.0, logps.numel()).view_as(logps)
     (logps * weights + entropies * weights.flip(0)).sum().backward()
     grads = {
@@ -91,6 +103,47 @@ def test_values_and_gradients_equal_trls(name: str, tmp_path: Path, tokenizer: A
     # Real tokens only: 4 + 7 + 0 of the first three, 6 of the last.
     assert calls == [11, 6]
     assert_equal(found, expected)
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Tokens of each forward that shares prompts."""
+    seen: list[int] = []
+    original = token_logprobs.states_after
+
+    def counted(lm: Any, shared: Any) -> Tensor:
+        seen.append(len(shared.ids))
+        return original(lm, shared)
+
+    monkeypatch.setattr(token_logprobs, "states_after", counted)
+    return seen
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+@pytest.mark.parametrize("name", ["qwen2", "llama", "granite", "mistral"])
+def test_prompts_that_texts_share_are_encoded_once(
+    name: str, checkpointed: bool, tmp_path: Path, tokenizer: Any, encoded: list[int]
+) -> None:
+    model = tiny_model(name)
+    if name == "mistral":
+        model.config.sliding_window = 9
+    trainer = trainer_of(model, tokenizer, tmp_path)
+    assert trainer.engine_writes
+    expected = scored(theirs(trainer), trainer.model, 5, groups)
+    if checkpointed:
+        trainer.model.gradient_checkpointing_enable()
+        trainer.model.train()
+    assert_equal(scored(trainer._get_per_token_logps_and_entropies, trainer.model, 5, groups), expected)
+    # Prompts of 12 and 7, then texts of 7, 7, 0, 1 and 5 less their last tokens.
+    assert encoded == [12 + 7 + 6 + 6 + 0 + 0 + 4]
+
+
+def test_texts_behind_prompts_of_their_own_share_nothing(
+    tmp_path: Path, tokenizer: Any, encoded: list[int]
+) -> None:
+    trainer = trainer_of(tiny_model("qwen2"), tokenizer, tmp_path)
+    scored(trainer._get_per_token_logps_and_entropies, trainer.model)
+    assert encoded == []
 
 
 def test_under_adapters_too(tmp_path: Path, tokenizer: Any, calls: list[int]) -> None:
