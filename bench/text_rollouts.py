@@ -67,7 +67,7 @@ def padded(prompts: list[list[int]], texts: list[list[int]]) -> tuple[torch.Tens
 def scored(model: Any, ids: torch.Tensor, mask: torch.Tensor, tokens: int) -> torch.Tensor:
     """Log-probabilities of the texts; their mean's gradients are computed."""
     logps: torch.Tensor = model(input_ids=ids, attention_mask=mask, scored=tokens)[0]
-    logps.mean().backward()
+    torch.autograd.backward(logps.mean())
     return logps.detach()
 
 
