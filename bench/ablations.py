@@ -22,8 +22,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from bench.paired import FAMILIES, Measured, difference, measure
-from bench.quality import some
+from bench.paired import FAMILIES, Measured, difference, measure, some
 from rranker import Ranker, data
 
 CONFIG = "configs/default.yaml"

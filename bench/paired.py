@@ -2,7 +2,7 @@
 
     python -m bench.paired configs/tiny-start runs/tiny/final --families recommendation routing
 
-prints what a training changed, on all test queries of the families' tasks.
+prints what a training changed, on the test queries of the families' tasks.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rranker import Ranker, data
-from rranker.data import RankingExample
+from rranker.data import BENCHMARK_TASKS, RankingExample
 from rranker.methods import method_names
 from rranker.metrics import bootstrap_interval, paired_bootstrap
-from rranker.metrics.graded import by_query, reciprocal_ranks
+from rranker.metrics.graded import by_query, random_reciprocal_rank, reciprocal_ranks
 
 FAMILIES = {
     "recommendation": ("rec-movie", "rec-music", "rec-game"),
@@ -43,6 +43,13 @@ class Measured:
     @property
     def interval(self) -> tuple[float, float]:
         return bootstrap_interval(self.values)
+
+
+def some(cases: list[RankingExample], limit: int | None) -> list[RankingExample]:
+    """At most so many queries, evenly spread over the list, with all draws of each; None: all."""
+    ids = list(dict.fromkeys(case.id for case in cases))
+    kept = set(ids if limit is None else ids[:: max(1, len(ids) // limit)][:limit])
+    return [case for case in cases if case.id in kept]
 
 
 def query_of(case: RankingExample) -> str:
@@ -81,18 +88,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.paired", description=__doc__)
     parser.add_argument("before", help="checkpoint folder")
     parser.add_argument("after", help="checkpoint folder")
-    parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
+    rows.add_argument("--tasks", nargs="+", choices=BENCHMARK_TASKS, help="a row each, in place of families")
+    parser.add_argument("--limit", type=int, help="queries a task, at most (default: all)")
     parser.add_argument("--method", choices=method_names(), default="iranker")
     options = parser.parse_args()
+    chosen = {task: (task,) for task in options.tasks or ()} or {f: FAMILIES[f] for f in options.families}
     rankers = [Ranker(folder, method=options.method) for folder in (options.before, options.after)]
-    print("| family | queries | before | after | difference |\n|---|---|---|---|---|")
-    for family in options.families:
-        cases = [case for task in FAMILIES[family] for case in data.task_cases(task, "test")]
+    print("| on | queries | random | before | after | difference |\n|---|---|---|---|---|---|")
+    for name, tasks in chosen.items():
+        cases = [case for task in tasks for case in some(data.task_cases(task, "test"), options.limit)]
+        chance = by_query_of(cases, [random_reciprocal_rank(case.relevance) for case in cases])
         before, after = (measure(ranker, cases) for ranker in rankers)
         mean, (low, high) = difference(after.values, before.values)
-        cells = [f"{m.mean:.3f} [{m.interval[0]:.3f}, {m.interval[1]:.3f}]" for m in (before, after)]
+        cells = [f"{np.mean(list(chance.values())):.3f}"]
+        cells += [f"{m.mean:.3f} [{m.interval[0]:.3f}, {m.interval[1]:.3f}]" for m in (before, after)]
         gap = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
-        print(f"| {family} | {len(before.values)} | {' | '.join(cells)} | {gap} |", flush=True)
+        print(f"| {name} | {len(before.values)} | {' | '.join(cells)} | {gap} |", flush=True)
 
 
 if __name__ == "__main__":

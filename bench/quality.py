@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.paired import some
 from bench.quality_peers import by_score, minilm, peers
 from bench.quality_routing import doubts
 from rranker import Ranker, data
@@ -102,13 +103,6 @@ def stability(ranker: Ranker, queries: Sequence[dict[str, Any]]) -> float:
         for order, move, ranking in zip(orders, moves, again, strict=True)
     ]
     return float(np.mean(taus))
-
-
-def some(cases: list[RankingExample], limit: int) -> list[RankingExample]:
-    """Evenly spread over the list, whole queries only where a query has several draws."""
-    ids = list(dict.fromkeys(case.id for case in cases))
-    kept = set(ids[:: max(1, len(ids) // limit)][:limit])
-    return [case for case in cases if case.id in kept]
 
 
 def task_rows(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench import quality_peers
-from bench.quality import chance, compare, figures, list_rows, ours, some, table
+from bench.paired import some
+from bench.quality import chance, compare, figures, list_rows, ours, table
 from bench.quality_routing import with_others_queries
 from rranker import Ranker
 from rranker.data import Interactions, RankingExample
