@@ -94,7 +94,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="queries a task, at most (default: all)")
     parser.add_argument("--method", choices=method_names(), default="iranker")
     options = parser.parse_args()
-    chosen = {task: (task,) for task in options.tasks or ()} or {f: FAMILIES[f] for f in options.families}
+    chosen: dict[str, tuple[str, ...]] = {family: FAMILIES[family] for family in options.families}
+    if options.tasks:
+        chosen = {task: (task,) for task in options.tasks}
     rankers = [Ranker(folder, method=options.method) for folder in (options.before, options.after)]
     print("| on | queries | random | before | after | difference |\n|---|---|---|---|---|---|")
     for name, tasks in chosen.items():
