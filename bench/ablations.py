@@ -31,23 +31,22 @@ MIXTURE = {
     "music": 0.11,
     "games": 0.11,
     "routing": 0.33,
-    "trecdl": 0.12,
-    "squad": 0.05,
-    "questions": 0.17,
+    "trecdl": 0.17,
+    "squad": 0.17,
 }
 SOURCES_OF = {
     "recommendation": ("movies", "music", "games"),
     "routing": ("routing",),
-    "passage": ("trecdl", "squad", "questions"),
+    "passage": ("trecdl", "squad"),
 }
 SUPERVISED = (
-    *("--optimizer", "adamw", "--lr", "2.5e-4", "--tokens", "4096", "--accumulate", "1", "--steps", "200"),
-    *("--save_every", "100"),
+    *("--optimizer", "adamw", "--lr", "2.5e-4", "--tokens", "4096", "--accumulate", "1", "--steps", "150"),
+    *("--save_every", "75"),
 )
 REWARDED = (
     *("--tasks", "rec-movie=1", "rec-music=1", "rec-game=1", "router-performance=1", "router-balance=1"),
-    *("router-cost=1", "passage-7=1", "squad=1", "questions=1"),
-    *("--per_device_train_batch_size", "64", "--max_steps", "60", "--learning_rate", "5e-5"),
+    *("router-cost=1", "passage-7=1.5", "squad=1.5"),
+    *("--per_device_train_batch_size", "64", "--max_steps", "40", "--learning_rate", "5e-5"),
 )
 
 
