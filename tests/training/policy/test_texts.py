@@ -50,7 +50,7 @@ def test_drawn_texts_follow_the_probabilities_that_training_scores(lm: Any, top_
     assert texts[0] != texts[1]  # one prompt, two draws
     assert texts == written(lm, [], sampling=Sampling(0.8, top_p))
     scored = lm.eval()
-    answer_scored(scored, 0.8)
+    answer_scored(scored, 0.8, shared=True)
     for number, (prompt, text) in enumerate(zip(PROMPTS, texts, strict=True)):
         ids = torch.tensor([prompt + text])
         with torch.no_grad():
