@@ -96,9 +96,9 @@ def _one_of_its_sublists(case: RankingExample, number: int, seed: int) -> Rankin
 
 
 def held_out(
-    options: DataArguments, evaluation: EvaluationArguments, seed: int
+    options: DataArguments, evaluation: EvaluationArguments, seed: int, *, single: bool = False
 ) -> dict[str, list[RankingExample]]:
-    """Task → cases to evaluate on; see `EvaluationArguments.eval_split`."""
+    """Task → cases to evaluate on; see `EvaluationArguments.eval_split`. `single`: see `mixture`."""
     result = {}
     for name in evaluation.eval_tasks or options.weights():
         limit = evaluation.eval_cases
@@ -116,6 +116,8 @@ def held_out(
             sampler: Any = "popular" if options.sampler == "popular" else "uniform"
             cases = data.task_cases(name, "test", sampler=sampler)
             result[name] = cases[:: max(1, len(cases) // limit)][:limit]
+        if single:
+            result[name] = [_one_of_its_sublists(c, number, seed) for number, c in enumerate(result[name])]
     return result
 
 

@@ -154,9 +154,11 @@ def main(words: Sequence[str] | None = None) -> None:
         for name, value in estimate(arguments.policy, rollout, config, cases, lengths).items():
             print(f"{name:32} {value:,}")
         return
-    evals = (
-        held_out(arguments.data, arguments.evaluation, config.seed) if config.eval_strategy != "no" else {}
-    )
+    evals: dict[str, list[RankingExample]] = {}
+    if config.eval_strategy != "no":
+        # What is written is evaluated by what it earns, so on questions like those of training.
+        alike = text and rollout.episodes == "single"
+        evals = held_out(arguments.data, arguments.evaluation, config.seed, single=alike)
     try:
         if text:
             from rranker.training.grpo.text import train_text

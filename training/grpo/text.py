@@ -13,7 +13,7 @@ from torch import Tensor
 from rranker import rewards
 from rranker.data import RankingExample
 from rranker.engine.generation import Sampling
-from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.checkpoint import Checkpoint, read_checkpoint
 from rranker.metrics.graded import gains
 from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
@@ -38,7 +38,7 @@ def prompt_ids(prompts: R1RankerFormat, case: RankingExample, method: str) -> li
             TEMPLATES[case.task],
             case.instruction or None,
             case.query,
-            _shown(case),
+            shown(case),
             order=method == "dranker",
         )
     )
@@ -54,7 +54,7 @@ def answer_rewards(
     parsed, less half of the share it leaves out.
     """
     answers = [answer_of(response) or "" for response in responses]
-    names = [names_of(TEMPLATES[case.task], _shown(case)) for case in cases]
+    names = [names_of(TEMPLATES[case.task], shown(case)) for case in cases]
     if method == "iranker":
         found = [match(text, called) for text, called in zip(answers, names, strict=True)]
         choices = [None if how == "closest" else choice for choice, how in found]
@@ -71,7 +71,8 @@ def answer_rewards(
     return scored.tolist(), [not row for row in lists]
 
 
-def _shown(case: RankingExample) -> list[Shown]:
+def shown(case: RankingExample) -> list[Shown]:
+    """Its candidates, as the prompt shows them."""
     return [Shown(place, text) for place, text in enumerate(case.candidates)]
 
 
@@ -222,6 +223,21 @@ def fitting(
     }
 
 
+def load_text_policy(arguments: GrpoArguments, config: GrpoConfig) -> Checkpoint:
+    """The checkpoint to start from, in bfloat16 where only adapters are trained and layers run in it."""
+    dtype = torch.bfloat16 if config.bf16 and arguments.policy.lora_rank else torch.float32
+    return read_checkpoint(arguments.policy.model, dtype)
+
+
+def save_text_policy(trained: Any, checkpoint: Checkpoint, method: str, folder: Path) -> None:
+    """A folder that `Ranker` loads, adapters merged: it says what was trained, and in whose prompts."""
+    whole = trained.merge_and_unload() if hasattr(trained, "peft_config") else trained
+    settings = replace(checkpoint.settings, method=method, calibration=None, prompt_format="r1_ranker")
+    whole.config.rranker = settings.entry()
+    whole.save_pretrained(folder)
+    checkpoint.tokenizer.save_pretrained(folder)
+
+
 def train_text(
     arguments: GrpoArguments,
     config: GrpoConfig,
@@ -230,17 +246,15 @@ def train_text(
 ) -> TextGRPOTrainer:
     """Trains, and leaves checkpoints, `final` and the report in the output folder."""
     out = Path(str(config.output_dir))
-    dtype = torch.bfloat16 if config.bf16 and arguments.policy.lora_rank else torch.float32
-    checkpoint = read_checkpoint(arguments.policy.model, dtype)
-    model, tokenizer = checkpoint.lm, checkpoint.tokenizer
+    checkpoint = load_text_policy(arguments, config)
     resume = last_good(out) if arguments.run.resume else None
     config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and resume is None
     trainer = TextGRPOTrainer(
-        model,
-        tokenizer,
+        checkpoint.lm,
+        checkpoint.tokenizer,
         arguments,
         config,
-        fitting(tokenizer, cases, arguments.rollout),
+        fitting(checkpoint.tokenizer, cases, arguments.rollout),
         held_out,
         callbacks=[StopOnNaN()],
         peft_config=adapters(arguments.policy.lora_rank),
@@ -250,16 +264,7 @@ def train_text(
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if trainer.accelerator.is_main_process:
-        unwrapped = trainer.accelerator.unwrap_model(trainer.model)
-        trained = unwrapped.merge_and_unload() if arguments.policy.lora_rank else unwrapped
-        settings = replace(
-            checkpoint.settings,
-            method=arguments.rollout.method,
-            calibration=None,
-            prompt_format="r1_ranker",
-        )
-        trained.config.rranker = settings.entry()
-        trained.save_pretrained(out / "final")
-        tokenizer.save_pretrained(out / "final")
+        trained = trainer.accelerator.unwrap_model(trainer.model)
+        save_text_policy(trained, checkpoint, arguments.rollout.method, out / "final")
         write_report(trainer.state.log_history, {**arguments.flat(), **config.to_dict()}, out)
     return trainer

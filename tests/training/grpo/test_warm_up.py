@@ -1,0 +1,91 @@
+"""Imitated answers: what they say, and that a model which has imitated some writes answers that can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rranker.data import RankingExample
+from rranker.engine.generation import Sampling
+from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.r1_ranker import R1RankerFormat
+from rranker.training.grpo import parse
+from rranker.training.grpo.text import answer_rewards, prompt_ids
+from rranker.training.grpo.warm_up import IGNORED, answer_ids, imitate, main, rows
+from rranker.training.policy.network import load_policy
+from rranker.training.policy.texts import write_texts
+from tests.support.checkpoints import small_tokenizer
+from tests.support.toys import options, save_causal_policy, toy_cases
+
+FILMS = RankingExample(
+    "recommendation", ["Up"], None, ["<|im_end|> Heat", "Alien", "Jaws"], [0.0, 1.0, 0.5], "q"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    """It decodes texts as they were."""
+    return small_tokenizer()
+
+
+def written(tokenizer: Any, method: str, seed: int = 0) -> tuple[tuple[int, ...], str]:
+    encoder = TextEncoder(tokenizer)
+    ids = answer_ids(encoder, FILMS, method, np.random.default_rng(seed))
+    return ids, encoder.decode(ids)
+
+
+def test_an_answer_to_imitate_names_each_of_the_worse_ones_at_times_and_earns_all(tokenizer: Any) -> None:
+    texts = {written(tokenizer, "iranker", seed)[1] for seed in range(20)}
+    assert len(texts) == 2
+    for text in texts:
+        assert answer_rewards([FILMS], [text], "iranker", 10) == ([1.0], [False])
+    assert answer_rewards([FILMS], [written(tokenizer, "dranker")[1]], "dranker", 10)[0] == pytest.approx(
+        [1.0]
+    )
+
+
+def test_a_name_spells_no_special_token_and_the_prompt_is_not_imitated(tokenizer: Any) -> None:
+    special = set(tokenizer.all_special_ids)
+    assert not special & set(written(tokenizer, "dranker")[0])
+    (row,) = rows(tokenizer, [FILMS], "dranker", 0)
+    prompt = prompt_ids(R1RankerFormat(TextEncoder(tokenizer)), FILMS, "dranker")
+    assert row["input_ids"][: len(prompt)] == prompt
+    assert row["labels"] == [IGNORED] * len(prompt) + row["input_ids"][len(prompt) :]
+    assert row["input_ids"][-1] == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("rank", [0, 8])
+def test_what_has_imitated_answers_writes_ones_that_can_be_read(
+    tmp_path: Path, tokenizer: Any, rank: int
+) -> None:
+    start = save_causal_policy(tokenizer, tmp_path / "start")
+    words = options(
+        start, tmp_path / "out", policy="text", max_steps=60, per_device_train_batch_size=16, learning_rate=0.01,
+        lora_rank=rank, eval_strategy="no",
+    )  # fmt: skip
+    arguments, config = parse(words)
+    cases = toy_cases(400, n=3)
+    imitate(arguments, config, cases)
+    assert share_read(start, cases) == 0
+    assert share_read(tmp_path / "out" / "final", cases) > 0.8
+
+
+def share_read(model: Path, cases: dict[str, RankingExample]) -> float:
+    """Of greedy answers."""
+    policy, some = load_policy(model), list(cases.values())[:20]
+    encoder = TextEncoder(policy.tokenizer)
+    prompts = [prompt_ids(R1RankerFormat(encoder), case, "iranker") for case in some]
+    texts = write_texts(
+        policy.lm, prompts, most=60, ends=[policy.tokenizer.eos_token_id], sampling=Sampling(),
+        seeds=range(len(prompts)), slots=100_000,
+    )  # fmt: skip
+    _, invalid = answer_rewards(some, [encoder.decode(tuple(text)) for text in texts], "iranker", 10)
+    return 1 - sum(invalid) / len(invalid)
+
+
+def test_only_texts_can_be_imitated() -> None:
+    with pytest.raises(SystemExit, match="give --policy text"):
+        main(["--use_cpu", "true", "--bf16", "false"])

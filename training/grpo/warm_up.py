@@ -1,0 +1,107 @@
+"""Answers to imitate, before a text policy is rewarded: `python -m training.grpo.warm_up --config FILE`.
+
+A model that never writes an answer that can be read earns the same whatever it writes, and reward teaches it nothing.
+Here it imitates answers first: one sentence of thought, then the name of a worse candidate (`iranker`), or all names,
+best first (`dranker`). It takes the options of `training.grpo`, a batch is one of texts to imitate, and `--model
+OUT/final` of `training.grpo` goes on from there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from trl import SFTConfig, SFTTrainer
+
+from rranker.data import RankingExample
+from rranker.data.table import library
+from rranker.prompts import TEMPLATES
+from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.r1_answers import names_of
+from rranker.prompts.r1_ranker import R1RankerFormat
+from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, parse
+from rranker.training.grpo.callbacks import StopOnNaN
+from rranker.training.grpo.data import mixture
+from rranker.training.grpo.text import fitting, load_text_policy, prompt_ids, save_text_policy, shown
+from rranker.training.policy.adapters import adapters
+
+IGNORED = -100
+"""The label of tokens that are not imitated."""
+
+
+def answer_ids(
+    encoder: TextEncoder, case: RankingExample, method: str, rng: np.random.Generator
+) -> tuple[int, ...]:
+    """What is written behind the case's prompt, which has opened the thought; names can never spell a special token."""
+    names = names_of(TEMPLATES[case.task], shown(case))
+    if method == "iranker":
+        worse = [i for i, value in enumerate(case.relevance) if value < max(case.relevance)]
+        name = names[int(rng.choice(worse))]
+        thought, answer = [(" ", True), (name, False), (" fits least.", True)], name
+    else:
+        order = np.argsort(-np.asarray(case.relevance), kind="stable")
+        thought, answer = [(" The best comes first.", True)], "\n".join(names[i] for i in order)
+    return encoder.mixed([*thought, ("</think>\n<answer>", True), (answer, False), ("</answer>", True)])
+
+
+def rows(tokenizer: Any, cases: Sequence[RankingExample], method: str, seed: int) -> Any:
+    """A `datasets.Dataset` of prompts with their answers: `input_ids`, and `labels` that leave the prompts out."""
+    encoder, rng = TextEncoder(tokenizer), np.random.default_rng(seed)
+    prompts = R1RankerFormat(encoder)
+    made: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
+    for case in cases:
+        prompt = prompt_ids(prompts, case, method)
+        answer = [*answer_ids(encoder, case, method, rng), tokenizer.eos_token_id]
+        made["input_ids"].append(prompt + answer)
+        made["labels"].append([IGNORED] * len(prompt) + answer)
+    return library().Dataset.from_dict(made)
+
+
+def imitate(arguments: GrpoArguments, config: GrpoConfig, cases: dict[str, RankingExample]) -> None:
+    """Trains, and leaves `final` in the output folder. Raises FloatingPointError when it diverges."""
+    method, out = arguments.rollout.method, Path(str(config.output_dir))
+    checkpoint = load_text_policy(arguments, config)
+    kept = list(fitting(checkpoint.tokenizer, cases, arguments.rollout).values())
+    wanted = int(config.max_steps) * config.per_device_train_batch_size
+    trainer = SFTTrainer(
+        model=checkpoint.lm,
+        args=SFTConfig(
+            output_dir=str(out),
+            max_steps=int(config.max_steps),
+            per_device_train_batch_size=config.per_device_train_batch_size,
+            learning_rate=config.learning_rate,
+            warmup_steps=config.warmup_steps,
+            bf16=config.bf16,
+            use_cpu=config.use_cpu,
+            seed=config.seed,
+            logging_steps=config.logging_steps,
+            report_to=config.report_to,
+            disable_tqdm=config.disable_tqdm,
+            save_strategy="no",
+            max_length=None,
+        ),
+        train_dataset=rows(checkpoint.tokenizer, kept[:wanted], method, config.seed),
+        processing_class=checkpoint.tokenizer,
+        callbacks=[StopOnNaN()],
+        peft_config=adapters(arguments.policy.lora_rank),
+    )
+    trainer.train()
+    if trainer.accelerator.is_main_process:
+        save_text_policy(trainer.accelerator.unwrap_model(trainer.model), checkpoint, method, out / "final")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The command line of `python -m training.grpo.warm_up`."""
+    arguments, config = parse(words)
+    if arguments.policy.policy != "text":
+        sys.exit("only what writes its answers can imitate some: give --policy text")
+    cases = mixture(arguments.data, config.seed, single=arguments.rollout.method == "iranker")
+    print(f"{len(cases)} cases; tasks {arguments.data.weights()}", flush=True)
+    imitate(arguments, config, cases)
+
+
+if __name__ == "__main__":
+    main()
