@@ -57,25 +57,22 @@ def test_a_name_spells_no_special_token_and_the_prompt_is_not_imitated(tokenizer
     assert row["input_ids"][-1] == tokenizer.eos_token_id
 
 
-@pytest.mark.parametrize("rank", [0, 8])
-def test_what_has_imitated_answers_writes_ones_that_can_be_read(
-    tmp_path: Path, tokenizer: Any, rank: int
-) -> None:
+def test_what_has_imitated_answers_writes_ones_that_can_be_read(tmp_path: Path, tokenizer: Any) -> None:
     start = save_causal_policy(tokenizer, tmp_path / "start")
     words = options(
-        start, tmp_path / "out", policy="text", max_steps=60, per_device_train_batch_size=16, learning_rate=0.01,
-        lora_rank=rank, eval_strategy="no",
+        start, tmp_path / "out", policy="text", max_steps=30, per_device_train_batch_size=8, learning_rate=0.02,
+        lora_rank=8, eval_strategy="no",
     )  # fmt: skip
     arguments, config = parse(words)
-    cases = toy_cases(400, n=3)
+    cases = toy_cases(240, n=2)
     imitate(arguments, config, cases)
     assert share_read(start, cases) == 0
-    assert share_read(tmp_path / "out" / "final", cases) > 0.8
+    assert share_read(tmp_path / "out" / "final", cases) > 0.7
 
 
 def share_read(model: Path, cases: dict[str, RankingExample]) -> float:
     """Of greedy answers."""
-    policy, some = load_policy(model), list(cases.values())[:20]
+    policy, some = load_policy(model), list(cases.values())[:8]
     encoder = TextEncoder(policy.tokenizer)
     prompts = [prompt_ids(R1RankerFormat(encoder), case, "iranker") for case in some]
     texts = write_texts(
