@@ -84,12 +84,12 @@ def mixture(options: DataArguments, seed: int, *, single: bool = False) -> dict[
         cases = cases_of(name, "train", max(1, round(options.cases * share)), options, seed)
         kept = [c for c in cases if len(set(c.relevance)) > 1]
         if single:
-            kept = [_one_of_its_sublists(c, number, seed) for number, c in enumerate(kept)]
+            kept = [one_of_its_sublists(c, number, seed) for number, c in enumerate(kept)]
         result.update({f"{name}/{number}": case for number, case in enumerate(kept)})
     return result
 
 
-def _one_of_its_sublists(case: RankingExample, number: int, seed: int) -> RankingExample:
+def one_of_its_sublists(case: RankingExample, number: int, seed: int) -> RankingExample:
     """The paper's single-turn setting: a best one among 1 … n-1 others, every size as often."""
     sublists = [c for c in data.iterative_cases([case], seed + number) if len(set(c.relevance)) > 1]
     return sublists[int(np.random.default_rng([seed, number]).integers(len(sublists)))]
@@ -117,7 +117,7 @@ def held_out(
             cases = data.task_cases(name, "test", sampler=sampler)
             result[name] = cases[:: max(1, len(cases) // limit)][:limit]
         if single:
-            result[name] = [_one_of_its_sublists(c, number, seed) for number, c in enumerate(result[name])]
+            result[name] = [one_of_its_sublists(c, number, seed) for number, c in enumerate(result[name])]
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, compress, pairwise
 
 import numpy as np
@@ -35,6 +36,12 @@ def read(
     return reader.answers()[0]
 
 
+def _without_autocast(device: str) -> AbstractContextManager[object]:
+    """Verdicts are differences of logits: they are taken in fp32 even where a caller has autocast on."""
+    available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available else nullcontext()
+
+
 class StepReader:
     """What is read of a step: first what to look up is collected, once it is sent all is computed, then copied back.
 
@@ -62,8 +69,7 @@ class StepReader:
     def compute(self, hidden: Tensor, back: Readback) -> None:
         """hidden [reads of the step, D]: what is asked of it goes into `back`."""
         ways = lambda: self._lists.compute(hidden), lambda: self._alone.compute(hidden), self._own.compute
-        # Verdicts are differences of logits: they are taken in fp32 where a caller has the layers run under autocast.
-        with torch.autocast(hidden.device.type, enabled=False):
+        with _without_autocast(hidden.device.type):
             self._numbers = [back.add(way()) for way in compress(ways, self._parts)]
 
     def answers(self) -> tuple[list[list[Logits]], list[Logits]]:
