@@ -125,13 +125,15 @@ def prompt_rows(keys: Iterable[str], config: GrpoConfig) -> Any:
     """A `datasets.Dataset` of prompt keys for the whole run, in the order they are used.
 
     Pass after pass, each in an order of its own. One epoch is the run, so that a resumed run has no sampler's state
-    to restore.
+    to restore. Raises ValueError where there are no keys.
     """
     assert config.generation_batch_size is not None  # TRL has set both
     assert config.steps_per_generation is not None
     chunk = config.generation_batch_size // config.num_generations
     micro_steps = config.max_steps * config.gradient_accumulation_steps
     passes, every = list(keys), config.steps_per_generation * config.num_iterations
+    if not passes:
+        raise ValueError("no training case is left: raise max_prompt_tokens, or name other tasks")
     if config.max_steps > 0:
         count = -(-micro_steps // every) * chunk
     else:

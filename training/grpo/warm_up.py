@@ -3,7 +3,8 @@
 A model that never writes an answer that can be read earns the same whatever it writes, and reward teaches it nothing.
 Here it imitates answers first: one sentence of thought, then the name of a worse candidate (`iranker`), or all names,
 best first (`dranker`). It takes the options of `training.grpo`, a batch is one of texts to imitate, and `--model
-OUT/final` of `training.grpo` goes on from there.
+OUT/final` of `training.grpo` goes on from there. Options of rollouts, rewards, evaluation and checkpoints are not read:
+it takes minutes, and one that was interrupted begins anew.
 """
 
 from __future__ import annotations
@@ -61,17 +62,23 @@ def rows(tokenizer: Any, cases: Sequence[RankingExample], method: str, seed: int
 
 
 def imitate(arguments: GrpoArguments, config: GrpoConfig, cases: dict[str, RankingExample]) -> None:
-    """Trains, and leaves `final` in the output folder. Raises FloatingPointError when it diverges."""
+    """Trains, and leaves `final` in the output folder.
+
+    Raises FloatingPointError when it diverges, ValueError when no prompt fits.
+    """
     method, out = arguments.rollout.method, Path(str(config.output_dir))
     checkpoint = load_text_policy(arguments, config)
     kept = list(fitting(checkpoint.tokenizer, cases, arguments.rollout).values())
-    wanted = int(config.max_steps) * config.per_device_train_batch_size
+    if not kept:
+        raise ValueError(f"none of {len(cases)} cases has a prompt of at most max_prompt_tokens: raise it")
+    wanted = int(config.max_steps) * config.per_device_train_batch_size * config.gradient_accumulation_steps
     trainer = SFTTrainer(
         model=checkpoint.lm,
         args=SFTConfig(
             output_dir=str(out),
             max_steps=int(config.max_steps),
             per_device_train_batch_size=config.per_device_train_batch_size,
+            gradient_accumulation_steps=config.gradient_accumulation_steps,
             learning_rate=config.learning_rate,
             warmup_steps=config.warmup_steps,
             bf16=config.bf16,

@@ -73,6 +73,23 @@ def test_titles_and_models_are_called_by_their_names() -> None:
     assert answer_rewards([films], answers("Alien\nHeat"), "dranker", 10)[0] == pytest.approx([1.0])
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method": "selection"}, "an answer names whom to exclude"),
+        ({"max_prompt_tokens": 3}, "no training case is left"),
+    ],
+)
+def test_what_cannot_be_trained_by_texts_is_refused(
+    tmp_path: Path, tokenizer: Any, changes: dict[str, Any], said: str
+) -> None:
+    tokenizer.eos_token = "<|end|>"
+    start = save_causal_policy(tokenizer, tmp_path / "start")
+    arguments, config = parse(options(start, tmp_path / "out", policy="text", eval_strategy="no", **changes))
+    with pytest.raises(ValueError, match=said):
+        train_text(arguments, config, toy_cases(4), {})
+
+
 def test_format_is_of_the_response() -> None:
     good = answers("passage 0")[0]
     assert format_reward([good, "passage 0", good + good]) == [1.0, 0.0, 0.0]
