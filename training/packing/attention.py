@@ -21,6 +21,7 @@ def packed_attention(
     *,
     scaling: float,
     layout: Layout,
+    sliding_window: int | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
     """query [1, Hq, T, D], key and value [1, Hk, T, D] → [1, T, Hq, D].
@@ -28,7 +29,13 @@ def packed_attention(
     Prefix rows are causal; candidate rows see their prefix and, causally, themselves; suffix rows see the
     prefix, the candidates alive for them, and themselves (a suffix is one token). An encoder's prefixes and candidates
     see themselves wholly. Other segments' scores get the layout's `context_bias`.
+    Raises ValueError for a prompt that a layer's sliding window would cut: these pieces know no windows.
     """
+    if sliding_window is not None and layout.span > sliding_window:
+        raise ValueError(
+            f"a prompt takes {layout.span} positions, and the model's layers see the last {sliding_window} alone "
+            "(sliding_window), which training in this layout does not reproduce: shorten prompts and candidates"
+        )
     heads, dim, kv = query.shape[1], query.shape[3], key.shape[1]
     q, k, v = (x[0].transpose(0, 1) for x in (query * scaling, key, value))  # [T, H, D]
     kp, vp = (_pick(x, layout.prefix).transpose(1, 2) for x in (k, v))  # [B, Hk, P, D]

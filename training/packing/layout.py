@@ -70,6 +70,11 @@ class Layout:
         return moved(self, device)
 
     @property
+    def span(self) -> int:
+        """How many positions its longest prompt takes."""
+        return int(self.positions.max()) + 1
+
+    @property
     def present(self) -> Tensor:
         """[B, N] bool: which candidates exist."""
         return self.candidates_valid[:, :, 0]

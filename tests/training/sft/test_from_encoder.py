@@ -15,8 +15,7 @@ from safetensors.torch import load_file, save_file
 from rranker import Ranker, UnsupportedModelError
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
-from rranker.training.packing.batch import segments_of, training_batch
-from rranker.training.packing.layout import build_layout
+from rranker.training.packing.batch import training_batch
 from rranker.training.sft import train
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.config import SftConfig
@@ -25,6 +24,7 @@ from rranker.training.sft.options import configured, parse
 from rranker.training.sft.run import first_model
 from tests.support.checkpoints import TINY_START, edit
 from tests.support.encoders import plain_similarities, save_encoder
+from tests.support.rounds import order_by_rounds
 from tests.support.toy_examples import WORDS, make_case, make_example
 
 QUERY = "How do red lamps turn light into heat?"
@@ -132,17 +132,8 @@ def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(
     with Ranker(tmp_path / "final", dtype="float32") as ranker:
         for n in (1, 2, 7):
             case = make_case(rng, n)
-            alive, gone = list(range(n)), []
-            while len(alive) > 1:
-                segments = segments_of(prompt_format, [case], 254, 512)
-                mask = torch.zeros(1, n, dtype=torch.bool)
-                mask[0, alive] = True
-                layout = build_layout(segments, [segments[0].suffix], [mask], attends=trained.attends)
-                with torch.no_grad():
-                    scores = trained.fitness(trained.hidden(layout), layout)[0, 0]
-                gone.append(min(alive, key=lambda i: float(scores[i])))
-                alive.remove(gone[-1])
-            assert ranker.rank(case.query, case.candidates, task=case.task).order == alive + gone[::-1]
+            expected = order_by_rounds(trained, prompt_format, case)
+            assert ranker.rank(case.query, case.candidates, task=case.task).order == expected
 
 
 def test_a_run_starts_from_a_ranking_model(made: tuple[Path, Path], tmp_path: Path) -> None:

@@ -16,15 +16,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from rranker import Ranker
 from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts.compact import SPECIAL_TOKENS, CompactFormat
-from rranker.training.packing.batch import segments_of, training_batch
-from rranker.training.packing.causal import build_causal_layout
-from rranker.training.packing.layout import build_layout
+from rranker.training.packing.batch import training_batch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft import Maker, train
 from rranker.training.sft.checkpoint import load_model
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.options import configured, parse, saved_settings, shares
+from tests.support.rounds import order_by_rounds
 from tests.support.toy_examples import make_case, make_example
 
 
@@ -115,33 +114,8 @@ def test_the_engine_ranks_as_the_training_forward_does_round_by_round(
     rng = np.random.default_rng(1)
     for n in (1, 2, 7):
         case = make_case(rng, n)
-        alive, gone = list(range(n)), []
-        while len(alive) > 1:
-            least = _least_block if attention == "block" else _least_causal
-            gone.append(least(model, prompt_format, case, alive))
-            alive.remove(gone[-1])
-        assert ranker.rank(case.query, case.candidates, task=case.task).order == alive + gone[::-1]
-
-
-@torch.no_grad()
-def _least_block(model: Any, prompt_format: CompactFormat, case: Any, alive: list[int]) -> int:
-    """One round in a forward of its own."""
-    segments = segments_of(prompt_format, [case], 254, 1024)
-    mask = torch.zeros(1, len(case.candidates), dtype=torch.bool)
-    mask[0, alive] = True
-    layout = build_layout(segments, [segments[0].suffix], [mask])
-    scores = model.fitness(model.hidden(layout), layout)[0, 0]
-    return min(alive, key=lambda i: float(scores[i]))
-
-
-@torch.no_grad()
-def _least_causal(model: Any, prompt_format: CompactFormat, case: Any, alive: list[int]) -> int:
-    """One round in a forward of its own, over the survivors alone."""
-    segments = segments_of(prompt_format, [case], 254, 1024)
-    left = replace(segments[0], candidates=tuple(segments[0].candidates[i] for i in alive))
-    layout = build_causal_layout([left], [left.suffix], [[len(alive)]])
-    scores = model.fitness(model.hidden(layout), layout)[0, 0]
-    return alive[int(scores.argmin())]
+        expected = order_by_rounds(model, prompt_format, case, attention)
+        assert ranker.rank(case.query, case.candidates, task=case.task).order == expected
 
 
 @pytest.mark.parametrize(
