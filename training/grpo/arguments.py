@@ -173,6 +173,9 @@ class GrpoConfig(GRPOConfig):
     eval_strategy: str = option("steps", "when to evaluate: `steps`, `epoch` or `no`")
     eval_steps: float | None = option(25, "steps between evaluations")
     eval_on_start: bool = option(True, "evaluate the start too, so that the curve has its origin")
+    gradient_checkpointing: bool = option(
+        False, "forget activations and compute them again for gradients: less memory, a third more work"
+    )
     report_to: list[str] = option(["tensorboard"], "log writers")
     use_cpu: bool = option(False, "train on the CPU, even where there is a GPU")
     bf16: bool | None = option(

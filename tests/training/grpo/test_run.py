@@ -115,6 +115,15 @@ def test_options_run(pointer: Path, tmp_path: Path, changes: dict[str, Any]) -> 
         assert [row["kl"] for row in trainer.state.log_history if "kl" in row][-1] > 0
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_activations_are_computed_once_unless_memory_is_to_be_saved(
+    pointer: Path, tmp_path: Path, asked: bool
+) -> None:
+    words = options(pointer, tmp_path / "out", max_steps=1, eval_strategy="no")
+    trainer = run([*words, *(["--gradient_checkpointing", "true"] if asked else [])])
+    assert trainer.model.is_gradient_checkpointing == asked
+
+
 @pytest.mark.parametrize(("episodes", "bf16"), [("full", False), ("single", False), ("full", True)])
 def test_a_causal_checkpoint_trains_by_its_identifiers(
     tmp_path: Path, tokenizer: Any, episodes: str, bf16: bool
