@@ -22,18 +22,24 @@ from rranker.training.packing.layout import CAUSALLY, Attends, Layout, build_lay
 COPIES = 5
 
 
-@dataclass(frozen=True)
-class ListBatch:
-    """`relevance` and `teacher_scores` are [B, N], 0 where there is no candidate; `teacher_weight` is [B]."""
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """What is to be learnt of B lists of at most N candidates."""
 
-    layout: Layout
-    relevance: Tensor
-    teacher_scores: Tensor
-    teacher_weight: Tensor
+    relevance: Tensor  # [B, N], 0 where there is no candidate
+    teacher_scores: Tensor  # [B, N], likewise
+    teacher_weight: Tensor  # [B]
 
     def to(self, device: torch.device) -> Self:
-        """The same batch on `device`."""
+        """The same batch with its tensors on `device`."""
         return moved(self, device)
+
+
+@dataclass(frozen=True)
+class ListBatch(Taught):
+    """Lists of one task, laid out for one forward."""
+
+    layout: Layout
 
     @property
     def tokens(self) -> int:
@@ -129,5 +135,8 @@ def training_batch(
         relevance[b, : len(example.teacher_scores)] = torch.tensor(example.ranking.relevance)
         teacher_scores[b, : len(example.teacher_scores)] = torch.from_numpy(example.teacher_scores)
     return ListBatch(
-        layout, relevance, teacher_scores, torch.tensor([example.teacher_weight for example in examples])
+        layout,
+        relevance=relevance,
+        teacher_scores=teacher_scores,
+        teacher_weight=torch.tensor([example.teacher_weight for example in examples]),
     )

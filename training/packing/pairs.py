@@ -4,31 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
-from torch import Tensor
 
 from rranker.prompts import TEMPLATES
 from rranker.prompts.assemble import PromptFormat
 from rranker.training.examples.example import Pairs
-from rranker.training.packing.batch import shortened
-from rranker.training.packing.layout import Attends, Layout, build_text_layout, moved
+from rranker.training.packing.batch import Taught, shortened
+from rranker.training.packing.layout import Attends, Layout, build_text_layout
 
 
 @dataclass(frozen=True)
-class PairBatch:
-    """B queries and M texts, each alone; what is wanted of their pairs, as in `ListBatch`, is [B, M]."""
+class PairBatch(Taught):
+    """B queries and M texts, each alone. Teachers' scores are -∞ where a text is no candidate of the query."""
 
     queries: Layout
     texts: Layout
-    relevance: Tensor
-    teacher_scores: Tensor  # -∞ where a text is no candidate of the query
-    teacher_weight: Tensor  # [B]
-
-    def to(self, device: torch.device) -> Self:
-        """The same batch on `device`."""
-        return moved(self, device)
 
     @property
     def tokens(self) -> int:
@@ -52,7 +43,7 @@ def pair_batch(
     return PairBatch(
         build_text_layout(prefixes, attends),
         build_text_layout(pieces, attends),
-        torch.from_numpy(pairs.relevance).float(),
-        torch.from_numpy(pairs.teacher_scores).float(),
-        torch.full((len(prefixes),), pairs.teacher_weight),
+        relevance=torch.from_numpy(pairs.relevance).float(),
+        teacher_scores=torch.from_numpy(pairs.teacher_scores).float(),
+        teacher_weight=torch.full((len(prefixes),), pairs.teacher_weight),
     )

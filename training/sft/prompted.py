@@ -11,7 +11,6 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -23,9 +22,8 @@ from rranker.engine.loading.settings import AttentionMode
 from rranker.methods import method_class
 from rranker.prompts.segments import POINTWISE
 from rranker.training.examples.example import Example
-from rranker.training.packing.batch import COPIES, alive_sets
+from rranker.training.packing.batch import COPIES, Taught, alive_sets
 from rranker.training.packing.causal import prefix_sizes
-from rranker.training.packing.layout import moved
 from rranker.training.packing.questions import Question, pack
 from rranker.training.policy.adapters import with_adapters
 from rranker.training.policy.network import Policy, load_policy, save_policy
@@ -41,18 +39,11 @@ from rranker.training.sft.loss import (
 
 
 @dataclass(frozen=True)
-class QuestionBatch:
-    """Lists with what is asked about each. `alive` is [B, S, N]; the rest as in `ListBatch`."""
+class QuestionBatch(Taught):
+    """Lists with what is asked about each. Prompts stay where they are until they are packed, on any device."""
 
     questions: tuple[Question, ...]
-    alive: Tensor
-    relevance: Tensor
-    teacher_scores: Tensor
-    teacher_weight: Tensor
-
-    def to(self, device: torch.device) -> Self:
-        """The same batch on `device`; prompts stay where they are until they are packed."""
-        return moved(self, device)
+    alive: Tensor  # [B, S, N] bool
 
     @property
     def tokens(self) -> int:
@@ -150,9 +141,9 @@ def collate(questions: Sequence[Question], examples: Sequence[Example]) -> Quest
     return QuestionBatch(
         tuple(questions),
         alive,
-        pad_sequence(relevance, batch_first=True),
-        pad_sequence(scores, batch_first=True),
-        torch.tensor([example.teacher_weight for example in examples]),
+        relevance=pad_sequence(relevance, batch_first=True),
+        teacher_scores=pad_sequence(scores, batch_first=True),
+        teacher_weight=torch.tensor([example.teacher_weight for example in examples]),
     )
 
 

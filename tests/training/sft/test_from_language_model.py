@@ -63,17 +63,8 @@ def test_new_tokens_start_as_what_their_names_are_spelled_by(plain: Path) -> Non
 def test_the_folder_says_what_it_is(plain: Path, tmp_path: Path, attention: AttentionMode) -> None:
     main([str(plain), str(tmp_path), "--attention", attention])
     mark = json.loads((tmp_path / "config.json").read_text())["rranker"]
-    assert mark == {
-        "format": 1,
-        "attention": attention,
-        "readout": "pointer",
-        "prompt_format": "compact",
-        "max_candidate_tokens": 256,
-        "pooling": "last",
-        "method": "iranker",
-        "context_bias": 0.0,
-        "calibration": None,
-    }
+    said = (mark["attention"], mark["readout"], mark["prompt_format"], mark["pooling"], mark["method"])
+    assert said == (attention, "pointer", "compact", "last", "iranker")
     assert set(load_file(tmp_path / "pointer_head.safetensors")) == {"w", "W"}
     config = configured(parse(["--out", str(tmp_path / "run"), "--start", str(tmp_path)]))
     assert torch.equal(first_model(config).lm.lm_head.weight, load_model(tmp_path).lm.lm_head.weight)
