@@ -43,10 +43,10 @@ def figures(cases: Sequence[RankingExample], orders: Sequence[Sequence[int]]) ->
 
 def _spread(name: str, cases: Sequence[RankingExample], values: Sequence[float] | np.ndarray) -> Figures:
     """The mean over queries, and its interval."""
-    return _told(name, by_query((case.id for case in cases), values))
+    return told(name, by_query((case.id for case in cases), values))
 
 
-def _told(name: str, means: dict[str, float]) -> Figures:
+def told(name: str, means: dict[str, float]) -> Figures:
     """`by_query` stays for comparisons."""
     mean = float(np.mean(list(means.values())))
     return {name: mean, f"{name}_interval": bootstrap_interval(means), f"{name}_by_query": means}
@@ -157,7 +157,7 @@ def judged(year: int, topics: Sequence[Topic], orders: Sequence[Sequence[int]]) 
         for topic, order in zip(topics, orders, strict=True)
     }
     found = evaluate(qrels, run, ["nDCG@10"])
-    return _told("ndcg", found.per_query("nDCG@10"))
+    return told("ndcg", found.per_query("nDCG@10"))
 
 
 def cell(row: Figures, name: str, form: str = ".3f") -> str:
