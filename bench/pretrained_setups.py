@@ -181,9 +181,14 @@ class MassReadout(IdentifierReadout):
         self.masses: list[float] = []
 
     def logits(
-        self, suffixes: Tensor, candidates: Tensor, kind: Kind, prefix: Tensor | None = None
+        self,
+        suffixes: Tensor,
+        candidates: Tensor,
+        kind: Kind,
+        prefix: Tensor | None = None,
+        maxsim: Tensor | None = None,
     ) -> Tensor:
-        logits = super().logits(suffixes, candidates, kind, prefix)
+        logits = super().logits(suffixes, candidates, kind, prefix, maxsim)
         every = suffixes.float() @ self.weight.float().T * self.scale
         self.masses += (logits.logsumexp(-1) - every.logsumexp(-1)).exp().tolist()
         return logits

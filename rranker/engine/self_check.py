@@ -213,6 +213,7 @@ class _Identifiers:
     """What a session must know of a readout that reads no candidate's state."""
 
     needs_states = False
+    needs_maxsim = False
     pooling: Pooling = "last"
 
 

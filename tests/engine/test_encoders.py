@@ -13,7 +13,7 @@ from rranker.engine.attention import attention_backend
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.engine import Engine
 from rranker.engine.errors import UnsupportedModelError
-from rranker.engine.readout import PointerReadout
+from rranker.engine.readout import LateInteraction, PointerReadout
 from rranker.engine.readout.gather import read
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
@@ -28,12 +28,14 @@ FIRST = (0, 1, 2, 3, 4, 5)
 SUBSETS = [(0, 1, 2, 4, 5), (1, 5), (2,), (0, 3)]
 
 
-def pointer(size: int = 48, seed: int = 0, scale: float | None = 3.0) -> PointerReadout:
-    """A random head; with a scale, of mean states."""
+def pointer(
+    size: int = 48, seed: int = 0, scale: float | None = 3.0, *, late: bool = False
+) -> PointerReadout:
+    """A random head; with a scale, of mean states; with late interaction, if that is asked for."""
     torch.manual_seed(seed)
-    return PointerReadout(
-        torch.randn(size), torch.randn(size, size) / 7, None if scale is None else torch.tensor([scale])
-    )
+    head = torch.randn(size), torch.randn(size, size) / 7, None if scale is None else torch.tensor([scale])
+    interaction = LateInteraction(torch.tensor([9.0]), torch.randn(size), torch.tensor([0.3]))
+    return PointerReadout(*head, interaction if late else None)
 
 
 def asked(run: ModelRunner, session: BlockQueryState, readout: PointerReadout, subsets) -> list[np.ndarray]:
@@ -59,6 +61,11 @@ def expected_logits(lm, segments, subset, readout: PointerReadout) -> np.ndarray
         score = (w @ state + (bilinear @ suffix[-1]) @ state) / len(state) ** 0.5
         if readout._scale is not None:
             score = score + float(readout._scale) * torch.cosine_similarity(prefix.mean(0), state, dim=0)
+        if readout._late is not None:
+            late = readout._late
+            wanted = (late.gate.double() @ prefix.mean(0)) / len(state) ** 0.5 + late.gate_bias
+            alike = torch.cosine_similarity(prefix[:, None], states[None], dim=-1)
+            score = score + late.weight * wanted.sigmoid() * alike.max(1).values.mean()
         found.append(float(score))
     return np.array(found)
 
@@ -80,6 +87,7 @@ def test_a_step_equals_a_dense_mask(name, backend):
     lm = tiny_encoder(name)
     check(lm, backend, pointer(), range(3))
     check(lm, backend, pointer(scale=None), range(1))
+    check(lm, backend, pointer(late=True), range(2))
 
 
 @pytest.mark.gpu

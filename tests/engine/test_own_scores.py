@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rranker.engine.engine import Engine
-from rranker.engine.readout import IdentifierReadout, PointerReadout
+from rranker.engine.readout import IdentifierReadout, LateInteraction, PointerReadout
 from rranker.engine.requests import EngineRequest
 from rranker.methods import Elimination, Greedy, Listwise, Pointwise
 from rranker.prompts import Segments
@@ -22,10 +22,11 @@ from tests.support.engine_steps import close, problem
 def made(pooling: str, **settings: Any) -> tuple[Any, torch.Tensor, Engine]:
     """A model, its head's w, and an engine; the head's set-aware term is large."""
     torch.manual_seed(0)
-    lm = tiny_encoder("bert") if pooling == "mean" else tiny_model("llama")
+    lm = tiny_model("llama") if pooling == "last" else tiny_encoder("bert")
     size = lm.config.hidden_size
-    w, scale = torch.randn(size), torch.tensor([3.0]) if pooling == "mean" else None
-    readout = PointerReadout(w, torch.randn(size, size), scale)
+    w, scale = torch.randn(size), None if pooling == "last" else torch.tensor([3.0])
+    interaction = LateInteraction(torch.tensor([9.0]), torch.randn(size), torch.zeros(1))
+    readout = PointerReadout(w, torch.randn(size, size), scale, interaction if pooling == "late" else None)
     settings = {"attention_mode": "block", "kv_cache_tokens": 4096, **settings}
     return lm, w, Engine(lm, readout, **settings)
 
@@ -55,7 +56,7 @@ def test_it_is_the_heads_own_term_of_a_plain_forwards_state() -> None:
     close(scores(engine, segments), np.array(found, dtype=np.float32))
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "late"])
 @pytest.mark.parametrize("method", [Elimination, Listwise, Pointwise])
 def test_it_depends_on_the_candidate_alone(pooling: str, method: Any) -> None:
     """Up to float32's last bits: another number of rows is another matrix product."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from rranker.engine.readout import Pooling, segment_means
 from rranker.prompts import Segments
@@ -65,6 +66,15 @@ class Layout:
         candidates[present] = means[len(self.prefix) :]
         return candidates, means[: len(self.prefix)]
 
+    def text_means(self, hidden: Tensor) -> Tensor:
+        """hidden [T, D] of texts that stand alone → mean states [B, D]."""
+        return segment_means(hidden.float(), self.prefix_valid.sum(-1).tolist())
+
+    def max_similarities(self, hidden: Tensor) -> Tensor:
+        """hidden [T, D] → [B, N], as the engine's `max_similarities`; of no meaning where there is no candidate."""
+        rows = hidden[self.candidates], self.candidates_valid
+        return padded_max_similarities(hidden[self.prefix], self.prefix_valid, *rows)
+
     def to(self, device: torch.device) -> Self:
         """The same layout with its index tensors on `device`."""
         return moved(self, device)
@@ -78,6 +88,18 @@ class Layout:
     def present(self) -> Tensor:
         """[B, N] bool: which candidates exist."""
         return self.candidates_valid[:, :, 0]
+
+
+def padded_max_similarities(
+    queries: Tensor, queries_valid: Tensor, texts: Tensor, texts_valid: Tensor
+) -> Tensor:
+    """queries [B, P, D] against texts [B or 1, N, C, D] of such valid tokens → [B, N]: see `max_similarities`."""
+    n, c = texts.shape[1:3]
+    tokens = normalize(texts.float(), dim=-1).flatten(1, 2)
+    alike = normalize(queries.float(), dim=-1) @ tokens.mT
+    best = alike.view(*alike.shape[:2], n, c).masked_fill(~texts_valid[:, None], -2.0).amax(-1)  # [B, P, N]
+    counted: Tensor = (best * queries_valid[..., None]).sum(1) / queries_valid.sum(1, keepdim=True)
+    return counted
 
 
 def moved(batch: Moved, device: torch.device) -> Moved:

@@ -144,4 +144,5 @@ class _Identifiers:
     """What a session must know of a readout that names candidates by an identifier."""
 
     needs_states = False
+    needs_maxsim = False
     pooling: Pooling = "last"

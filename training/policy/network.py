@@ -58,9 +58,8 @@ def load_policy(model: str | Path, dtype: torch.dtype = torch.float32) -> Policy
             raise ValueError(
                 "a pointer head is trained by reward in block attention only: give a checkpoint of that mode"
             )
-        head = PointerHead(lm.config.hidden_size, settings.pooling)
-        head.load_state_dict(load_head(checkpoint.folder, lm.config.hidden_size, settings.pooling))
-        lm.add_module(HEAD, head)
+        weights = load_head(checkpoint.folder, lm.config.hidden_size, settings.pooling)
+        lm.add_module(HEAD, PointerHead.of(weights, settings.pooling))
     if is_encoder(lm.config):
         lm.generation_config = GenerationConfig()  # TRL looks at it, whatever is trained
     for module in lm.modules():
@@ -112,16 +111,19 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
     logits = []
     # Verdicts are differences of logits: they are taken in fp32 even where the layers run in bfloat16.
     with torch.autocast(hidden.device.type, enabled=False):
-        states = prefixes = None
+        states = prefixes = matches = None
         if readout.needs_states and isinstance(structure, Layout):
             states, prefixes = structure.states(hidden, readout.pooling)
+            if readout.needs_maxsim:
+                matches = structure.max_similarities(hidden)
         for q, (suffixes, identifiers) in enumerate(zip(packed.suffixes, packed.identifiers, strict=True)):
             if packed.kind in POINTWISE:
                 logits.append(alone(readout, hidden[suffixes], identifiers, packed.kind, packed.sizes[q]))
                 continue
             vectors = readout.vectors(identifiers) if states is None else states[q, : packed.sizes[q]].float()
             prefix = None if prefixes is None else prefixes[q]
-            logits.append(readout.logits(hidden[suffixes], vectors, packed.kind, prefix))
+            maxsim = None if matches is None else matches[q, : packed.sizes[q]]
+            logits.append(readout.logits(hidden[suffixes], vectors, packed.kind, prefix, maxsim))
     return logits
 
 
@@ -141,7 +143,7 @@ def alone(readout: Readout, hidden: Tensor, targets: tuple[int, ...], kind: Kind
 def readout_of(lm: Any) -> Readout:
     """The readout of a policy: its pointer head where it has one, else the language model's head."""
     head = getattr(lm, HEAD, None)
-    return IdentifierReadout(lm) if head is None else PointerReadout(head.w, head.W, head.scale)
+    return IdentifierReadout(lm) if head is None else PointerReadout(head.w, head.W, head.scale, head.late)
 
 
 def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from rranker.engine.encoders import is_encoder, position_offset
-from rranker.engine.readout import Pooling, pointer_fitness, segment_means
+from rranker.engine.readout import LateInteraction, Pooling, pointer_fitness
 from rranker.training.packing.attention import use_packed_attention
-from rranker.training.packing.layout import Attends, Layout
+from rranker.training.packing.layout import Attends, Layout, padded_max_similarities
 from rranker.training.policy.model_config import ModelConfig
 
 BILINEAR_RATE = 0.05
@@ -24,23 +25,50 @@ class PointerHead(nn.Module):
     """The weights of `pointer_fitness`: how a candidate fits alone, and among those still alive.
 
     With `pooling` "mean" also how much its similarity to the prefix counts; at first as much as in the training of
-    sentence-transformers, whose cosines are multiplied by 20.
+    sentence-transformers, whose cosines are multiplied by 20. With `late`, how much that of single tokens does.
     """
 
-    def __init__(self, hidden: int, pooling: Pooling = "last") -> None:
+    def __init__(self, hidden: int, pooling: Pooling = "last", *, late: bool = False) -> None:
         super().__init__()
         self.w = nn.Parameter(torch.randn(hidden))
         self.W = nn.Parameter(torch.randn(hidden, hidden) * 0.1 / hidden**0.5)
         self.scale = nn.Parameter(torch.tensor([20.0])) if pooling == "mean" else None
+        self.maxsim: nn.Parameter | None = None
+        self.gate: nn.Parameter | None = None
+        self.gate_bias: nn.Parameter | None = None
+        if late:
+            self.interact(0.0)
+
+    def interact(self, weight: float) -> None:
+        """Adds late interaction of this weight, open for every query alike."""
+        self.maxsim = nn.Parameter(torch.tensor([weight]))
+        self.gate = nn.Parameter(torch.zeros_like(self.w))
+        self.gate_bias = nn.Parameter(torch.zeros(1))
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor], pooling: Pooling) -> Self:
+        """With the weights of a checkpoint, as `load_head` reads them."""
+        head = cls(len(state["w"]), pooling, late="maxsim" in state)
+        head.load_state_dict(state)
+        return head
+
+    @property
+    def late(self) -> LateInteraction | None:
+        """The present weights of late interaction; None where it has none."""
+        if self.maxsim is None or self.gate is None or self.gate_bias is None:
+            return None
+        return LateInteraction(self.maxsim, self.gate, self.gate_bias)
 
     @property
     def pooling(self) -> Pooling:
         """What a segment's state is."""
         return "last" if self.scale is None else "mean"
 
-    def forward(self, candidates: Tensor, suffix: Tensor, prefix: Tensor | None) -> Tensor:
-        """candidates [B, N, D], suffix [B, S, D], prefix [B, D] → fitness [B, S, N], fp32."""
-        return pointer_fitness(self.w, self.W, suffix, candidates, self.scale, prefix)
+    def forward(
+        self, candidates: Tensor, suffix: Tensor, prefix: Tensor | None, maxsim: Tensor | None = None
+    ) -> Tensor:
+        """candidates [B, N, D], suffix [B, S, D], prefix [B, D], maxsim [B, N] → fitness [B, S, N], fp32."""
+        return pointer_fitness(self.w, self.W, suffix, candidates, self.scale, prefix, self.late, maxsim)
 
 
 class RankingModel(nn.Module):
@@ -67,17 +95,20 @@ class RankingModel(nn.Module):
     def fitness(self, hidden: Tensor, layout: Layout) -> Tensor:
         """[T, D] → [B, S, N]; what is not alive is −∞."""
         candidates, prefix = layout.states(hidden, self.head.pooling)
-        scores: Tensor = self.head(candidates, hidden[layout.suffix], prefix)
+        maxsim = None if self.head.late is None else layout.max_similarities(hidden)
+        scores: Tensor = self.head(candidates, hidden[layout.suffix], prefix, maxsim)
         return scores.masked_fill(~layout.alive, -torch.inf)
 
-    def alone(self, layout: Layout) -> Tensor:
-        """Mean states [B, D] of texts that stand alone."""
-        return segment_means(self.hidden(layout).float(), layout.prefix_valid.sum(-1).tolist())
-
-    def pair_fitness(self, queries: Tensor, texts: Tensor) -> Tensor:
-        """States [B, D] and [M, D] → [B, M]: what the head says of a candidate alone."""
-        nothing_asked = queries.new_zeros(len(queries), 1, queries.shape[-1])
-        scores: Tensor = self.head(texts[None], nothing_asked, queries)[:, 0]
+    def pair_fitness(self, queries: Layout, texts: Layout) -> Tensor:
+        """B queries and M texts that stand alone → [B, M]: what the head says of a candidate alone."""
+        asked, said = self.hidden(queries), self.hidden(texts)
+        prefixes, candidates = queries.text_means(asked), texts.text_means(said)
+        nothing_asked = prefixes.new_zeros(len(prefixes), 1, prefixes.shape[-1])
+        maxsim = None
+        if self.head.late is not None:
+            rows = (said[texts.prefix][None], texts.prefix_valid[None])
+            maxsim = padded_max_similarities(asked[queries.prefix], queries.prefix_valid, *rows)
+        scores: Tensor = self.head(candidates[None], nothing_asked, prefixes, maxsim)[:, 0]
         return scores
 
 

@@ -45,9 +45,8 @@ def save_model(
 def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RankingModel:
     """The model that `save_model` wrote into a folder. Raises what `read_checkpoint` and `load_head` raise."""
     checkpoint = read_checkpoint(folder, dtype)
-    hidden, pooling = checkpoint.lm.config.hidden_size, checkpoint.settings.pooling
-    head = PointerHead(hidden, pooling)
-    head.load_state_dict(load_head(checkpoint.folder, hidden, pooling))
+    pooling = checkpoint.settings.pooling
+    head = PointerHead.of(load_head(checkpoint.folder, checkpoint.lm.config.hidden_size, pooling), pooling)
     return RankingModel(checkpoint.lm, head, checkpoint.settings.context_bias)
 
 

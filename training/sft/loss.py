@@ -71,7 +71,7 @@ def pair_loss(model: RankingModel, batch: PairBatch) -> tuple[Tensor, float, flo
     """As `list_loss`, for queries against texts that do not see each other."""
     alive = batch.teacher_scores[:, None] > -torch.inf
     best = targets(batch.relevance, batch.teacher_scores, batch.teacher_weight, alive)
-    fitness = model.pair_fitness(model.alone(batch.queries), model.alone(batch.texts))[:, None]
+    fitness = model.pair_fitness(batch.queries, batch.texts)[:, None]
     fitness = fitness.masked_fill(~alive, -torch.inf)
     loss = cross_entropy(fitness, best).mean()
     return loss, float(loss.detach() - entropy(best).mean()), reciprocal_rank(fitness[:, 0], batch.relevance)

@@ -7,16 +7,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..readout import PointerReadout, Pooling
+from ..readout import LateInteraction, PointerReadout, Pooling
 from .files import check_tensors
 
 HEAD_FILE = "pointer_head.safetensors"
+LATE = ("maxsim", "gate", "gate_bias")
+"""The tensors of a head with late interaction, as `LateInteraction` takes them."""
 
 
 def load_head(folder: Path, hidden: int, pooling: Pooling = "last") -> dict[str, Tensor]:
     """`w` [D] and `W` [D, D] of the pointer head beside a checkpoint's weights, D being `hidden`.
 
-    Where states are means, `scale` [1] too. See `pointer_fitness`.
+    Where states are means, `scale` [1] too, and, of a head with late interaction, `maxsim` [1], `gate` [D] and
+    `gate_bias` [1]. See `pointer_fitness`.
 
     Raises FileNotFoundError when the file is missing, ValueError, naming it, when it is damaged or holds anything
     else.
@@ -30,6 +33,8 @@ def load_head(folder: Path, hidden: int, pooling: Pooling = "last") -> dict[str,
     head: dict[str, Tensor] = load_file(path)
     found = {name: list(tensor.shape) for name, tensor in head.items()}
     wanted = {"w": [hidden], "W": [hidden, hidden]} | ({"scale": [1]} if pooling == "mean" else {})
+    if pooling == "mean" and set(LATE) & set(found):
+        wanted |= {"maxsim": [1], "gate": [hidden], "gate_bias": [1]}
     if found != wanted:
         needed, held = (
             ", ".join(f"{name} {shape}" for name, shape in sorted(x.items())) for x in (wanted, found)
@@ -49,4 +54,5 @@ def load_pointer(
 ) -> PointerReadout:
     """The readout of the folder's head. Raises what `load_head` raises."""
     head = {name: tensor.to(device) for name, tensor in load_head(folder, hidden, pooling).items()}
-    return PointerReadout(head["w"], head["W"], head.get("scale"))
+    late = LateInteraction(*(head[name].float() for name in LATE)) if LATE[0] in head else None
+    return PointerReadout(head["w"], head["W"], head.get("scale"), late)

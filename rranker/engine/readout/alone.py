@@ -40,7 +40,8 @@ class AloneReader:
         readout, rows = self._readout, hidden[request.suffixes.start : request.suffixes.stop]
         if request.states is not None:
             states = request.states.index_select(0, index)
-            return readout.logits(rows, states, "select", request.prefix).diagonal().float()
+            maxsim = None if request.maxsim is None else request.maxsim.index_select(0, index)
+            return readout.logits(rows, states, "select", request.prefix, maxsim).diagonal().float()
         if request.kind == "judge":
             yes, no = readout.logits(rows, readout.vectors(index), request.kind).unbind(1)
             return (yes - no).float()
@@ -61,7 +62,7 @@ class OwnReader:
         found = list[Tensor]()
         for request in self._requests:
             assert request.states is not None
-            found.append(self._readout.pointwise(request.states, request.prefix))
+            found.append(self._readout.pointwise(request.states, request.prefix, request.maxsim))
         return torch.cat(found)
 
     def split(self, numbers: Logits) -> list[Logits]:

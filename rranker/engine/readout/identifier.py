@@ -26,6 +26,7 @@ class IdentifierReadout:
     """
 
     needs_states = False
+    needs_maxsim = False
     pooling: Pooling = "last"
 
     def __init__(self, lm: Any) -> None:
@@ -51,7 +52,12 @@ class IdentifierReadout:
         return self.weight.index_select(0, index).float()
 
     def logits(
-        self, suffixes: Tensor, candidates: Tensor, kind: Kind, prefix: Tensor | None = None
+        self,
+        suffixes: Tensor,
+        candidates: Tensor,
+        kind: Kind,
+        prefix: Tensor | None = None,
+        maxsim: Tensor | None = None,
     ) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → logits [S, N], scaled and capped as the model's own are."""
         found = suffixes.float() @ candidates.T * self.scale

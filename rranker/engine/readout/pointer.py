@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,6 +17,21 @@ Pooling = Literal["last", "mean"]
 """What a segment's state is: its last token's, or the mean over its tokens."""
 
 
+@dataclass(frozen=True, slots=True)
+class LateInteraction:
+    """How much a candidate's best matches of the query's tokens count: `weight` [1], `gate` [D] and `gate_bias` [1]."""
+
+    weight: Tensor
+    gate: Tensor
+    gate_bias: Tensor
+
+    def strength(self, prefix: Tensor) -> Tensor:
+        """prefix […, D] → […]: the weight, as far as the query wants it: histories ask for other words."""
+        wanted = (prefix.float() * self.gate).sum(-1) / prefix.shape[-1] ** 0.5 + self.gate_bias[0]
+        strength: Tensor = self.weight[0] * wanted.sigmoid()
+        return strength
+
+
 def pointer_fitness(
     w: Tensor,
     bilinear: Tensor,
@@ -23,6 +39,8 @@ def pointer_fitness(
     candidates: Tensor,
     scale: Tensor | None = None,
     prefix: Tensor | None = None,
+    late: LateInteraction | None = None,
+    maxsim: Tensor | None = None,
 ) -> Tensor:
     """Fitness f_i = (w·h_i + (W h_s)·h_i) / √D, and with a prefix's state h_p, f_i + scale · cos(h_p, h_i).
 
@@ -31,26 +49,52 @@ def pointer_fitness(
     [D, D]) knows who is still alive; the others look at a candidate alone (`own_fitness`).
     """
     set_aware = suffixes.float() @ bilinear.T @ candidates.float().mT / candidates.shape[-1] ** 0.5
-    fitness: Tensor = own_fitness(w, candidates, scale, prefix)[..., None, :] + set_aware
+    own = own_fitness(w, candidates, scale, prefix, late, maxsim)
+    fitness: Tensor = own[..., None, :] + set_aware
     return fitness
 
 
 def own_fitness(
-    w: Tensor, candidates: Tensor, scale: Tensor | None = None, prefix: Tensor | None = None
+    w: Tensor,
+    candidates: Tensor,
+    scale: Tensor | None = None,
+    prefix: Tensor | None = None,
+    late: LateInteraction | None = None,
+    maxsim: Tensor | None = None,
 ) -> Tensor:
     """What `pointer_fitness` says of each candidate alone: w·h_i / √D, and scale · cos(h_p, h_i).
 
-    Shapes as there → […, N]. Sums of products row by row: a number does not depend on the other rows, to the last bit.
+    With late interaction also weight · σ(gate·h_p / √D + gate_bias) · maxsim_i, where maxsim [..., N] is how well the
+    query's tokens are matched (`max_similarities`). Shapes as there → […, N]. Sums of products row by row: a number
+    does not depend on the other rows, to the last bit.
     """
     states = candidates.float()
     fitness: Tensor = (states * w).sum(-1) / states.shape[-1] ** 0.5
     if (prefix is None) != (scale is None):
         raise ValueError("similarity to the prefix needs its state and a scale: one of them is missing")
+    if (late is None) != (maxsim is None):
+        raise ValueError("late interaction needs its weights and the tokens' matches: one of them is missing")
     if prefix is None or scale is None:
         return fitness
     towards = normalize(prefix.float(), dim=-1)[..., None, :]
     fitness = fitness + scale * (towards * normalize(states, dim=-1)).sum(-1)
+    if late is not None and maxsim is not None:
+        fitness = fitness + late.strength(prefix)[..., None] * maxsim
     return fitness
+
+
+def max_similarities(states: Tensor, lengths: Tensor, prefix: int) -> Tensor:
+    """states [T, D] of the prefix and the candidates end to end, lengths [1 + n] of them → [n], fp32.
+
+    The first `prefix` states are the query's.
+
+    Of each candidate the mean, over the prefix's tokens, of the cosine to the candidate's token that is most like it:
+    late interaction, the MaxSim of ColBERT (arXiv 2004.12832) divided by the number of the query's tokens.
+    """
+    tokens = normalize(states.float(), dim=-1)
+    alike = tokens[prefix:] @ tokens[:prefix].T
+    best: Tensor = torch.segment_reduce(alike, "max", lengths=lengths[1:], unsafe=True)
+    return best.mean(-1)
 
 
 def segment_means(states: Tensor, lengths: Sequence[int] | Tensor) -> Tensor:
@@ -67,27 +111,44 @@ def segment_means(states: Tensor, lengths: Sequence[int] | Tensor) -> Tensor:
 class PointerReadout:
     """A small trained head, as `pointer_fitness` says. Naming for exclusion is unfitness: its logit is -f.
 
-    With a `scale` [1] segments' states are means over their tokens, and similarity to the prefix counts.
+    With a `scale` [1] segments' states are means over their tokens, and similarity to the prefix counts; with `late`
+    the similarity of single tokens does, too.
     """
 
     needs_states = True
 
-    def __init__(self, w: Tensor, bilinear: Tensor, scale: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        w: Tensor,
+        bilinear: Tensor,
+        scale: Tensor | None = None,
+        late: LateInteraction | None = None,
+    ) -> None:
         self._w, self._bilinear = w.float(), bilinear.float()
-        self._scale = None if scale is None else scale.float()
+        self._scale, self._late = None if scale is None else scale.float(), late
         self.pooling: Pooling = "last" if scale is None else "mean"
+        self.needs_maxsim = late is not None
 
     def vectors(self, identifiers: Sequence[int] | Ints | Tensor) -> Tensor:
         """Raises TypeError: there is nothing to look up by identifier."""
         raise TypeError("a pointer reads candidates' hidden states, not identifiers")
 
     def logits(
-        self, suffixes: Tensor, candidates: Tensor, kind: Kind, prefix: Tensor | None = None
+        self,
+        suffixes: Tensor,
+        candidates: Tensor,
+        kind: Kind,
+        prefix: Tensor | None = None,
+        maxsim: Tensor | None = None,
     ) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → [S, N]: fitness, negated for a question that asks for the worst."""
-        fitness = pointer_fitness(self._w, self._bilinear, suffixes, candidates, self._scale, prefix)
+        fitness = pointer_fitness(
+            self._w, self._bilinear, suffixes, candidates, self._scale, prefix, self._late, maxsim
+        )
         return -fitness if kind == "exclude" else fitness
 
-    def pointwise(self, candidates: Tensor, prefix: Tensor | None = None) -> Tensor:
-        """candidates [N, D], prefix [D] → [N], fp32: `own_fitness`."""
-        return own_fitness(self._w, candidates, self._scale, prefix)
+    def pointwise(
+        self, candidates: Tensor, prefix: Tensor | None = None, maxsim: Tensor | None = None
+    ) -> Tensor:
+        """candidates [N, D], prefix [D], maxsim [N] → [N], fp32: `own_fitness`."""
+        return own_fitness(self._w, candidates, self._scale, prefix, self._late, maxsim)

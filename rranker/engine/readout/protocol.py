@@ -27,8 +27,19 @@ class Readout(Protocol):
         """[n, D], fp32: what stands for the candidates of these identifiers. For readouts without states."""
         ...
 
+    needs_maxsim: bool
+    """Whether the candidates' tokens are compared with the query's, too (`max_similarities`)."""
+
     def logits(
-        self, suffixes: Tensor, candidates: Tensor, kind: Kind, prefix: Tensor | None = None
+        self,
+        suffixes: Tensor,
+        candidates: Tensor,
+        kind: Kind,
+        prefix: Tensor | None = None,
+        maxsim: Tensor | None = None,
     ) -> Tensor:
-        """suffixes [m, D] hidden states, candidates [n, D] vectors or states, prefix [D] state → [m, n], fp32."""
+        """suffixes [m, D] hidden states, candidates [n, D] vectors or states, prefix [D] state → [m, n], fp32.
+
+        maxsim [n]: how well each candidate matches the query's tokens.
+        """
         ...

@@ -24,7 +24,7 @@ class ReadoutRequest:
 
     subsets[k] is asked about by the question whose hidden state is at suffixes[k]. Candidate i is named by the token
     `identifiers[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states. `prefix` [D] is
-    the prefix's state, where those are means.
+    the prefix's state, where those are means; maxsim [n] is how well the candidates' tokens match the query's.
 
     Of a pointwise kind, suffixes holds the rows of each candidate of each subset in turn: one row, or for `likelihood`
     one a target, at which that target is the next token. `targets`: see `Segments`.
@@ -37,6 +37,7 @@ class ReadoutRequest:
     states: Tensor | None
     targets: Sequence[int] = ()
     prefix: Tensor | None = None
+    maxsim: Tensor | None = None
 
 
 NOT_FINITE = "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"

@@ -23,6 +23,7 @@ class ReadsStates(Protocol):
 
     needs_states: bool
     pooling: Pooling
+    needs_maxsim: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class QueryStateBase(ABC):
         self, segments: Segments, kind: Kind, store: KVCache, readout: ReadsStates, branches: int = 1
     ) -> None:
         self._store, self._kind, self._needs_states = store, kind, readout.needs_states
-        self._pooling = readout.pooling
+        self._pooling, self._needs_maxsim = readout.pooling, readout.needs_maxsim
         self._prefix = np.asarray(segments.prefix, dtype=np.int64)
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)
@@ -57,6 +58,7 @@ class QueryStateBase(ABC):
         self._start: int | None = None
         self._states: Tensor | None = None  # [rows, D] fp32: see `ReadoutRequest.states`
         self._prefix_state: Tensor | None = None  # [D] fp32: see `ReadoutRequest.prefix`
+        self._maxsim: Tensor | None = None  # [rows] fp32: see `ReadoutRequest.maxsim`
         self._fresh_reads = self._suffix_reads = range(0)
         self._subsets: Sequence[Subset] = ()
 
@@ -88,7 +90,7 @@ class QueryStateBase(ABC):
         """Gives the slots back. Nothing happens to a session that is not open."""
         if self._start is not None:
             self._store.allocator.release(self._start, self.slots)
-            self._start = self._states = self._prefix_state = None
+            self._start = self._states = self._prefix_state = self._maxsim = None
 
     def _begin(self) -> int:
         """Starts a step; returns the first slot of the session's extent."""
@@ -136,4 +138,5 @@ class QueryStateBase(ABC):
             self._states,
             self._targets,
             self._prefix_state,
+            self._maxsim,
         )

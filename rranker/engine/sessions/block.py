@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ..batch import BatchBuilder, Ints, Segment
-from ..readout import segment_means
+from ..readout import max_similarities, segment_means
 from ..readout.request import Subset
 from .base import Context, QueryStateBase
 
@@ -80,7 +80,10 @@ class BlockQueryState(QueryStateBase):
     def _commit(self, fresh: Tensor | None) -> None:
         self._encoded = True
         if fresh is not None and self._counts is not None:
-            means, self._counts = segment_means(fresh, self._counts), None
+            means = segment_means(fresh, self._counts)
             self._prefix_state, self._states = means[0], means[1:]
+            if self._needs_maxsim:
+                self._maxsim = max_similarities(fresh, self._counts, len(self._prefix))
+            self._counts = None
         elif fresh is not None:
             self._states = fresh

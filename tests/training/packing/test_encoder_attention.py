@@ -113,16 +113,31 @@ def test_every_segment_starts_at_position_zero(encoder_format: EncoderFormat) ->
 def test_texts_that_stand_alone_are_encoded_as_by_transformers(encoder_format: EncoderFormat) -> None:
     model = make_model("bert", encoder_format)
     texts = [(2, 20, 31, 3), (2, 40, 3), (2, 50, 51, 52, 53, 3)]
-    states = model.alone(build_text_layout(texts, Attends(True, -2.0)))
+    layout = build_text_layout(texts, Attends(True, -2.0))
+    hidden = model.hidden(layout)
+    states = layout.text_means(hidden)
     reference = copy.deepcopy(model.lm)
     reference.set_attn_implementation("eager")
     for text, state in zip(texts, states, strict=True):
         expected = reference(input_ids=torch.tensor([text])).last_hidden_state[0].mean(0)
         torch.testing.assert_close(state, expected, atol=1e-5, rtol=1e-5)
-    pairs = model.pair_fitness(states[:1], states[1:])
-    for text, found in zip(states[1:], pairs[0], strict=True):
-        cosine = model.head.scale[0] * torch.cosine_similarity(states[0], text, dim=0)
-        torch.testing.assert_close(found, cosine + model.head.w @ text / len(text) ** 0.5)
+    query, others = (build_text_layout(some, Attends(True, -2.0)) for some in (texts[:1], texts[1:]))
+    for weight in (None, 9.0):
+        if weight is not None:
+            model.head.interact(weight)
+            torch.nn.init.normal_(model.head.gate)
+        pairs = model.pair_fitness(query, others)
+        for text, state, found in zip(texts[1:], states[1:], pairs[0], strict=True):
+            expected = model.head.scale[0] * torch.cosine_similarity(states[0], state, dim=0)
+            expected = expected + model.head.w @ state / len(state) ** 0.5
+            if weight is not None:
+                tokens = [
+                    reference(input_ids=torch.tensor([ids])).last_hidden_state[0] for ids in (texts[0], text)
+                ]
+                alike = torch.cosine_similarity(tokens[0][:, None], tokens[1][None], dim=-1).amax(1).mean()
+                gate = (model.head.gate @ states[0] / len(state) ** 0.5).sigmoid()
+                expected = expected + weight * gate * alike
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_segment_is_cut_to_the_positions_that_the_encoder_has(encoder_format: EncoderFormat) -> None:
