@@ -144,7 +144,7 @@ class Sources:
             self.draw(name, np.random.default_rng(0))
         if self.similarity is None:
             return
-        asked = [q for name in names if name in PASSAGES and name != "trecdl" for q in self._asked(name)]
+        asked = [q for name in names if name in PASSAGES and name != "trecdl" for q in self.asked(name)]
         texts = [text for q in asked for text in (q.text, *q.good, *q.bad)]
         if "trecdl" in names:
             texts += [
@@ -152,7 +152,7 @@ class Sources:
             ]
         self.similarity.read(texts, device)
 
-    def _asked(self, name: str) -> list[Question]:
+    def asked(self, name: str) -> list[Question]:
         """All questions of one of `PASSAGES` that has questions."""
         if name == "questions":
             return [question for questions in self.questions.values() for question in questions]

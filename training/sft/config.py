@@ -13,9 +13,6 @@ from rranker.methods import method_class
 from rranker.training.examples.sources import OWN, SOURCES
 from rranker.training.policy.model_config import ModelConfig
 
-LEARNT = ("all", "head", "late")
-"""What of a ranking model a run may change: see `SftConfig.learn`."""
-
 
 def best_precision(device: torch.device | None = None) -> str:
     """`bf16` where `device` (default: the best there is) multiplies bfloat16, else `fp32`."""
@@ -34,8 +31,7 @@ class SftConfig:
     are; None leaves that to BM25. `collections` are those the source `questions` draws from, None for all.
     `data` are files of one's own, which the source `own` draws from; a tenth of them is held out, or `validation` is.
     `method` and `lora_rank` are for a language model without a pointer head: the ranking method it
-    learns to play, and the rank of the adapters that learn (0: all weights do). `learn` leaves all but the pointer
-    head as it is (`head`), or all but the head's late interaction (`late`).
+    learns to play, and the rank of the adapters that learn (0: all weights do).
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -75,7 +71,6 @@ class SftConfig:
     validation: str | None = None
     method: str = "iranker"
     lora_rank: int = 0
-    learn: str = "all"
 
     def __post_init__(self) -> None:
         if self.attention not in get_args(AttentionMode):
@@ -84,8 +79,6 @@ class SftConfig:
             raise ValueError(f"precision is 'bf16' or 'fp32', not {self.precision!r}")
         if type(self.lora_rank) is not int or self.lora_rank < 0:
             raise ValueError(f"lora_rank must be a whole number of at least 0, not {self.lora_rank!r}")
-        if self.learn not in LEARNT:
-            raise ValueError(f"learn is one of {', '.join(LEARNT)}, not {self.learn!r}")
         method_class(self.method)
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer is 'adamw' or 'muon', not {self.optimizer!r}")

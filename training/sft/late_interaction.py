@@ -1,8 +1,9 @@
 """`python -m training.sft.late_interaction FOLDER OUT`: a ranking model that compares the query's tokens, too.
 
 Mean states lose what a text says in passing. Late interaction (ColBERT, arXiv 2004.12832) asks of each token of the
-query how like it a candidate's most similar token is: the encoder's own states, so nothing has to be learnt first. How
-far a query wants that is learnt after, by `training.sft --learn late`: searches do, histories ask for other titles.
+query how like it a candidate's most similar token is: of the encoder's own states, so nothing is trained. Which queries
+want that is known by kind: searches do, histories ask for titles that share no word with them. The gate is a logistic
+regression of that on the mean states of training queries.
 """
 
 from __future__ import annotations
@@ -10,27 +11,102 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from rranker.data import RankingExample
 from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.tokenizer import read_tokenizer
+from rranker.prompts import TEMPLATES
+from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.formats import prompt_formats
+from rranker.training.examples.sources import HISTORIES, PASSAGES, Sources
+from rranker.training.packing.batch import shortened
+from rranker.training.packing.layout import build_text_layout
 from rranker.training.policy.ranking_model import RankingModel
-from rranker.training.sft.checkpoint import load_model, save_model
+from rranker.training.sft.checkpoint import load_model, save_model, settings_of
 
-WEIGHT = 160.0
-"""Half of it counts at first: four times what the cosine of mean states does in a new head."""
+WEIGHT = 80.0
+"""Four times what the cosine of mean states counts in a new head."""
+OPEN, CLOSED = PASSAGES, (*HISTORIES, "routing")
+"""The sources whose queries want it, and those whose do not."""
+QUERIES, TOKENS = 200, 256
+"""Of each source, and of each query, at most."""
+DECAY = 1e-6
 
 
-def with_late_interaction(model: RankingModel, weight: float = WEIGHT) -> RankingModel:
-    """The model with the new term, half open for every query.
+def queries_of(sources: Sources, name: str, rng: np.random.Generator) -> list[RankingExample]:
+    """`QUERIES` training queries of a source, in the words that ask them; their candidates do not matter."""
+    if name in HISTORIES:
+        histories = sources.histories(name)
+        return [histories.window(rng, histories.length(rng)).ranking for _ in range(QUERIES)]
+    if name == "routing":
+        return [sources.routing.draw(rng).ranking for _ in range(QUERIES)]
+    texts = [t.query for t in sources.topics] if name == "trecdl" else [q.text for q in sources.asked(name)]
+    chosen = rng.permutation(len(texts))[:QUERIES]
+    return [RankingExample("passage", texts[i], None, [], [], f"{name}-{i}") for i in chosen]
 
-    Raises UnsupportedModelError for a head that reads no mean states, or has the term.
+
+@torch.no_grad()
+def mean_states(model: RankingModel, tokenizer: Any, cases: Sequence[RankingExample]) -> Tensor:
+    """[cases, D], fp32: of the queries alone, as they open a prompt."""
+    rendered = prompt_formats(settings_of(model).prompt_format, TextEncoder(tokenizer))["select"]
+    prefixes = [rendered.prefix(TEMPLATES[case.task], case.instruction, case.query) for case in cases]
+    texts = [shortened(prefix, TOKENS, model.attends.context) for prefix in prefixes]
+    states = []
+    for first in range(0, len(texts), 16):
+        layout = build_text_layout(texts[first : first + 16], model.attends)
+        states.append(layout.text_means(model.hidden(layout)))
+    return torch.cat(states)
+
+
+def fit_gate(states: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """`gate` [D] and `gate_bias` [1] by which `LateInteraction` tells states [B, D] by `wanted` [B], 1 or 0."""
+    gate = torch.zeros(states.shape[1], requires_grad=True)
+    bias = torch.zeros(1, requires_grad=True)
+    scaled = states / states.shape[1] ** 0.5
+    optimizer = torch.optim.LBFGS([gate, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = binary_cross_entropy_with_logits(scaled @ gate + bias, wanted) + DECAY * (gate @ gate)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return gate.detach(), bias.detach()
+
+
+def with_late_interaction(
+    model: RankingModel,
+    tokenizer: Any,
+    opened: Sequence[RankingExample],
+    closed: Sequence[RankingExample],
+    weight: float = WEIGHT,
+) -> RankingModel:
+    """The model with late interaction of this weight for queries like `opened`, and hardly any for those like `closed`.
+
+    Raises UnsupportedModelError for a head that reads no mean states, or has it already.
     """
-    if model.head.pooling != "mean" or model.head.late is not None:
+    head = model.head
+    if head.pooling != "mean" or head.late is not None:
         raise UnsupportedModelError(
             "late interaction is added to a head that reads mean states (an encoder's), once: this one reads the last "
             "token's, or has it already"
         )
-    model.head.interact(weight)
+    states = mean_states(model, tokenizer, [*opened, *closed])
+    wanted = torch.cat([torch.ones(len(opened)), torch.zeros(len(closed))])
+    gate, bias = fit_gate(states, wanted)
+    head.interact(weight)
+    assert head.gate is not None
+    assert head.gate_bias is not None
+    with torch.no_grad():
+        head.gate.copy_(gate)
+        head.gate_bias.copy_(bias)
     return model
 
 
@@ -39,12 +115,20 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.sft.late_interaction", description=__doc__)
     parser.add_argument("folder", type=Path, help="a ranking model that was made of an encoder")
     parser.add_argument("out", type=Path, help="where the ranking model is written")
-    parser.add_argument(
-        "--weight", type=float, default=WEIGHT, help="of a gate that is open (default: %(default)s)"
-    )
+    parser.add_argument("--weight", type=float, default=WEIGHT, help="choose it on validation (default: 80)")
     options = parser.parse_args(words)
-    model = with_late_interaction(load_model(options.folder), options.weight)
-    save_model(model, read_tokenizer(options.folder), options.out)
+    sources, rng = Sources(), np.random.default_rng(0)
+    opened, closed = (
+        [q for name in names for q in queries_of(sources, name, rng)] for names in (OPEN, CLOSED)
+    )
+    tokenizer = read_tokenizer(options.folder)
+    model = with_late_interaction(load_model(options.folder), tokenizer, opened, closed, options.weight)
+    save_model(model, tokenizer, options.out)
+    late = model.head.late
+    assert late is not None
+    for name, cases in (("open", opened), ("closed", closed)):
+        strengths = late.strength(mean_states(model, tokenizer, cases))
+        print(f"{name}: median strength {float(strengths.median()):.1f} of {len(cases)} queries", flush=True)
     print(f"wrote {options.out}", flush=True)
 
 

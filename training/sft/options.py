@@ -16,7 +16,7 @@ from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.examples.sources import OWN
 from rranker.training.options import TRAINABLE, option, parse_options
 from rranker.training.policy.model_config import ModelConfig
-from rranker.training.sft.config import LEARNT, SftConfig, best_precision
+from rranker.training.sft.config import SftConfig, best_precision
 
 OWN_LR = 2e-4
 """What a model that ranks already learns other data by."""
@@ -98,12 +98,6 @@ class StepOptions:
     lora_rank: int = option(
         SftConfig.lora_rank,
         "of such a model: train adapters of this rank in place of all weights (peft); 0: all weights",
-    )
-    learn: str = option(
-        SftConfig.learn,
-        "all weights; the pointer head alone (a third of the time, and what the layers know is kept); or its late "
-        "interaction alone",
-        LEARNT,
     )
     precision: str | None = option(
         None, "of the layers (default: bf16 where the device multiplies it)", ("bf16", "fp32")

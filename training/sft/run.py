@@ -16,7 +16,6 @@ import torch
 
 from rranker.data import own_examples
 from rranker.engine.loading.checkpoint import read_checkpoint
-from rranker.engine.loading.pointer_head import LATE
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import OWN, Sources
@@ -110,13 +109,7 @@ def learners(device: torch.device) -> int:
 def check(model: Model, config: SftConfig) -> None:
     """Raises ValueError where what `config` asks for does not go with the model."""
     if isinstance(model, PromptedModel):
-        if config.learn != "all":
-            raise ValueError(
-                f"this model has no pointer head to learn alone: leave learn out, not {config.learn!r}"
-            )
         return
-    if config.learn == "late" and model.head.late is None:
-        raise ValueError("this head has no late interaction to learn: training.sft.late_interaction adds it")
     if config.lora_rank or config.method != SftConfig.method:
         raise ValueError(
             "a model with a pointer head trains all of its weights, and for every method at once: leave lora_rank and "
@@ -214,18 +207,9 @@ def first_model(config: SftConfig) -> Model:
     if config.start is None:
         return build_model(config.model, config.seed)
     if read_checkpoint(config.start, None).settings.readout == "pointer":
-        model = load_model(config.start)
-        freeze(model, config.learn)
-        return model
+        return load_model(config.start)
     torch.manual_seed(config.seed)  # adapters begin at random
     return load_prompted_model(config.start, config.attention, config.method, config.lora_rank)
-
-
-def freeze(model: RankingModel, learn: str) -> None:
-    """Leaves those parameters to be trained that `SftConfig.learn` names."""
-    for name, parameter in model.named_parameters():
-        within = name.removeprefix("head.")
-        parameter.requires_grad_(learn == "all" or (learn == "head" and within != name) or within in LATE)
 
 
 def in_precision(model: Model, config: SftConfig) -> None:
