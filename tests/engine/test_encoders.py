@@ -63,7 +63,8 @@ def expected_logits(lm, segments, subset, readout: PointerReadout) -> np.ndarray
             score = score + float(readout._scale) * torch.cosine_similarity(prefix.mean(0), state, dim=0)
         if readout._late is not None:
             late = readout._late
-            wanted = (late.gate.double() @ prefix.mean(0)) / len(state) ** 0.5 + late.gate_bias
+            mean = prefix.mean(0)
+            wanted = late.gate.double() @ mean / mean.norm() + late.gate_bias
             alike = torch.cosine_similarity(prefix[:, None], states[None], dim=-1)
             score = score + late.weight * wanted.sigmoid() * alike.max(1).values.mean()
         found.append(float(score))

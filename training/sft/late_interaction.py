@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from rranker.data import RankingExample
 from rranker.engine.errors import UnsupportedModelError
@@ -34,7 +34,7 @@ WEIGHT = 80.0
 """Four times what the cosine of mean states counts in a new head."""
 OPEN, CLOSED = PASSAGES, (*HISTORIES, "routing")
 """The sources whose queries want it, and those whose do not."""
-QUERIES, TOKENS = 200, 256
+QUERIES, TOKENS = 800, 256
 """Of each source, and of each query, at most."""
 DECAY = 1e-6
 
@@ -68,12 +68,12 @@ def fit_gate(states: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """`gate` [D] and `gate_bias` [1] by which `LateInteraction` tells states [B, D] by `wanted` [B], 1 or 0."""
     gate = torch.zeros(states.shape[1], requires_grad=True)
     bias = torch.zeros(1, requires_grad=True)
-    scaled = states / states.shape[1] ** 0.5
+    directions = normalize(states, dim=-1)
     optimizer = torch.optim.LBFGS([gate, bias], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = binary_cross_entropy_with_logits(scaled @ gate + bias, wanted) + DECAY * (gate @ gate)
+        value = binary_cross_entropy_with_logits(directions @ gate + bias, wanted) + DECAY * (gate @ gate)
         value.backward()  # type: ignore[no-untyped-call]
         return value
 

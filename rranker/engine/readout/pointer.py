@@ -27,7 +27,7 @@ class LateInteraction:
 
     def strength(self, prefix: Tensor) -> Tensor:
         """prefix […, D] → […]: the weight, as far as the query wants it: histories ask for other words."""
-        wanted = (prefix.float() * self.gate).sum(-1) / prefix.shape[-1] ** 0.5 + self.gate_bias[0]
+        wanted = (normalize(prefix.float(), dim=-1) * self.gate).sum(-1) + self.gate_bias[0]
         strength: Tensor = self.weight[0] * wanted.sigmoid()
         return strength
 
@@ -64,9 +64,9 @@ def own_fitness(
 ) -> Tensor:
     """What `pointer_fitness` says of each candidate alone: w·h_i / √D, and scale · cos(h_p, h_i).
 
-    With late interaction also weight · σ(gate·h_p / √D + gate_bias) · maxsim_i, where maxsim [..., N] is how well the
-    query's tokens are matched (`max_similarities`). Shapes as there → […, N]. Sums of products row by row: a number
-    does not depend on the other rows, to the last bit.
+    With late interaction also weight · σ(gate·h_p / ‖h_p‖ + gate_bias) · maxsim_i, where maxsim […, N] says how well
+    the query's tokens are matched (`max_similarities`). Shapes as there → […, N]. Sums of products row by row: a
+    number does not depend on the other rows, to the last bit.
     """
     states = candidates.float()
     fitness: Tensor = (states * w).sum(-1) / states.shape[-1] ** 0.5
