@@ -62,7 +62,7 @@ class OwnReader:
         found = list[Tensor]()
         for request in self._requests:
             assert request.states is not None
-            found.append(self._readout.pointwise(request.states, request.prefix, request.maxsim))
+            found.append(self._readout.pointwise(request.states, request.prefix))
         return torch.cat(found)
 
     def split(self, numbers: Logits) -> list[Logits]:

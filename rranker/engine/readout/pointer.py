@@ -44,42 +44,40 @@ def pointer_fitness(
 ) -> Tensor:
     """Fitness f_i = (w·h_i + (W h_s)·h_i) / √D, and with a prefix's state h_p, f_i + scale · cos(h_p, h_i).
 
+    With late interaction also weight · σ(gate·h_p / ‖h_p‖ + gate_bias) · maxsim_i, where maxsim […, N] says how well
+    the query's tokens are matched (`max_similarities`).
+
     With gradients: suffixes […, S, D], candidates […, N, D], prefix […, D], scale [1] → […, S, N], in fp32. h_i, h_p
     and h_s are the states of candidate i, the prefix and the suffix, after the final norm. The term with W (`bilinear`
-    [D, D]) knows who is still alive; the others look at a candidate alone (`own_fitness`).
+    [D, D]) knows who is still alive; the others look at a candidate alone.
     """
     set_aware = suffixes.float() @ bilinear.T @ candidates.float().mT / candidates.shape[-1] ** 0.5
-    own = own_fitness(w, candidates, scale, prefix, late, maxsim)
-    fitness: Tensor = own[..., None, :] + set_aware
+    alone = own_fitness(w, candidates, scale, prefix)
+    if (late is None) != (maxsim is None):
+        raise ValueError("late interaction needs its weights and the tokens' matches: one of them is missing")
+    if late is not None and maxsim is not None and prefix is not None:
+        alone = alone + late.strength(prefix)[..., None] * maxsim
+    fitness: Tensor = alone[..., None, :] + set_aware
     return fitness
 
 
 def own_fitness(
-    w: Tensor,
-    candidates: Tensor,
-    scale: Tensor | None = None,
-    prefix: Tensor | None = None,
-    late: LateInteraction | None = None,
-    maxsim: Tensor | None = None,
+    w: Tensor, candidates: Tensor, scale: Tensor | None = None, prefix: Tensor | None = None
 ) -> Tensor:
-    """What `pointer_fitness` says of each candidate alone: w·h_i / √D, and scale · cos(h_p, h_i).
+    """What relevance is made of: w·h_i / √D, and scale · cos(h_p, h_i), of each candidate alone.
 
-    With late interaction also weight · σ(gate·h_p / ‖h_p‖ + gate_bias) · maxsim_i, where maxsim […, N] says how well
-    the query's tokens are matched (`max_similarities`). Shapes as there → […, N]. Sums of products row by row: a
-    number does not depend on the other rows, to the last bit.
+    Late interaction is not in it: it compares candidates of one query, and means little across queries, whose words are
+    more or less common. Shapes as in `pointer_fitness` → […, N]. Sums of products row by row: a number does not depend
+    on the other rows, to the last bit.
     """
     states = candidates.float()
     fitness: Tensor = (states * w).sum(-1) / states.shape[-1] ** 0.5
     if (prefix is None) != (scale is None):
         raise ValueError("similarity to the prefix needs its state and a scale: one of them is missing")
-    if (late is None) != (maxsim is None):
-        raise ValueError("late interaction needs its weights and the tokens' matches: one of them is missing")
     if prefix is None or scale is None:
         return fitness
     towards = normalize(prefix.float(), dim=-1)[..., None, :]
     fitness = fitness + scale * (towards * normalize(states, dim=-1)).sum(-1)
-    if late is not None and maxsim is not None:
-        fitness = fitness + late.strength(prefix)[..., None] * maxsim
     return fitness
 
 
@@ -147,8 +145,6 @@ class PointerReadout:
         )
         return -fitness if kind == "exclude" else fitness
 
-    def pointwise(
-        self, candidates: Tensor, prefix: Tensor | None = None, maxsim: Tensor | None = None
-    ) -> Tensor:
-        """candidates [N, D], prefix [D], maxsim [N] → [N], fp32: `own_fitness`."""
-        return own_fitness(self._w, candidates, self._scale, prefix, self._late, maxsim)
+    def pointwise(self, candidates: Tensor, prefix: Tensor | None = None) -> Tensor:
+        """candidates [N, D], prefix [D] → [N], fp32: `own_fitness`."""
+        return own_fitness(self._w, candidates, self._scale, prefix)
