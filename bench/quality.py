@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bench.paired import some
-from bench.quality_peers import by_score, minilm, peers
+from bench.quality_peers import by_score, minilm, minilm_tokens, peers
 from bench.quality_routing import doubts
 from rranker import Ranker, data
 from rranker.data import BENCHMARK_TASKS, OUT_OF_DOMAIN, RankingExample, Topic
@@ -128,6 +128,8 @@ def list_rows(year: int, rankers: dict[str, Ranker], limit: int) -> dict[str, Fi
     rows = {"BM25": judged(year, topics, [list(range(len(t.hits))) for t in topics])}
     near = [minilm().scores(t.query, [hit.text for hit in t.hits]) for t in topics]
     rows["MiniLM cosine"] = judged(year, topics, [by_score(scores, i) for i, scores in enumerate(near)])
+    near = [minilm_tokens().maxsim(t.query, [hit.text for hit in t.hits]) for t in topics]
+    rows["MiniLM MaxSim"] = judged(year, topics, [by_score(scores, i) for i, scores in enumerate(near)])
     for name, ranker in rankers.items():
         queries = [
             {"query": t.query, "candidates": [h.text for h in t.hits], "task": "passage"} for t in topics

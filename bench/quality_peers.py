@@ -1,18 +1,20 @@
-"""Rows that need no ranker: popularity, BM25, item-kNN, BPR, routers by neighbours, and cosines of MiniLM's vectors."""
+"""Rows that need no ranker: popularity, BM25, item-kNN, BPR, routers by neighbours, and MiniLM's vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from torch.nn.functional import normalize
 
 from bench.pretrained_models import minilm_folder
 from rranker import data
 from rranker.data import INTERACTIONS, Interactions, RankingExample, Split, in_validation
 from rranker.data.recommendation import HISTORY
 from rranker.data.routing import utilities
+from rranker.engine.embedding import Embedding
 from rranker.training.examples.similarity import Similarity
 
 Scores = list[np.ndarray]
@@ -35,7 +37,7 @@ def peers(task: str, cases: Sequence[RankingExample], split: Split = "test") -> 
     if task.startswith("router-"):
         return routers(task.removeprefix("router-"), cases, split)
     if task.startswith("passage-") or task == "ood-pubmedqa":
-        return {"BM25": bm25(cases), "MiniLM cosine": cosine(cases)}
+        return {"BM25": bm25(cases), "MiniLM cosine": cosine(cases), "MiniLM MaxSim": maxsim(cases)}
     return {"MiniLM cosine": cosine(cases)}
 
 
@@ -43,6 +45,34 @@ def peers(task: str, cases: Sequence[RankingExample], split: Split = "test") -> 
 def minilm() -> Similarity:
     """all-MiniLM-L6-v2, as sentence-transformers runs it. Raises ModuleNotFoundError where it is not installed."""
     return Similarity(minilm_folder(), tokens=256)
+
+
+class TokenEmbedding(Embedding):
+    """Vectors of single tokens, each text's once, in half precision: what late interaction compares."""
+
+    def maxsim(self, query: str, texts: Sequence[str]) -> np.ndarray:
+        """[texts]: the mean, over the query's tokens, of the cosine to the text's token that is most like it."""
+        self._keep([query, *texts], self._batch)
+        asked = self._vectors[query].astype(np.float32)
+        alike = (self._vectors[text].astype(np.float32) @ asked.T for text in texts)
+        return np.array([found.max(0).mean() for found in alike])
+
+    def _encoded(self, texts: list[str]) -> Iterable[np.ndarray]:
+        states, seen = self._states(texts)
+        tokens = normalize(states, dim=-1).cpu().numpy().astype(np.float16)
+        lengths = seen.sum((1, 2)).int().tolist()
+        return [row[:length] for row, length in zip(tokens, lengths, strict=True)]
+
+
+@lru_cache(maxsize=1)
+def minilm_tokens() -> TokenEmbedding:
+    """The same encoder's single tokens."""
+    return TokenEmbedding(minilm_folder(), tokens=256)
+
+
+def maxsim(cases: Sequence[RankingExample]) -> Scores:
+    """Late interaction as ColBERT's, over MiniLM's token states, which it was never trained for."""
+    return [minilm_tokens().maxsim(str(case.query), case.candidates) for case in cases]
 
 
 def cosine(cases: Sequence[RankingExample]) -> Scores:

@@ -46,13 +46,18 @@ class Embedding:
             for text, vector in zip(some, self._encoded(some), strict=True):
                 self._vectors[text] = vector
 
+    def _encoded(self, texts: list[str]) -> Iterable[np.ndarray]:
+        """What is kept of each text."""
+        states, seen = self._states(texts)
+        means = normalize((states * seen).sum(1) / seen.sum(1), dim=-1)
+        found: np.ndarray = means.cpu().numpy()
+        return found
+
     @torch.inference_mode()
-    def _encoded(self, texts: list[str]) -> np.ndarray:
+    def _states(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """[texts, longest, D] fp32, and [texts, longest, 1]: 1 where there is a token."""
         given = self._tokenizer(
             texts, padding=True, truncation=True, max_length=self._tokens, return_tensors="pt"
         ).to(self._lm.device)
         states = self._lm(**given).last_hidden_state.float()
-        seen = given["attention_mask"][..., None].float()
-        means = normalize((states * seen).sum(1) / seen.sum(1), dim=-1)
-        found: np.ndarray = means.cpu().numpy()
-        return found
+        return states, given["attention_mask"][..., None].float()

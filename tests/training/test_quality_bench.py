@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
 
 from bench import quality_peers
 from bench.paired import some
@@ -15,6 +17,8 @@ from bench.quality_routing import with_others_queries
 from rranker import Ranker
 from rranker.data import Interactions, RankingExample
 from rranker.training.policy.model_config import ModelConfig
+from tests.support.encoders import save_encoder
+from tests.support.toy_examples import WORDS
 from tests.support.toys import save_pointer_policy, toy_cases
 
 
@@ -104,7 +108,7 @@ def test_a_model_is_compared_with_the_best_row_that_is_no_model() -> None:
 @pytest.mark.data
 def test_lists_are_judged_by_query_for_every_row(minilm: Path) -> None:
     rows = list_rows(19, {}, 3)
-    assert set(rows) == {"BM25", "MiniLM cosine"}
+    assert set(rows) == {"BM25", "MiniLM cosine", "MiniLM MaxSim"}
     assert all(len(row["ndcg_by_query"]) == 3 for row in rows.values())
     assert rows["MiniLM cosine"]["ndcg"] == pytest.approx(
         np.mean([*rows["MiniLM cosine"]["ndcg_by_query"].values()])
@@ -117,3 +121,19 @@ def test_no_list_keeps_its_query_and_every_query_is_asked_once() -> None:
     assert all(case.query != other.query for case, other in zip(cases, others, strict=True))
     assert sorted(str(other.query) for other in others) == sorted(str(case.query) for case in cases)
     assert [other.id for other in others] == [case.id for case in cases]
+
+
+def test_late_interaction_of_single_tokens_is_what_transformers_states_say(tmp_path: Path) -> None:
+    folder = save_encoder(tmp_path, words=WORDS)
+    lm, known = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+    def tokens(text: str) -> torch.Tensor:
+        with torch.no_grad():
+            states = lm(**known(text, return_tensors="pt")).last_hidden_state[0]
+        return torch.nn.functional.normalize(states, dim=-1)
+
+    query, texts = "red lamp", ["cat", "lamp red green", "heat"]
+    expected = [float((tokens(query) @ tokens(text).T).amax(1).mean()) for text in texts]
+    found = quality_peers.TokenEmbedding(folder).maxsim(query, texts)
+    np.testing.assert_allclose(found, expected, atol=2e-2)  # bfloat16 where the hardware has it, half kept
+    assert found.argmax() == np.argmax(expected) == 1
