@@ -180,15 +180,8 @@ class MassReadout(IdentifierReadout):
         super().__init__(lm)
         self.masses: list[float] = []
 
-    def logits(
-        self,
-        suffixes: Tensor,
-        candidates: Tensor,
-        kind: Kind,
-        prefix: Tensor | None = None,
-        maxsim: Tensor | None = None,
-    ) -> Tensor:
-        logits = super().logits(suffixes, candidates, kind, prefix, maxsim)
+    def logits(self, suffixes: Tensor, *rest: Any, **named: Any) -> Tensor:
+        logits = super().logits(suffixes, *rest, **named)
         every = suffixes.float() @ self.weight.float().T * self.scale
         self.masses += (logits.logsumexp(-1) - every.logsumexp(-1)).exp().tolist()
         return logits

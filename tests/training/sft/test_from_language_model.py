@@ -33,17 +33,17 @@ MODES: tuple[AttentionMode, ...] = ("block", "causal")
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2", "granite"])
-def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny language model as published: tied embeddings or not."""
     folder = tmp_path_factory.mktemp(request.param)
     tied = {"tie_word_embeddings": request.param == "llama"}
     return save_checkpoint(folder, request.param, small_tokenizer(), **tied)
 
 
-def test_new_tokens_start_as_what_their_names_are_spelled_by(plain: Path) -> None:
-    model, tokenizer = from_language_model(plain)
-    before = t.AutoModelForCausalLM.from_pretrained(plain)
-    known = t.AutoTokenizer.from_pretrained(plain)
+def test_new_tokens_start_as_what_their_names_are_spelled_by(published: Path) -> None:
+    model, tokenizer = from_language_model(published)
+    before = t.AutoModelForCausalLM.from_pretrained(published)
+    known = t.AutoTokenizer.from_pretrained(published)
     for old, new in (
         (before.get_input_embeddings(), model.lm.get_input_embeddings()),
         (before.get_output_embeddings(), model.lm.get_output_embeddings()),
@@ -60,8 +60,8 @@ def test_new_tokens_start_as_what_their_names_are_spelled_by(plain: Path) -> Non
 
 
 @pytest.mark.parametrize("attention", MODES)
-def test_the_folder_says_what_it_is(plain: Path, tmp_path: Path, attention: AttentionMode) -> None:
-    main([str(plain), str(tmp_path), "--attention", attention])
+def test_the_folder_says_what_it_is(published: Path, tmp_path: Path, attention: AttentionMode) -> None:
+    main([str(published), str(tmp_path), "--attention", attention])
     mark = json.loads((tmp_path / "config.json").read_text())["rranker"]
     said = (mark["attention"], mark["readout"], mark["prompt_format"], mark["pooling"], mark["method"])
     assert said == (attention, "pointer", "compact", "last", "iranker")
@@ -75,9 +75,9 @@ def test_the_folder_says_what_it_is(plain: Path, tmp_path: Path, attention: Atte
 
 @pytest.mark.parametrize("attention", MODES)
 def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(
-    plain: Path, tmp_path: Path, attention: AttentionMode
+    published: Path, tmp_path: Path, attention: AttentionMode
 ) -> None:
-    model, tokenizer = from_language_model(plain)
+    model, tokenizer = from_language_model(published)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     prompt_format = CompactFormat(TextEncoder(tokenizer))
 
@@ -124,8 +124,8 @@ def test_smollm2_keeps_its_words(smollm2: Path) -> None:
 
 def test_prompts_longer_than_a_sliding_window_are_refused(tmp_path: Path) -> None:
     """Shorter ones are ranked as the engine ranks them."""
-    save_checkpoint(tmp_path / "plain", "gemma3", small_tokenizer(), sliding_window=96)
-    model, tokenizer = from_language_model(tmp_path / "plain")
+    save_checkpoint(tmp_path / "published", "gemma3", small_tokenizer(), sliding_window=96)
+    model, tokenizer = from_language_model(tmp_path / "published")
     torch.nn.init.normal_(model.head.w)
     save_model(model, tokenizer, tmp_path / "ranker")
     prompt_format, loaded = CompactFormat(TextEncoder(tokenizer)), load_model(tmp_path / "ranker")

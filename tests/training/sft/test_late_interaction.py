@@ -34,15 +34,15 @@ HEAD = "pointer_head.safetensors"
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_encoder_policy(tmp_path_factory.mktemp("plain"))
+def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_encoder_policy(tmp_path_factory.mktemp("without"))
 
 
 @pytest.fixture(scope="module")
-def late(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def late(without: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """It wants late interaction of passages' queries."""
-    out, tokenizer = tmp_path_factory.mktemp("late"), AutoTokenizer.from_pretrained(plain)
-    save_model(with_late_interaction(load_model(plain), tokenizer, *kinds(), 12.0), tokenizer, out)
+    out, tokenizer = tmp_path_factory.mktemp("late"), AutoTokenizer.from_pretrained(without)
+    save_model(with_late_interaction(load_model(without), tokenizer, *kinds(), 12.0), tokenizer, out)
     return out
 
 
@@ -69,13 +69,13 @@ def batches(tokenizer: Any, attends: Any) -> Any:
     return make
 
 
-def test_the_head_gets_a_term_and_nothing_else_changes(plain: Path, late: Path) -> None:
-    before, after = load_file(plain / HEAD), load_file(late / HEAD)
+def test_the_head_gets_a_term_and_nothing_else_changes(without: Path, late: Path) -> None:
+    before, after = load_file(without / HEAD), load_file(late / HEAD)
     assert set(after) - set(before) == {"maxsim", "gate", "gate_bias"}
     assert after["maxsim"].tolist() == [12.0]
     for name, tensor in before.items():
         assert torch.equal(after[name], tensor)
-    for name, tensor in load_file(plain / "model.safetensors").items():
+    for name, tensor in load_file(without / "model.safetensors").items():
         assert torch.equal(load_file(late / "model.safetensors")[name], tensor)
 
 
@@ -138,8 +138,8 @@ def test_a_query_may_be_asked_of_every_source_that_it_is_told_by() -> None:
 
 
 @pytest.mark.data
-def test_the_command_line_opens_for_searches(plain: Path, tmp_path: Path, capsys: Any) -> None:
-    main([str(plain), str(tmp_path), "--weight", "10"])
+def test_the_command_line_opens_for_searches(without: Path, tmp_path: Path, capsys: Any) -> None:
+    main([str(without), str(tmp_path), "--weight", "10"])
     opened, closed = (float(x) for x in re.findall(r"median strength ([\d.]+)", capsys.readouterr().out))
     assert opened > closed + 2  # the encoder has random weights
     assert Ranker(tmp_path).rank("red lamp", ["a cat", "a red lamp"]).order
