@@ -14,7 +14,7 @@ import torch
 from rranker.engine.attention import attention_backend
 from rranker.engine.engine import Engine
 from rranker.engine.generation import Continuation, Stretch, TextRequest, Writing
-from rranker.engine.readout import IdentifierReadout, PointerReadout
+from rranker.engine.readout import IdentifierReadout, LateInteraction, PointerReadout
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
 from rranker.engine.transfer import Readback, Transfer
@@ -148,16 +148,22 @@ def test_no_layer_copies_anything(device, layers):
     assert per_step(device)[-1] == {"to device": 2, "to host": 1}
 
 
-@pytest.mark.parametrize(("pooling", "mode"), [("mean", "block"), ("last", "block"), ("last", "causal")])
+@pytest.mark.parametrize(
+    ("pooling", "mode"), [("mean", "block"), ("late", "block"), ("last", "block"), ("last", "causal")]
+)
 def test_pointer_heads_send_what_they_look_up_with_the_step(device, pooling, mode):
-    lm = tiny_encoder("bert") if pooling == "mean" else tiny_model("llama")
+    lm = tiny_model("llama") if pooling == "last" else tiny_encoder("bert")
     torch.manual_seed(0)
     size = lm.config.hidden_size
-    parts = [torch.randn(size), torch.randn(size, size), torch.tensor([3.0])][: 2 + (pooling == "mean")]
-    expected = run(
-        lm, PointerReadout(*parts), attention_backend("reference"), mode, asking(mode, PointerReadout(*parts))
-    )
-    there, readout = placed(lm), PointerReadout(*map(There, parts))
+    parts = [torch.randn(size), torch.randn(size, size), torch.tensor([3.0])][: 2 + (pooling != "last")]
+    late = [torch.tensor([9.0]), torch.randn(size), torch.zeros(1)]
+
+    def head(put=lambda weights: weights):
+        interaction = LateInteraction(*map(put, late)) if pooling == "late" else None
+        return PointerReadout(*map(put, parts), late=interaction)
+
+    expected = run(lm, head(), attention_backend("reference"), mode, asking(mode, head()))
+    there, readout = placed(lm), head(There)
     assert run(there, readout, attention_backend("reference"), mode, asking(mode, readout)) == expected
     for step in per_step(device):
         assert step["to device"] <= 2
