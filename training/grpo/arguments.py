@@ -187,6 +187,10 @@ class GrpoConfig(GRPOConfig):
     def __post_init__(self) -> None:
         self.per_device_eval_batch_size = self.num_generations  # TRL checks it; evaluation here is our own
         self._choose_precision()
+        if (
+            getattr(self, "activation_checkpointing", True) is None
+        ):  # its newer name, of transformers that have it
+            self.activation_checkpointing = self.gradient_checkpointing
         super().__post_init__()  # type: ignore[no-untyped-call]
         if self.save_total_limit is not None and self.save_total_limit < 2:
             raise ValueError(

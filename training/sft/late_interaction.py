@@ -127,7 +127,7 @@ def main(words: Sequence[str] | None = None) -> None:
     late = model.head.late
     assert late is not None
     for name, cases in (("open", opened), ("closed", closed)):
-        strengths = late.strength(mean_states(model, tokenizer, cases))
+        strengths = late.strength(mean_states(model, tokenizer, cases)).detach()
         print(f"{name}: median strength {float(strengths.median()):.1f} of {len(cases)} queries", flush=True)
     print(f"wrote {options.out}", flush=True)
 
