@@ -62,7 +62,7 @@ def rounds_of(ranking) -> list[Verdict]:
     ("model", "backend", "dtype", "queries"),
     [
         (None, "cpu", torch.float32, 24),
-        (None, "cpu", torch.bfloat16, 24),
+        (None, "cpu", torch.bfloat16, 48),  # one close verdict that turns early leaves all behind it out
         (None, "reference", torch.bfloat16, 6),
         (TINY_START, "triton", torch.float32, 8),
     ],
@@ -78,8 +78,7 @@ def test_clear_verdicts_of_rankings(model, backend, dtype, queries):
         alone = [ranker.rank(query, texts) for query, texts in asked]
     pairs = [(rounds_of(one), rounds_of(other)) for one, other in zip(alone, together, strict=True)]
     settled = sum(compared(one, other, dtype) for one, other in pairs)
-    # What follows a close verdict that changed is not compared; emulated bfloat16 changes the most.
-    assert settled >= 0.8 * sum(len(one) for one, _ in pairs)
+    assert settled >= 0.9 * sum(len(one) for one, _ in pairs)
     assert sum(clear(round_[1], dtype) for one, _ in pairs for round_ in one) >= 20  # that might have changed
 
 
