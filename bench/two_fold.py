@@ -4,14 +4,13 @@
     python -m bench.two_fold --base runs/start --teacher MINILM --out runs/two-fold
 
 trains twice (a finished run is kept, an interrupted one resumes), and prints nDCG@10 of both years and of all their
-topics together, beside BM25 and the encoder's cosine, with the difference to the better of these, paired by topic.
+topics together, beside BM25 and MiniLM's rows, with the difference to the best of these, paired by topic.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,7 +61,7 @@ def train(year: int, base: str, teacher: str, out: Path) -> Path:
         words += ["--data", str(write_lists(year, out / f"{year}.jsonl")), "--teacher", teacher, *OPTIONS]
         words += ["--resume"] * (folder / "state.pt").exists()
         with open(out / f"on-{year}.log", "a", encoding="utf-8") as log:
-            code = subprocess.run(words, stdout=log, stderr=log, env={**os.environ}, check=False).returncode
+            code = subprocess.run(words, stdout=log, stderr=log, check=False).returncode
         if code:
             raise RuntimeError(f"training on 20{year} ended with {code}: see {log.name}, and run this again")
     return folder / "final"
@@ -95,8 +94,9 @@ def main(words: list[str] | None = None) -> None:
     for year in TRAIN_YEARS:
         (other,) = set(TRAIN_YEARS) - {year}
         folder = train(other, options.base, options.teacher, options.out)
-        rankers = {"untrained": Ranker(options.base), "two-fold": Ranker(folder)}
-        rows[year] = list_rows(year, rankers, options.lists)
+        with Ranker(options.base) as untrained, Ranker(folder) as trained:
+            rankers = {"untrained": untrained, "two-fold": trained}
+            rows[year] = list_rows(year, rankers, options.lists)
         print(table(f"TREC DL 20{year} top-100, trained on 20{other}", rows[year]), flush=True)
     print(table("both years", together(rows)), flush=True)
     (options.out / "two-fold.json").write_text(json.dumps(rows, indent=1))
