@@ -64,6 +64,16 @@ class PointerHead(nn.Module):
         """What a segment's state is."""
         return "last" if self.scale is None else "mean"
 
+    def temperatures(self, prefix: Tensor) -> Tensor:
+        """prefix [B, D] → [B], without gradients: what to divide fitness by in a softmax.
+
+        How many times `scale` the similarities weigh together: late interaction adds its weight to the logits, and
+        would leave a softmax that is sure of everything.
+        """
+        if self.late is None or self.scale is None:
+            return prefix.new_ones(len(prefix))
+        return (1 + self.late.strength(prefix) / self.scale).detach()
+
     def forward(
         self, candidates: Tensor, suffix: Tensor, prefix: Tensor | None, maxsim: Tensor | None = None
     ) -> Tensor:
@@ -92,11 +102,13 @@ class RankingModel(nn.Module):
         states: Tensor = out.last_hidden_state
         return states[0]
 
-    def fitness(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """[T, D] → [B, S, N]; what is not alive is −∞."""
+    def fitness(self, hidden: Tensor, layout: Layout, *, tempered: bool = False) -> Tensor:
+        """[T, D] → [B, S, N]; what is not alive is −∞. `tempered`: divided by the head's `temperatures`."""
         candidates, prefix = layout.states(hidden, self.head.pooling)
         maxsim = None if self.head.late is None else layout.max_similarities(hidden)
         scores: Tensor = self.head(candidates, hidden[layout.suffix], prefix, maxsim)
+        if tempered and prefix is not None:
+            scores = scores / self.head.temperatures(prefix)[:, None, None]
         return scores.masked_fill(~layout.alive, -torch.inf)
 
     def pair_fitness(self, queries: Layout, texts: Layout) -> Tensor:

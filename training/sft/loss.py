@@ -60,7 +60,7 @@ def list_loss(model: RankingModel, hidden: Tensor, batch: ListBatch) -> tuple[Te
     """The loss of lists, how far it is above its least possible value (nats), and the mean reciprocal rank."""
     given = batch.relevance, batch.teacher_scores, batch.teacher_weight, batch.layout.alive
     best, worst = targets(*given), worst_targets(*given)
-    fitness = model.fitness(hidden, batch.layout)
+    fitness = model.fitness(hidden, batch.layout, tempered=True)
     loss = ranking_loss(fitness, best, worst)
     selected, excluded = entropy(best), entropy(worst)
     floor = torch.cat([selected[:, :1], 0.5 * (selected + excluded)[:, 1:]], 1).mean()

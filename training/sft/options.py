@@ -70,6 +70,11 @@ class DataOptions:
         None,
         "an encoder's checkpoint that teaches what passages and routed queries are alike (default: BM25)",
     )
+    anchor: str | None = option(
+        None,
+        "a ranking model's folder: passages keep the states that it gives them, as far as `anchor_weight` says",
+    )
+    anchor_weight: float | None = option(None, "of the anchor in the loss (default: 1)")
     collections: list[str] | None = option(None, "what the source `questions` draws from (default: all)")
     data: list[Path] | None = option(
         None, "files of your own, .jsonl or .parquet: the source `own`, alone unless --weights say otherwise"

@@ -23,6 +23,7 @@ from rranker.training.packing.batch import ListBatch
 from rranker.training.packing.pairs import PairBatch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import RankingModel, build_model
+from rranker.training.sft.anchor import ANCHORED, Anchor, held_by
 from rranker.training.sft.checkpoint import load_model, save_model, save_state
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import Batch, Maker, batch_processes, cores, mixture, prefetched, workers
@@ -48,9 +49,9 @@ Model = RankingModel | PromptedModel
 
 
 def forward_backward(
-    model: Model, batch: Batch, config: SftConfig, seed: int
+    model: Model, batch: Batch, config: SftConfig, seed: int, anchor: Anchor | None = None
 ) -> tuple[float, float, tuple[torch.Tensor, ...]]:
-    """Of one micro-batch: divergence from its targets in nats, mean reciprocal rank, gradients."""
+    """Of one micro-batch, held by `anchor`: divergence from its targets in nats, mean reciprocal rank, gradients."""
     if isinstance(model, PromptedModel):
         assert isinstance(batch, QuestionBatch)  # its own maker made it
         loss, divergence, reciprocal_ranks = question_loss(model, batch)
@@ -63,6 +64,8 @@ def forward_backward(
         if config.lm_weight:
             words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
             loss = loss + config.lm_weight * words
+        if anchor is not None:
+            loss = loss + anchor.loss(hidden, batch.layout)
     wanted = [parameter for _, parameter in learnt(model)]
     gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
     return divergence, reciprocal_ranks, gradients
@@ -75,6 +78,7 @@ def train_step(
     step: int,
     pool: Executor,
     mean: list[torch.Tensor],
+    anchor: Anchor | None = None,
 ) -> list[tuple[float, float]]:
     """Divergence and reciprocal rank of each micro-batch; their mean gradients go into `mean`, fp32.
 
@@ -83,8 +87,15 @@ def train_step(
     """
     device = mean[0].device
     jobs = [
-        pool.submit(forward_backward, model, batch.to(device), config, step * 64 + micro)
-        for micro, (_, batch) in enumerate(batches)
+        pool.submit(
+            forward_backward,
+            model,
+            batch.to(device),
+            config,
+            step * 64 + micro,
+            anchor if name in ANCHORED else None,
+        )
+        for micro, (name, batch) in enumerate(batches)
     ]
     seen = []
     for total in mean:
@@ -141,6 +152,7 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     out.mkdir(parents=True, exist_ok=True)
     device = learnt(model)[0][1].device
     in_precision(model, config)
+    anchor = held_by(model, config)
     optimizer = MasterOptimizer(model, config)
     start = 0
     if resume and (out / "state.pt").exists():
@@ -154,7 +166,7 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     feed = prefetched(make, start, stop, batch_processes(device))
     with workers(learners(device)) as pool:
         for step, batches in enumerate(feed, start=start):
-            reciprocal_ranks = train_step(model, batches, config, step, pool, optimizer.gradients)
+            reciprocal_ranks = train_step(model, batches, config, step, pool, optimizer.gradients, anchor)
             for (name, batch), pair in zip(batches, reciprocal_ranks, strict=True):
                 seen.setdefault(name, []).append(pair)
                 tokens += batch.tokens
