@@ -1,5 +1,8 @@
 """Identifiers are distinct, single, ordinary tokens, whatever the vocabulary."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -41,3 +44,16 @@ def test_labels_never_repeat():
     every = list(spellings())
     assert len(every) == len(set(every)) > 18_000
     assert every[:26] == [chr(65 + i) for i in range(26)]
+
+
+def test_threads_that_ask_first_together_find_the_same_ones(encoders):
+    expected, together = Identifiers(encoders["chatml"]).first(60), Barrier(8)
+    for _ in range(10):
+        shared = Identifiers(encoders["chatml"])
+
+        def ask(_: int, shared: Identifiers = shared) -> tuple[int, ...]:
+            together.wait()
+            return shared.first(60)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(ask, range(8))) == {expected}
