@@ -6,12 +6,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from ..engine.errors import device_broke
 from ..ranker import Ranker
 from .parts import Counts, PartFormat, as_result, as_row, part_path, read_part, write_part
 
 
 class RankWorker:
-    """Ranks batches of queries by a Ranker of its own; an error belongs to its query.
+    """Ranks batches of queries by a Ranker of its own; an error belongs to its query, but for a broken device's.
 
     `load` are the arguments of `Ranker`, `settings` those of `rank_batch`, `done` the ids that are left out. `line`
     names the column that holds lines of JSON; None means columns of their own. `parts` is the format of what it writes.
@@ -39,12 +40,18 @@ class RankWorker:
         return pyarrow.table({name: [getattr(counts, name)] for name in Counts.__slots__})
 
     def rank(self, rows: list[dict[str, Any]]) -> Counts:
-        """Ranks what is not done yet and writes its part, unless a worker that died had got so far."""
+        """Ranks what is not done yet and writes its part, unless a worker that died had got so far.
+
+        Raises the error of a device that broke: every query behind it would fail as well, and count as done.
+        """
         left = [row for row in rows if row["id"] not in self.done]
         path = part_path(self.folder, [row["id"] for row in left], self.parts)
         readable = [row for row in left if "error" not in row]
         if left and not path.exists():
             rankings = self.ranker.rank_batch(readable, **self.settings, on_error="return", progress=False)
+            for ranking in rankings:
+                if isinstance(ranking, Exception) and device_broke(ranking):
+                    raise ranking
             results = [as_result(row["id"], ranking) for row, ranking in zip(readable, rankings, strict=True)]
             write_part(path, [*(row for row in left if "error" in row), *results])
         failed = sum("error" in result for result in read_part(path)) if left else 0

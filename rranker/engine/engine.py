@@ -16,7 +16,7 @@ import torch
 from ..whole import whole_number
 from .attention import AttentionBackend, default_backend
 from .attention import attention_backend as backend_of
-from .errors import CapacityError, SettingError
+from .errors import CapacityError, SettingError, release_frames
 from .fused import fuse_judged, wants_fused
 from .generation.request import TextRequest
 from .hardware import best_device
@@ -263,12 +263,18 @@ class Engine:
         """A pass for all of them; should it fail, one for each alone, so that an error finds its own request."""
         if not running:
             return
+        failure: Exception | None = None
         try:
             self._stepper.forward(running)
         except Exception as error:
-            if len(running) == 1:
-                running[0].fail(error)
-                return
-            for handle in running:
-                if not handle.done:
-                    self._serve([handle])
+            failure = error
+        if failure is None:
+            return
+        release_frames(failure)
+        if len(running) == 1:
+            running[0].fail(failure)
+            return
+        failure = None  # and with it what the pass still holds
+        for handle in running:
+            if not handle.done:
+                self._serve([handle])

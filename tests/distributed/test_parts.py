@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from rranker.distributed.job import rank_files
 from rranker.distributed.parts import (
@@ -79,6 +80,18 @@ def test_a_part_that_a_dead_worker_had_written_is_not_ranked_again(worker: RankW
     path.write_text('{"id": "x", "order": [1, 0], "scores": [1, 0], "relevance": [1, 0]}\n')
     assert worker.rank([{"id": "x", "query": QUERY, "candidates": TEXTS}]) == Counts(ranked=1)
     assert path.read_text().startswith('{"id": "x", "order": [1, 0]')
+
+
+def test_a_broken_device_ends_the_job_and_nothing_counts_as_done(
+    worker: RankWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(queries: list[Any], **_: Any) -> list[Exception]:
+        return [torch.AcceleratorError("CUDA error: unspecified launch failure") for _ in queries]
+
+    monkeypatch.setattr(worker.ranker, "rank_batch", broken)
+    with pytest.raises(torch.AcceleratorError, match="unspecified launch failure"):
+        worker.rank([{"id": "lost", "query": QUERY, "candidates": TEXTS}])
+    assert not part_path(worker.folder, ["lost"]).exists()
 
 
 def test_parts_of_parquet_hold_what_those_of_lines_hold(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from rranker.engine.engine import Engine
 from rranker.engine.errors import CapacityError
@@ -211,6 +213,37 @@ def test_a_pass_that_failed_is_repeated_from_what_is_sure(engine, monkeypatch):
     assert [handle.status for handle in engine.run(requests)] == ["finished"] * 3
     assert [order(r) for r in requests] == expected
     assert len(failed) > 1
+
+
+def test_a_repeated_pass_has_the_memory_of_the_one_that_failed(engine, monkeypatch):
+    original, held, alive = engine.runner.hidden, [], []
+
+    def out_of_memory(plan):
+        if len(set(plan.query_indices.tolist())) > 1:
+            activations = torch.zeros(8)
+            held.append(weakref.ref(activations))
+            raise RuntimeError("out of memory, say")
+        alive.extend(reference() is not None for reference in held)
+        return original(plan)
+
+    monkeypatch.setattr(engine.runner, "hidden", out_of_memory)
+    list(engine.run([request_of(engine, s) for s in range(3)]))
+    assert alive
+    assert not any(alive)
+
+
+def test_an_error_that_is_kept_keeps_no_activations(engine, monkeypatch):
+    held = []
+
+    def broken(plan):
+        activations = torch.zeros(8)
+        held.append(weakref.ref(activations))
+        raise RuntimeError("out of memory, say")
+
+    monkeypatch.setattr(engine.runner, "hidden", broken)
+    handles = list(engine.run([request_of(engine, s) for s in range(2)]))
+    assert [str(handle.error) for handle in handles] == ["out of memory, say"] * 2
+    assert not any(reference() is not None for reference in held)
 
 
 def test_closing_wakes_and_refuses(engine):
