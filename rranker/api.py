@@ -19,6 +19,7 @@ from .streaming import RankingStream
 from .types import Ranking
 
 _KEPT = 2
+_OBJECTS = ("scorer", "tokenizer")  # two may look alike in words; the Ranker that is kept keeps them alive
 _rankers: OrderedDict[tuple[Any, ...], Ranker] = OrderedDict()
 _loading, _kept = Lock(), Lock()  # a load takes seconds: whoever uses what is loaded does not wait for it
 
@@ -82,7 +83,8 @@ def _ranker(model: str | Path | None, settings: dict[str, Any]) -> Ranker:
     check_process()  # before the locks, which may have been held when this process was forked
     source = as_source(model)
     source = None if source is None else str(source)
-    key = source, *sorted((name, repr(value)) for name, value in settings.items())
+    told = {name: id(value) if name in _OBJECTS else repr(value) for name, value in settings.items()}
+    key = _identity(source), *sorted(told.items())
     if (ready := _loaded(key)) is not None:
         return ready
     with _loading:
@@ -94,6 +96,16 @@ def _ranker(model: str | Path | None, settings: dict[str, Any]) -> Ranker:
             while len(_rankers) > _KEPT:
                 _rankers.popitem(last=False)
         return ranker
+
+
+def _identity(source: str | None) -> tuple[Any, ...]:
+    """What tells one model from another: its name, or where its files are and when each was written."""
+    path = None if source is None else Path(source)
+    if path is None or not path.exists():
+        return (source,)
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    facts = [(file.name, file.stat()) for file in files]
+    return (str(path.resolve()), *((name, f.st_mtime_ns, f.st_size) for name, f in facts))
 
 
 def _loaded(key: tuple[Any, ...]) -> Ranker | None:

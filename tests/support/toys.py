@@ -48,10 +48,10 @@ def save_pointer_policy(tokenizer: Any, tiny: ModelConfig, folder: Path, seed: i
     return folder
 
 
-def save_encoder_policy(folder: Path) -> Path:
-    """A tiny encoder behind a random head: rounds depend on who is left."""
+def save_encoder_policy(folder: Path, seed: int = 0) -> Path:
+    """A tiny encoder behind a head drawn from `seed`: rounds depend on who is left."""
     model, tokenizer = from_encoder(save_encoder(folder / "encoder", words=WORDS))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     torch.nn.init.normal_(model.head.w)
     torch.nn.init.normal_(model.head.W, std=0.1)
     save_model(model, tokenizer, folder)
