@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
+
+from .whole import whole_number
+
+SEEDS = 2**62
+"""Seeds lie this far from zero at most: layouts of their own count on from them, and 64 bits hold all of that."""
+
+
+def check_seed(seed: Any) -> None:
+    """Raises TypeError for a seed that is no whole number, ValueError for one too far from zero."""
+    if abs(whole_number(seed, "seed")) > SEEDS:
+        raise ValueError(f"seed must lie between -2**62 and 2**62, not at {seed}")
 
 
 def distinct(texts: Sequence[str]) -> list[tuple[int, ...]]:

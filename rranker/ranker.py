@@ -18,6 +18,7 @@ from .engine.loading.objects import as_model
 from .engine.loading.settings import AttentionMode
 from .engine.requests import Reuse
 from .methods import Relayout, method_class
+from .ordering import check_seed
 from .processes import building, check_process
 from .prompts.truncation import Truncate, check_truncate
 from .reasoning import reasoning_of
@@ -25,7 +26,6 @@ from .scorers import Scorer
 from .scorers.engine_logits import EngineScorer
 from .scorers.made import engine_scorer
 from .scorers.replicas import Replicas, load_replicas
-from .whole import whole_number
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -132,7 +132,7 @@ class Ranker(Calls):
         _one_of("attention_mode", attention_mode, (None, "causal", "block"))
         _one_of("format", format, (None, "text", "r1_ranker"))
         check_truncate(truncate)
-        whole_number(seed, "seed")
+        check_seed(seed)
         thinks = reasoning_of(reasoning, max_think_tokens, temperature, top_p)
         names = ("reasoning", "max_think_tokens", "temperature", "top_p")
         thoughts = {name: arguments[name] for name in names}

@@ -11,6 +11,7 @@ from .candidates import CandidateLike as CandidateLike
 from .candidates import as_candidates, take_id
 from .containers import is_table, members
 from .ids import Id, as_id
+from .json_values import is_missing
 from .prompts import TEMPLATES, Query, Template
 from .reasoning import Reasoning, reasoning_of
 from .settings import Aggregate, LongText, RequestSettings
@@ -151,9 +152,10 @@ def as_query(query: QueryLike) -> Query:
 def batch_requests(queries: Iterable[Any], **settings: Unpack[RequestSettings]) -> list[Request | Exception]:
     """One request per item: a `(query, candidates)` pair, or a dict (or row of a table) with these.
 
-    A dict may also have `template` (or `task`), `instruction` and `top_k`, which go before the arguments, and the
-    query's id under one of `QUERY_ID_NAMES`. An item that is wrong has the error that `make_request` raises in its
-    place, which names it by its place and its id. Raises TypeError when `queries` holds no items at all.
+    A dict may also have `template` (or `task`), `instruction` and `top_k`, which go before the arguments where they are
+    not None (in a row of a table: not missing), and the query's id under one of `QUERY_ID_NAMES`. An item that is wrong
+    has the error that `make_request` raises in its place, which names it by its place and its id. Raises TypeError when
+    `queries` holds no items at all.
     """
     rows = is_table(queries)
     items = members(queries, "queries", _EXPECTED, columns=["query", "candidates"])
@@ -195,6 +197,19 @@ def _some(names: Sequence[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
+def _said(given: dict[str, Any], is_row: bool) -> dict[str, Any]:
+    """Without the settings that the item leaves open. pandas makes floats of whole numbers beside a missing one."""
+    said = {
+        name: value
+        for name, value in given.items()
+        if not (name in _BY_ITEM and (value is None or (is_row and is_missing(value))))
+    }
+    top_k = said.get("top_k")
+    if is_row and isinstance(top_k, float) and top_k.is_integer():
+        said["top_k"] = int(top_k)
+    return said
+
+
 def _batch_item(item: Any, defaults: dict[str, Any], is_row: bool) -> tuple[Id | None, dict[str, Any]]:
     """The query's id, and the arguments of `make_request`, of one item of a batch."""
     if isinstance(item, Mapping):
@@ -206,6 +221,7 @@ def _batch_item(item: Any, defaults: dict[str, Any], is_row: bool) -> tuple[Id |
             )
         key = take_id(given, names, is_row)
         key = None if key is None else as_id(key, "the id of the query")
+        given = _said(given, is_row)
         unknown = set(given) - {"query", "candidates", *defaults}
         missing = {"query", "candidates"} - set(given)
         if unknown or missing:

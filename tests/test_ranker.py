@@ -235,6 +235,8 @@ def test_a_closed_ranker_says_so() -> None:
         ({"attention_mode": "diagonal"}, "attention_mode must be one of"),
         ({"attention_backend": "abacus"}, "unknown attention backend 'abacus'"),
         ({"dtype": "int8"}, "dtype must be"),
+        ({"seed": 2**63}, "seed must lie between"),
+        ({"seed": -(2**62) - 1}, "seed must lie between"),
         ({"kv_cache_tokens": 0}, "kv_cache_tokens must be at least 1, not 0"),
         ({"max_batch_tokens": 0}, "max_batch_tokens must be at least 1, not 0"),
     ],

@@ -256,3 +256,22 @@ def test_an_error_that_takes_more_than_a_message_keeps_its_cause():
     with pytest.raises(ValueError, match=r"queries\[0\] \(id 1\): 'utf-8' codec can't decode") as raised:
         batch([{"id": 1, "query": "q", "candidates": undecodable()}])
     assert isinstance(raised.value.__cause__, UnicodeDecodeError)
+
+
+def test_what_an_item_leaves_open_is_the_calls():
+    rows = {"query": ["tea", "ale"], "candidates": [["a", "b"]] * 2}
+    left_open = {"top_k": [1, None], "instruction": ["Rank", None], "template": ["passage", None]}
+    table = pd.DataFrame({**rows, **left_open})  # its column of top_k holds floats
+    items = [dict(zip(("query", "candidates"), row, strict=True)) for row in zip(*rows.values(), strict=True)]
+    items = [{**item, **{k: v[i] for k, v in left_open.items()}} for i, item in enumerate(items)]
+    for batch in (table, items):
+        first, second = batch_requests(batch, top_k=2, instruction="Sort", template="generic")
+        assert (first.top_k, first.instruction, first.template.name) == (1, "Rank", "passage")
+        assert (second.top_k, second.instruction, second.template.name) == (2, "Sort", "generic")
+
+
+def test_a_row_that_asks_for_half_a_place_is_wrong():
+    table = pd.DataFrame({"query": ["tea"], "candidates": [["a", "b"]], "top_k": [1.5]})
+    (error,) = batch_requests(table)
+    assert isinstance(error, TypeError)
+    assert "top_k must be a whole number, not 1.5" in str(error)
