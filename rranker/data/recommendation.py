@@ -61,8 +61,12 @@ class Interactions:
     @cached_property
     def popularity(self) -> np.ndarray:
         """[items]: how many users outside the test have each item."""
-        counts = Counter(item for user in self._known_users for item in self.histories[user])
-        return np.array([counts[item] for item in range(len(self.titles))], dtype=np.float64)
+        return self.counts(self._known_users)
+
+    def counts(self, users: Iterable[int]) -> np.ndarray:
+        """[items]: how many of these users have each item."""
+        counted = Counter(item for user in users for item in self.histories[user])
+        return np.array([counted[item] for item in range(len(self.titles))], dtype=np.float64)
 
     @cached_property
     def _cumulative(self) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -12,6 +13,8 @@ from rranker.request import make_request
 
 from .example import RankingExample
 
+COLUMNS = ("query", "history", "candidates", "relevance", "grades", "task", "instruction", "id")
+"""What is read of a table; whatever else it has may be of types that are not."""
 ROW = "query, candidates, relevance, and optionally task, instruction, id"
 """The columns of a row."""
 
@@ -51,9 +54,16 @@ def example_of(row: Mapping[str, Any], default_id: str) -> RankingExample:
 def _numbers(relevance: Any) -> list[float]:
     if not isinstance(relevance, list | tuple):
         raise TypeError(f"relevance must be a list of numbers, not {type(relevance).__name__}")
+    grades = []
     for place, number in enumerate(relevance):
-        if not isinstance(number, Real):
+        if not isinstance(number, Real | Decimal):
             raise TypeError(f"relevance[{place}] must be a number, not {type(number).__name__}")
-        if not math.isfinite(number):
+        try:
+            grades.append(float(number))
+        except OverflowError:
+            raise ValueError(f"relevance[{place}] is too large for a float") from None
+        if not math.isfinite(grades[-1]):
             raise ValueError(f"relevance[{place}] is {number}: it must be finite")
-    return [float(number) for number in relevance]
+    if grades and not math.isfinite(max(grades) - min(grades)):
+        raise ValueError(f"relevance runs from {min(grades):g} to {max(grades):g}: too far apart for a float")
+    return grades

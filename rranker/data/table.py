@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .example import RankingExample
-from .rows import example_of
+from .rows import COLUMNS, example_of
 
 
 def library() -> Any:
@@ -64,18 +64,29 @@ def read_parquet(path: str | Path) -> list[RankingExample]:
 
 
 def parquet_rows(path: str | Path) -> Any:
-    """A `datasets.Dataset` of a Parquet file's rows. Raises OSError or ValueError naming the file."""
+    """A `datasets.Dataset` of a Parquet file's rows. Raises OSError or ValueError naming the file.
+
+    Without the columns that are not read, where `datasets` has no type for one of those.
+    """
     datasets = library()
     with open(path, "rb") as file:
         if file.read(4) != b"PAR1":
             raise ValueError(f"{path} is not a Parquet file")
+    broken = (ValueError, datasets.exceptions.DatasetGenerationError)  # an Arrow error is a ValueError
     try:
         return datasets.Dataset.from_parquet(str(path))
-    except (
-        ValueError,
-        datasets.exceptions.DatasetGenerationError,
-    ) as error:  # an Arrow error is a ValueError
-        raise ValueError(f"{path} is not a whole Parquet file: {error.__cause__ or error}") from error
+    except broken as error:
+        try:
+            return datasets.Dataset(_read_columns(path))
+        except broken:
+            raise ValueError(f"{path} is not a whole Parquet file: {error.__cause__ or error}") from error
+
+
+def _read_columns(path: str | Path) -> Any:
+    from pyarrow import parquet  # comes with datasets
+
+    with parquet.ParquetFile(path) as file:
+        return file.read([name for name in file.schema_arrow.names if name in COLUMNS])
 
 
 def _row(case: RankingExample) -> dict[str, Any]:

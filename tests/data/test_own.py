@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ def test_a_row_has_defaults_and_may_say_everything(tmp_path: Path) -> None:
         ({**GOOD, "relevance": ["1", 0]}, r"relevance\[0\] must be a number, not str"),
         ({**GOOD, "relevance": [None, 0]}, r"relevance\[0\] must be a number, not NoneType"),
         ('{"query": "q", "candidates": ["a", "b"], "relevance": [0, NaN]}', r"relevance\[1\] is nan"),
+        ({**GOOD, "relevance": [10**400, 0]}, r"relevance\[0\] is too large"),
+        ({**GOOD, "relevance": [1e308, -1e308]}, "relevance runs from -1e.308 to 1e.308: too far apart"),
         ({**GOOD, "relevance": [1]}, "relevance holds 1 numbers for 2 candidates: give one each"),
         (
             {**GOOD, "candidates": ["a"], "relevance": [1]},
@@ -116,6 +119,22 @@ def test_parquet_holds_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=rf"{name} is not a"):
             read_examples(tmp_path / name)
+
+
+def test_parquet_may_hold_decimals_and_columns_that_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("datasets", reason="needs the train extra")
+    arrow = pytest.importorskip("pyarrow", reason="needs the train extra")
+    from pyarrow import parquet
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    grades = arrow.array([[Decimal("0.5"), Decimal("0")]], type=arrow.list_(arrow.decimal128(4, 2)))
+    labels = arrow.array([[("shelf", "3")]], type=arrow.map_(arrow.string(), arrow.string()))
+    columns = {"query": ["who?"], "candidates": [["a", "b"]], "relevance": grades}
+    parquet.write_table(arrow.table({**columns, "labels": labels}), tmp_path / "own.parquet")
+    (example,) = read_examples(tmp_path / "own.parquet")
+    assert (example.query, example.candidates, example.relevance) == ("who?", ["a", "b"], [0.5, 0.0])
 
 
 def test_no_held_out_query_trains(tmp_path: Path) -> None:
