@@ -26,7 +26,7 @@ from bench.pretrained_setups import MassReadout, Setup, engines_of, scorer
 from bench.pretrained_tables import print_tables
 from bench.quality_peers import by_score, peers
 from rranker import Ranker, data
-from rranker.data import RankingExample
+from rranker.data import RankingExample, Split
 from rranker.engine.engine import Engine
 from rranker.engine.loading.arguments import as_dtype
 from rranker.engine.readout import IdentifierReadout
@@ -77,14 +77,14 @@ SHORT = tuple(
     for setup in (*TASKS[:1], TASKS[2], TASKS[1], Setup("pointwise"))
     for prompt in ("default", "short")
 )
-STUDIES: dict[str, tuple[str, tuple[str, ...], tuple[Setup, ...]]] = {
+STUDIES: dict[str, tuple[Split, tuple[str, ...], tuple[Setup, ...]]] = {
     "methods": ("train", ("passage-7",), METHODS),
     "prompts": ("train", ("passage-7",), PROMPTS),
     "short": ("train", ("passage-7", "ood-pubmedqa", "rec-movie"), SHORT),
     "tasks": ("train", ("passage-5", "passage-9", *OTHERS), TASKS),
     "test": ("test", (*PASSAGES, "ood-pubmedqa", *OTHERS), TASKS),
 }
-"""Name → split, tasks and setups."""
+"""Name → split, tasks and setups. Tasks out of domain have a test split alone, and choose nothing."""
 
 
 def chosen(cases: Sequence[RankingExample], queries: int) -> list[RankingExample]:
@@ -125,24 +125,26 @@ def rows(
     queries: int,
     engines: dict[str, Engine],
     readout: MassReadout | None,
-    done: set[str],
+    done: set[tuple[str, str, str]],
 ) -> Iterator[dict[str, Any]]:
     """The rows of a study that are not done yet, each when it is measured; plain ones first."""
     split, all_tasks, setups = STUDIES[study]
     for task in [task for task in all_tasks if not tasks or task in tasks]:
-        cases = chosen(data.task_cases(task, "test" if task.startswith("ood-") else split), queries)  # type: ignore[arg-type]
+        taken: Split = "test" if task.startswith("ood-") else split
+        cases = chosen(data.task_cases(task, taken), queries)
         shared = {
             "study": study,
+            "split": taken,
             "task": task,
             "queries": len({case.id for case in cases}),
             "cases": len(cases),
         }
         relevance = [case.relevance for case in cases]
         ids = [case.id for case in cases]
-        if f"{study} {task} random" not in done:
+        if (study, task, "random") not in done:
             chance = [random_reciprocal_rank(r) for r in relevance]
             yield shared | {"row": "random", "ids": ids, "rr": chance}
-        if f"{study} {task} peers" not in done:
+        if (study, task, "peers") not in done:
             # What was fitted on the training side says nothing there.
             fitted = peers(task, cases) if split == "test" or task in PASSAGES else {}
             for name, scores in fitted.items():
@@ -150,7 +152,7 @@ def rows(
                 yield shared | {"row": name, "ids": ids, "rr": list(reciprocal_ranks(relevance, orders))}
             yield shared | {"row": "peers"}
         for setup in setups:
-            if f"{study} {task} {setup.name}" in done:
+            if (study, task, setup.name) in done:
                 continue
             if readout is not None:
                 readout.masses.clear()
@@ -177,19 +179,25 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     lines = options.out.read_text(encoding="utf-8").splitlines() if options.out.exists() else []
     known = [json.loads(line) for line in lines]
-    done = {f"{row['study']} {row['task']} {row['row']}" for row in known}
     studies = [name for name in options.study if name != "none"]
     if studies:
         folder = options.model or smollm2_folder(Path("runs/models"))
         loaded = Engine.load(folder, dtype=as_dtype(options.dtype)).model
         assert loaded is not None
-        precision = {"dtype": str(loaded.lm.dtype).removeprefix("torch."), "threads": torch.get_num_threads()}
+        measured_by = {
+            "model": str(folder),
+            "asked": options.queries,
+            "dtype": str(loaded.lm.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+        }
+        same = [row for row in known if measured_by.items() <= row.items()]
+        done = {(row["study"], row["task"], row["row"]) for row in same}
         for study in studies:
             readout = MassReadout(loaded.lm) if study == "prompts" else IdentifierReadout(loaded.lm)
             engines = engines_of(loaded, readout)
             masses = readout if isinstance(readout, MassReadout) else None
             for row in rows(study, options.tasks, options.queries, engines, masses, done):
-                known.append(row | precision)
+                known.append(row | measured_by)
                 with options.out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(known[-1]) + "\n")
                 print(f"{study} {row['task']} {row['row']}: {np.mean(row.get('rr', 0)):.3f}", flush=True)

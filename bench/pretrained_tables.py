@@ -15,16 +15,13 @@ Row = dict[str, Any]
 
 
 def print_tables(rows: Sequence[Row]) -> None:
-    """Markdown: a table a study and task, then where untuned verdicts go by place."""
-    tables: dict[tuple[str, str], list[Row]] = {}
+    """Markdown: a table a study, task and way of measuring, then where untuned verdicts go by place."""
+    tables: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         if "rr" in row:
-            tables.setdefault((row["study"], row["task"]), []).append(row)
-    for (study, task), found in tables.items():
-        split = "test" if study == "test" else "validation"
-        sizes = f"{found[0]['queries']} queries, {found[0]['cases']} lists"
-        kinds = sorted({f"{row['dtype']}, {row['threads']} threads" for row in found})
-        print(f"\n{study}: {task} ({split}, {sizes}; {'; '.join(kinds)})\n")
+            tables.setdefault(_measured(row), []).append(row)
+    for (study, task, *how), found in tables.items():
+        print(f"\n{study}: {task} ({', '.join(how)})\n")
         print(
             "| asked by | MRR (95 %) | against random | tokens | forwards | passes | seconds | "
             "as exact rounds: τ, first | identifiers' mass |"
@@ -33,6 +30,12 @@ def print_tables(rows: Sequence[Row]) -> None:
         for row in found:
             print(_line(row, found))
     _places(rows)
+
+
+def _measured(row: Row) -> tuple[str, ...]:
+    """Rows with the same of these stand in one table."""
+    sizes = f"{row['queries']} queries", f"{row['cases']} lists", f"{row['threads']} threads"
+    return row["study"], row["task"], row["model"], f"{row['split']} split", *sizes, row["dtype"]
 
 
 def _line(row: Row, others: Sequence[Row]) -> str:
@@ -82,7 +85,7 @@ def _places(rows: Sequence[Row]) -> None:
             (
                 r
                 for r in rows
-                if "orders" in r and r["task"] == row["task"] and r["row"] == row["row"] + " reversed"
+                if "orders" in r and _measured(r) == _measured(row) and r["row"] == row["row"] + " reversed"
             ),
             None,
         )

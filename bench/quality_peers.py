@@ -103,7 +103,8 @@ def recommenders(task: str, cases: Sequence[RankingExample], split: Split = "tes
     index = {title: item for item, title in enumerate(found.titles)}
     users = [int(case.id.rpartition("-")[2]) for case in cases]
     lists = [np.array([index[title] for title in case.candidates]) for case in cases]
-    rows: dict[str, Scores] = {"popularity": [found.popularity[items] for items in lists]}
+    popularity = found.popularity if split == "test" else found.counts(found.train_users)
+    rows: dict[str, Scores] = {"popularity": [popularity[items] for items in lists]}
     for name, model in _fitted(task, split).items():
         if name == "item-kNN":
             similarity = model.similarity
