@@ -10,7 +10,7 @@ it takes minutes, and one that was interrupted begins anew.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,13 @@ def rows(tokenizer: Any, cases: Sequence[RankingExample], method: str, seed: int
     return library().Dataset.from_dict(made)
 
 
+def drawn(cases: Mapping[str, RankingExample], config: GrpoConfig) -> list[RankingExample]:
+    """As many as the run takes, or all there are, drawn from all tasks alike: a mixture is in order of its tasks."""
+    batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * config.world_size
+    order, pool = np.random.default_rng(config.seed).permutation(len(cases)), list(cases.values())
+    return [pool[i] for i in order[: int(config.max_steps) * batch]]
+
+
 def imitate(arguments: GrpoArguments, config: GrpoConfig, cases: dict[str, RankingExample]) -> None:
     """Trains, and leaves `final` in the output folder.
 
@@ -68,10 +75,9 @@ def imitate(arguments: GrpoArguments, config: GrpoConfig, cases: dict[str, Ranki
     """
     method, out = arguments.rollout.method, Path(str(config.output_dir))
     checkpoint = load_text_policy(arguments, config)
-    kept = list(fitting(checkpoint.tokenizer, cases, arguments.rollout).values())
+    kept = fitting(checkpoint.tokenizer, cases, arguments.rollout)
     if not kept:
         raise ValueError(f"none of {len(cases)} cases has a prompt of at most max_prompt_tokens: raise it")
-    wanted = int(config.max_steps) * config.per_device_train_batch_size * config.gradient_accumulation_steps
     trainer = SFTTrainer(
         model=checkpoint.lm,
         args=SFTConfig(
@@ -90,7 +96,7 @@ def imitate(arguments: GrpoArguments, config: GrpoConfig, cases: dict[str, Ranki
             save_strategy="no",
             max_length=None,
         ),
-        train_dataset=rows(checkpoint.tokenizer, kept[:wanted], method, config.seed),
+        train_dataset=rows(checkpoint.tokenizer, drawn(kept, config), method, config.seed),
         processing_class=checkpoint.tokenizer,
         callbacks=[StopOnNaN()],
         peft_config=adapters(arguments.policy.lora_rank),

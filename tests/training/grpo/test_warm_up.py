@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from rranker.data import RankingExample
 from rranker.engine.generation import Sampling
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_ranker import R1RankerFormat
-from rranker.training.grpo import parse
+from rranker.training.grpo import parse, warm_up
+from rranker.training.grpo.arguments import GrpoConfig
 from rranker.training.grpo.text import answer_rewards, prompt_ids
 from rranker.training.grpo.warm_up import IGNORED, answer_ids, imitate, main, rows
 from rranker.training.policy.network import load_policy
@@ -81,6 +83,36 @@ def share_read(model: Path, cases: dict[str, RankingExample]) -> float:
     )  # fmt: skip
     _, invalid = answer_rewards(some, [encoder.decode(tuple(text)) for text in texts], "iranker", 10)
     return 1 - sum(invalid) / len(invalid)
+
+
+def test_what_is_imitated_is_of_all_tasks_and_enough_for_all_processes(
+    tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mixture is in order of its tasks."""
+
+    class Drawn(Exception):
+        pass
+
+    def no_rows(_: Any, cases: list[RankingExample], *rest: Any) -> None:
+        raise Drawn([case.id for case in cases])
+
+    monkeypatch.setattr(warm_up, "rows", no_rows)
+    start = save_causal_policy(tokenizer, tmp_path / "start")
+    tasks = {"routes": toy_cases(200), "films": toy_cases(200, seed=1)}
+    cases = {f"{t}/{k}": replace(c, id=t + k) for t, of_task in tasks.items() for k, c in of_task.items()}
+
+    def drawn(processes: int, seed: int) -> list[str]:
+        monkeypatch.setattr(GrpoConfig, "world_size", processes)
+        words = options(start, tmp_path / "out", policy="text", max_steps=4, eval_strategy="no", seed=seed)
+        with pytest.raises(Drawn) as raised:
+            imitate(*parse(words), cases)
+        ids: list[str] = raised.value.args[0]
+        return ids
+
+    one, two = drawn(1, 0), drawn(2, 0)
+    assert (len(set(one)), len(set(two))) == (64, 128)
+    assert 20 < sum(name.startswith("films") for name in one) < 44
+    assert drawn(1, 0) == one != drawn(1, 1)
 
 
 def test_only_texts_can_be_imitated() -> None:
