@@ -26,14 +26,12 @@ def cases_of(name: str, split: Split, count: int, options: DataArguments, seed: 
     """Up to `count` cases of a task's split (not the test), in an order that is already shuffled.
 
     Names: the nine tasks; `squad`, `classic` (Cranfield, CACM) and `questions` (the collections), lists of seven
-    passages; and `own`, the rows of the user's files: those come again where others train beside them, so that their
-    share of the mixture is kept.
+    passages; and `own`, the rows of the user's files.
     """
     rng = np.random.default_rng([seed, crc32(name.encode())])
     if name == OWN:
         rows = data.own_examples(options.data, options.validation)[split == "validation"]
-        passes = -(-count // max(len(rows), 1)) if split == "train" and len(options.weights()) > 1 else 1
-        return [rows[i] for _ in range(passes) for i in rng.permutation(len(rows))][:count]
+        return [rows[i] for i in rng.permutation(len(rows))[:count]]
     if name in data.INTERACTIONS:
         histories = data.INTERACTIONS[name](None)
         users = sorted(histories.validation_users) if split == "validation" else histories.train_users
@@ -77,16 +75,28 @@ def _window(
 def mixture(options: DataArguments, seed: int, *, single: bool = False) -> dict[str, RankingExample]:
     """Prompt key → case, for the whole run; lists in which all are equally good teach nothing and are out.
 
-    `single`: each case is one of its sublists, for episodes of one decision.
+    Where several tasks train, the cases of one that has too few come again, so that each has its share. `single`: each
+    case is one of its sublists, for episodes of one decision.
     """
     result: dict[str, RankingExample] = {}
-    for name, share in options.weights().items():
-        cases = cases_of(name, "train", max(1, round(options.cases * share)), options, seed)
-        kept = [c for c in cases if len(set(c.relevance)) > 1]
+    weights = options.weights()
+    for name, share in weights.items():
+        count = max(1, round(options.cases * share))
+        kept = [c for c in cases_of(name, "train", count, options, seed) if len(set(c.relevance)) > 1]
+        if len(weights) > 1:
+            kept = repeated(kept, count, np.random.default_rng([seed, crc32(name.encode()), 1]))
         if single:
             kept = [one_of_its_sublists(c, number, seed) for number, c in enumerate(kept)]
         result.update({f"{name}/{number}": case for number, case in enumerate(kept)})
     return result
+
+
+def repeated(cases: Sequence[RankingExample], count: int, rng: np.random.Generator) -> list[RankingExample]:
+    """`count` cases: pass after pass over them, as they come and then each in an order of its own; none of none."""
+    result = list(cases)
+    while cases and len(result) < count:
+        result += [cases[i] for i in rng.permutation(len(cases))]
+    return result[:count]
 
 
 def one_of_its_sublists(case: RankingExample, number: int, seed: int) -> RankingExample:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rranker.data import read_examples
+from rranker.data import Question, read_examples
 from rranker.training.grpo.arguments import DataArguments, EvaluationArguments
-from rranker.training.grpo.data import cases_of, held_out, mixture
+from rranker.training.grpo.data import QUESTIONS, held_out, mixture
 from rranker.training.grpo.run import main
 from rranker.training.policy.model_config import ModelConfig
 from tests.support.own_files import write_own
@@ -35,9 +36,7 @@ def test_a_run_trains_resumes_and_evaluates_on_what_was_held_out(
     assert any(not torch.equal(first[key], last[key]) for key in first)
 
 
-def test_own_rows_keep_their_share_beside_other_tasks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_own_rows_alone_come_once_less_what_is_held_out(tmp_path: Path) -> None:
     data = write_own(tmp_path / "own.jsonl", toy_cases(30).values())
     alone = DataArguments(data=[str(data)])
     assert alone.weights() == {"own": 1.0}
@@ -45,10 +44,28 @@ def test_own_rows_keep_their_share_beside_other_tasks(
     held = held_out(alone, EvaluationArguments(), seed=0)["own"]
     assert len(cases) + len(held) == 30
     assert {c.query for c in cases.values()}.isdisjoint(c.query for c in held)
-    beside = DataArguments(data=[str(data)], tasks=["own=1", "squad=1"], cases=200)
-    repeated = cases_of("own", "train", 100, beside, 0)
-    assert len(repeated) == 100
-    assert {c.id for c in repeated} == {c.id for c in cases.values()}
+
+
+def test_every_task_of_a_mixture_has_the_share_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few its cases are: they come again, each as often, pass after pass in another order."""
+    data = write_own(tmp_path / "own.jsonl", toy_cases(30).values())
+    misses = tuple(f"miss {i}" for i in range(6))
+    questions = [Question(f"q{i}", f"question {i}", (f"good {i}",), misses) for i in range(20)]
+    monkeypatch.setitem(QUESTIONS, "classic", lambda: questions)
+    options = DataArguments(data=[str(data)], tasks=["own=1", "classic=3"], cases=400)
+    cases = mixture(options, 0)
+    ids = [case.id for key, case in cases.items() if key.startswith("classic/")]
+    assert (len(cases), len(ids)) == (400, 300)
+    times = Counter(ids)
+    assert max(times.values()) - min(times.values()) <= 1
+    size = len(times)
+    assert sorted(ids[:size]) == sorted(ids[size : 2 * size]) == sorted(times)
+    assert ids[:size] != ids[size : 2 * size] != ids[2 * size : 3 * size]
+    assert mixture(options, 0) == cases
+    parts = [case for key, case in mixture(options, 0, single=True).items() if key.startswith("classic/")]
+    assert len({tuple(part.candidates) for part in parts if part.id == ids[0]}) > 1
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
