@@ -196,11 +196,15 @@ class GrpoConfig(GRPOConfig):
             raise ValueError(
                 "save_total_limit must be at least 2: a kill while one is written must leave another"
             )
+        self.check_saves("save_steps")
+
+    def check_saves(self, option: str) -> None:
+        """Raises ValueError, naming `option`, when the checkpoints fall where a run cannot resume."""
         assert self.steps_per_generation is not None  # TRL has set it
         every = self.steps_per_generation * self.num_iterations / self.gradient_accumulation_steps
         if self.save_strategy != "no" and every > 1 and self.save_steps % every:
             raise ValueError(
-                f"save_steps must be a multiple of {every:g}, the steps that share their rollouts: a run can resume "
+                f"{option} must be a multiple of {every:g}, the steps that share their rollouts: a run can resume "
                 "only where new rollouts begin"
             )
 

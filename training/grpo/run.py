@@ -70,6 +70,7 @@ def prepare(config: GrpoConfig, patience: int, resumed: bool) -> list[Any]:
         config.save_steps = (
             config.eval_steps or config.save_steps
         )  # so that the best one is there to go back to
+        config.check_saves("eval_steps, which save_steps follow where there is --patience,")
         callbacks.append(Patience(patience))
     return callbacks
 
@@ -86,9 +87,9 @@ def train(
     `watchers` are further callbacks of transformers' Trainer.
     """
     out = Path(str(config.output_dir))
-    policy = load_policy(arguments.policy.model)
     resume = last_good(out) if arguments.run.resume else None
     callbacks = [*prepare(config, arguments.evaluation.patience, resume is not None), *watchers]
+    policy = load_policy(arguments.policy.model)
     trainer = RankingGRPOTrainer(
         policy,
         arguments,

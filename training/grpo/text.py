@@ -238,13 +238,35 @@ def save_text_policy(trained: Any, checkpoint: Checkpoint, method: str, folder: 
     checkpoint.tokenizer.save_pretrained(folder)
 
 
+def refuse_unread(arguments: GrpoArguments) -> None:
+    """Raises ValueError, naming them, when options are given that a text policy does not read.
+
+    `stepwise` says what an answer earns anyhow, so it may be said.
+    """
+    given, standard = arguments.flat(), GrpoArguments().flat()
+    unread = ["max_candidate_tokens", "reward", "relevance", "gamma", "patience"]
+    refused = [
+        f"--{name} {given[name]}"
+        for name in unread
+        if given[name] != standard[name] and (name, given[name]) != ("reward", "stepwise")
+    ]
+    if refused:
+        raise ValueError(
+            f"--policy text does not read {', '.join(refused)}: leave that out, or give --policy logits"
+        )
+
+
 def train_text(
     arguments: GrpoArguments,
     config: GrpoConfig,
     cases: Mapping[str, RankingExample],
     held_out: Mapping[str, RankingExample],
 ) -> TextGRPOTrainer:
-    """Trains, and leaves checkpoints, `final` and the report in the output folder."""
+    """Trains, and leaves checkpoints, `final` and the report in the output folder.
+
+    Raises ValueError when an option is given that only decisions by the engine read.
+    """
+    refuse_unread(arguments)
     out = Path(str(config.output_dir))
     checkpoint = load_text_policy(arguments, config)
     resume = last_good(out) if arguments.run.resume else None

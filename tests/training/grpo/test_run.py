@@ -233,3 +233,5 @@ def test_settings_that_could_lose_a_run_are_refused(tmp_path: Path) -> None:
         parse(options(tmp_path, tmp_path, save_total_limit=1))
     with pytest.raises(ValueError, match="multiple of 4"):
         parse(options(tmp_path, tmp_path, num_iterations=4, save_steps=6))
+    with pytest.raises(ValueError, match=r"eval_steps, which save_steps follow .* multiple of 4"):
+        run(options(tmp_path, tmp_path, steps_per_generation=4, save_steps=20, eval_steps=10, patience=2))

@@ -78,6 +78,9 @@ def test_titles_and_models_are_called_by_their_names() -> None:
     [
         ({"method": "selection"}, "an answer names whom to exclude"),
         ({"max_prompt_tokens": 3}, "no training case is left"),
+        ({"gamma": 0.5, "patience": 2}, "does not read --gamma 0.5, --patience 2: leave"),
+        ({"reward": "outcome", "relevance": "best"}, "--reward outcome, --relevance best"),
+        ({"max_candidate_tokens": 9, "reward": "stepwise"}, "does not read --max_candidate_tokens 9: leave"),
     ],
 )
 def test_what_cannot_be_trained_by_texts_is_refused(
