@@ -18,6 +18,17 @@ from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.options import TRAINABLE, option, parse_options
 
 INTERACTION_TASKS = ["rec-movie", "rec-music", "rec-game"]
+FIXED = (
+    "seed",
+    "learning_rate",
+    "temperature",
+    "beta",
+    "loss_type",
+    "scale_rewards",
+    "num_generations",
+    "num_iterations",
+)
+"""TRL's settings that a resumed run must have as it began."""
 OWN = "own"
 """The task that is made of a user's own files."""
 
@@ -156,6 +167,16 @@ class GrpoArguments:
         return {
             name: value for part in fields(self) for name, value in vars(getattr(self, part.name)).items()
         }
+
+    def fixed(self, config: GrpoConfig) -> dict[str, Any]:
+        """What a resumed run must have as it began; steps, evaluation, logs and hardware may be others."""
+        result = {
+            name: value
+            for part in (self.policy, self.data, self.rollout, self.reward)
+            for name, value in vars(part).items()
+            if name not in ("shape", "slots")
+        }
+        return result | {name: getattr(config, name) for name in FIXED}
 
 
 @dataclass

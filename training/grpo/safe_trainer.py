@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,6 +21,9 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 class SafeGRPOTrainer(GRPOTrainer):
     """What both policies share."""
+
+    run_settings: Mapping[str, Any] = MappingProxyType({})
+    """What is saved beside each checkpoint, for a resumed run to be compared with."""
 
     def training_step(self, *inputs: Any, **keywords: Any) -> Tensor:
         """TRL's. Raises FloatingPointError when the loss is not finite."""
@@ -40,7 +45,7 @@ class SafeGRPOTrainer(GRPOTrainer):
             super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                mark_complete(folder)
+                mark_complete(folder, self.run_settings)
         except (OSError, RuntimeError, SafetensorError) as error:
             if not writing_failed(error):
                 raise

@@ -21,7 +21,7 @@ from rranker.prompts.r1_answers import answer_of, match, names_of, ranked
 from rranker.prompts.r1_ranker import R1RankerFormat, Shown
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, RolloutArguments
 from rranker.training.grpo.callbacks import StopOnNaN
-from rranker.training.grpo.checkpoints import drop_partial, last_good
+from rranker.training.grpo.checkpoints import drop_partial, start_from
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
@@ -268,8 +268,9 @@ def train_text(
     """
     refuse_unread(arguments)
     out = Path(str(config.output_dir))
+    settings = arguments.fixed(config)
+    resume = start_from(out, arguments.run.resume, settings)
     checkpoint = load_text_policy(arguments, config)
-    resume = last_good(out) if arguments.run.resume else None
     config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and resume is None
     trainer = TextGRPOTrainer(
         checkpoint.lm,
@@ -281,6 +282,7 @@ def train_text(
         callbacks=[StopOnNaN()],
         peft_config=adapters(arguments.policy.lora_rank),
     )
+    trainer.run_settings = settings
     if arguments.run.resume and trainer.accelerator.is_main_process:
         drop_partial(out)
     trainer.accelerator.wait_for_everyone()

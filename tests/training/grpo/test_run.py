@@ -235,3 +235,21 @@ def test_settings_that_could_lose_a_run_are_refused(tmp_path: Path) -> None:
         parse(options(tmp_path, tmp_path, num_iterations=4, save_steps=6))
     with pytest.raises(ValueError, match=r"eval_steps, which save_steps follow .* multiple of 4"):
         run(options(tmp_path, tmp_path, steps_per_generation=4, save_steps=20, eval_steps=10, patience=2))
+
+
+def test_a_run_does_not_begin_beside_checkpoints_of_another(pointer: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "checkpoint-200").mkdir(parents=True)
+    with pytest.raises(FileExistsError, match=r"--resume true, give another --output_dir, or delete"):
+        run(options(pointer, out, max_steps=2))
+
+
+def test_a_run_resumes_only_with_the_settings_that_it_began_with(pointer: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(options(pointer, out, max_steps=2, eval_strategy="no"))
+    other = {"learning_rate": 0.01, "gamma": 0.5}
+    with pytest.raises(ValueError, match=r"gamma was 1\.0 and is now 0\.5; learning_rate was 0\.003 and is"):
+        run(options(pointer, out, max_steps=2, eval_strategy="no", resume=True, **other))
+    # Its length, its evaluations and where it runs are free.
+    free = {"max_steps": 3, "eval_steps": 1, "save_steps": 3, "slots": 20000}
+    assert run(options(pointer, out, resume=True, **free)).state.global_step == 3
