@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,35 @@ def fitting(
         ) from refusal
     tokens, asked = np.mean(lengths, axis=0)
     return kept, (float(tokens), float(asked))
+
+
+def fitting_held_out(
+    prompts: Prompts, kind: Kind, evals: Mapping[str, Sequence[RankingExample]]
+) -> dict[str, list[RankingExample]]:
+    """The held-out cases that fit the checkpoint, whose limits alone bound an evaluation; prints what is left out.
+
+    Raises ValueError when a task has none that fits.
+    """
+    kept: dict[str, list[RankingExample]] = {}
+    for task, cases in evals.items():
+        kept[task], refusal = [], None
+        for case in cases:
+            try:
+                prompts.segments(case, kind, full=True)
+            except ValueError as error:
+                refusal = refusal or error
+            else:
+                kept[task].append(case)
+        if refusal is None:
+            continue
+        if not kept[task]:
+            raise ValueError(
+                f"none of {len(cases)} held-out cases of {task} fits the checkpoint: name other --eval_tasks, or give "
+                f"--eval_strategy no. The first one: {refusal}"
+            ) from refusal
+        left_out = f"{len(kept[task])} of {len(cases)} held-out cases of {task} fit the checkpoint"
+        print(f"{left_out}; the first that does not: {refusal}", flush=True)
+    return kept
 
 
 def prepare(config: GrpoConfig, patience: int, resumed: bool) -> list[Any]:
@@ -142,15 +171,17 @@ def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.grpo`."""
     arguments, config = parse(words)
     text, rollout = arguments.policy.policy == "text", arguments.rollout
+    kind = method_class(rollout.method).kind
     if text and rollout.method == "iranker":
         rollout.episodes = "single"  # one answer a prompt is one exclusion
     cases, lengths = mixture(arguments.data, config.seed, single=rollout.episodes == "single"), None
     drawn, model = len(cases), arguments.policy.model
+    prompts: Prompts | None = None
     if not text and (Path(model) / "config.json").is_file():
         prompts = Prompts.load(
             model, max_prompt=rollout.max_prompt_tokens, max_candidate=rollout.max_candidate_tokens
         )
-        cases, lengths = fitting(prompts, method_class(rollout.method).kind, cases)
+        cases, lengths = fitting(prompts, kind, cases)
     print(f"{len(cases)} of {drawn} training cases; tasks {arguments.data.weights()}", flush=True)
     if arguments.run.dry_run:
         for name, value in estimate(arguments.policy, rollout, config, cases, lengths).items():
@@ -161,6 +192,8 @@ def main(words: Sequence[str] | None = None) -> None:
         # What is written is evaluated by what it earns, so on questions like those of training.
         alike = text and rollout.episodes == "single"
         evals = held_out(arguments.data, arguments.evaluation, config.seed, single=alike)
+        if prompts is not None:
+            evals = fitting_held_out(prompts, kind, evals)
     try:
         if text:
             from rranker.training.grpo.text import train_text

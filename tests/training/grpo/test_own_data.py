@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,25 @@ def test_every_task_of_a_mixture_has_the_share_that_was_asked_for(
     assert mixture(options, 0) == cases
     parts = [case for key, case in mixture(options, 0, single=True).items() if key.startswith("classic/")]
     assert len({tuple(part.candidates) for part in parts if part.id == ids[0]}) > 1
+
+
+def test_a_held_out_row_that_does_not_fit_is_left_out_before_training(
+    tmp_path: Path, tokenizer: Any, tiny: ModelConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = save_pointer_policy(tokenizer, replace(tiny, max_position_embeddings=300), tmp_path / "start")
+    data = write_own(tmp_path / "own.jsonl", toy_cases(20).values())
+    rows = list(toy_cases(4, seed=1).values())
+    long = replace(rows[0], query="fox " * 400, id="long")
+    validation = write_own(tmp_path / "held.jsonl", [*rows, long])
+    words = options(start, tmp_path / "out", max_steps=1, eval_steps=1)
+    main([*words, "--data", str(data), "--validation", str(validation)])
+    assert "4 of 5 held-out cases of own fit the checkpoint; the first" in capsys.readouterr().out
+    log = json.loads((tmp_path / "out" / "log.json").read_text())
+    assert [row["step"] for row in log if "eval_mrr/own" in row] == [0, 1]
+    write_own(validation, [long])
+    words = options(start, tmp_path / "other", max_steps=1, eval_steps=1)
+    with pytest.raises(ValueError, match=r"none of 1 held-out cases of own fits .* --eval_strategy no"):
+        main([*words, "--data", str(data), "--validation", str(validation)])
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
