@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,19 @@ def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any
 
 
 def parse_options(
-    groups: Sequence[type], words: Sequence[str] | None = None, *, prog: str, description: str
+    groups: Sequence[type],
+    words: Sequence[str] | None = None,
+    *,
+    prog: str,
+    description: str,
+    implied: Callable[[Namespace], Sequence[str]] | None = None,
 ) -> tuple[Any, ...]:
     """An instance of each dataclass of `groups`: the command line over YAML (`--config FILE`) over defaults.
 
     `words` are the command line's (default: this process's). A field `save_every` is `--save_every`, `--save-every` and
-    the YAML key `save_every`; the YAML key `env` sets environment variables. What cannot be read ends the process with
-    a usage message, as argparse does.
+    the YAML key `save_every`; the YAML key `env` sets environment variables. `implied` makes further words of all that
+    was given, before any dataclass is built. What cannot be read ends the process with a usage message, as argparse
+    does.
     """
     parser = HfArgumentParser(groups, prog=prog, description=description)
     parser.add_argument("--config", type=Path, help="a YAML file with any of these options")
@@ -49,6 +56,8 @@ def parse_options(
     config = parser.parse_known_args([*given])[0].config
     if config is not None:
         _take_defaults(parser, config)
+    if implied is not None:
+        given += implied(parser.parse_known_args([*given])[0])
     *parsed, _, unknown = parser.parse_args_into_dataclasses(
         given, return_remaining_strings=True, look_for_args_file=False
     )

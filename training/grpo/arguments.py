@@ -5,7 +5,7 @@ Every field is a command-line option and a YAML key.
 
 from __future__ import annotations
 
-import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -240,11 +240,13 @@ class GrpoConfig(GRPOConfig):
             warn_if_emulated(device, torch.bfloat16, "bf16")
 
 
+def _implied(given: Namespace) -> list[str]:
+    """An estimate may be asked for where the run itself could not be."""
+    return ["--use_cpu", "true"] if given.dry_run and not torch.cuda.is_available() else []
+
+
 def parse(words: Sequence[str] | None = None) -> tuple[GrpoArguments, GrpoConfig]:
     """Command line over YAML (`--config`) over defaults."""
-    given = list(sys.argv[1:] if words is None else words)
-    if "--dry_run" in given and not torch.cuda.is_available():
-        given += ["--use_cpu", "true"]  # an estimate may be asked for where the run itself could not be
     *parts, config = parse_options(
         (
             PolicyArguments,
@@ -255,8 +257,9 @@ def parse(words: Sequence[str] | None = None) -> tuple[GrpoArguments, GrpoConfig
             RunArguments,
             GrpoConfig,
         ),
-        given,
+        words,
         prog="python -m training.grpo",
         description="Reinforcement learning of a ranking policy (GRPO), from a checkpoint.",
+        implied=_implied,
     )
     return GrpoArguments(*parts), config

@@ -84,8 +84,8 @@ def estimate(
     dtype = torch.bfloat16 if config.bf16 else torch.float32
     speed = matmul_flops(device, dtype)
     steps = int(config.max_steps)
-    layers = 1 if checkpointed else shape.num_hidden_layers
-    kept = 34 * (1 if config.bf16 else 2) * shape.hidden_size * layers * scored
+    layers = shape.num_hidden_layers
+    kept = 34 * (1 if config.bf16 else 2) * shape.hidden_size * (1 if checkpointed else layers) * scored
     trained = weights if not policy.lora_rank else 4 * policy.lora_rank * shape.hidden_size * 7 * layers
     each = 2 if config.bf16 and policy.lora_rank else 4
     memory = (
