@@ -1,16 +1,17 @@
 """What the tasks hold: `python -m rranker.data` prints counts, tie rates and leak checks, and exports.
 
-`--collections` counts the collections of questions instead.
+`--collections` counts the collections of questions instead. Where a file is missing, the line of its task or collection
+names it, the others are counted, and the exit status is 1.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .collections import COLLECTIONS, collection_questions
-from .example import RankingExample
+from .example import RankingExample, data_folder
 from .table import write_parquet
 from .tasks import BENCHMARK_TASKS, OUT_OF_DOMAIN, VERSION, task_cases
 
@@ -57,20 +58,37 @@ def main() -> None:
         help="count these collections of questions in place of the tasks; without names: all",
     )
     options = parser.parse_args()
+    try:
+        data_folder(options.data)
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from error
     if options.collections is None:
-        report_tasks(options)
+        missing = report_tasks(options)
     else:
-        report_collections(options.collections or list(COLLECTIONS), options.data)
+        missing = report_collections(options.collections or list(COLLECTIONS), options.data)
+    if missing:
+        raise SystemExit(f"not counted, for want of a file: {', '.join(missing)}")
 
 
-def report_tasks(options: argparse.Namespace) -> None:
-    """Prints the table of the tasks, and exports them."""
+def found(name: str, report: Callable[[str], None]) -> bool:
+    """Calls `report(name)`; where a file is missing, prints a line that names it, and returns False."""
+    try:
+        report(name)
+    except FileNotFoundError as error:
+        print(f"{name:24} {error}", flush=True)
+        return False
+    return True
+
+
+def report_tasks(options: argparse.Namespace) -> list[str]:
+    """Prints the table of the tasks, and exports them. Returns the names of those that lack a file."""
     print(f"cases, version {VERSION}, {options.sampler} negatives")
     print(
         f"{'task':24} {'train':>6} {'validation':>10} {'test':>6} {'queries':>8} {'candidates':>10} "
         f"{'ties':>6} {'leaks':>6}"
     )
-    for name in options.tasks or [*BENCHMARK_TASKS, *OUT_OF_DOMAIN]:
+
+    def report(name: str) -> None:
         test = task_cases(name, sampler=options.sampler, folder=options.data)
         train: list[RankingExample] = []
         validation: list[RankingExample] = []
@@ -84,11 +102,17 @@ def report_tasks(options: argparse.Namespace) -> None:
                 if cases:
                     write_parquet(cases, options.export / f"{name}.{split}.parquet")
 
+    return [name for name in options.tasks or [*BENCHMARK_TASKS, *OUT_OF_DOMAIN] if not found(name, report)]
 
-def report_collections(names: Sequence[str], folder: Path | None) -> None:
-    """Prints how many questions the collections have, how many near misses on average, and their licences."""
+
+def report_collections(names: Sequence[str], folder: Path | None) -> list[str]:
+    """Prints how many questions the collections have, how many near misses on average, and their licences.
+
+    Returns the names of those that lack a file.
+    """
     print(f"{'collection':24} {'questions':>9} {'good':>6} {'misses':>6} {'permissive':>10}  licence")
-    for name in names:
+
+    def report(name: str) -> None:
         questions, about = collection_questions(name, folder), COLLECTIONS[name]
         count = max(len(questions), 1)
         good = sum(len(question.good) for question in questions) / count
@@ -98,6 +122,8 @@ def report_collections(names: Sequence[str], folder: Path | None) -> None:
             f"{name:24} {len(questions):9} {good:6.2f} {bad:6.2f} {permissive:>10}  {about.licence}",
             flush=True,
         )
+
+    return [name for name in names if not found(name, report)]
 
 
 if __name__ == "__main__":
