@@ -1,4 +1,4 @@
-"""Rank candidates with a language model by iterative elimination, at about the price of one forward pass.
+"""Rank candidates with a language model by iterative elimination, with candidates encoded once in block attention.
 
 >>> import rranker
 >>> rranker.rank("who wrote Emma?", ["Jane Austen wrote Emma in 1815.", "Emma is a given name."]).order
