@@ -1,7 +1,7 @@
 """Rank with a model of your own: `python examples/04_own_model.py [FOLDER or hub name]`.
 
-Any causal language model that transformers loads will do. Without an argument a tiny one with random
-weights is built in a temporary folder: it shows that all parts fit, and its ranking means nothing.
+Most decoder-only language models of transformers will do (docs/loading.md says which do not). Without an argument a
+tiny one with random weights is built in a temporary folder: it shows that all parts fit, and its ranking means nothing.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """python examples/10_remote_model.py URL MODEL: ranks with a model behind a chat endpoint.
 
 URL is that of any OpenAI-compatible endpoint, such as http://localhost:8000/v1 (vLLM, SGLang, llama.cpp, Ollama) or
-https://api.openai.com/v1; the key is read from OPENAI_API_KEY. Needs the extra: pip install 'rranker[openai]'.
+https://api.openai.com/v1; the key is read from OPENAI_API_KEY. Needs the extra: pip install '.[openai]'.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Let a language model think before it eliminates: `python examples/11_reasoning.py FOLDER [bound]`.
 
-FOLDER is any causal language model (a checkpoint folder, a GGUF file or a hub name); `bound` is the most tokens of a
-thought (48). Each round is printed when it is decided: the thought, then who goes. A second ranking asks in the words
+FOLDER is a decoder-only language model (a checkpoint folder, a GGUF file or a hub name); `bound` is the most tokens of
+a thought (48). Each round is printed when it is decided: the thought, then who goes. A second ranking asks in the words
 of the R1-Ranker paper, whose answers are written out.
 """
 
