@@ -158,7 +158,7 @@ def explain(error: Exception, out: Path) -> str | None:
     good = last_good(out)
     rest = f"The last good checkpoint is {good}." if good else "No checkpoint had been written yet."
     if isinstance(error, FloatingPointError):
-        return f"Stopped: {error}. {rest}"
+        return f"Stopped: {error}. {rest} A run with another rate is a new one: give another --output_dir."
     if isinstance(error, CheckpointError):
         number = getattr(error.__cause__, "errno", None)
         if number in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
