@@ -26,7 +26,10 @@ class TextScorer(ABC):
 
     @abstractmethod
     def complete(self, questions: Sequence[TextQuestion]) -> Sequence[str | Exception]:
-        """One answer a question, in their order; an exception in place of an answer fails that query only."""
+        """One answer a question, in their order; an exception in place of an answer fails that query only.
+
+        What it raises fails all queries that it was asked about; those that are done keep their rankings.
+        """
 
     def default_method(self, request: Request) -> str:
         """See `Scorer.default_method`."""
@@ -47,14 +50,23 @@ class TextScorer(ABC):
             if not active:
                 return
             yield None
-            answers = self.complete([question_of(job) for job in active])
-            if len(answers) != len(active):
-                raise ValueError(f"{len(answers)} answers came back for {len(active)} questions")
-            for job, answer in zip(active, answers, strict=True):
-                if isinstance(answer, Exception):
-                    job.error = answer
-                else:
+            for job, answer in zip(active, self._answers(active), strict=True):
+                try:
+                    if isinstance(answer, Exception):
+                        raise answer
                     observe_answer(job, answer)
+                except Exception as error:
+                    job.error = error
+
+    def _answers(self, jobs: Sequence[Job]) -> Sequence[str | Exception]:
+        """One for each job; where they could not be had, each is the error that says why."""
+        try:
+            answers = self.complete([question_of(job) for job in jobs])
+            if len(answers) != len(jobs):
+                raise ValueError(f"{len(answers)} answers came back for {len(jobs)} questions")
+        except Exception as error:
+            return [error] * len(jobs)
+        return answers
 
     @property
     def closed(self) -> bool:

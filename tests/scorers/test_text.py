@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from rranker import Ranker
+from rranker import Ranker, Ranking
 from rranker.scorers.text import TextQuestion, TextScorer
 
 TEXTS = ["gold", "silver", "bronze", "iron", "lead", "tin"]
@@ -118,6 +118,28 @@ def test_an_error_fails_its_query_only() -> None:
         assert found[1].order == [0, 1, 2, 3, 4]
         with pytest.raises(TimeoutError, match="too slow"):
             ranker.rank("q", TEXTS)
+
+
+def test_an_answer_that_is_no_text_fails_its_query_only() -> None:
+    with Ranker(scorer=Scripted(lambda q: None if "tin" in q.texts else honest(q))) as ranker:  # type: ignore[arg-type,return-value]
+        found = ranker.rank_batch([("q", TEXTS), ("q", TEXTS[:5])], progress=False, on_error="return")
+    assert isinstance(found[0], TypeError)
+    assert "text must be str or bytes, not NoneType" in str(found[0])
+    assert found[1].order == [0, 1, 2, 3, 4]
+
+
+def test_who_breaks_down_keeps_the_rankings_that_are_done() -> None:
+    class Breaks(Scripted):
+        def complete(self, questions: Sequence[TextQuestion]) -> list[str | Exception]:
+            if len(self.rounds) == 1:
+                raise ConnectionError("the line is dead")
+            return super().complete(questions)
+
+    with Ranker(scorer=Breaks(honest)) as ranker:
+        batch = [("q", TEXTS[:n]) for n in (6, 2, 5)]
+        found = ranker.rank_batch(batch, progress=False, on_error="return")
+    assert [type(result) for result in found] == [ConnectionError, Ranking, ConnectionError]
+    assert found[1].order == [0, 1]
 
 
 def test_an_error_of_any_class_names_its_query_and_loses_nothing() -> None:
