@@ -54,8 +54,8 @@ class EngineJob(Job):
 
     @property
     def done(self) -> bool:
-        """Whether all that the engine was asked is."""
-        return len(self.handles) == len(self.requests)
+        """Whether all that the engine was asked is; with an error before any of it, nothing was asked."""
+        return len(self.handles) == len(self.requests) or (self.error is not None and not self.handles)
 
     def book(self) -> None:
         """Keeps the bill and the scores, once it is done."""
@@ -86,6 +86,7 @@ class EngineScorer:
         calibration: Mapping[str, Calibration] | None = None,
     ) -> None:
         self.engine, self._reuse = engine, reuse
+        self.kv_cache_tokens = engine.runner.kv_cache.slots
         model = self.model
         self._truncate: Truncate = truncate
         self._block, self._seed = engine.attention_mode == "block", seed
@@ -170,11 +171,16 @@ class EngineScorer:
         return [spans(text, self._encoder.token_starts(text), most) for text in texts]
 
     def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
-        """See `Scorer.play`."""
+        """See `Scorer.play`. A job that was laid out by a larger engine may be refused."""
         waiting: dict[int, EngineJob] = {}
         requests = list[EngineRequest | TextRequest]()
         for laid_out in jobs:
             asked = laid_out.requests if isinstance(laid_out, EngineJob) else []
+            try:
+                for request in asked:
+                    self.engine.check(request)
+            except ValueError as error:
+                laid_out.error, asked = error, []
             if not asked:
                 yield laid_out
             for request in asked:

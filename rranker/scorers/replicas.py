@@ -12,6 +12,7 @@ from ..methods import Episode
 from ..request import Request
 from ..workers import take_step
 from .protocol import Job, Scorer
+from .wrapper import room_of
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,7 @@ class Replicas:
 
     def __init__(self, scorers: Sequence[Scorer], threads: Sequence[ThreadPoolExecutor]) -> None:
         self.scorers, self._threads = scorers, threads
+        self._smallest = min(scorers, key=room_of)
         self._left = [0] * len(scorers)  # of each: the cost of what it was given and has not done
         self._broken = set[int]()
         self._lock = RLock()  # a stream that is dropped may be collected in the middle of anything
@@ -45,8 +47,8 @@ class Replicas:
         return self.scorers[0].default_method(request)
 
     def prepare(self, request: Request, method: type[Episode]) -> Job:
-        """See `Scorer.prepare`. What is laid out by one is played by any."""
-        return self.scorers[0].prepare(request, method)
+        """See `Scorer.prepare`. What the smallest has room for may be played by any."""
+        return self._smallest.prepare(request, method)
 
     def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
         """See `Scorer.play`. No replica takes a step before the jobs of its last one were read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
+from math import inf
 
 from ..prompts.spans import Span, spans, word_starts
 from ..request import Request
@@ -20,6 +21,7 @@ class Wrapper:
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
         self.shares_steps = bool(getattr(scorer, "shares_steps", False))
+        self.kv_cache_tokens = room_of(scorer)
 
     def default_method(self, request: Request) -> str:
         """The scorer's own choice; those written before scorers could choose eliminate."""
@@ -41,6 +43,11 @@ class Wrapper:
     def close(self) -> None:
         """Closes the scorer."""
         self._scorer.close()
+
+
+def room_of(scorer: Scorer) -> float:
+    """KV tokens that its engine holds at once; without an engine there is no bound."""
+    return float(getattr(scorer, "kv_cache_tokens", inf))
 
 
 def sum_of(stats: Iterable[Stats]) -> Stats:
