@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+_reader_gone: ContextVar[Future[None] | None] = ContextVar("reader_gone", default=None)
+"""Done when nobody reads on; None where the reader takes the steps itself."""
 
 
 class Workers:
@@ -24,23 +27,37 @@ class Workers:
     async def read(self, generator: Generator[T | None]) -> AsyncGenerator[T]:
         """All that the generator yields but None. It is closed when this is closed, or its reader cancelled.
 
-        A step in the middle of which that happens is taken to its end first, in its thread; nobody waits for it.
+        A step in the middle of which that happens is taken to its end first, in its thread; nobody waits for it. What
+        would keep it waiting hears of it (`when_reader_goes`).
         """
         running: Future[tuple[list[T], bool]] | None = None
+        context, gone = copy_context(), Future[None]()
+        context.run(_reader_gone.set, gone)
         try:
             more = True
             while more:
-                running = self._pool.submit(take_step, generator)
+                running = self._pool.submit(context.run, take_step, generator)
                 items, more = await asyncio.wrap_future(running)
                 for item in items:
                     yield item
         finally:
+            gone.set_result(None)
             if running is not None:
                 running.add_done_callback(lambda _: generator.close())
 
     def close(self) -> None:
         """Lets the threads go once they have done what they were given."""
         self._pool.shutdown(wait=False)
+
+
+def when_reader_goes(call: Callable[[], Any]) -> None:
+    """Has `call` called, in another thread, once nobody reads on what this generator yields: to the end or cancelled.
+
+    For a step that waits for something outside, which may never come. `call` must be harmless when the wait is over.
+    """
+    gone = _reader_gone.get()
+    if gone is not None:
+        gone.add_done_callback(lambda _: call())
 
 
 def take_step(generator: Generator[T | None]) -> tuple[list[T], bool]:

@@ -72,7 +72,8 @@ class Scorer(Protocol):
         Who plays step by step may yield jobs after each step that they went on in, so that their rounds are streamed;
         and None when all is laid out, and at the end of each step: then another call may take its turn.
 
-        An error that comes up belongs to its job. Closing the generator early gives everything back.
+        An error that comes up belongs to its job. Closing the generator early gives everything back. Who waits for
+        something outside ends the wait when whoever asked is gone (`rranker.workers.when_reader_goes`).
         """
         ...
 

@@ -244,3 +244,32 @@ def test_rankings_come_as_they_are_done_and_closing_cancels_the_rest(served):
     one.close()
     thread.join(timeout=0.9)
     assert str(failed[0]) == "the scorer was closed while it was ranking"
+
+
+def test_cancelled_calls_let_go_of_a_server_that_does_not_answer(served):
+    """More of them than there are threads; with one call at a time, each holds it until it is cancelled."""
+    answers = threading.Event()
+
+    def answer(path: str, body: Body) -> Body | Fault:
+        if "Query: hung" in body["messages"][0]["content"]:
+            answers.wait(timeout=20)
+        return honest(path, body)
+
+    server = served(answer)
+
+    async def abandon(ranker: Ranker) -> Ranking:
+        calls = [asyncio.create_task(ranker.arank(f"hung {i}", TEXTS)) for i in range(40)]
+        while not server.asked:
+            await asyncio.sleep(0.01)
+        for call in calls:
+            call.cancel()
+        gone = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(result, asyncio.CancelledError) for result in gone)
+        async with asyncio.timeout(10):
+            return await ranker.arank("q", TEXTS)
+
+    with Ranker(scorer=scorer(server, concurrency=1)) as ranker:
+        try:
+            assert asyncio.run(abandon(ranker)).order == BEST
+        finally:
+            answers.set()

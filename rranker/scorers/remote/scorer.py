@@ -15,6 +15,7 @@ from typing import Any, TypeVar, Unpack
 from ...methods import Episode
 from ...request import Request
 from ...types import Repair, Stats
+from ...workers import when_reader_goes
 from ..protocol import Job
 from .budget import Ledger, Usage
 from .connection import Connection
@@ -82,6 +83,7 @@ class RemoteScorer(ABC):
         running = submit(self._play_all(open_jobs, played))
         self._running.add(running)
         running.add_done_callback(lambda _: played.put(None))
+        when_reader_goes(running.cancel)
         try:
             while (told := played.get()) is not None:
                 job, go_on = told
@@ -89,7 +91,7 @@ class RemoteScorer(ABC):
                 yield None
                 go_on()
             running.result()
-        except CancelledError as error:
+        except CancelledError as error:  # or its reader is gone, and nobody hears this
             raise RuntimeError("the scorer was closed while it was ranking") from error
         finally:
             if not sys.is_finalizing():  # then the loop's thread is gone already
