@@ -27,13 +27,15 @@ def cut_repairs(
 
 def encoding_repairs(request: Request) -> list[Repair]:
     """Texts that no encoding can hold (lone surrogates): the model reads a question mark in their place."""
-    repairs = []
     query = request.query if isinstance(request.query, str) else "\n".join(request.query)
-    for index, text in [(None, query), *((i, c.text) for i, c in enumerate(request.candidates))]:
+    texts: list[tuple[int | None, str, str]] = [(None, "the query", query)]
+    texts.append((None, "the instruction", request.instruction or ""))
+    texts += [(index, f"candidate {index}", item.text) for index, item in enumerate(request.candidates)]
+    repairs = []
+    for index, what, text in texts:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            what = "the query" if index is None else f"candidate {index}"
             repairs.append(
                 Repair("encoding", f"{what} has characters that are not valid Unicode; read as '?'", index)
             )

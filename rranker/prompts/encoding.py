@@ -59,7 +59,7 @@ class TextEncoder:
         gap, anchor = before[len(opening) :], self._anchor(opening) if inside else ("", ())
         head, tail = self.literal(opening, inside=inside), self.literal(after, inside=True)
         lead = (*anchor[1], *head)
-        spaced = [gap + text if text else "" for text in map(_encodable, texts)]
+        spaced = [gap + text if text else "" for text in map(encodable, texts)]
         pieces = []
         for text, ids in zip(
             spaced, self._encode_all(anchor[0] + opening + text + after for text in spaced), strict=True
@@ -76,14 +76,14 @@ class TextEncoder:
 
         Where untrusted text spells a reserved token, each part is encoded apart.
         """
-        whole = tuple(self._encode("".join(_encodable(text) for text, _ in parts)))
+        whole = tuple(self._encode("".join(encodable(text) for text, _ in parts)))
         meant = [
             i for text, trusted in parts if trusted for i in self.literal(text) if i in self._reserved_ids
         ]
         if [i for i in whole if i in self._reserved_ids] == meant:
             return whole
         ids = [
-            self.literal(text, inside=at > 0) if trusted else self._inside_free(_encodable(text))
+            self.literal(text, inside=at > 0) if trusted else self._inside_free(encodable(text))
             for at, (text, trusted) in enumerate(parts)
             if text
         ]
@@ -95,7 +95,7 @@ class TextEncoder:
 
     def user_batch(self, texts: list[str]) -> list[tuple[int, ...]]:
         """`user` for many texts in one tokenizer call (the fast tokenizers run it in parallel)."""
-        texts = [_encodable(text) for text in texts]
+        texts = [encodable(text) for text in texts]
         return [
             ids if self._reserved_ids.isdisjoint(ids) else self._without_reserved(text)
             for text, ids in zip(texts, self._encode_all(texts), strict=True)
@@ -106,7 +106,7 @@ class TextEncoder:
         if not getattr(self.tokenizer, "is_fast", False):
             return word_starts(text)
         said = self.tokenizer(
-            _encodable(text), add_special_tokens=False, return_offsets_mapping=True, verbose=False
+            encodable(text), add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
         return [start for start, _ in said["offset_mapping"]]
 
@@ -175,6 +175,6 @@ class TextEncoder:
         return [i for half in (text[:middle], text[middle:]) for i in self._halved(half, inside=inside)]
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Lone surrogates are legal in a Python string and in no encoding: they become `?`."""
     return text.encode("utf-8", "replace").decode("utf-8")

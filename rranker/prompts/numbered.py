@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .encoding import encodable
 from .segments import Kind, Query
 from .template import Template
 
@@ -40,7 +41,7 @@ class NumberedQuestion:
             f"[{identifier}] {text}\n" for identifier, text in zip(self.identifiers, self.texts, strict=True)
         )
         words = template.instruction if self.instruction is None else self.instruction
-        return f"{words}\n\n{heading}{query}\n\n{template.list_heading}\n{lines}"
+        return encodable(f"{words}\n\n{heading}{query}\n\n{template.list_heading}\n{lines}")
 
     @property
     def request(self) -> str:

@@ -12,6 +12,7 @@ from ..ordering import distinct
 from ..permutations import parse_choice
 from ..prompts.numbered import NumberedQuestion
 from ..prompts.segments import POINTWISE
+from ..repairs import encoding_repairs
 from ..request import Request
 from ..types import Repair
 from .answers import TextQuestion, observe_answer, player_of, question_of, report
@@ -90,7 +91,10 @@ class ChatScorer(RemoteScorer):
             )
         groups = tuple(distinct([candidate.text for candidate in request.candidates]))
         player = Answered(method(len(groups), top_k=request.top_k)) if groups else None
-        return Job(request, method, groups, player)
+        job = Job(request, method, groups, player)
+        if not job.decided:
+            job.repairs += encoding_repairs(request)
+        return job
 
     async def ask(self, job: Job, calls: Calls) -> None:
         """One question. Where the endpoint turns out not to take it like that, nothing is played: it is asked anew."""

@@ -78,6 +78,23 @@ def test_an_endpoint_that_gives_no_log_probabilities_is_asked_for_them_once(serv
     assert [bool(body.get("logprobs")) for body in server.asked] == [True, False, False]
 
 
+@pytest.mark.parametrize("method", ["dranker", "iranker"])
+def test_what_no_encoding_can_hold_is_read_as_question_marks_and_reported(served, method):
+    server = served(lambda path, body: completion("[1] > [2]"))
+    with Ranker(scorer=ChatScorer("m", base_url=server.url), method=method) as ranker:
+        ranking = ranker.rank("q\ud800", ["tin", "gold\udc80"], instruction="best\ud800 first")
+    said = server.asked[-1]["messages"][0]["content"]
+    assert all(text in said for text in ("q?", "best? first", "] gold?\n"))
+    assert ranking[0].text in ("tin", "gold\udc80"), "what is given back is as it came"
+    assert [(repair.kind, repair.index) for repair in ranking.repairs] == [
+        ("encoding", None),
+        ("encoding", None),
+        ("encoding", 1),
+    ]
+    assert ["query" in r.message for r in ranking.repairs] == [True, False, False]
+    assert "the instruction has characters" in ranking.repairs[1].message
+
+
 def test_who_insists_on_log_probabilities_is_told_that_there_are_none(served):
     with (
         Ranker(scorer=ChatScorer("m", base_url=served(wordy).url, logprobs=True)) as ranker,
