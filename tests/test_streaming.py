@@ -139,6 +139,27 @@ def test_calls_at_the_same_time_share_passes_and_change_nothing(ranker: Ranker, 
     assert len(passes) < apart / 2
 
 
+def test_a_call_does_not_wait_until_a_large_batch_is_laid_out(
+    ranker: Ranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [(f"{QUERY} {n}", MANY[:4]) for n in range(40)]
+    expected, laid_out = ranker.rank_batch(batch, progress=False), list[str]()
+    prepare = ranker._scorer.prepare
+
+    def noted(request: Any, method: Any) -> Any:
+        laid_out.append(request.query)
+        return prepare(request, method)
+
+    monkeypatch.setattr(ranker._scorer, "prepare", noted)
+
+    async def together() -> list[Any]:
+        return await asyncio.gather(ranker.arank_batch(batch, progress=False), ranker.arank("late", TEXTS))
+
+    found, _ = asyncio.run(together())
+    assert [ranking.order for ranking in found] == [ranking.order for ranking in expected]
+    assert laid_out.index("late") < 20
+
+
 def test_cancelling_frees_what_was_held_and_disturbs_nobody(ranker: Ranker) -> None:
     expected = ranker.rank(QUERY, MANY).order
 

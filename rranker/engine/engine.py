@@ -32,6 +32,9 @@ from .runner import ModelRunner
 from .self_check import self_check
 from .step import Stepper
 
+_SUBMITTED_AT_ONCE = 64
+"""Requests that are submitted between two pauses: some milliseconds of work."""
+
 
 class Engine:
     """A model that answers ranking methods' questions, many queries together. Safe to share between threads.
@@ -181,12 +184,14 @@ class Engine:
     ) -> Generator[tuple[list[Handle], list[Handle]]]:
         """As `run`, step by step: the handles that a step moved on, and those that are done since; each of them once.
 
-        The first of these are all handles, submitted and not begun. Who watches several groups in turn has one step
-        serve them all.
+        The first of these are all handles, submitted and not begun here; while many are submitted, pauses come before
+        them (two empty lists). Who watches several groups in turn has one step serve them all.
         """
         flow, progress = next(self._flows), Progress()
         try:
-            for request in requests:
+            for number, request in enumerate(requests):
+                if number and number % _SUBMITTED_AT_ONCE == 0:
+                    yield [], []
                 progress.add(self.submit(request, flow))
             yield progress.pending, []
             while progress.pending:

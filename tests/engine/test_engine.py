@@ -102,6 +102,20 @@ def test_a_request_that_never_fits_is_refused_at_the_door(engine):
         list(engine.run([request_of(engine, 1), request_of(engine, 0, n=60, longest=20)]))
 
 
+def test_many_are_submitted_with_pauses_and_run_as_they_would_alone(engine):
+    """In a pause, and by a step of somebody else there, nothing is lost of what is told later."""
+    requests = [request_of(engine, seed) for seed in range(150)]
+    steps = engine.watch(requests)
+    assert next(steps) == ([], [])
+    engine.step()
+    told = [handles for handles in steps if handles != ([], [])]
+    submitted = [handle.request for handle in told[0][0]]
+    done = [handle.request for _, finished in told for handle in finished]
+    assert set(map(id, submitted)) == set(map(id, requests))
+    assert sorted(map(id, done)) == sorted(map(id, requests))
+    assert [order(requests[seed]) for seed in (0, 70, 149)] == [alone(engine, seed) for seed in (0, 70, 149)]
+
+
 def test_callers_take_turns(engine):
     """One who comes late with one query is served before the long batch of another is through."""
     long = [engine.submit(request_of(engine, seed, n=10), flow=1) for seed in range(40)]
