@@ -29,13 +29,15 @@ class Calls:
     """Rankings by one scorer; `rranker.Ranker` adds how a model becomes one.
 
     `method` (a known one, or None), `relevance` and `thoughts` (`reasoning` and what belongs to it, by name) are those
-    of calls that do not say.
+    of calls that do not say. Raises ValueError where a scorer that cannot think is to.
     """
 
     def __init__(
         self, scorer: Scorer, method: str | None, relevance: bool | None, thoughts: Mapping[str, Any]
     ) -> None:
         self._scorer, self._method, self._relevance = scorer, method, relevance
+        if thoughts.get("reasoning"):
+            _check_thinks(scorer)
         self._thoughts = thoughts if _thinks(scorer) else {}
         # Where every step serves all that is in flight, one thread that steps is enough for any number of calls.
         self._player = scorer.each(_for_any_list) if isinstance(scorer, Replicas) else _for_any_list(scorer)
@@ -177,10 +179,7 @@ class Calls:
             of_query["reasoning"] = self._thoughts.get("reasoning")
         if not of_query["reasoning"]:
             return
-        if not _thinks(self._scorer):
-            raise ValueError(
-                "reasoning is for language models that run here, and this Ranker was given a scorer: leave it out"
-            )
+        _check_thinks(self._scorer)
         for name, value in self._thoughts.items():
             if of_query.get(name) is None:
                 of_query[name] = value
@@ -197,6 +196,13 @@ class Calls:
 def _thinks(scorer: Scorer) -> bool:
     """Whether its models may be asked to think; those written before requests could say so do not."""
     return bool(getattr(scorer, "thinks", False))
+
+
+def _check_thinks(scorer: Scorer) -> None:
+    if not _thinks(scorer):
+        raise ValueError(
+            "reasoning is for language models that run here, and this Ranker was given a scorer: leave it out"
+        )
 
 
 def _for_any_list(scorer: Scorer) -> ConsistentScorer:

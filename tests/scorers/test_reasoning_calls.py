@@ -80,5 +80,8 @@ def test_wrong_settings_of_a_call_say_what_to_do(bundled, settings, error, messa
 
 
 def test_a_scorer_of_ones_own_is_not_asked_to_think():
+    scorer = ChatScorer("name", base_url="http://127.0.0.1:9")
     with pytest.raises(ValueError, match="language models that run here"):
-        Ranker(scorer=ChatScorer("name", base_url="http://127.0.0.1:9")).rank(QUERY, TEXTS, reasoning=True)
+        Ranker(scorer=scorer).rank(QUERY, TEXTS, reasoning=True)
+    with pytest.raises(ValueError, match="language models that run here"):
+        Ranker(scorer=scorer, reasoning=True)
