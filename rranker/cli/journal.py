@@ -11,9 +11,13 @@ from types import TracebackType
 from typing import Any, Self
 
 
-def fingerprint(settings: Mapping[str, Any], files: list[str]) -> str:
-    """What makes two jobs the same: settings, and the content of files by name, size and time of change."""
-    stamps = [(os.path.abspath(name), os.stat(name).st_size, os.stat(name).st_mtime_ns) for name in files]
+def fingerprint(settings: Mapping[str, Any], files: list[str], piped: bytes | None = None) -> str:
+    """What makes two jobs the same: settings, files by name, size and time of change, and all that stdin held."""
+    stamps: list[Any] = [
+        (os.path.abspath(name), os.stat(name).st_size, os.stat(name).st_mtime_ns) for name in files
+    ]
+    if piped is not None:  # it has no name and no time: only its content tells it from another
+        stamps.append(hashlib.sha256(piped).hexdigest())
     return hashlib.sha256(json.dumps([settings, stamps], sort_keys=True).encode()).hexdigest()
 
 

@@ -78,7 +78,8 @@ def rerank(  # noqa: PLR0913 (options of a command)
     """
     faults = Faults(skip_broken)
     with failing_as(ExitCode.DATA):
-        problems, files, came_as = _problems(source, corpus, queries, beir, depth, faults)
+        data = None if source is None else read_input(source)
+        problems, files, came_as = _problems(source, data, corpus, queries, beir, depth, faults)
         if not problems:
             raise ValueError("nothing to rank")
     layout = layout or came_as
@@ -89,7 +90,8 @@ def rerank(  # noqa: PLR0913 (options of a command)
     model_settings = {"model": model, "device": device, "devices": devices, "dtype": dtype}
     journal: Journal | None = None
     if output != STDIN:
-        job = fingerprint({**model_settings, **settings, "depth": depth}, files)
+        piped = data if source == STDIN else None
+        job = fingerprint({**model_settings, **settings, "depth": depth}, files, piped)
         with failing_as(ExitCode.USAGE, ExitCode.NO_OUTPUT):
             journal = Journal(Path(f"{output}.partial"), job)
     with journal or nullcontext():
@@ -113,19 +115,19 @@ def rerank(  # noqa: PLR0913 (options of a command)
 
 def _problems(
     source: str | None,
+    data: bytes | None,
     corpus: Path | None,
     queries: Path | None,
     beir: Path | None,
     depth: int,
     faults: Faults,
 ) -> tuple[list[Problem], list[str], RunFormat]:
-    """What to rank, the files that it was read from, and in which form it came."""
+    """What to rank, the files that it was read from, and in which form it came. `data` is what `source` holds."""
     from rranker.cli import (
         collections as read,
     )  # the readers of data take their time: `rank` needs none of them
 
     files = [] if source is None or source == STDIN else [source]
-    data = None if source is None else read_input(source)
     if source is not None and data is not None and _are_requests(source, data):
         layout = RunFormat.json if data.lstrip().startswith(b"[") else RunFormat.jsonl
         return read.request_problems(source, data, depth, faults), files, layout

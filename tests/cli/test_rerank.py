@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
 from rranker import Ranker
 from rranker.data import read_texts
@@ -182,3 +183,29 @@ def test_a_job_that_was_killed_goes_on_where_it_was(
     assert f"{finished} of 6 queries are done already" in done.stderr
     assert ordered(out.read_text()) == expected
     assert not journal.exists()
+
+
+def test_other_requests_on_stdin_do_not_go_on_with_the_job_of_the_first(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def piped(*texts: str, stop: bool = False) -> Result:
+        lines = [
+            json.dumps({"query": f"note {i}", "candidates": [text, "x"]}) for i, text in enumerate(texts)
+        ]
+        with monkeypatch.context() as patch:
+            if stop:
+                patch.setattr("rranker.cli.rerank._write", _full_disk)
+            return run("rerank", "-", "-o", tmp_path / "out.jsonl", input="\n".join(lines))
+
+    assert piped("bees", "tea", stop=True).exit_code == 73
+    other = piped("rivers", "trains")
+    assert other.exit_code == 2
+    assert "belongs to a job with other input or settings" in other.stderr
+    same = piped("bees", "tea")
+    assert (same.exit_code, same.stderr) == (0, "rranker: 2 of 2 queries are done already\n")
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [{c["doc"] for c in request["candidates"]} for request in written] == [{"bees", "x"}, {"tea", "x"}]
+
+
+def _full_disk(*_: object) -> None:
+    raise OSError(28, "No space left on device", "out.jsonl")
