@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 
-class Refusal(Exception):
-    """A request that gets no ranking. `status` is HTTP's; `retry_after` in seconds, where it may come again."""
+class Refusal(HTTPException):
+    """A request that gets no ranking. `status` is HTTP's; `retry_after` in seconds, where it may come again.
+
+    Of the kind that FastAPI lets through when it comes up while a body is read: any other becomes FastAPI's own 400.
+    """
 
     def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
-        super().__init__(message)
+        super().__init__(status, message)
         self.status, self.retry_after = status, retry_after
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 class AsciiJSON(JSONResponse):

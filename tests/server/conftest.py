@@ -36,7 +36,8 @@ class Server:
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        # Without a length of its own, an iterator goes out in chunks.
+        data = body if body is None or isinstance(body, bytes | Iterator) else json.dumps(body).encode()
         given = {"Content-Type": "application/json", **(headers or {})}
         try:
             connection.request(method, path, data, given)

@@ -112,6 +112,16 @@ def test_without_calibration_the_relevance_is_the_score_of_the_ranking(slow: Slo
         assert server.post("/score", {"text_1": "a", "text_2": "b"}).status == 400
 
 
+@pytest.mark.parametrize("path", ["/v2/rerank", "/rerank", "/sglang/v1/rerank", "/v1/rank", "/score"])
+def test_a_body_in_chunks_is_as_bounded_as_one_that_says_its_length(path: str, slow: Slow) -> None:
+    with Ranker(scorer=slow) as ranker, serving(ranker, limits=Limits(body_bytes=1000)) as server:
+        body = json.dumps({"query": "tea", "documents": ["a" * 2000]}).encode()
+        said, chunked = server.post(path, body), server.post(path, iter([body[:900], body[900:]]))
+    assert (said.status, chunked.status) == (413, 413)
+    assert chunked.json == said.json
+    assert chunked.json["error"]["type"] == "request_too_large"
+
+
 def test_what_takes_too_long_is_given_up(slow: Slow) -> None:
     with Ranker(scorer=slow) as ranker, serving(ranker, limits=Limits(seconds=0.1)) as server:
         late = server.post("/v2/rerank", BODY)
