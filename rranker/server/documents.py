@@ -49,13 +49,20 @@ def shortened(body: Rerank, texts: list[str], ranker: Ranker) -> tuple[list[str]
     """The texts, cut to as many tokens as the client wants of each, and a warning for each that was cut.
 
     `max_tokens_per_doc` counts a document's tokens, `truncate_prompt_tokens` those of the query as well; special tokens
-    are left out of account.
+    are left out of account. Raises Refusal where there is no tokenizer to count with.
     """
     most = [body.max_tokens_per_doc] if body.max_tokens_per_doc else []
     both = body.truncate_prompt_tokens
     if not most and (both is None or both < 0):
         return texts, []
-    tokenizer = ranker.model.tokenizer
+    try:
+        tokenizer = ranker.model.tokenizer
+    except AttributeError as error:  # a scorer of the caller's own
+        raise Refusal(
+            400,
+            "max_tokens_per_doc and truncate_prompt_tokens need a model with a tokenizer, and this server ranks by a "
+            "scorer that has none: leave them out",
+        ) from error
     if both is not None and both >= 0:
         most.append(max(0, both - len(tokenizer(body.query, add_special_tokens=False)["input_ids"])))
     allowed = min(most)

@@ -112,6 +112,16 @@ def test_without_calibration_the_relevance_is_the_score_of_the_ranking(slow: Slo
         assert server.post("/score", {"text_1": "a", "text_2": "b"}).status == 400
 
 
+def test_a_scorer_without_a_tokenizer_cuts_no_documents(slow: Slow) -> None:
+    slow.go.set()
+    with Ranker(scorer=slow) as ranker, serving(ranker) as server:
+        for setting in ({"max_tokens_per_doc": 3}, {"truncate_prompt_tokens": 9}):
+            refused = server.post("/v2/rerank", {**BODY, **setting})
+            assert refused.status == 400
+            assert "need a model with a tokenizer" in refused.json["message"]
+        assert server.post("/v2/rerank", {**BODY, "max_tokens_per_doc": 0}).status == 200
+
+
 @pytest.mark.parametrize("path", ["/v2/rerank", "/rerank", "/sglang/v1/rerank", "/v1/rank", "/score"])
 def test_a_body_in_chunks_is_as_bounded_as_one_that_says_its_length(path: str, slow: Slow) -> None:
     with Ranker(scorer=slow) as ranker, serving(ranker, limits=Limits(body_bytes=1000)) as server:
