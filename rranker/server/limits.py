@@ -15,7 +15,8 @@ class Limits:
     """Bounds of a server.
 
     requests: accepted and not yet answered, over all clients; whoever comes on top is told to come again (429).
-    candidates: of one request. body_bytes: of its body. seconds: from its acceptance to its answer.
+    candidates: of one request. body_bytes: of its body. seconds: from its acceptance to its answer, or the end
+    of its stream.
     """
 
     requests: int = 256

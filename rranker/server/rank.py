@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
@@ -19,6 +20,9 @@ from .rerank import TEMPLATE, facts, usage
 from .schemas import Rank, Score
 from .service import Service
 
+GRACE = 1.0
+"""Seconds after the deadline of a stream for its last event, which says that its time is over."""
+
 
 def rank_routes(service: Service) -> APIRouter:
     """`/v1/rank`, `/score`, `/v1/score`."""
@@ -33,7 +37,8 @@ def rank_routes(service: Service) -> APIRouter:
             return _whole(service, request, ranking)
         events = _events(service, request, body, settings)
         # Whatever is wrong with the request comes up here, while there is still a status to send.
-        return EventStream(await anext(events), events)
+        first = await anext(events)
+        return EventStream(first, events, request.state.deadline)
 
     @router.post("/score")
     @router.post("/v1/score")
@@ -60,25 +65,36 @@ def rank_routes(service: Service) -> APIRouter:
 
 
 class EventStream(Response):
-    """Server-sent events. However it ends, what makes them is closed at once: nobody waits for the collector."""
+    """Server-sent events. However it ends, what makes them is closed at once: nobody waits for the collector.
+
+    A client that has not read them all shortly after the `deadline` (the event loop's time) is given up.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, first: bytes, more: AsyncGenerator[bytes]) -> None:
+    def __init__(self, first: bytes, more: AsyncGenerator[bytes], deadline: float) -> None:
         super().__init__(headers={"Cache-Control": "no-store"})
         del self.headers["content-length"]
-        self._first, self._more = first, more
+        self._first, self._more, self._deadline = first, more, deadline
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         async with aclosing(self._more) as more:
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
-            await send({"type": "http.response.body", "body": self._first, "more_body": True})
-            async for event in more:
-                await send({"type": "http.response.body", "body": event, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            try:
+                async with asyncio.timeout_at(self._deadline + GRACE) as limit:
+                    await self._send(more, send)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                # Nothing can be said to who does not read; the answer stays without its end, and the log says why.
+                scope["state"]["facts"] = {**scope["state"].get("facts", {}), "unread": True}
+
+    async def _send(self, more: AsyncGenerator[bytes], send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self._first, "more_body": True})
+        async for event in more:
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _events(

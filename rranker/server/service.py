@@ -45,7 +45,7 @@ class Service:
     ) -> Ranking:
         """A ranking, as `Ranker.rank` gives it. Raises Refusal."""
         self._check(len(candidates), settings)
-        with self._admitted():
+        with self._admitted(client):
             ranking = await self._while_waited_for(client, self.ranker.arank(query, candidates, **settings))
         self.telemetry.ranked(ranking)
         return ranking
@@ -55,7 +55,7 @@ class Service:
     ) -> list[Ranking]:
         """A ranking for each of several queries of one request. Raises Refusal."""
         self._check(sum(len(candidates) for _, candidates in queries), settings)
-        with self._admitted():
+        with self._admitted(client):
             work = self.ranker.arank_batch(list(queries), progress=False, **settings)
             rankings: list[Ranking] = await self._while_waited_for(client, work)
         for ranking in rankings:
@@ -65,9 +65,12 @@ class Service:
     async def stream(
         self, client: Request, query: QueryLike, candidates: Sequence[CandidateLike], **settings: Any
     ) -> AsyncGenerator[Round | Ranking]:
-        """Rounds as they are decided, then the ranking. Raises Refusal, in the middle too."""
+        """Rounds as they are decided, then the ranking. Raises Refusal, in the middle too.
+
+        It is in flight until it ends or is closed: `client.state.deadline` says by when its reader has to be done.
+        """
         self._check(len(candidates), settings)
-        with self._admitted():
+        with self._admitted(client):
             try:
                 stream = self.ranker.astream(query, candidates, **settings)
             except (ValueError, TypeError) as error:
@@ -87,12 +90,13 @@ class Service:
             )
 
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
+    def _admitted(self, client: Request) -> Iterator[None]:
         if not self.has_room:
             wait = max(1, math.ceil(self._usual_seconds))
             raise Refusal(429, "too many requests are waiting: come again", wait)
         clock = asyncio.get_running_loop().time
         began = clock()
+        client.state.deadline = began + self.limits.seconds
         self._running += 1
         self.telemetry.in_flight.inc()
         try:
@@ -107,11 +111,14 @@ class Service:
 
         Its slots are free when the step that it is in the middle of ends.
         """
+        remaining = client.state.deadline - asyncio.get_running_loop().time()
         task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_hang_up(client))
         try:
-            done, _ = await asyncio.wait(
-                {task, gone}, timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            done = set[asyncio.Future[Any]]()
+            if remaining > 0:  # else not even a round that is there already: its reader may be slow for ever
+                done, _ = await asyncio.wait(
+                    {task, gone}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED
+                )
             if task in done:
                 return _result(task)
             if gone in done:
