@@ -121,6 +121,12 @@ async def _tei(service: Service, request: Request, body: TeiRerank) -> list[dict
     cut = [repair.message for repair in ranking.repairs if repair.kind == "truncated"]
     if cut and body.truncate is False:
         raise Refusal(422, f"{cut[0]}; without `truncate` it would be ranked as cut")
+    if cut and body.truncation_direction in ("left", "Left"):
+        raise Refusal(
+            422,
+            f"{cut[0]}; and truncation_direction: this server does not cut at the left: shorten the text, or leave "
+            "truncation_direction out",
+        )
     return [
         {
             "index": item.index,

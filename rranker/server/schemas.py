@@ -49,7 +49,10 @@ class TeiRerank(Body):
     raw_scores: bool = False
     return_text: bool = False
     truncate: Annotated[bool | None, Field(description="false: texts that do not fit are refused")] = None
-    truncation_direction: Literal["left", "right", "Left", "Right"] | None = None
+    truncation_direction: Annotated[
+        Literal["left", "right", "Left", "Right"] | None,
+        Field(description="left: texts that do not fit are refused, for they are not cut there"),
+    ] = None
 
 
 class SglangRerank(Body):

@@ -106,6 +106,16 @@ def test_text_embeddings_inference_refuses_long_texts_where_they_may_not_be_cut(
     assert server.post("/rerank", {"query": QUERY, "texts": TEXTS, "truncate": False}).status == 200
 
 
+@pytest.mark.parametrize("left", ["left", "Left"])
+def test_texts_are_not_cut_at_the_other_end_than_asked_for(left: str, server: Server) -> None:
+    body = {"query": QUERY, "texts": ["word " * 2000, "other"], "truncation_direction": left}
+    refused = server.post("/rerank", body)
+    assert (refused.status, refused.json["error_type"]) == (422, "Validation")
+    assert "does not cut at the left" in refused.json["error"]
+    assert server.post("/rerank", {**body, "truncation_direction": "Right"}).status == 200
+    assert server.post("/rerank", {**body, "texts": TEXTS}).status == 200
+
+
 def test_equal_relevance_keeps_the_order_of_the_ranking_in_every_dialect(server: Server) -> None:
     """No dialect promises more of ties than that scores do not rise; ours are broken by rank, the same in all."""
     same = [TEXTS[1], TEXTS[0], TEXTS[1], TEXTS[1]]
