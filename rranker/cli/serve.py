@@ -10,7 +10,7 @@ import typer
 
 from rranker.cli.errors import ExitCode, command, failing_as, say
 from rranker.cli.loading import load_ranker
-from rranker.cli.settings import Device, Devices, Dtype, Method, Model, Reasoning
+from rranker.cli.settings import Device, Devices, Dtype, Method, Model, Reasoning, Relevance
 
 
 @command
@@ -25,6 +25,7 @@ def serve(  # noqa: PLR0913 (options of a command)
     dtype: Dtype = None,
     method: Method = None,
     reasoning: Reasoning = False,
+    relevance: Relevance = None,
     name: Annotated[str | None, typer.Option(help="What clients are told the model is called.")] = None,
     requests: Annotated[int, typer.Option(min=1, help="Accepted at once; more get 429.")] = 256,
     candidates: Annotated[int, typer.Option(min=1, help="Of one request.")] = 1000,
@@ -49,7 +50,13 @@ def serve(  # noqa: PLR0913 (options of a command)
         limits = Limits(requests, candidates, int(body_megabytes * 2**20), seconds)
     log_to_stderr()
     with load_ranker(
-        model=model, device=device, devices=devices, dtype=dtype, method=method, reasoning=reasoning
+        model=model,
+        device=device,
+        devices=devices,
+        dtype=dtype,
+        method=method,
+        reasoning=reasoning,
+        relevance=relevance,
     ) as ranker:
         app = create_app(ranker, limits=limits, keys=keys, name=name)
         config = uvicorn.Config(

@@ -61,19 +61,20 @@ def _option(*flags: str, panel: str = "Ranking", **rest: Any) -> Any:
     return typer.Option(*flags, rich_help_panel=panel, **rest)
 
 
+Relevance = Annotated[
+    bool | None,
+    _option(
+        "--relevance",
+        help="Give each a calibrated probability to fit, also where that takes further questions.",
+    ),
+]
 _THOUGHTS = "Thoughts"
 _CALL_OPTIONS = {
     "method": Method,
     "template": Annotated[str | None, _option(help="passage, recommendation, routing or generic.")],
     "instruction": Annotated[str | None, _option(help="Replaces the template's own instruction.")],
     "top_k": Annotated[int | None, _option(min=1, help="Only the best k matter: places behind are coarser.")],
-    "relevance": Annotated[
-        bool | None,
-        _option(
-            "--relevance",
-            help="Give each a calibrated probability to fit, also where that takes further questions.",
-        ),
-    ],
+    "relevance": Relevance,
     "threshold": Annotated[
         float | None, _option(min=0, max=1, help="Write only those of this relevance or more.")
     ],
