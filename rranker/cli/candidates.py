@@ -1,18 +1,21 @@
-"""Candidates from a file or stdin: a text a line, JSON lines, or a CSV table."""
+"""Candidates from a file or stdin: a text a line, JSON lines, a JSON array, or a CSV table."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from rranker.candidates import CandidateLike, as_candidates
-from rranker.cli.lines import Faults, json_lines, name_of, numbered_lines, read_input
+from rranker.cli.lines import Faults, json_array, json_lines, name_of, numbered_lines, read_input
 from rranker.files import fault
 
 _BY_ENDING = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
+_ARRAY = re.compile(rb"\[\s*[\"{]")  # of strings or objects: a text may well begin as "[1]" does
 _LONGEST_FIELD = 2**31 - 1  # what a C long holds everywhere; Windows' is no longer
 
 
@@ -20,6 +23,7 @@ class InputFormat(StrEnum):
     """How candidates are written."""
 
     text = "text"
+    json = "json"
     jsonl = "jsonl"
     csv = "csv"
     tsv = "tsv"
@@ -30,13 +34,16 @@ def read_candidates(
 ) -> list[CandidateLike]:
     """The candidates of a file ("-": stdin), in its order. `column` holds the text of JSON objects and tables.
 
-    `written` None goes by the name's ending, else by the first line: JSON where it begins as an object does. Raises
-    Failure for a broken line, naming it, unless `faults` skips it; ValueError when there is no candidate at all.
+    `written` None goes by the name's ending, else by how it begins. Raises Failure for a broken line, naming it, unless
+    `faults` skips it; ValueError when there is no candidate at all.
     """
     data = read_input(path)
     written = written or _guess(path, data)
-    lines = numbered_lines(path, data, faults)
-    if written in (InputFormat.csv, InputFormat.tsv):
+    lines, unit = numbered_lines(path, data, faults), "line"
+    rows: Iterable[tuple[int, Any]]
+    if written is InputFormat.json:
+        rows, unit = enumerate(json_array(path, data), start=1), "record"
+    elif written in (InputFormat.csv, InputFormat.tsv):
         rows = _table(path, lines, "," if written is InputFormat.csv else "\t", faults)
     else:
         rows = _line_by_line(path, lines, written, faults)
@@ -45,17 +52,35 @@ def read_candidates(
         try:
             candidates.append(_candidate(row, column))
         except (ValueError, TypeError) as error:
-            faults.add(fault(name_of(path), number, error))
+            faults.add(fault(name_of(path), number, error, unit=unit))
     if not candidates:
         raise ValueError(f"{name_of(path)} holds no candidates")
     return candidates
 
 
 def _guess(path: str, data: bytes) -> InputFormat:
-    plain = Path(path.removesuffix(".gz"))
-    if plain.suffix.lower() in _BY_ENDING:
-        return InputFormat(_BY_ENDING[plain.suffix.lower()])
-    return InputFormat.jsonl if data.lstrip()[:2] in (b'{"', b"{ ") else InputFormat.text
+    """By the name's ending; where that says nothing, by how it begins.
+
+    JSON begins as an array of candidates, an object or a string does; all else is text. What is called `.json` is JSON,
+    in an array or a value a line.
+    """
+    ending = Path(path.removesuffix(".gz")).suffix.lower()
+    if ending in _BY_ENDING:
+        return InputFormat(_BY_ENDING[ending])
+    start = data.lstrip()
+    if ending == ".json":
+        return InputFormat.json if start.startswith(b"[") else InputFormat.jsonl
+    if _ARRAY.match(start):
+        return InputFormat.json
+    is_json = start[:2] in (b'{"', b"{ ") or _is_json_string(start.splitlines()[0] if start else b"")
+    return InputFormat.jsonl if is_json else InputFormat.text
+
+
+def _is_json_string(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), str)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _line_by_line(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rranker.cli.lines import Faults, json_lines, name_of, numbered_lines
+from rranker.cli.lines import Faults, json_array, json_lines, name_of, numbered_lines
 from rranker.data.lexical import BM25
 from rranker.data.texts import read_texts
 from rranker.files import fault
@@ -92,7 +91,7 @@ def request_problems(path: str, data: bytes, depth: int, faults: Faults) -> list
     """RankLLM's requests: a JSON list of them, or one a line. A broken one is named by file, and line or place."""
     problems, seen = list[Problem](), set[str]()
     if data.lstrip().startswith(b"["):
-        numbered: Iterable[tuple[int, Any]] = enumerate(_whole(path, data), start=1)
+        numbered: Iterable[tuple[int, Any]] = enumerate(json_array(path, data), start=1)
         unit = "record"
     else:
         numbered, unit = json_lines(path, numbered_lines(path, data, faults), faults), "line"
@@ -115,17 +114,6 @@ def reordered(problem: Problem, ranked: Sequence[tuple[str, float]]) -> dict[str
     by_id = {id_text(candidate["docid"]): candidate for candidate in problem.record["candidates"]}
     candidates = [{**by_id[name], "score": score} for name, score in ranked]
     return {**problem.record, "candidates": candidates}
-
-
-def _whole(path: str, data: bytes) -> list[Any]:
-    try:
-        records = json.loads(data)
-    except json.JSONDecodeError as error:
-        raise fault(name_of(path), error.lineno, f"not JSON: {error.msg} at column {error.colno}") from error
-    except (ValueError, RecursionError) as error:
-        raise fault(name_of(path), 1, f"JSON that cannot be read: {error}") from error
-    assert isinstance(records, list)
-    return records
 
 
 def _problem(record: Any, number: int, depth: int) -> Problem:

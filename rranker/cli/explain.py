@@ -36,7 +36,8 @@ def explain(  # noqa: PLR0913 (options of a command)
     dtype: Dtype = None,
     history: History = False,
     input_format: Annotated[
-        InputFormat | None, typer.Option(help="How candidates are written; left out: by the file's name.")
+        InputFormat | None,
+        typer.Option(help="How candidates are written; left out: by the file's name, else by how it begins."),
     ] = None,
     text_column: Annotated[
         str, typer.Option(help="What holds the text in JSON objects and tables.")

@@ -76,3 +76,16 @@ def json_lines(path: str, lines: Iterable[tuple[int, str]], faults: Faults) -> I
             faults.add(fault(name_of(path), number, f"not JSON: {error.msg} at column {error.colno}"))
         except (ValueError, RecursionError) as error:
             faults.add(fault(name_of(path), number, f"JSON that cannot be read: {error}"))
+
+
+def json_array(path: str, data: bytes) -> list[Any]:
+    """What a whole file holds that is one JSON array. Raises ValueError, naming file and line, for anything else."""
+    try:
+        found = json.loads(data)
+    except json.JSONDecodeError as error:
+        raise fault(name_of(path), error.lineno, f"not JSON: {error.msg} at column {error.colno}") from error
+    except (ValueError, RecursionError) as error:
+        raise fault(name_of(path), 1, f"JSON that cannot be read: {error}") from error
+    if not isinstance(found, list):
+        raise fault(name_of(path), 1, "not a JSON array ([…]); for a value a line, there is jsonl")
+    return found

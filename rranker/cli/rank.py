@@ -50,7 +50,8 @@ def rank(  # noqa: PLR0913 (options of a command)
     dtype: Dtype = None,
     history: History = False,
     input_format: Annotated[
-        InputFormat | None, typer.Option(help="How candidates are written; left out: by the file's name.")
+        InputFormat | None,
+        typer.Option(help="How candidates are written; left out: by the file's name, else by how it begins."),
     ] = None,
     text_column: Annotated[
         str, typer.Option(help="What holds the text in JSON objects and tables.")
@@ -65,7 +66,7 @@ def rank(  # noqa: PLR0913 (options of a command)
     """Rank candidates for a query, best first.
 
     A candidate is a line of text, a line of JSON (a string, or an object with text, an optional id and anything else),
-    or a row of a CSV table under a header.
+    a member of a JSON array, or a row of a CSV table under a header.
     """
     faults = Faults(skip_broken)
     with failing_as(ExitCode.DATA):

@@ -34,7 +34,7 @@ REQUESTS = VALUES | st.fixed_dictionaries(
 
 @ONE
 @given(
-    lines=LINES,
+    lines=LINES | st.lists(VALUES, max_size=4).map(lambda values: [json.dumps(values).encode()]),
     ending=st.sampled_from([b"\n", b"\r\n", b"\r"]),
     written=st.sampled_from([None, *InputFormat]),
 )
@@ -52,7 +52,7 @@ def test_candidates_of_any_bytes(
         raise
     assert len(as_candidates(kept)) == len(kept) > 0
     if faults.count:
-        with pytest.raises(Failure, match=r"line \d+"):
+        with pytest.raises(Failure, match=r"(line|record) \d+"):
             read_candidates(str(path), written, "text", Faults(skip=False))
 
 

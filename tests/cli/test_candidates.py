@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
+import pytest
+
 from rranker.cli.candidates import read_candidates
+from rranker.cli.errors import Failure
 from rranker.cli.lines import Faults
 
 
@@ -18,3 +22,44 @@ def test_a_field_of_a_table_may_be_as_long_as_a_c_long_says_on_every_system(tmp_
         {"text": "a" * 200_000, "id": "7"}
     ]
     assert csv.field_size_limit() < 2**31
+
+
+BOTH = ["tea", {"text": "bees", "id": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "candidates"),
+    [
+        ("a.json", json.dumps(BOTH, indent=2), BOTH),
+        ("a.json", "\n".join(map(json.dumps, BOTH)), BOTH),
+        ("a", "\n " + json.dumps(BOTH), BOTH),
+        ("a", json.dumps(BOTH[1:]), BOTH[1:]),
+        ("a", '"tea"\n"a \\"b\\""\n', ["tea", 'a "b"']),
+        ("a", '\n{"text": "bees", "id": "b"}\n"tea"\n', BOTH[::-1]),
+        ("a", '"Emma", she said.\n[1] a note\n', ['"Emma", she said.', "[1] a note"]),
+        ("a", "[1] a note\n[]\n", ["[1] a note", "[]"]),
+        ("a", "text,id\ntea,1\n", ["text,id", "tea,1"]),
+    ],
+)
+def test_the_beginning_says_what_a_name_does_not(
+    name: str, written: str, candidates: list[object], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(written)
+    assert read_candidates(str(path), None, "text", Faults(skip=False)) == candidates
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ('["tea", 7]', "a.json, record 2: "),
+        ('["tea",\n"bees"', "a.json, line 2: not JSON"),
+        ("tea", "a.json, line 1: not JSON"),
+        ("[]", "a.json holds no candidates"),
+    ],
+)
+def test_what_is_no_array_of_candidates_is_named(written: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(written)
+    with pytest.raises((Failure, ValueError), match=message):
+        read_candidates(str(path), None, "text", Faults(skip=False))

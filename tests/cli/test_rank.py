@@ -29,6 +29,8 @@ def expected() -> rranker.Ranking:
 def written(form: str) -> bytes:
     if form == "text":
         return "\r\n".join(TEXTS).encode()
+    if form == "json":
+        return json.dumps(ROWS, indent=1).encode()
     if form == "jsonl":
         return "\n\n".join(map(json.dumps, ROWS)).encode()
     separator = "," if form == "csv" else "\t"
@@ -36,7 +38,7 @@ def written(form: str) -> bytes:
     return ("\ufeff" + "\n".join(map(separator.join, rows))).encode()
 
 
-@pytest.mark.parametrize("form", ["text", "jsonl", "csv", "tsv"])
+@pytest.mark.parametrize("form", ["text", "json", "jsonl", "csv", "tsv"])
 def test_every_form_of_input_gives_the_rankings_of_the_library(
     form: str, run: Run, tmp_path: Path, expected: rranker.Ranking
 ) -> None:
@@ -52,8 +54,9 @@ def test_every_form_of_input_gives_the_rankings_of_the_library(
         assert {str(item["metadata"]["year"]) for item in items} == {"1800", "1801", "1802"}
 
 
-def test_a_pipe_is_read_and_a_trec_run_written(run: Run, expected: rranker.Ranking) -> None:
-    done = run("rank", QUERY, "-", "-f", "trec", "--query-id", "q7", input=written("jsonl"))
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_pipe_is_read_and_a_trec_run_written(form: str, run: Run, expected: rranker.Ranking) -> None:
+    done = run("rank", QUERY, "-", "-f", "trec", "--query-id", "q7", input=written(form))
     fields = [line.split() for line in done.stdout.splitlines()]
     assert [row[2] for row in fields] == [item.id for item in expected]
     assert [row[:2] + row[3:4] + row[5:] for row in fields] == [
