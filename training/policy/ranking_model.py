@@ -21,18 +21,22 @@ BILINEAR_RATE = 0.05
 move together, so at the common rate a single step would shift scores by several units."""
 
 
+SCALE = 20.0
+"""How much a cosine counts in a new head: what sentence-transformers multiplies it by in training."""
+
+
 class PointerHead(nn.Module):
     """The weights of `pointer_fitness`: how a candidate fits alone, and among those still alive.
 
-    With `pooling` "mean" also how much its similarity to the prefix counts; at first as much as in the training of
-    sentence-transformers, whose cosines are multiplied by 20. With `late`, how much that of single tokens does.
+    With `pooling` "mean" also how much its similarity to the prefix counts (at first `SCALE`), with `late` how much that
+    of single tokens does.
     """
 
     def __init__(self, hidden: int, pooling: Pooling = "last", *, late: bool = False) -> None:
         super().__init__()
         self.w = nn.Parameter(torch.randn(hidden))
         self.W = nn.Parameter(torch.randn(hidden, hidden) * 0.1 / hidden**0.5)
-        self.scale = nn.Parameter(torch.tensor([20.0])) if pooling == "mean" else None
+        self.scale = nn.Parameter(torch.tensor([SCALE])) if pooling == "mean" else None
         self.maxsim: nn.Parameter | None = None
         self.gate: nn.Parameter | None = None
         self.gate_bias: nn.Parameter | None = None
@@ -67,12 +71,12 @@ class PointerHead(nn.Module):
     def temperatures(self, prefix: Tensor) -> Tensor:
         """prefix [B, D] → [B], without gradients: what to divide fitness by in a softmax.
 
-        How many times `scale` the similarities weigh together: late interaction adds its weight to the logits, and
-        would leave a softmax that is sure of everything.
+        Late interaction adds its weight to the logits, up to four times that of the cosine: a softmax of those is sure
+        of everything, and learns by blurring the states.
         """
-        if self.late is None or self.scale is None:
+        if self.late is None:
             return prefix.new_ones(len(prefix))
-        return (1 + self.late.strength(prefix) / self.scale).detach()
+        return (1 + self.late.strength(prefix) / SCALE).detach()
 
     def forward(
         self, candidates: Tensor, suffix: Tensor, prefix: Tensor | None, maxsim: Tensor | None = None

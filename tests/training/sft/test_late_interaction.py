@@ -106,6 +106,23 @@ def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(late: Path,
             assert ranker.rank(case.query, case.candidates, task=case.task).order == expected
 
 
+def test_lists_are_learnt_at_a_temperature_that_makes_up_for_its_weight(late: Path, without: Path) -> None:
+    """One order, and logits of the size that they have without it."""
+    model, plain, tokenizer = load_model(late), load_model(without), AutoTokenizer.from_pretrained(late)
+    ((_, batch),) = batches(tokenizer, model.attends)(0)
+    with torch.no_grad():
+        hidden, base = model.hidden(batch.layout), plain.hidden(batch.layout)
+        fitness, tempered = (model.fitness(hidden, batch.layout, tempered=t) for t in (False, True))
+        _, prefix = batch.layout.states(hidden, "mean")
+        assert prefix is not None
+        assert model.head.late is not None
+        expected = 1 + model.head.late.strength(prefix) / 20
+        assert float(expected.max()) > 1.3
+        torch.testing.assert_close(tempered, fitness / expected[:, None, None])
+        unchanged = (plain.fitness(base, batch.layout, tempered=t) for t in (False, True))
+    assert torch.equal(*unchanged)
+
+
 def test_reward_reaches_it(late: Path, tmp_path: Path) -> None:
     words = options(late, tmp_path / "out", max_steps=2, eval_strategy="no", beta=0.1)
     trainer = train_by_reward(*parse_grpo(words), learnable_cases(24), {})
