@@ -51,6 +51,8 @@ def mixture(
         # What starts from another model knows what a match is.
         curriculum = 0.0 if config.start else max(0.0, 1 - step / max(config.steps * 0.35, 1))
         now = np.where(late, weights * (1 - curriculum), weights)
+        if not now.any():  # late sources alone: nobody has to wait for anything else
+            now = weights
         return [
             micro_batch(names[rng.choice(len(names), p=now / now.sum())], rng, curriculum)
             for _ in range(config.accumulate)

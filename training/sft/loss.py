@@ -93,7 +93,7 @@ def reciprocal_rank(fitness: Tensor, relevance: Tensor) -> float:
 
 
 def language_loss(model: RankingModel, hidden: Tensor, layout: Layout, share: float, seed: int) -> Tensor:
-    """Next token within prefixes and within candidates, on a random `share` of the positions."""
+    """Next token within prefixes and within candidates, on a random `share` of the positions; 0 where none is drawn."""
     following = torch.cat([layout.ids[1:], layout.ids[:1]])
     # A row's successor is the next row of the same segment: positions run on by one inside a segment.
     inside = layout.positions.roll(-1) == layout.positions + 1
@@ -101,4 +101,6 @@ def language_loss(model: RankingModel, hidden: Tensor, layout: Layout, share: fl
     generator = torch.Generator().manual_seed(seed)  # the CPU's: a seed chooses the same rows on every device
     chosen = torch.rand(inside.shape, generator=generator, device="cpu") < share
     rows = (inside & chosen.to(inside.device)).nonzero()[:, 0]
+    if not len(rows):
+        return hidden[rows].float().sum()  # 0, with a gradient of 0: the mean of nothing would be NaN
     return F.cross_entropy(model.lm.lm_head(hidden[rows]).float(), following[rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rranker.prompts.compact import CompactFormat
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.example import Pairs
+from rranker.training.examples.sources import Draw
 from rranker.training.packing.batch import training_batch
 from rranker.training.packing.layout import Attends
 from rranker.training.packing.pairs import pair_batch
@@ -22,7 +24,8 @@ from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.checkpoint import load_model
 from rranker.training.sft.config import SftConfig
-from rranker.training.sft.feeding import Batch, batch_processes, prefetched
+from rranker.training.sft.feeding import Batch, batch_processes, mixture, prefetched
+from rranker.training.sft.loss import language_loss
 from rranker.training.sft.options import RunOptions, parse, training_device
 from rranker.training.sft.run import forward_backward
 from tests.support.toy_examples import make_example
@@ -61,6 +64,39 @@ def test_what_a_batch_raises_reaches_the_run(processes: int) -> None:
 
     with pytest.raises(ValueError, match="row 0 is broken"):
         list(prefetched(make, 0, 4, processes))
+
+
+class DrawnByName:
+    """Sources that say what they were asked for."""
+
+    def __init__(self) -> None:
+        self.names = list[str]()
+
+    def draw(self, name: str, rng: np.random.Generator, curriculum: float, most: int | None) -> Draw:
+        self.names.append(name)
+        return Draw([make_example(rng, 4)], 8, 16)
+
+
+@pytest.mark.parametrize(
+    ("weights", "first"), [({"squad": 1.0}, {"squad"}), ({"squad": 9.0, "movies": 1.0}, {"movies"})]
+)
+def test_long_passages_wait_at_first_unless_there_is_nothing_else(
+    prompt_format: CompactFormat, tiny: ModelConfig, weights: dict[str, float], first: set[str]
+) -> None:
+    sources: Any = DrawnByName()
+    config = SftConfig(weights=weights, accumulate=8)
+    mixture(sources, build_model(tiny), prompt_format.encoder.tokenizer, config)(0)
+    assert set(sources.names) == first
+
+
+def test_without_a_row_to_learn_words_from_the_loss_is_zero(
+    prompt_format: CompactFormat, tiny: ModelConfig
+) -> None:
+    model = build_model(tiny)
+    batch = made(prompt_format, 0)
+    loss = language_loss(model, model.hidden(batch.layout), batch.layout, share=0.0, seed=0)
+    loss.backward()
+    assert loss.item() == 0.0
 
 
 @pytest.mark.parametrize("attention", ["block", "causal"])
