@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,102 +17,23 @@ from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import OWN, Sources
-from rranker.training.packing.batch import ListBatch
-from rranker.training.packing.pairs import PairBatch
 from rranker.training.policy.model_config import ModelConfig
-from rranker.training.policy.ranking_model import RankingModel, build_model
-from rranker.training.sft.anchor import ANCHORED, Anchor, held_by
+from rranker.training.policy.ranking_model import build_model
+from rranker.training.sft.anchor import held_by
 from rranker.training.sft.checkpoint import load_model, save_model, save_state
 from rranker.training.sft.config import SftConfig
-from rranker.training.sft.feeding import Batch, Maker, batch_processes, cores, mixture, prefetched, workers
-from rranker.training.sft.loss import language_loss, list_loss, pair_loss
+from rranker.training.sft.duration import steps_for, steps_for_passes
+from rranker.training.sft.feeding import Maker, batch_processes, mixture, prefetched, workers
 from rranker.training.sft.lsa import lay_into, lsa_embeddings
 from rranker.training.sft.optimizer import MasterOptimizer, learnt
 from rranker.training.sft.options import RunOptions, configured, parse, saved_settings, training_device
 from rranker.training.sft.own_data import held_out_report
-from rranker.training.sft.prompted import (
-    PromptedModel,
-    QuestionBatch,
-    load_prompted_model,
-    question_loss,
-    save_prompted_model,
-)
+from rranker.training.sft.prompted import PromptedModel, load_prompted_model, save_prompted_model
+from rranker.training.sft.step import Model, learners, train_step
 from rranker.training.sft.tokenizer import load_tokenizer, train_tokenizer
 
 MINUTES = 40.0
 """Of a run that says neither how many steps nor how long."""
-
-
-Model = RankingModel | PromptedModel
-
-
-def forward_backward(
-    model: Model, batch: Batch, config: SftConfig, seed: int, anchor: Anchor | None = None
-) -> tuple[float, float, tuple[torch.Tensor, ...]]:
-    """Of one micro-batch, held by `anchor`: divergence from its targets in nats, mean reciprocal rank, gradients."""
-    if isinstance(model, PromptedModel):
-        assert isinstance(batch, QuestionBatch)  # its own maker made it
-        loss, divergence, reciprocal_ranks = question_loss(model, batch)
-    elif isinstance(batch, PairBatch):
-        loss, divergence, reciprocal_ranks = pair_loss(model, batch)
-    else:
-        assert isinstance(batch, ListBatch)
-        hidden = model.hidden(batch.layout)
-        loss, divergence, reciprocal_ranks = list_loss(model, hidden, batch)
-        if config.lm_weight:
-            words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
-            loss = loss + config.lm_weight * words
-        if anchor is not None:
-            loss = loss + anchor.loss(hidden, batch.layout)
-    wanted = [parameter for _, parameter in learnt(model)]
-    gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
-    return divergence, reciprocal_ranks, gradients
-
-
-def train_step(
-    model: Model,
-    batches: list[tuple[str, Batch]],
-    config: SftConfig,
-    step: int,
-    pool: Executor,
-    mean: list[torch.Tensor],
-    anchor: Anchor | None = None,
-) -> list[tuple[float, float]]:
-    """Divergence and reciprocal rank of each micro-batch; their mean gradients go into `mean`, fp32.
-
-    One micro-batch a core: at this size two cores on one product spend a quarter of their time waiting for
-    each other. Gradients are added in the micro-batches' order, so a run can be repeated exactly.
-    """
-    device = mean[0].device
-    jobs = [
-        pool.submit(
-            forward_backward,
-            model,
-            batch.to(device),
-            config,
-            step * 64 + micro,
-            anchor if name in ANCHORED else None,
-        )
-        for micro, (name, batch) in enumerate(batches)
-    ]
-    seen = []
-    for total in mean:
-        total.zero_()
-    for (name, _), job in zip(batches, jobs, strict=True):
-        divergence, reciprocal_ranks, gradients = job.result()
-        if not math.isfinite(divergence):
-            raise FloatingPointError(
-                f"step {step}, source {name}: the loss is {divergence}; lower the learning rate"
-            )
-        seen.append((divergence, reciprocal_ranks))
-        for total, gradient in zip(mean, gradients, strict=True):
-            total.add_(gradient, alpha=1 / len(batches))
-    return seen
-
-
-def learners(device: torch.device) -> int:
-    """How many micro-batches are learnt from at once: one a core, one on a GPU."""
-    return 1 if device.type == "cuda" else cores()
 
 
 def check(model: Model, config: SftConfig) -> None:
@@ -194,24 +113,6 @@ def save(model: Model, tokenizer: Any, folder: Path, config: SftConfig) -> None:
         save_prompted_model(model, folder)
     else:
         save_model(model, tokenizer, folder, config.attention)
-
-
-def steps_for(minutes: float, config: SftConfig, model: Model, make: Maker, trials: int = 6) -> int:
-    """How many steps fit, by timing a few: the schedule then counts steps, so a paused run loses nothing."""
-    gradients = [torch.zeros_like(parameter, dtype=torch.float32) for _, parameter in learnt(model)]
-    with workers(learners(gradients[0].device)) as pool:
-        train_step(model, make(0), config, 0, pool, gradients)
-        began = time.perf_counter()
-        for step in range(1, 1 + trials):
-            train_step(model, make(step), config, step, pool, gradients)
-    each = (time.perf_counter() - began) / trials
-    return max(config.warmup + 1, int(minutes * 60 / (each * 1.08)))
-
-
-def steps_for_passes(passes: float, rows: int, make: Maker, trials: int = 8) -> int:
-    """How many steps draw each of `rows` lists `passes` times on average, by counting the lists of a few."""
-    lists = sum(len(batch.relevance) for step in range(trials) for _, batch in make(step)) / trials
-    return max(1, round(passes * rows / lists))
 
 
 def first_model(config: SftConfig) -> Model:

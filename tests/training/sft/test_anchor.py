@@ -18,8 +18,9 @@ from rranker.training.sft import train
 from rranker.training.sft.anchor import Anchor, held_by, state_drift
 from rranker.training.sft.checkpoint import load_model
 from rranker.training.sft.config import SftConfig
+from rranker.training.sft.optimizer import learnt
 from rranker.training.sft.prompted import PromptedModel
-from rranker.training.sft.run import learnt, train_step
+from rranker.training.sft.step import train_step
 from tests.support.checkpoints import TINY_START
 from tests.support.toy_examples import make_example
 from tests.support.toys import save_encoder_policy

@@ -27,7 +27,7 @@ from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import Batch, batch_processes, mixture, prefetched
 from rranker.training.sft.loss import language_loss
 from rranker.training.sft.options import RunOptions, parse, training_device
-from rranker.training.sft.run import forward_backward
+from rranker.training.sft.step import forward_backward
 from tests.support.toy_examples import make_example
 from tests.support.toys import save_encoder_policy
 

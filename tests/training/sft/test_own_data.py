@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.options import OWN_LR, configured, parse
 from rranker.training.sft.own_data import held_out_report
-from rranker.training.sft.run import main, steps_for_passes
+from rranker.training.sft.run import main
 from tests.support.own_files import write_own
 from tests.support.toys import learnable_cases, save_pointer_policy, toy_cases
 
@@ -48,15 +47,6 @@ def test_a_run_learns_rows_and_says_what_it_brought(
     held_out, before, after = map(float, MRR.findall(said)[0])
     assert 0 < held_out < 40
     assert before < 0.7 < after
-
-
-def test_passes_count_the_lists_that_steps_hold() -> None:
-    batches: Any = [
-        ("own", SimpleNamespace(relevance=range(3))),
-        ("own", SimpleNamespace(relevance=range(5))),
-    ]
-    assert steps_for_passes(4, 100, lambda step: batches) == 50
-    assert steps_for_passes(0.01, 100, lambda step: batches) == 1
 
 
 def test_a_resumed_run_ends_as_an_uninterrupted_one(
