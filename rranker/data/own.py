@@ -62,11 +62,11 @@ def own_examples(
     """
     rows = [example for path in files for example in read_examples(path)]
     if validation is None:
-        held = [example for example in rows if in_validation(_key(example))]
+        held = [example for example in rows if in_validation(query_key(example))]
     else:
         held = read_examples(validation)
-    queries = {_key(example) for example in held}
-    training = [example for example in rows if _key(example) not in queries]
+    queries = {query_key(example) for example in held}
+    training = [example for example in rows if query_key(example) not in queries]
     if not training:
         raise ValueError(
             f"nothing is left to train on: all {len(rows)} rows of {', '.join(map(os.fsdecode, files))} have held-out "
@@ -75,7 +75,8 @@ def own_examples(
     return training, held
 
 
-def _key(example: RankingExample) -> str:
+def query_key(example: RankingExample) -> str:
+    """What rows of one query have in common: by it they are held out together, and count once in an interval."""
     return example.query if isinstance(example.query, str) else "\n".join(example.query)
 
 

@@ -21,7 +21,7 @@ from rranker.training.sft.run import main
 from tests.support.own_files import write_own
 from tests.support.toys import learnable_cases, save_pointer_policy, toy_cases
 
-MRR = re.compile(r"MRR on (\d+) held-out rows: ([\d.]+) before, ([\d.]+) after")
+MRR = re.compile(r"MRR on (\d+) held-out queries \(\d+ rows\): ([\d.]+) before, ([\d.]+) after")
 
 
 @pytest.fixture
@@ -130,3 +130,20 @@ def _as_routing(row: Any) -> Any:
 
 def test_where_nothing_was_held_out_it_says_so() -> None:
     assert "--validation" in held_out_report("a", "b", [])
+
+
+def test_rows_of_one_query_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many draws of each query as one likes make the interval no narrower."""
+    cases = list(toy_cases(12).values())
+    ranks: dict[str, dict[str, float]] = {"before": {}, "after": {}}
+    for number, case in enumerate(cases):
+        ranks["before"][case.query], ranks["after"][case.query] = 1 / (2 + number % 2), 1 / (1 + number % 3)
+
+    def measured(model: str, examples: list[Any]) -> np.ndarray:
+        return np.array([ranks[model][example.query] for example in examples])
+
+    monkeypatch.setattr("rranker.training.sft.own_data.mean_reciprocal_ranks", measured)
+    once, often = (held_out_report("before", "after", rows) for rows in (cases, cases * 30))
+    assert f"({len(cases)} rows)" in once
+    assert f"({30 * len(cases)} rows)" in often
+    assert often.replace(f"({30 * len(cases)} rows)", f"({len(cases)} rows)") == once

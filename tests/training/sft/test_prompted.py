@@ -34,7 +34,7 @@ from tests.support.own_files import write_own
 from tests.support.toy_examples import make_example
 from tests.support.toys import learnable_cases, save_causal_policy, toy_cases
 
-MRR = re.compile(r"MRR on (\d+) held-out rows: ([\d.]+) before, ([\d.]+) after")
+MRR = re.compile(r"MRR on (\d+) held-out queries \(\d+ rows\): ([\d.]+) before, ([\d.]+) after")
 CPU = torch.device("cpu")
 MODES: tuple[AttentionMode, ...] = ("block", "causal")
 
