@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -21,6 +22,13 @@ class Example:
     ranking: RankingExample
     teacher_scores: np.ndarray
     teacher_weight: float
+
+    def part(self, indices: Sequence[int]) -> Self:
+        """The same list with these candidates alone."""
+        candidates = [self.ranking.candidates[i] for i in indices]
+        relevance = [self.ranking.relevance[i] for i in indices]
+        ranking = replace(self.ranking, candidates=candidates, relevance=relevance)
+        return replace(self, ranking=ranking, teacher_scores=np.asarray(self.teacher_scores)[list(indices)])
 
 
 @dataclass(frozen=True)

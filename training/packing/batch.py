@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from rranker.prompts import TEMPLATES, Segments
 from rranker.prompts.assemble import PromptFormat
 from rranker.prompts.segments import PromptPart
 from rranker.training.examples.example import Example
+from rranker.training.packing.budget import candidates_that_fit, lists_that_fit
 from rranker.training.packing.causal import build_causal_layout, prefix_sizes
 from rranker.training.packing.layout import CAUSALLY, Attends, Layout, build_layout, moved
 
@@ -108,18 +109,14 @@ def training_batch(
     attention: AttentionMode = "block",
     attends: Attends = CAUSALLY,
 ) -> ListBatch:
-    """As many of `examples` as fit `budget` tokens (at least one); all of one task.
+    """As many of `examples` as fit `budget` tokens (at least one, or part of one); all of one task.
 
     Block attention asks about nested random sets, causal attention about what a list begins with.
     """
     cases = [example.ranking for example in examples]
     segments = segments_of(prompt_format, cases, candidate_tokens, prefix_tokens, attends.context)
-    total, keep = 0, 0
-    for s in segments:
-        total += len(s.prefix) + sum(map(len, s.candidates)) + COPIES
-        if keep and total > budget:
-            break
-        keep += 1
+    segments[0], examples = _first_that_fits(segments[0], examples, budget, attention, rng)
+    keep = lists_that_fit(segments, budget, COPIES, attention)
     segments, examples = segments[:keep], examples[:keep]
     template = TEMPLATES[cases[0].task]
     select, exclude = prompt_format.suffix(template, "select"), prompt_format.suffix(template, "exclude")
@@ -140,3 +137,25 @@ def training_batch(
         teacher_scores=teacher_scores,
         teacher_weight=torch.tensor([example.teacher_weight for example in examples]),
     )
+
+
+def _first_that_fits(
+    segments: Segments,
+    examples: Sequence[Example],
+    budget: int,
+    attention: AttentionMode,
+    rng: np.random.Generator,
+) -> tuple[Segments, Sequence[Example]]:
+    """The first list, which is taken in any case, or a part of it, as segments and before the other examples."""
+    kept = candidates_that_fit(
+        examples[0].ranking.relevance,
+        [len(candidate) for candidate in segments.candidates],
+        len(segments.prefix) + COPIES,
+        budget,
+        rng,
+        padded=attention == "block",
+    )
+    if len(kept) == len(segments.candidates):
+        return segments, examples
+    fitting = replace(segments, candidates=tuple(segments.candidates[i] for i in kept))
+    return fitting, [examples[0].part(kept), *examples[1:]]

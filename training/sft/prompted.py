@@ -20,9 +20,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from rranker.engine.loading.settings import AttentionMode
 from rranker.methods import method_class
-from rranker.prompts.segments import POINTWISE
+from rranker.prompts.segments import POINTWISE, Segments
 from rranker.training.examples.example import Example
 from rranker.training.packing.batch import COPIES, Taught, alive_sets
+from rranker.training.packing.budget import candidates_that_fit
 from rranker.training.packing.causal import prefix_sizes
 from rranker.training.packing.questions import Question, pack
 from rranker.training.policy.adapters import with_adapters
@@ -53,9 +54,14 @@ class QuestionBatch(Taught):
 
 def _tokens(question: Question) -> int:
     segments = question.segments
-    each = len(segments.suffix) + len(segments.targets)
-    asked = each * (len(segments.candidates) if segments.targets else len(question.subsets))
-    return len(segments.prefix) + sum(map(len, segments.candidates)) + asked
+    asked = 0 if segments.targets else len(segments.suffix) * len(question.subsets)
+    return len(segments.prefix) + sum(_lengths(segments)) + asked
+
+
+def _lengths(segments: Segments) -> list[int]:
+    """What each candidate takes; where it is asked about alone, with the question."""
+    each = len(segments.suffix) + len(segments.targets) if segments.targets else 0
+    return [len(candidate) + each for candidate in segments.candidates]
 
 
 class PromptedModel(nn.Module):
@@ -115,15 +121,35 @@ class PromptedModel(nn.Module):
     def batch(
         self, examples: Sequence[Example], rng: np.random.Generator, budget: int, candidate_tokens: int
     ) -> QuestionBatch:
-        """As many of `examples` as fit `budget` tokens, at least one."""
-        questions, total = list[Question](), 0
+        """As many of `examples` as fit `budget` tokens: at least one, or part of one."""
+        questions, kept, total = list[Question](), list[Example](), 0
         for example in examples:
             question = self.question(example, rng, candidate_tokens)
+            if not questions:
+                example, question = self._part(example, question, rng, budget, candidate_tokens)
             total += _tokens(question)
             if questions and total > budget:
                 break
             questions.append(question)
-        return collate(questions, examples[: len(questions)])
+            kept.append(example)
+        return collate(questions, kept)
+
+    def _part(
+        self,
+        example: Example,
+        question: Question,
+        rng: np.random.Generator,
+        budget: int,
+        candidate_tokens: int,
+    ) -> tuple[Example, Question]:
+        """As much of a list as fits. Fewer candidates are cut less, so that it may take several turns."""
+        while _tokens(question) > budget and len(question.segments.candidates) > 2:
+            lengths = _lengths(question.segments)
+            around = _tokens(question) - sum(lengths)
+            kept = candidates_that_fit(example.ranking.relevance, lengths, around, budget, rng, padded=False)
+            example = example.part(kept)
+            question = self.question(example, rng, candidate_tokens)
+        return example, question
 
 
 def collate(questions: Sequence[Question], examples: Sequence[Example]) -> QuestionBatch:

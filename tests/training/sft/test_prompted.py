@@ -217,6 +217,23 @@ def test_a_batch_keeps_to_its_budget_and_has_one_list_at_least(start: Path) -> N
         assert [tuple(row.nonzero()[:, 0].tolist()) for row in alive if row.any()] == list(question.subsets)
 
 
+@pytest.mark.parametrize(("attention", "method"), [("block", "iranker"), ("causal", "query_likelihood")])
+def test_of_a_list_beyond_the_budget_a_part_is_learnt(
+    start: Path, attention: AttentionMode, method: str
+) -> None:
+    model = load_prompted_model(start, attention, method)
+    example = make_example(np.random.default_rng(3), 24)
+    whole = model.batch([example], np.random.default_rng(0), 10_000, 64)
+    parts = [model.batch([example], np.random.default_rng(seed), whole.tokens // 2, 64) for seed in (0, 0, 1)]
+    for part in parts:
+        assert part.tokens <= whole.tokens // 2
+        assert 5 < part.relevance.shape[1] < 24
+        assert part.relevance.sum() == 1
+        assert part.teacher_scores.shape == part.relevance.shape
+    prompts = [part.questions[0].segments.candidates for part in parts]
+    assert prompts[0] == prompts[1] != prompts[2]
+
+
 def test_causal_lists_are_asked_about_their_beginnings_alone(start: Path) -> None:
     model = load_prompted_model(start, "causal", "iranker")
     for question in model.batch(examples(8), np.random.default_rng(0), 10_000, 64).questions:
