@@ -157,6 +157,7 @@ def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftC
         given["data"] = [str(path.resolve()) for path in options.data.data]
     if options.data.validation is not None:
         given["validation"] = str(options.data.validation.resolve())
+    given |= {name: whole_path(given[name]) for name in ("teacher", "anchor")}
     given = {name: value for name, value in given.items() if value is not None}
     chosen = {name: value for name, value in asdict(options.step).items() if value is not None}
     device = training_device(options.run)
@@ -173,7 +174,14 @@ def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftC
             {"weights": {OWN: 1.0}, **given},
             start or DEFAULT_MODEL,
         )
-    return SftConfig(**given, **chosen, start=None if start is None else str(start))
+    return SftConfig(**given, **chosen, start=whole_path(start))
+
+
+def whole_path(model: str | Path | None) -> str | None:
+    """The whole path of a model that is there, so that it is found from any folder; a name of the hub as it is."""
+    if model is None:
+        return None
+    return str(Path(model).resolve() if Path(model).exists() else model)
 
 
 def saved_settings(out: Path) -> dict[str, Any]:

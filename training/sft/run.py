@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from rranker.data import own_examples
-from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.checkpoint import Checkpoint, read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import OWN, Sources
@@ -30,7 +30,7 @@ from rranker.training.sft.options import RunOptions, configured, parse, saved_se
 from rranker.training.sft.own_data import held_out_report
 from rranker.training.sft.prompted import PromptedModel, load_prompted_model, save_prompted_model
 from rranker.training.sft.step import Model, learners, train_step
-from rranker.training.sft.tokenizer import load_tokenizer, train_tokenizer
+from rranker.training.sft.tokenizer import train_tokenizer
 
 MINUTES = 40.0
 """Of a run that says neither how many steps nor how long."""
@@ -125,6 +125,17 @@ def first_model(config: SftConfig) -> Model:
     return load_prompted_model(config.start, config.attention, config.method, config.lora_rank)
 
 
+def first_tokenizer(given: Path | None, begun: Checkpoint | None, sources: Sources) -> Any:
+    """A new run's tokenizer: the `given` one, else that of what it starts from, else one of the training texts."""
+    if given is not None:
+        if begun is not None and begun.settings.readout != "pointer":
+            raise ValueError(
+                "a language model without a pointer head reads by its own tokenizer: leave --tokenizer out"
+            )
+        return read_tokenizer(given)
+    return train_tokenizer(sources.texts(), ModelConfig.vocab_size) if begun is None else begun.tokenizer
+
+
 def in_precision(model: Model, config: SftConfig) -> None:
     """Makes the layers compute in the run's type. Buffers keep theirs: rotary frequencies are not to be rounded."""
     if config.precision == "bf16":
@@ -159,13 +170,11 @@ def main(words: Sequence[str] | None = None) -> None:
     own, held_out = own_examples(config.data, config.validation) if config.data else ([], [])
     sources = Sources(config.uniform, config.early, config.teacher, config.collections, own)
     resume = options.run.resume
-    folder = options.model.tokenizer or Path(config.start or options.run.out / "tokenizer")
-    if config.start is None and not folder.exists():
-        train_tokenizer(sources.texts(), ModelConfig.vocab_size).save_pretrained(folder)
     begun = None if config.start is None else read_checkpoint(config.start, None)
-    tokenizer = load_tokenizer(folder) if begun is None else begun.tokenizer
-    if begun is not None and options.model.tokenizer is not None:
-        tokenizer = read_tokenizer(options.model.tokenizer)
+    folder = options.run.out / "tokenizer"
+    if not resume:  # kept beside the state, whose weights know its ids alone
+        first_tokenizer(options.model.tokenizer, begun, sources).save_pretrained(folder)
+    tokenizer = read_tokenizer(folder)
     if config.start is None and not resume:
         shape = ModelConfig.of_width(options.model.hidden, options.model.layers, len(tokenizer))
         config = replace(config, model=shape)

@@ -7,8 +7,6 @@ that learns matching from nothing should not first have to learn that `Flea`, `f
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -43,8 +41,3 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=PAD, additional_special_tokens=others, model_max_length=4096
     )
-
-
-def load_tokenizer(folder: str | Path) -> Any:
-    """The tokenizer that a folder holds, as `train_tokenizer(...).save_pretrained` wrote it."""
-    return PreTrainedTokenizerFast.from_pretrained(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rranker.training.sft.config import SftConfig
 from rranker.training.sft.options import OWN_LR, configured, parse
 from rranker.training.sft.own_data import held_out_report
 from rranker.training.sft.run import main
+from rranker.training.sft.tokenizer import train_tokenizer
 from tests.support.own_files import write_own
 from tests.support.toys import learnable_cases, save_pointer_policy, toy_cases
 
@@ -62,6 +64,38 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     main(["--resume", "--out", str(tmp_path / "halves")])
     whole, halves = (load_file(tmp_path / run / "final" / "model.safetensors") for run in ("whole", "halves"))
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
+
+
+def test_a_resumed_run_reads_by_its_own_tokenizer_and_finds_its_start_from_anywhere(
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other tokenizer, which the run was begun with, is gone by then."""
+    write_own(tmp_path / "own.jsonl", toy_cases(40).values())
+    other = tmp_path / "other"
+    train_tokenizer(["river stone cat dog", "tall fox"] * 20, 300).save_pretrained(other)
+    monkeypatch.chdir(tmp_path)
+    steps = ["--start", "start", *words[2:], "own.jsonl", "--tokenizer", "other", "--steps", "6", "--out"]
+    main([*steps, "whole"])
+    main([*steps, "halves", "--stop-at", "3"])
+    shutil.rmtree(other)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    main(["--resume", "--out", str(tmp_path / "halves")])
+    whole, halves = (load_file(tmp_path / run / "final" / "model.safetensors") for run in ("whole", "halves"))
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    kept = [(tmp_path / run / "final" / "tokenizer.json").read_bytes() for run in ("whole", "halves")]
+    assert kept[0] == kept[1] != (tmp_path / "start" / "tokenizer.json").read_bytes()
+
+
+def test_models_that_are_there_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("start", "teacher"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = configured(parse(["--start", "start", "--teacher", "teacher", "--anchor", "someone/of-the-hub"]))
+    assert (config.start, config.teacher) == (str(tmp_path / "start"), str(tmp_path / "teacher"))
+    assert config.anchor == "someone/of-the-hub"
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")

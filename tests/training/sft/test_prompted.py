@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 
 from rranker import Ranker
 from rranker.data import RankingExample
+from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.settings import AttentionMode
 from rranker.training.examples.example import Example, Pairs
-from rranker.training.examples.sources import Draw
+from rranker.training.examples.sources import Draw, Sources
 from rranker.training.packing.questions import Question
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.network import load_policy
@@ -28,7 +29,7 @@ from rranker.training.sft.prompted import (
     question_loss,
     save_prompted_model,
 )
-from rranker.training.sft.run import check, main
+from rranker.training.sft.run import check, first_tokenizer, main
 from tests.support.checkpoints import small_tokenizer
 from tests.support.own_files import write_own
 from tests.support.toy_examples import make_example
@@ -249,6 +250,8 @@ def test_what_cannot_be_learnt_is_refused_in_words(start: Path, tiny: ModelConfi
     huge = type(long)(long.task, "red " * 5000, None, long.candidates, long.relevance, "row-7")
     with pytest.raises(ValueError, match="list 'row-7' cannot be learnt from"):
         model.question(Example(huge, np.zeros(len(huge.candidates)), 0.0), np.random.default_rng(0), 64)
+    with pytest.raises(ValueError, match="leave --tokenizer out"):
+        first_tokenizer(start, read_checkpoint(start, None), Sources())
     with pytest.raises(ValueError, match="lora_rank must be a whole number"):
         SftConfig(lora_rank=-1)
     with pytest.raises(ValueError, match="a pointer head trains all of its weights"):
