@@ -1,43 +1,51 @@
-"""A run on a user's own data: how long it goes on, and what it brought on the rows that were held out."""
+"""The rows of a user's own data that a run can learn from, checked before it begins."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
-import numpy as np
+from rranker.data import RankingExample, own_examples
+from rranker.engine.loading.checkpoint import Checkpoint
+from rranker.methods import method_class
+from rranker.training.examples.own import CANDIDATE_TOKENS
+from rranker.training.policy.prompts import Prompts
+from rranker.training.sft.config import SftConfig
 
-from rranker import Ranker
-from rranker.data import RankingExample
-from rranker.data.own import query_key
-from rranker.metrics import bootstrap_interval
-from rranker.metrics.graded import by_query, reciprocal_ranks
-
-
-def mean_reciprocal_ranks(model: str | Path, examples: Sequence[RankingExample]) -> np.ndarray:
-    """[examples]: 1 / rank of the first candidate of the highest relevance, as `Ranker(model)` ranks in float32."""
-    queries = [example.as_query() for example in examples]
-    with Ranker(model, dtype="float32") as ranker:
-        rankings = ranker.rank_batch(queries, progress=False)
-    return reciprocal_ranks(
-        [example.relevance for example in examples], [ranking.order for ranking in rankings]
-    )
+SHOWN = 3
+"""Reasons that are told of the rows that are left out."""
 
 
-def held_out_report(start: str | Path, final: str | Path, examples: Sequence[RankingExample]) -> str:
-    """One line: mean reciprocal ranks before and after, and the interval of their paired difference.
+def own_rows(config: SftConfig, begun: Checkpoint) -> tuple[list[RankingExample], list[RankingExample]]:
+    """What of `config.data` trains and what is held out, as `own_examples` says.
 
-    Rows of one query are alike, so that each query counts once and the interval is over queries.
+    Pointer heads are trained on texts that are cut. Other language models are asked in whole prompts: rows whose
+    prompt does not fit are left out of the training, which is printed. Raises ValueError when none is left.
     """
-    if not examples:
-        return "No row was held out, so nothing says what the run brought: give a --validation file"
-    keys = [query_key(example) for example in examples]
-    before, after = (
-        np.array(list(by_query(keys, mean_reciprocal_ranks(model, examples)).values()))
-        for model in (start, final)
-    )
-    low, high = bootstrap_interval(after - before)
-    return (
-        f"MRR on {len(before)} held-out queries ({len(examples)} rows): {before.mean():.3f} before, "
-        f"{after.mean():.3f} after, difference {np.mean(after - before):+.3f} [{low:+.3f}, {high:+.3f}]"
-    )
+    rows, held_out = own_examples(config.data or [], config.validation)
+    if begun.settings.readout == "pointer":
+        return rows, held_out
+    settings = replace(begun.settings, attention=config.attention)
+    prompts = Prompts(begun.tokenizer, settings, begun.context, max_candidate=CANDIDATE_TOKENS)
+    kind = method_class(config.method).kind
+    kept, reasons = list[RankingExample](), list[str]()
+    for row in rows:
+        try:
+            prompts.segments(row, kind)
+        except ValueError as error:
+            reasons.append(f"{row.id}: {error}")
+        else:
+            kept.append(row)
+    if not kept:
+        raise ValueError(left_out("cannot be learnt from", reasons, len(rows)))
+    if reasons:
+        print(left_out("cannot be learnt from", reasons, len(rows)), flush=True)
+    return kept, held_out
+
+
+def left_out(why: str, reasons: Sequence[str], count: int) -> str:
+    """How many of `count` rows are left out, and the first reasons, a line each."""
+    head = f"{len(reasons)} of {count} rows {why} and are left out"
+    if len(reasons) > SHOWN:
+        head += f", here are the first {SHOWN}"
+    return "\n".join([f"{head}:", *(f"  {reason}" for reason in reasons[:SHOWN])])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rranker.data import own_examples
+from rranker.data import RankingExample
 from rranker.engine.loading.checkpoint import Checkpoint, read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
@@ -24,10 +24,11 @@ from rranker.training.sft.checkpoint import load_model, save_model, save_state
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.duration import steps_for, steps_for_passes
 from rranker.training.sft.feeding import Maker, batch_processes, mixture, prefetched, workers
+from rranker.training.sft.held_out import HeldOut
 from rranker.training.sft.lsa import lay_into, lsa_embeddings
 from rranker.training.sft.optimizer import MasterOptimizer, learnt
 from rranker.training.sft.options import RunOptions, configured, parse, saved_settings, training_device
-from rranker.training.sft.own_data import held_out_report
+from rranker.training.sft.own_data import own_rows
 from rranker.training.sft.prompted import PromptedModel, load_prompted_model, save_prompted_model
 from rranker.training.sft.step import Model, learners, train_step
 from rranker.training.sft.tokenizer import train_tokenizer
@@ -167,10 +168,15 @@ def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft`."""
     options = parse(words)
     config = configured(options, saved_settings(options.run.out) if options.run.resume else None)
-    own, held_out = own_examples(config.data, config.validation) if config.data else ([], [])
-    sources = Sources(config.uniform, config.early, config.teacher, config.collections, own)
     resume = options.run.resume
     begun = None if config.start is None else read_checkpoint(config.start, None)
+    if begun is not None and options.step.attention is None and not resume:
+        config = replace(config, attention=begun.settings.attention)
+    own, held_out = list[RankingExample](), None
+    if config.start and begun and config.data:
+        own, rows = own_rows(config, begun)
+        held_out = HeldOut(config.start, rows)
+    sources = Sources(config.uniform, config.early, config.teacher, config.collections, own)
     folder = options.run.out / "tokenizer"
     if not resume:  # kept beside the state, whose weights know its ids alone
         first_tokenizer(options.model.tokenizer, begun, sources).save_pretrained(folder)
@@ -178,8 +184,6 @@ def main(words: Sequence[str] | None = None) -> None:
     if config.start is None and not resume:
         shape = ModelConfig.of_width(options.model.hidden, options.model.layers, len(tokenizer))
         config = replace(config, model=shape)
-    if begun is not None and options.step.attention is None and not resume:
-        config = replace(config, attention=begun.settings.attention)
     model = first_model(config)
     if isinstance(model, PromptedModel) or model.attends.bidirectional:
         config = replace(config, lm_weight=0.0)
@@ -201,5 +205,5 @@ def main(words: Sequence[str] | None = None) -> None:
         save_every=options.run.save_every,
         stop_at=options.run.stop_at,
     )
-    if config.start is not None and config.data:
-        print(held_out_report(config.start, options.run.out / "final", held_out), flush=True)
+    if held_out is not None:
+        print(held_out.report(options.run.out / "final"), flush=True)

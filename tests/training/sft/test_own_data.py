@@ -17,7 +17,6 @@ from rranker.training.examples.own import Own
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.options import OWN_LR, configured, parse
-from rranker.training.sft.own_data import held_out_report
 from rranker.training.sft.run import main
 from rranker.training.sft.tokenizer import train_tokenizer
 from tests.support.own_files import write_own
@@ -160,24 +159,3 @@ def _as_routing(row: Any) -> Any:
     return type(row)(
         "routing", row.query, None, row.candidates, [5 * r - 2 for r in row.relevance], row.id + "!"
     )
-
-
-def test_where_nothing_was_held_out_it_says_so() -> None:
-    assert "--validation" in held_out_report("a", "b", [])
-
-
-def test_rows_of_one_query_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many draws of each query as one likes make the interval no narrower."""
-    cases = list(toy_cases(12).values())
-    ranks: dict[str, dict[str, float]] = {"before": {}, "after": {}}
-    for number, case in enumerate(cases):
-        ranks["before"][case.query], ranks["after"][case.query] = 1 / (2 + number % 2), 1 / (1 + number % 3)
-
-    def measured(model: str, examples: list[Any]) -> np.ndarray:
-        return np.array([ranks[model][example.query] for example in examples])
-
-    monkeypatch.setattr("rranker.training.sft.own_data.mean_reciprocal_ranks", measured)
-    once, often = (held_out_report("before", "after", rows) for rows in (cases, cases * 30))
-    assert f"({len(cases)} rows)" in once
-    assert f"({30 * len(cases)} rows)" in often
-    assert often.replace(f"({30 * len(cases)} rows)", f"({len(cases)} rows)") == once

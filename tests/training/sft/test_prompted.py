@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,31 @@ def test_all_weights_or_adapters_learn_a_batch_by_heart(
     with torch.no_grad():
         merged = question_loss(saved, batch)[1]
     assert merged == pytest.approx(after, abs=0.05)  # the folder is bfloat16
+
+
+@pytest.mark.parametrize(
+    ("method", "refused"), [("iranker", {"long", "many"}), ("query_likelihood", {"long", "empty"})]
+)
+def test_rows_that_do_not_fit_are_left_out_and_told_before_anything_trains(
+    tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str], method: str, refused: set[str]
+) -> None:
+    """Too long a query; more candidates than identifiers, and none needed; a query without a word."""
+    good = list(toy_cases(30).values())
+    long = replace(good[0], query="red " * 15_000, id="long")
+    many = replace(good[0], candidates=["red", "fox"] * 3000, relevance=[0.0, 1.0] * 3000, id="many")
+    empty = replace(good[0], query="", id="empty")
+    data = write_own(tmp_path / "own.jsonl", [*good, long, many, empty])
+    other = write_own(tmp_path / "validation.jsonl", toy_cases(4, seed=5).values())
+    words = options(start, "--data", str(data), "--validation", str(other), "--method", method)
+    words += ["--steps", "6", "--out"]
+    main([*words, str(tmp_path / "out")])
+    said = capsys.readouterr().out
+    assert re.search(r"2 of 3\d rows cannot be learnt from and are left out:", said)
+    assert {name for name in ("long", "many", "empty") if f"  {name}: " in said} == refused
+    write_own(data, [long, replace(long, query="red " * 14_000)])
+    with pytest.raises(ValueError, match="2 of 2 rows cannot be learnt from"):
+        main([*words, str(tmp_path / "none")])
+    assert not (tmp_path / "none" / "config.json").exists()
 
 
 @pytest.mark.parametrize("rank", ["0", "4"])
