@@ -28,9 +28,8 @@ class SftConfig:
     (updates are fp32 either way). `early` is the share of histories that end within a user's first 40 items, as
     the tasks' do; the others end anywhere. `start` is the folder of the ranking model to start from, None
     for a new one of the shape `model`. `teacher` is an encoder's checkpoint that says how alike a query and a passage
-    are; None leaves that to BM25. `anchor` is a ranking model whose states passages are held to, by `anchor_weight`
-    (see training.sft.anchor). `collections` are those the source `questions` draws from, None for all. `data` are
-    files of one's own, which the source `own` draws from; a tenth of them is held out, or `validation` is.
+    are; None leaves that to BM25. `collections` are those the source `questions` draws from, None for all.
+    `data` are files of one's own, which the source `own` draws from; a tenth of them is held out, or `validation` is.
     `method` and `lora_rank` are for a language model without a pointer head: the ranking method it
     learns to play, and the rank of the adapters that learn (0: all weights do).
     """
@@ -67,8 +66,6 @@ class SftConfig:
     seed: int = 0
     start: str | None = None
     teacher: str | None = None
-    anchor: str | None = None
-    anchor_weight: float = 1.0
     collections: list[str] | None = None
     data: list[str] | None = None
     validation: str | None = None
@@ -82,8 +79,6 @@ class SftConfig:
             raise ValueError(f"precision is 'bf16' or 'fp32', not {self.precision!r}")
         if type(self.lora_rank) is not int or self.lora_rank < 0:
             raise ValueError(f"lora_rank must be a whole number of at least 0, not {self.lora_rank!r}")
-        if self.anchor_weight < 0:
-            raise ValueError(f"anchor_weight must not be negative, not {self.anchor_weight!r}")
         method_class(self.method)
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer is 'adamw' or 'muon', not {self.optimizer!r}")

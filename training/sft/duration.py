@@ -6,7 +6,6 @@ import time
 
 import torch
 
-from rranker.training.sft.anchor import held_by
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import Maker, workers
 from rranker.training.sft.optimizer import learnt
@@ -16,16 +15,15 @@ from rranker.training.sft.step import Model, learners, train_step
 def steps_for(minutes: float, config: SftConfig, model: Model, make: Maker, trials: int = 6) -> int:
     """How many steps fit beside the few that are timed here, one at least.
 
-    The schedule then counts steps, so a paused run loses nothing. `config` may ask for an anchor.
+    The schedule then counts steps, so a paused run loses nothing.
     """
     began = time.perf_counter()
-    anchor = held_by(model, config)
     gradients = [torch.zeros_like(parameter, dtype=torch.float32) for _, parameter in learnt(model)]
     with workers(learners(gradients[0].device)) as pool:
-        train_step(model, make(0), config, 0, pool, gradients, anchor)
+        train_step(model, make(0), config, 0, pool, gradients)
         warm = time.perf_counter()
         for step in range(1, 1 + trials):
-            train_step(model, make(step), config, step, pool, gradients, anchor)
+            train_step(model, make(step), config, step, pool, gradients)
     ended = time.perf_counter()
     each = (ended - warm) / trials
     left = minutes * 60 - (ended - began)

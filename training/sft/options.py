@@ -70,11 +70,6 @@ class DataOptions:
         None,
         "an encoder's checkpoint that teaches what passages and routed queries are alike (default: BM25)",
     )
-    anchor: str | None = option(
-        None,
-        "a ranking model's folder: passages keep the states that it gives them, as far as `anchor_weight` says",
-    )
-    anchor_weight: float | None = option(None, "of the anchor in the loss (default: 1)")
     collections: list[str] | None = option(None, "what the source `questions` draws from (default: all)")
     data: list[Path] | None = option(
         None, "files of your own, .jsonl or .parquet: the source `own`, alone unless --weights say otherwise"
@@ -157,7 +152,7 @@ def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftC
         given["data"] = [str(path.resolve()) for path in options.data.data]
     if options.data.validation is not None:
         given["validation"] = str(options.data.validation.resolve())
-    given |= {name: whole_path(given[name]) for name in ("teacher", "anchor")}
+    given["teacher"] = whole_path(given["teacher"])
     given = {name: value for name, value in given.items() if value is not None}
     chosen = {name: value for name, value in asdict(options.step).items() if value is not None}
     device = training_device(options.run)

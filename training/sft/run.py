@@ -19,7 +19,6 @@ from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import OWN, Sources
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
-from rranker.training.sft.anchor import held_by
 from rranker.training.sft.checkpoint import load_model, save_model, save_state
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.duration import steps_for, steps_for_passes
@@ -72,7 +71,6 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     out.mkdir(parents=True, exist_ok=True)
     device = learnt(model)[0][1].device
     in_precision(model, config)
-    anchor = held_by(model, config)
     optimizer = MasterOptimizer(model, config)
     start = 0
     if resume and (out / "state.pt").exists():
@@ -86,7 +84,7 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     feed = prefetched(make, start, stop, batch_processes(device))
     with workers(learners(device)) as pool:
         for step, batches in enumerate(feed, start=start):
-            reciprocal_ranks = train_step(model, batches, config, step, pool, optimizer.gradients, anchor)
+            reciprocal_ranks = train_step(model, batches, config, step, pool, optimizer.gradients)
             for (name, batch), pair in zip(batches, reciprocal_ranks, strict=True):
                 seen.setdefault(name, []).append(pair)
                 tokens += batch.tokens

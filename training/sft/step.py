@@ -10,7 +10,6 @@ import torch
 from rranker.training.packing.batch import ListBatch
 from rranker.training.packing.pairs import PairBatch
 from rranker.training.policy.ranking_model import RankingModel
-from rranker.training.sft.anchor import ANCHORED, Anchor
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import Batch, cores
 from rranker.training.sft.loss import language_loss, list_loss, pair_loss
@@ -21,9 +20,9 @@ Model = RankingModel | PromptedModel
 
 
 def forward_backward(
-    model: Model, batch: Batch, config: SftConfig, seed: int, anchor: Anchor | None = None
+    model: Model, batch: Batch, config: SftConfig, seed: int
 ) -> tuple[float, float, tuple[torch.Tensor, ...]]:
-    """Of one micro-batch, held by `anchor`: divergence from its targets in nats, mean reciprocal rank, gradients."""
+    """Of one micro-batch: divergence from its targets in nats, mean reciprocal rank, gradients."""
     if isinstance(model, PromptedModel):
         assert isinstance(batch, QuestionBatch)  # its own maker made it
         loss, divergence, reciprocal_ranks = question_loss(model, batch)
@@ -36,8 +35,6 @@ def forward_backward(
         if config.lm_weight:
             words = language_loss(model, hidden, batch.layout, config.lm_share, seed)
             loss = loss + config.lm_weight * words
-        if anchor is not None:
-            loss = loss + anchor.loss(hidden, batch.layout)
     wanted = [parameter for _, parameter in learnt(model)]
     gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
     return divergence, reciprocal_ranks, gradients
@@ -50,7 +47,6 @@ def train_step(
     step: int,
     pool: Executor,
     mean: list[torch.Tensor],
-    anchor: Anchor | None = None,
 ) -> list[tuple[float, float]]:
     """Divergence and reciprocal rank of each micro-batch; their mean gradients go into `mean`, fp32.
 
@@ -59,15 +55,8 @@ def train_step(
     """
     device = mean[0].device
     jobs = [
-        pool.submit(
-            forward_backward,
-            model,
-            batch.to(device),
-            config,
-            step * 64 + micro,
-            anchor if name in ANCHORED else None,
-        )
-        for micro, (name, batch) in enumerate(batches)
+        pool.submit(forward_backward, model, batch.to(device), config, step * 64 + micro)
+        for micro, (_, batch) in enumerate(batches)
     ]
     seen = []
     for total in mean:

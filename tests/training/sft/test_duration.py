@@ -1,24 +1,16 @@
-"""How long a run goes on: within the time it is given, trials and anchor included."""
+"""How long a run goes on: within the time it is given, trials included."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from rranker.prompts.compact import CompactFormat
-from rranker.training.packing.batch import training_batch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
-from rranker.training.sft.anchor import Anchor
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.duration import steps_for, steps_for_passes
-from tests.support.toy_examples import make_example
-from tests.support.toys import save_pointer_policy
 
 SECONDS = 2.0
 """What a step takes on the clock below."""
@@ -43,32 +35,6 @@ def test_trials_and_steps_fit_in_the_time_given(
     """Seven steps are tried; the rest is divided by 1.08 of a step. No warm-up makes a run longer."""
     config, model = SftConfig(warmup=40, precision="fp32"), build_model(tiny)
     assert steps_for(steps * SECONDS / 60, config, model, lambda step: []) == expected
-
-
-def test_what_is_timed_is_held_by_the_anchor(
-    tmp_path: Path,
-    prompt_format: CompactFormat,
-    tiny: ModelConfig,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    folder = save_pointer_policy(prompt_format.encoder.tokenizer, tiny, tmp_path / "anchor")
-    model, asked = build_model(tiny), list[bool]()
-    kept = Anchor.loss
-
-    def loss(anchor: Anchor, *inputs: Any) -> torch.Tensor:
-        asked.append(True)
-        return kept(anchor, *inputs)
-
-    def make(step: int) -> list[tuple[str, Any]]:
-        rng = np.random.default_rng(step)
-        sizes = {"candidate_tokens": 8, "prefix_tokens": 16, "budget": 4096}
-        return [("squad", training_batch(prompt_format, [make_example(rng, 4)], rng, **sizes))]
-
-    monkeypatch.setattr(Anchor, "loss", loss)
-    steps_for(
-        0.001, SftConfig(start=str(folder), anchor=str(folder), precision="fp32"), model, make, trials=2
-    )
-    assert len(asked) == 3
 
 
 def test_passes_count_the_lists_that_steps_hold() -> None:
