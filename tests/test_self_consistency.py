@@ -27,7 +27,12 @@ def test_it_is_the_mean_of_single_rankings(folder: Path) -> None:
                 for item in single:
                     totals[order[item.index]] += item.score
             assert ranking.order == np.argsort(-totals, kind="stable").tolist()
-            assert ranking.rounds == singles[0].rounds
+            # The layouts share forward passes, and on some CPUs the last bits of a product go by its rows.
+            first = singles[0].rounds
+            assert [round_.alive for round_ in ranking.rounds] == [round_.alive for round_ in first]
+            assert [round_.excluded for round_ in ranking.rounds] == [round_.excluded for round_ in first]
+            for one, other in zip(ranking.rounds, first, strict=True):
+                assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
             assert ranking.stats.tokens_encoded == sum(single.stats.tokens_encoded for single in singles)
             stream = ranker.stream(QUERY, TEXTS, method=method, self_consistency=4)
             assert (tuple(stream), stream.ranking) == (ranking.rounds, ranking)
