@@ -28,8 +28,8 @@ SCALE = 20.0
 class PointerHead(nn.Module):
     """The weights of `pointer_fitness`: how a candidate fits alone, and among those still alive.
 
-    With `pooling` "mean" also how much its similarity to the prefix counts (at first `SCALE`), with `late` how much that
-    of single tokens does.
+    With `pooling` "mean" also how much its similarity to the prefix counts (at first `SCALE`). With `late`, how much
+    that of single tokens does.
     """
 
     def __init__(self, hidden: int, pooling: Pooling = "last", *, late: bool = False) -> None:
