@@ -16,6 +16,7 @@ SOURCES = (
     "pyproject.toml",
     "setup.py",
     "LICENSE",
+    "LICENSE-WEIGHTS",
     "README.md",
     "csrc",
     "rranker",

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from ..engine.errors import device_broke
 from ..methods import Episode
 from ..request import Request
 from ..workers import take_step
@@ -119,9 +120,7 @@ class Replicas:
         """Remembers a replica whose device reports that it broke; such an error comes back with every later call."""
         if error is None or replica in self._broken:
             return
-        import torch
-
-        if isinstance(error, torch.AcceleratorError):
+        if device_broke(error):
             with self._lock:
                 self._broken.add(replica)
             logging.getLogger("rranker").error(
