@@ -36,7 +36,7 @@ def peers(task: str, cases: Sequence[RankingExample], split: Split = "test") -> 
         return {**recommenders(task, cases, split), "MiniLM cosine": cosine(cases)}
     if task.startswith("router-"):
         return routers(task.removeprefix("router-"), cases, split)
-    if task.startswith("passage-") or task == "ood-pubmedqa":
+    if task.startswith("passage-") or task in ("ood-pubmedqa", "questions"):
         return {"BM25": bm25(cases), "MiniLM cosine": cosine(cases), "MiniLM MaxSim": maxsim(cases)}
     return {"MiniLM cosine": cosine(cases)}
 

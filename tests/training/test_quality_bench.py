@@ -10,12 +10,13 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from bench import quality_peers
+from bench import quality, quality_peers
 from bench.paired import some
 from bench.quality import chance, compare, figures, list_rows, ours, table
 from bench.quality_routing import with_others_queries
-from rranker import Ranker
-from rranker.data import Interactions, RankingExample
+from rranker import Ranker, data
+from rranker.data import Interactions, RankingExample, in_validation
+from rranker.training.examples.sources import Sources
 from rranker.training.policy.model_config import ModelConfig
 from tests.support.encoders import save_encoder
 from tests.support.toy_examples import WORDS
@@ -85,6 +86,28 @@ def test_recommenders_see_training_users_and_the_history_only() -> None:
     for user in asked:
         seen = {item for other, item in quality_peers.known(found, "validation") if other == user}
         assert seen == set(histories[user][:20])
+
+
+@pytest.mark.data
+def test_held_out_questions_are_those_that_never_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "COLLECTIONS", {name: data.COLLECTIONS[name] for name in ("wikiqa", "qed")})
+    cases = quality.held_out_questions(40)
+    assert len(cases) == 40
+    for case in cases:
+        assert in_validation(str(case.query))
+        assert (len(case.candidates), sum(case.relevance)) == (7, 1.0)
+    trained = {
+        q.text for name, found in Sources(collections=["wikiqa", "qed"]).questions.items() for q in found
+    }
+    assert trained.isdisjoint(str(case.query) for case in cases)
+    assert set(quality_peers.peers(quality.HELD_OUT, cases[:2])) == {"BM25", "MiniLM cosine", "MiniLM MaxSim"}
+
+
+def test_held_out_questions_have_no_test_split(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["bench.quality", "--tasks", "questions"])
+    with pytest.raises(SystemExit):
+        quality.main()
+    assert "questions has no test split: give --split validation" in capsys.readouterr().err
 
 
 def test_a_model_is_compared_with_the_best_row_that_is_no_model() -> None:
