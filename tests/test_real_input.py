@@ -58,7 +58,7 @@ def test_passages_of_held_out_articles_are_found(ranker: Ranker) -> None:
 
 
 def test_dl_2019_lists_of_a_hundred_are_reranked_whole(ranker: Ranker) -> None:
-    topics = data.trecdl(19)[::3]
+    topics = data.trecdl(19)[::5]
     queries = [(topic.query, [{"id": hit.docid, "text": hit.text} for hit in topic.hits]) for topic in topics]
     rankings = ranker.rank_batch(queries, task="passage", progress=False)
     run: dict[str, dict[str, float]] = {}

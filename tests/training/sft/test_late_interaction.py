@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from rranker import Ranker, UnsupportedModelError
+from rranker import Ranker, UnsupportedModelError, data
 from rranker.data import RankingExample
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
@@ -155,7 +155,11 @@ def test_a_query_may_be_asked_of_every_source_that_it_is_told_by() -> None:
 
 
 @pytest.mark.data
-def test_the_command_line_opens_for_searches(without: Path, tmp_path: Path, capsys: Any) -> None:
+def test_the_command_line_opens_for_searches(
+    without: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rranker.training.sft.late_interaction.QUERIES", 150)
+    monkeypatch.setattr(data, "COLLECTIONS", {name: data.COLLECTIONS[name] for name in ("wikiqa", "medquad")})
     main([str(without), str(tmp_path), "--weight", "10"])
     opened, closed = (float(x) for x in re.findall(r"median strength ([\d.]+)", capsys.readouterr().out))
     assert opened > closed + 2  # the encoder has random weights
