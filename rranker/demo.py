@@ -7,8 +7,8 @@ import time
 PASSAGES = (
     "how do bees tell each other where flowers are?",
     [
-        "A forager that finds flowers returns to the hive and dances: the angle of its waggle run gives the "
-        "direction of the flowers relative to the sun, and its duration the distance.",
+        "A bee that has found flowers dances for the others: the angle of its waggle run gives the direction of the "
+        "flowers relative to the sun, and its duration the distance.",
         "Honey is made from nectar, which worker bees thicken by fanning it with their wings until it holds less "
         "than a fifth of water.",
         "Bees wake in spring when the first willows bloom, and a colony grows to fifty thousand workers by June.",
