@@ -159,7 +159,7 @@ def test_the_command_line_opens_for_searches(
     without: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rranker.training.sft.late_interaction.QUERIES", 150)
-    monkeypatch.setattr(data, "COLLECTIONS", {name: data.COLLECTIONS[name] for name in ("wikiqa", "medquad")})
+    monkeypatch.setattr(data, "COLLECTIONS", {name: data.COLLECTIONS[name] for name in ("wikiqa", "qed")})
     main([str(without), str(tmp_path), "--weight", "10"])
     opened, closed = (float(x) for x in re.findall(r"median strength ([\d.]+)", capsys.readouterr().out))
     assert opened > closed + 2  # the encoder has random weights
