@@ -70,7 +70,10 @@ _ALIGNED = {"width", "left_m", "left_k", "right_k", "out_m", "m", "n", "k"}
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One kernel for one kind of GPU. `shape` names the configuration; `matrix` says it must use tensor cores."""
+    """One kernel for one kind of GPU.
+
+    `shape` names the configuration; `matrix` says it must use tensor cores, `fusion` that multiply-adds may be fused.
+    """
 
     kernel: str
     shape: str
@@ -81,6 +84,7 @@ class Build:
     stages: int
     matrix: bool
     fp32_out: bool = False
+    fusion: bool = True
 
     @property
     def name(self) -> str:
@@ -174,6 +178,7 @@ def _build(
     matrix: bool,
     fp32_out: bool = False,
 ) -> Build:
-    constants = {key: value for key, value in options.items() if key not in ("num_warps", "num_stages")}
-    warps, stages = options["num_warps"], options.get("num_stages", 2)
-    return Build(kernel, shape, _DTYPES[dtype], kind, constants, warps, stages, matrix, fp32_out)
+    launch = ("num_warps", "num_stages", "enable_fp_fusion")
+    constants = {key: value for key, value in options.items() if key not in launch}
+    warps, stages, fusion = options["num_warps"], options.get("num_stages", 2), options.get(launch[2], True)
+    return Build(kernel, shape, _DTYPES[dtype], kind, constants, warps, stages, matrix, fp32_out, fusion)

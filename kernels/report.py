@@ -70,7 +70,7 @@ def compile_one(build: Build) -> Compiled:
         "gfx942": GPUTarget("hip", "gfx942", 64),
     }[build.kind]
     # Fusing a multiplication with an addition is today's default; said aloud, since the default is to change.
-    options = {"num_warps": build.warps, "num_stages": build.stages, "enable_fp_fusion": True}
+    options = {"num_warps": build.warps, "num_stages": build.stages, "enable_fp_fusion": build.fusion}
     compiled = triton.compile(source, target=target, options=options)
     resources = _amd(compiled) if build.kind == "gfx942" else _nvidia(compiled)
     tile = " × ".join(

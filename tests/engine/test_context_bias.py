@@ -24,6 +24,7 @@ from tests.engine.test_windows import SLOTS, WINDOWS, attention, random_plan
 from tests.support.architectures import tiny_model
 from tests.support.encoders import dense_states, tiny_encoder
 from tests.support.engine_steps import close, problem
+from tests.support.kernel_problems import device_of
 from tests.support.varlen_references import varlen_reference
 
 BACKENDS = ["reference", "cpu", pytest.param("triton", marks=pytest.mark.gpu)]
@@ -31,12 +32,13 @@ BACKENDS = ["reference", "cpu", pytest.param("triton", marks=pytest.mark.gpu)]
 
 def states(lm, segments: Segments, subsets, bias: float, backend: str = "cpu") -> list[list[torch.Tensor]]:
     """Of one step: [tokens, D] of the prefix and of each candidate, then the last suffix state of each subset."""
+    lm = lm.to(device_of(backend))
     runner = ModelRunner(lm, attention_backend(backend), 4096, bias)
     builder = BatchBuilder(bidirectional=runner.bidirectional, context_bias=bias)
-    session = BlockQueryState(segments, "select", runner.kv_cache, pointer())
+    session = BlockQueryState(segments, "select", runner.kv_cache, pointer(backend=backend))
     assert session.open()
     session.plan(builder, 0, subsets)  # reads every row of the prefix and of the candidates
-    hidden = runner.hidden(builder.build())
+    hidden = runner.hidden(builder.build()).cpu()
     return list(hidden.split([len(segments.prefix), *map(len, segments.candidates), *[1] * len(subsets)]))
 
 
@@ -45,11 +47,11 @@ def states(lm, segments: Segments, subsets, bias: float, backend: str = "cpu") -
 def test_every_state_equals_that_under_a_dense_mask_with_the_bias(backend, bias):
     lm, segments = tiny_encoder("bert"), problem(1, suffix=1)
     prefix, *found = states(lm, segments, [FIRST, *SUBSETS], bias, backend)
-    expected = dense_states(lm, segments, FIRST, bias)
+    expected = [state.cpu() for state in dense_states(lm, segments, FIRST, bias)]
     for one, other in zip([prefix, *found[:6]], expected[:-1], strict=True):
         close(one.numpy(), other.numpy())
     for subset, one in zip([FIRST, *SUBSETS], found[6:], strict=True):
-        close(one.numpy(), dense_states(lm, segments, subset, bias)[-1].numpy())
+        close(one.numpy(), dense_states(lm, segments, subset, bias)[-1].cpu().numpy())
     plain = states(lm, segments, [FIRST], 0.0, backend)
     assert torch.equal(prefix, plain[0])  # there is nothing outside of a prefix
     assert all((one - other).abs().max() > 1e-3 for one, other in zip(found[:7], plain[1:], strict=True))
@@ -75,8 +77,8 @@ def test_a_very_negative_bias_leaves_a_candidate_alone(backend):
     lm.set_attn_implementation("eager")
     with torch.no_grad():
         for ids, one in zip((segments.prefix, *segments.candidates), found, strict=False):
-            alone = lm(input_ids=torch.tensor(ids)[None]).last_hidden_state[0]
-            close(one.numpy(), alone.numpy())
+            alone = lm(input_ids=torch.tensor(ids)[None].to(lm.device)).last_hidden_state[0]
+            close(one.numpy(), alone.cpu().numpy())
 
 
 def orders(lm, many, bias: float) -> list[tuple[int, ...]]:
@@ -98,14 +100,16 @@ def test_a_batch_ranks_as_each_query_alone():
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_check_at_load_holds_the_bias_to_a_dense_mask(backend, monkeypatch):
+    on = device_of(backend)
     for lm in (tiny_encoder("bert"), tiny_encoder("modernbert", sliding_window=4), tiny_model("qwen3")):
+        lm.to(on)
         assert self_check(lm, ModelRunner(lm, attention_backend(backend), 256, -2.0), "block") < 1e-4
     monkeypatch.setattr(
         ModelRunner,
         "builder",
         lambda runner: BatchBuilder(bidirectional=runner.bidirectional, context_bias=-1.9),
     )
-    lm = tiny_encoder("bert")
+    lm = tiny_encoder("bert").to(on)
     with pytest.raises(UnsupportedModelError, match="in block attention"):
         self_check(lm, ModelRunner(lm, attention_backend(backend), 256, -2.0), "block")
 
@@ -169,5 +173,5 @@ def test_backends_add_it_to_stored_keys_alone_within_any_window(backend, dtype, 
     )
     for seed in range(2 if backend == "triton" else 4):
         plan = random_plan(seed, context_bias=-2.0)
-        found = attention(chosen, plan, window, dtype)
+        found = attention(chosen, plan, window, dtype, device_of(backend))
         torch.testing.assert_close(found.double(), loop_reference(plan, window), atol=error, rtol=error)

@@ -23,19 +23,23 @@ from rranker.methods import Elimination, Greedy
 from rranker.prompts import Segments
 from tests.support.encoders import ENCODERS, SIZE, dense_states, random_encoder, tiny_encoder
 from tests.support.engine_steps import close, problem
+from tests.support.kernel_problems import DEVICE, device_of
 
 FIRST = (0, 1, 2, 3, 4, 5)
 SUBSETS = [(0, 1, 2, 4, 5), (1, 5), (2,), (0, 3)]
 
 
 def pointer(
-    size: int = 48, seed: int = 0, scale: float | None = 3.0, *, late: bool = False
+    size: int = 48, seed: int = 0, scale: float | None = 3.0, *, late: bool = False, backend: str = "cpu"
 ) -> PointerReadout:
     """A random head; with a scale, of mean states; with late interaction, if that is asked for."""
     torch.manual_seed(seed)
     head = torch.randn(size), torch.randn(size, size) / 7, None if scale is None else torch.tensor([scale])
-    interaction = LateInteraction(torch.tensor([9.0]), torch.randn(size), torch.tensor([0.3]))
-    return PointerReadout(*head, interaction if late else None)
+    on = device_of(backend)
+    interaction = LateInteraction(
+        *(x.to(on) for x in (torch.tensor([9.0]), torch.randn(size), torch.tensor([0.3])))
+    )
+    return PointerReadout(*(x if x is None else x.to(on) for x in head), interaction if late else None)
 
 
 def asked(run: ModelRunner, session: BlockQueryState, readout: PointerReadout, subsets) -> list[np.ndarray]:
@@ -94,13 +98,13 @@ def test_a_step_equals_a_dense_mask(name, backend):
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["bert", "roberta", "modernbert"])
 def test_the_triton_kernels_equal_a_dense_mask(name):
-    check(tiny_encoder(name), "triton", pointer(), range(1))
+    check(tiny_encoder(name).to(DEVICE), "triton", pointer(backend="triton"), range(1))
 
 
 @pytest.mark.parametrize("backend", ["cpu", pytest.param("triton", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("name", ENCODERS)
 def test_the_check_at_load_accepts_what_is_exact(name, backend):
-    lm = tiny_encoder(name)
+    lm = tiny_encoder(name).to(device_of(backend))
     assert check_model(lm, ModelRunner(lm, attention_backend(backend), 256), "block") < 1e-4
 
 
@@ -135,8 +139,8 @@ def test_causal_chunks_do_not_pass_the_check(monkeypatch):
 
 @pytest.mark.parametrize("backend", ["cpu", pytest.param("triton", marks=pytest.mark.gpu)])
 def test_windows_to_both_sides_cut_texts_that_outgrow_them(backend):
-    lm = tiny_encoder("modernbert", sliding_window=4)
-    readout, segments = pointer(), problem(1, longest=20, prefix=40, suffix=1)
+    lm = tiny_encoder("modernbert", sliding_window=4).to(device_of(backend))
+    readout, segments = pointer(backend=backend), problem(1, longest=20, prefix=40, suffix=1)
     found = []
     for name in (backend, "reference"):
         run = ModelRunner(lm, attention_backend(name), 4096)
@@ -144,7 +148,9 @@ def test_windows_to_both_sides_cut_texts_that_outgrow_them(backend):
         found.append(asked(run, opened(run, segments, readout), readout, [FIRST, (0, 3)]))
     for one, other in zip(*found, strict=True):
         close(one, other)
-    wide = ModelRunner(tiny_encoder("modernbert"), attention_backend("reference"), 4096)
+    wide = ModelRunner(
+        tiny_encoder("modernbert").to(device_of(backend)), attention_backend("reference"), 4096
+    )
     uncut = asked(wide, opened(wide, segments, readout), readout, [FIRST])
     assert np.abs(uncut[0] - found[0][0]).max() > 0.01
 

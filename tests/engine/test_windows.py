@@ -13,6 +13,7 @@ from rranker.engine.attention.windows import ROWS, blocks, cut_chunks, some_chun
 from rranker.engine.batch import Batch, BatchBuilder, Segment
 from rranker.engine.kv.cache import KVCache
 from rranker.engine.transfer import Transfer
+from tests.support.kernel_problems import device_of
 from tests.support.varlen_references import varlen_reference
 
 CPU = torch.device("cpu")
@@ -64,22 +65,22 @@ def random_plan(seed: int, queries: int = 3, context_bias: float = 0.0) -> Batch
     return builder.build()
 
 
-def attention(backend, plan: Batch, window: int | None, dtype=torch.float32):
-    """[T, heads, D] of 6 query heads over 2 KV heads; what is in a slot or a row depends on its number alone."""
+def attention(backend, plan: Batch, window: int | None, dtype=torch.float32, on=CPU):
+    """[T, heads, D], on the CPU, of 6 query heads over 2 KV heads; a slot and a row are drawn by their number alone."""
 
     def noise(seed: int, heads: int, count: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(count, heads, 16, generator=generator).transpose(0, 1).to(dtype)
+        return torch.randn(count, heads, 16, generator=generator).transpose(0, 1).to(on, dtype)
 
     store = KVCache(1, SLOTS)
     store.write(0, slice(0, SLOTS), noise(0, 2, SLOTS), noise(1, 2, SLOTS))
     query, key, value = (noise(seed, heads, plan.rows)[None] for seed, heads in ((2, 6), (3, 2), (4, 2)))
-    out = backend.prepare(plan, store, Transfer(CPU), (window,))(
+    out = backend.prepare(plan, store, Transfer(on), (window,))(
         0, query, key, value, scaling=0.3, window=window
     )
     assert out.is_contiguous()
     assert out.shape == (1, plan.rows, 6, 16)
-    return out[0]
+    return out[0].cpu()
 
 
 def by_blocks(plan: Batch, window: int) -> np.ndarray:
@@ -121,7 +122,7 @@ def test_a_chunk_is_cut_when_the_window_hides_something(window):
         ("cpu", torch.bfloat16, 3e-2),
         ("cpu", torch.float16, 4e-3),
         ("flash", torch.float16, 4e-3),
-        ("triton", torch.float32, 1e-5),
+        pytest.param("triton", torch.float32, 1e-5, marks=pytest.mark.gpu),
     ],
 )
 @pytest.mark.parametrize("window", WINDOWS)
@@ -131,7 +132,7 @@ def test_backends_equal_the_reference(backend, dtype, error, window):
     )
     for seed in range(2 if backend == "triton" else 8):
         plan = random_plan(seed)
-        found = attention(chosen, plan, window, dtype)
+        found = attention(chosen, plan, window, dtype, device_of(backend))
         expected = attention(attention_backend("reference"), plan, window, dtype)
         torch.testing.assert_close(found, expected, atol=error, rtol=error)
 

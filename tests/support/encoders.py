@@ -105,6 +105,7 @@ def dense_states(
     lm.set_attn_implementation("eager")
     ids, positions, mask = dense_prompt(segments, subset, "block", bidirectional=True)
     bias = dense_bias(segments, subset, mask, context_bias, torch.float32)
+    ids, positions, bias = (x.to(lm.device) for x in (ids, positions, bias))
     hidden = lm(
         input_ids=ids[None],
         position_ids=positions[None] + position_offset(lm),

@@ -14,6 +14,13 @@ Chunks = list[tuple[int, int, list[int]]]
 """(query index, rows, segments it sees), in order."""
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_of(backend: str) -> torch.device:
+    """Where an attention backend is tested: Triton's kernels run on a GPU, and interpreted only where there is none."""
+    return DEVICE if backend == "triton" else torch.device("cpu")
+
+
 # Relative root-mean-square error against float64: what is left of the digits of a softmax's weights, which are rounded
 # to the dtype before they meet the values, and of the result.
 TOLERANCE = {torch.float32: 2e-6, torch.float16: 1.5e-3, torch.bfloat16: 1e-2}
