@@ -29,7 +29,7 @@ LISTS, PASSAGES = 8, 10
 """How many lists a topic makes to train on, and of how many judged passages."""
 OPTIONS = (
     *("--weights", "own=0.4", "questions=0.4", "squad=0.2"),
-    *("--optimizer", "adamw", "--lr", "2e-4", "--tokens", "4096", "--accumulate", "1"),
+    *("--optimizer", "adamw", "--lr", "1e-4", "--anchor", "0.5", "--tokens", "4096", "--accumulate", "1"),
     *("--steps", "150", "--save_every", "50"),
 )
 

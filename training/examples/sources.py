@@ -32,6 +32,8 @@ PASSAGES = ("squad", "trecdl", "classic", "questions")
 SOURCES = (*HISTORIES, *(f"{name}-pairs" for name in HISTORIES), "routing", "cloze", *PASSAGES)
 OWN = "own"
 """The source that a user's own files are."""
+TOKENS, LIST_TOKENS = 4096, 250
+"""Of a micro-batch of the usual size, and of a short list of titles or of language models."""
 QUERIES, TEXTS = 20, 160
 """Of one draw of pairs."""
 SHORT, SHORT_QUERIES, SHORT_TEXTS = 0.5, 64, 320
@@ -159,35 +161,43 @@ class Sources:
         return self.squad if name == "squad" else self.classic
 
     def draw(
-        self, name: str, rng: np.random.Generator, curriculum: float = 0.0, most: int | None = None
+        self,
+        name: str,
+        rng: np.random.Generator,
+        curriculum: float = 0.0,
+        most: int | None = None,
+        tokens: int = TOKENS,
     ) -> Draw:
         """One micro-batch of source `name`, of `most` lists at most (None: as many as the small models take).
 
-        `curriculum` in [0, 1] asks for short passages (early training).
+        `curriculum` in [0, 1] asks for short passages (early training). `tokens` is what there is room for: beyond
+        `TOKENS`, as a GPU wants it, more is drawn in proportion.
         """
-        most = most or sys.maxsize
+        most, room = most or sys.maxsize, max(1.0, tokens / TOKENS)
         if name.endswith("-pairs"):
             histories = self.histories(name.removesuffix("-pairs"))
-            if rng.random() < SHORT:
-                return Draw(
-                    histories.pairs(rng, SHORT_QUERIES, SHORT_TEXTS, int(rng.integers(1, 4))), 32, 256
-                )
-            return Draw(histories.pairs(rng, QUERIES, TEXTS, histories.length(rng)), 32, 256)
+            # Every query meets every text: both grow with the root.
+            each, short = room**0.5, rng.random() < SHORT
+            queries, texts = (SHORT_QUERIES, SHORT_TEXTS) if short else (QUERIES, TEXTS)
+            length = int(rng.integers(1, 4)) if short else histories.length(rng)
+            return Draw(histories.pairs(rng, int(queries * each), int(texts * each), length), 32, 256)
         if name in HISTORIES:
             # One length a micro-batch, because prefixes are padded to the longest.
             histories = self.histories(name)
-            length = histories.length(rng)
-            return Draw([histories.window(rng, length) for _ in range(min(32, most))], 32, 256)
+            length, lists = histories.length(rng), min(most, max(32, tokens // LIST_TOKENS))
+            return Draw([histories.window(rng, length) for _ in range(lists)], 32, 256)
         if name == "routing":
-            return Draw([self.routing.draw(rng) for _ in range(min(20, most))], 40, 96)
+            lists = min(most, max(20, tokens // LIST_TOKENS))
+            return Draw([self.routing.draw(rng) for _ in range(lists)], 40, 96)
         if name == OWN:
             return Draw(self.own.draw(rng, min(32, most)), CANDIDATE_TOKENS, PREFIX_TOKENS)
         n = int(rng.integers(4, 10))
         if name == "cloze":
             length = int(rng.choice([14, 20] if rng.random() < curriculum else [20, 40, 72]))
-            cases = [self.cloze.draw(rng, n, length) for _ in range(min(most, max(4, 3600 // (n * length))))]
+            lists = min(most, max(4, int(3600 * room) // (n * length)))
+            cases = [self.cloze.draw(rng, n, length) for _ in range(lists)]
             return Draw([self.passages.example(case) for case in cases], int(length * 1.5), 32)
-        lists = min(most, max(2, 40 // n))
+        lists = min(most, max(2, int(40 * room) // n))
         if name == "trecdl":
             return Draw([self.passages.topic(self.topics, rng, n) for _ in range(lists)], 112, 64)
         if name == "questions":

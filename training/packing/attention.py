@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from rranker.training.packing.causal import CausalLayout
-from rranker.training.packing.layout import Layout
+from rranker.training.packing.layout import Layout, picked
 
 NAME = "rranker_training"
 
@@ -38,9 +38,9 @@ def packed_attention(
         )
     heads, dim, kv = query.shape[1], query.shape[3], key.shape[1]
     q, k, v = (x[0].transpose(0, 1) for x in (query * scaling, key, value))  # [T, H, D]
-    kp, vp = (_pick(x, layout.prefix).transpose(1, 2) for x in (k, v))  # [B, Hk, P, D]
+    kp, vp = (picked(x, layout.prefix).transpose(1, 2) for x in (k, v))  # [B, Hk, P, D]
     seen = layout.prefix_valid[:, None]  # [B, 1, P]
-    qp, group = _by_group(_pick(q, layout.prefix), kv), heads // kv
+    qp, group = _by_group(picked(q, layout.prefix), kv), heads // kv
     on_itself = _hide(seen, q)[:, None] if layout.attends.bidirectional else _later(kp.shape[2], group, q)
     pieces = [_on_prompt(qp, kp, vp, on_itself)]
     kc = vc = kp[:, :, :0]  # no candidates beside the prompt: all are in it
@@ -50,16 +50,16 @@ def packed_attention(
         seen = layout.visible
     elif layout.candidates.shape[1]:
         b, n, c = layout.candidates.shape
-        kc, vc = (_pick(x, layout.candidates).permute(0, 3, 1, 2, 4) for x in (k, v))  # [B, Hk, N, C, D]
+        kc, vc = (picked(x, layout.candidates).permute(0, 3, 1, 2, 4) for x in (k, v))  # [B, Hk, N, C, D]
         on_itself = _later(c, group, q)
         if layout.attends.bidirectional:
             on_itself = _hide(layout.candidates_valid, q)[:, None, :, None]  # [B, 1, N, 1, C]
         to_prefix = _hide(seen, q) + outside
-        pieces.append(_candidates(_pick(q, layout.candidates), kp, vp, kc, vc, to_prefix, on_itself))
+        pieces.append(_candidates(picked(q, layout.candidates), kp, vp, kc, vc, to_prefix, on_itself))
         kc, vc = (x.reshape(b, kv, n * c, dim) for x in (kc, vc))
         alive = (layout.alive[:, :, :, None] & layout.candidates_valid[:, None]).flatten(2)  # [B, S, N·C]
-    ks, vs = (_pick(x, layout.suffix).transpose(1, 2) for x in (k, v))  # [B, Hk, S, D]
-    qs = _by_group(_pick(q, layout.suffix), kv)
+    ks, vs = (picked(x, layout.suffix).transpose(1, 2) for x in (k, v))  # [B, Hk, S, D]
+    qs = _by_group(picked(q, layout.suffix), kv)
     s = qs.shape[3]
     qs = qs.reshape(len(kp), kv, group * s, dim)
     own = torch.eye(s, dtype=torch.bool, device=q.device)[None]
@@ -72,11 +72,6 @@ def packed_attention(
     return torch.cat([piece.reshape(-1, heads, dim) for piece in pieces]).index_select(0, layout.back)[
         None
     ], None
-
-
-def _pick(x: Tensor, rows: Tensor) -> Tensor:
-    """x [T, H, D], rows […] → […, H, D]."""
-    return x.index_select(0, rows.flatten()).view(*rows.shape, *x.shape[1:])
 
 
 def _by_group(q: Tensor, kv: int) -> Tensor:

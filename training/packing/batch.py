@@ -38,9 +38,10 @@ class Taught:
 
 @dataclass(frozen=True)
 class ListBatch(Taught):
-    """Lists of one task, laid out for one forward."""
+    """Lists of one task, laid out for one forward. Of `searches`, nobody knows which passage is the worst."""
 
     layout: Layout
+    searches: bool = False
 
     @property
     def tokens(self) -> int:
@@ -136,6 +137,7 @@ def training_batch(
         relevance=relevance,
         teacher_scores=teacher_scores,
         teacher_weight=torch.tensor([example.teacher_weight for example in examples]),
+        searches=cases[0].task == "passage",
     )
 
 

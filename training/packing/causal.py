@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rranker.prompts import Segments
-from rranker.training.packing.layout import Layout
+from rranker.training.packing.layout import Layout, spread
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def build_causal_layout(
     return CausalLayout(
         torch.tensor(ids),
         torch.tensor(positions + after),
-        prompt,
+        spread(prompt, valid, len(ids)),
         valid,
         nothing,
         nothing.bool(),

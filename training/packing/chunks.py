@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from rranker.engine.batch import Batch, Ints
+from rranker.training.packing.layout import picked
 
 _MOST_SCORES = 1 << 22
 """Query-key pairs of one call, for a head: bounds what a call's mask takes."""
@@ -110,8 +111,8 @@ def chunk_attention(
     for group in chunks.groups:
         batch, length = group.rows.shape
         # Query heads that share a key head become rows of it, so that no key is repeated.
-        rows = _pick(q, group.rows).view(batch, length, kv, heads // kv, dim).permute(0, 2, 3, 1, 4)
-        keys, values = (_pick(x, group.keys).transpose(1, 2) for x in (k, v))
+        rows = picked(q, group.rows).view(batch, length, kv, heads // kv, dim).permute(0, 2, 3, 1, 4)
+        keys, values = (picked(x, group.keys).transpose(1, 2) for x in (k, v))
         mask = group.mask(chunks.positions, query, heads // kv, sliding_window)
         attended = _attend(rows.flatten(2, 3), keys, values, mask, scaling)
         pieces.append(
@@ -146,8 +147,3 @@ def _ranges(starts: Ints, lengths: Ints) -> Ints:
     """start, start + 1, … of each length, end to end."""
     ends = np.cumsum(lengths)
     return np.repeat(starts - ends + lengths, lengths) + np.arange(int(lengths.sum()))
-
-
-def _pick(x: Tensor, rows: Tensor) -> Tensor:
-    """x [T, H, D], rows [B, L] → [B, L, H, D]."""
-    return x.index_select(0, rows.flatten()).view(*rows.shape, *x.shape[1:])

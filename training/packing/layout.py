@@ -39,8 +39,8 @@ class Layout:
     """B queries of at most P prefix tokens, N candidates of at most C tokens, S one-token suffix copies.
 
     T real tokens lie in one row, unpadded: prefixes, then candidates, then suffixes. They attend to themselves as
-    `attends` says. The index tensors pad them for attention only (padding points at row 0 and is masked), so linear
-    layers see real tokens only.
+    `attends` says. The index tensors pad them for attention only, so linear layers see real tokens only. Padding is
+    masked, and points at rows all over (`spread`).
     """
 
     ids: Tensor  # [T]
@@ -72,8 +72,8 @@ class Layout:
 
     def max_similarities(self, hidden: Tensor) -> Tensor:
         """hidden [T, D] → [B, N], as the engine's `max_similarities`; of no meaning where there is no candidate."""
-        rows = hidden[self.candidates], self.candidates_valid
-        return padded_max_similarities(hidden[self.prefix], self.prefix_valid, *rows)
+        rows = picked(hidden, self.candidates), self.candidates_valid
+        return padded_max_similarities(picked(hidden, self.prefix), self.prefix_valid, *rows)
 
     def to(self, device: torch.device) -> Self:
         """The same layout with its index tensors on `device`."""
@@ -100,6 +100,20 @@ def padded_max_similarities(
     best = alike.view(*alike.shape[:2], n, c).masked_fill(~texts_valid[:, None], -2.0).amax(-1)  # [B, P, N]
     counted: Tensor = (best * queries_valid[..., None]).sum(1) / queries_valid.sum(1, keepdim=True)
     return counted
+
+
+def picked(x: Tensor, rows: Tensor) -> Tensor:
+    """x [T, …], rows […] → […, …]. Not `x[rows]`, whose gradient is added up row by row, after a sort."""
+    return x.index_select(0, rows.flatten()).view(*rows.shape, *x.shape[1:])
+
+
+def spread(rows: Tensor, valid: Tensor, total: int) -> Tensor:
+    """`rows` with what is not `valid` pointing at `total` rows in turn.
+
+    Padding brings gradients of zero. If all of it pointed at one row, a GPU would add them up one after the other.
+    """
+    padding = (~valid).flatten().cumsum(0).view_as(rows) - 1
+    return torch.where(valid, rows, padding % total)
 
 
 def moved(batch: Moved, device: torch.device) -> Moved:
@@ -157,9 +171,9 @@ def build_layout(
     return Layout(
         torch.tensor(ids),
         torch.tensor(positions),
-        prefix,
+        spread(prefix, prefix_valid, len(ids)),
         prefix_valid,
-        rows,
+        spread(rows, valid, len(ids)),
         valid,
         suffix,
         mask,
@@ -180,7 +194,7 @@ def build_text_layout(texts: Sequence[Sequence[int]], attends: Attends) -> Layou
     return Layout(
         torch.tensor([token for text in texts for token in text]),
         places.expand(batch, -1)[valid],
-        (first[:, None] + places).masked_fill(~valid, 0),
+        spread(first[:, None] + places, valid, int(lengths.sum())),
         valid,
         nothing[:, None, :].expand(batch, 0, 0),
         nothing[:, None, :].expand(batch, 0, 0).bool(),

@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from rranker.engine.encoders import is_encoder, position_offset
 from rranker.engine.readout import LateInteraction, Pooling, pointer_fitness
 from rranker.training.packing.attention import use_packed_attention
-from rranker.training.packing.layout import Attends, Layout, padded_max_similarities
+from rranker.training.packing.layout import Attends, Layout, padded_max_similarities, picked
 from rranker.training.policy.model_config import ModelConfig
 
 BILINEAR_RATE = 0.05
@@ -122,8 +122,8 @@ class RankingModel(nn.Module):
         nothing_asked = prefixes.new_zeros(len(prefixes), 1, prefixes.shape[-1])
         maxsim = None
         if self.head.late is not None:
-            rows = (said[texts.prefix][None], texts.prefix_valid[None])
-            maxsim = padded_max_similarities(asked[queries.prefix], queries.prefix_valid, *rows)
+            rows = (picked(said, texts.prefix)[None], texts.prefix_valid[None])
+            maxsim = padded_max_similarities(picked(asked, queries.prefix), queries.prefix_valid, *rows)
         scores: Tensor = self.head(candidates[None], nothing_asked, prefixes, maxsim)[:, 0]
         return scores
 

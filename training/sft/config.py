@@ -30,6 +30,7 @@ class SftConfig:
     for a new one of the shape `model`. `teacher` is an encoder's checkpoint that says how alike a query and a passage
     are; None leaves that to BM25. `collections` are those the source `questions` draws from, None for all.
     `data` are files of one's own, which the source `own` draws from; a tenth of them is held out, or `validation` is.
+    `anchor` is the share of what is wanted of passages that `start` itself says, in the teacher's place.
     `method` and `lora_rank` are for a language model without a pointer head: the ranking method it
     learns to play, and the rank of the adapters that learn (0: all weights do).
     """
@@ -71,6 +72,7 @@ class SftConfig:
     validation: str | None = None
     method: str = "iranker"
     lora_rank: int = 0
+    anchor: float = 0.0
 
     def __post_init__(self) -> None:
         if self.attention not in get_args(AttentionMode):
@@ -91,6 +93,11 @@ class SftConfig:
             raise ValueError(
                 f"files of one's own (--data) and a weight for them ({OWN}=1) go together: "
                 f"data {self.data}, weights {self.weights}"
+            )
+        if not 0 <= self.anchor < 1 or (self.anchor and self.start is None):
+            raise ValueError(
+                "anchor is the share of what is wanted of passages that `start` says: from 0 to less than 1, and 0 "
+                f"without a start, not {self.anchor}"
             )
         if self.data and self.start is None:
             raise ValueError("data of one's own train a model that there is: name it as `start`")

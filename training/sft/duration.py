@@ -6,6 +6,7 @@ import time
 
 import torch
 
+from rranker.training.sft.anchor import anchor_of
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import Maker, workers
 from rranker.training.sft.optimizer import learnt
@@ -19,11 +20,12 @@ def steps_for(minutes: float, config: SftConfig, model: Model, make: Maker, tria
     """
     began = time.perf_counter()
     gradients = [torch.zeros_like(parameter, dtype=torch.float32) for _, parameter in learnt(model)]
+    anchor = anchor_of(config, gradients[0].device)
     with workers(learners(gradients[0].device)) as pool:
-        train_step(model, make(0), config, 0, pool, gradients)
+        train_step(model, make(0), config, 0, pool, gradients, anchor)
         warm = time.perf_counter()
         for step in range(1, 1 + trials):
-            train_step(model, make(step), config, step, pool, gradients)
+            train_step(model, make(step), config, step, pool, gradients, anchor)
     ended = time.perf_counter()
     each = (ended - warm) / trials
     left = minutes * 60 - (ended - began)

@@ -59,7 +59,7 @@ def mixture(
         ]
 
     def micro_batch(name: str, rng: np.random.Generator, curriculum: float) -> tuple[str, Batch]:
-        return name, batch_of(sources.draw(name, rng, curriculum, most), rng)
+        return name, batch_of(sources.draw(name, rng, curriculum, most, config.tokens), rng)
 
     return make
 

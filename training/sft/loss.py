@@ -40,12 +40,15 @@ def cross_entropy(scores: Tensor, wanted: Tensor) -> Tensor:
     return -(wanted * logs).sum(-1)
 
 
-def ranking_loss(fitness: Tensor, best: Tensor, worst: Tensor) -> Tensor:
+def ranking_loss(fitness: Tensor, best: Tensor, worst: Tensor | None) -> Tensor:
     """Mean over queries and suffix copies, fitness, best and worst being [B, S, N].
 
     Copy 0 asks for the best. The others ask for the worst, whose logits are -fitness, and are told both: the worst
-    alone says little about who is to be left in the end.
+    alone says little about who is to be left in the end. None: who is the worst is not known, and they are told the
+    best of those alive.
     """
+    if worst is None:
+        return cross_entropy(fitness, best).mean()
     selected, excluded = cross_entropy(fitness[:, :1], best[:, :1]), excluded_loss(fitness, best, worst)
     return torch.cat([selected, excluded[:, 1:]], 1).mean()
 
@@ -57,13 +60,18 @@ def excluded_loss(fitness: Tensor, best: Tensor, worst: Tensor) -> Tensor:
 
 
 def list_loss(model: RankingModel, hidden: Tensor, batch: ListBatch) -> tuple[Tensor, float, float]:
-    """The loss of lists, how far it is above its least possible value (nats), and the mean reciprocal rank."""
+    """The loss of lists, how far it is above its least possible value (nats), and the mean reciprocal rank.
+
+    Of a search's passages nobody knows the worst: those that do not answer are alike only because none was judged
+    worse. Told that they were all the worst, a model unlearns to tell them apart.
+    """
     given = batch.relevance, batch.teacher_scores, batch.teacher_weight, batch.layout.alive
-    best, worst = targets(*given), worst_targets(*given)
+    best, worst = targets(*given), None if batch.searches else worst_targets(*given)
     fitness = model.fitness(hidden, batch.layout, tempered=True)
     loss = ranking_loss(fitness, best, worst)
-    selected, excluded = entropy(best), entropy(worst)
-    floor = torch.cat([selected[:, :1], 0.5 * (selected + excluded)[:, 1:]], 1).mean()
+    selected = entropy(best)
+    excluded = selected if worst is None else 0.5 * (selected + entropy(worst))
+    floor = torch.cat([selected[:, :1], excluded[:, 1:]], 1).mean()
     return loss, float(loss.detach() - floor), reciprocal_rank(fitness[:, 0], batch.relevance)
 
 

@@ -99,6 +99,10 @@ class StepOptions:
         SftConfig.lora_rank,
         "of such a model: train adapters of this rank in place of all weights (peft); 0: all weights",
     )
+    anchor: float = option(
+        SftConfig.anchor,
+        "share of what is wanted of passages that the start itself says, so that it is not unlearnt",
+    )
     precision: str | None = option(
         None, "of the layers (default: bf16 where the device multiplies it)", ("bf16", "fp32")
     )

@@ -19,6 +19,7 @@ from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import OWN, Sources
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
+from rranker.training.sft.anchor import anchor_of
 from rranker.training.sft.checkpoint import load_model, save_model, save_state
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.duration import steps_for, steps_for_passes
@@ -39,6 +40,8 @@ MINUTES = 40.0
 def check(model: Model, config: SftConfig) -> None:
     """Raises ValueError where what `config` asks for does not go with the model."""
     if isinstance(model, PromptedModel):
+        if config.anchor:
+            raise ValueError("an anchor holds a model with a pointer head to its start: leave anchor out")
         return
     if config.lora_rank or config.method != SftConfig.method:
         raise ValueError(
@@ -82,9 +85,10 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     seen: dict[str, list[tuple[float, float]]] = {}
     tokens, clock = 0, time.perf_counter()
     feed = prefetched(make, start, stop, batch_processes(device))
+    anchor = anchor_of(config, device)
     with workers(learners(device)) as pool:
         for step, batches in enumerate(feed, start=start):
-            reciprocal_ranks = train_step(model, batches, config, step, pool, optimizer.gradients)
+            reciprocal_ranks = train_step(model, batches, config, step, pool, optimizer.gradients, anchor)
             for (name, batch), pair in zip(batches, reciprocal_ranks, strict=True):
                 seen.setdefault(name, []).append(pair)
                 tokens += batch.tokens

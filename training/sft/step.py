@@ -10,6 +10,7 @@ import torch
 from rranker.training.packing.batch import ListBatch
 from rranker.training.packing.pairs import PairBatch
 from rranker.training.policy.ranking_model import RankingModel
+from rranker.training.sft.anchor import Anchor
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.feeding import Batch, cores
 from rranker.training.sft.loss import language_loss, list_loss, pair_loss
@@ -20,7 +21,7 @@ Model = RankingModel | PromptedModel
 
 
 def forward_backward(
-    model: Model, batch: Batch, config: SftConfig, seed: int
+    model: Model, batch: Batch, config: SftConfig, seed: int, anchor: Anchor | None = None
 ) -> tuple[float, float, tuple[torch.Tensor, ...]]:
     """Of one micro-batch: divergence from its targets in nats, mean reciprocal rank, gradients."""
     if isinstance(model, PromptedModel):
@@ -30,6 +31,8 @@ def forward_backward(
         loss, divergence, reciprocal_ranks = pair_loss(model, batch)
     else:
         assert isinstance(batch, ListBatch)
+        if anchor is not None:
+            batch = anchor.teach(batch)
         hidden = model.hidden(batch.layout)
         loss, divergence, reciprocal_ranks = list_loss(model, hidden, batch)
         if config.lm_weight:
@@ -47,6 +50,7 @@ def train_step(
     step: int,
     pool: Executor,
     mean: list[torch.Tensor],
+    anchor: Anchor | None = None,
 ) -> list[tuple[float, float]]:
     """Divergence and reciprocal rank of each micro-batch; their mean gradients go into `mean`, fp32.
 
@@ -55,7 +59,7 @@ def train_step(
     """
     device = mean[0].device
     jobs = [
-        pool.submit(forward_backward, model, batch.to(device), config, step * 64 + micro)
+        pool.submit(forward_backward, model, batch.to(device), config, step * 64 + micro, anchor)
         for micro, (_, batch) in enumerate(batches)
     ]
     seen = []

@@ -9,7 +9,7 @@ from rranker import data
 from rranker.data import RankingExample, in_validation
 from rranker.data.passage import TEST_YEARS
 from rranker.training.examples.example import Pairs
-from rranker.training.examples.sources import QUERIES, SOURCES, TEXTS, Sources
+from rranker.training.examples.sources import QUERIES, SOURCES, TEXTS, TOKENS, Sources
 
 pytestmark = pytest.mark.data
 
@@ -39,6 +39,26 @@ def test_lessons_are_whole(sources: Sources, name: str) -> None:
         assert np.isfinite(example.teacher_scores).all()
         assert 0 <= example.teacher_weight <= 1
         assert len(example.ranking.candidates) >= 2
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_more_room_is_filled_with_more_lists(sources: Sources, name: str) -> None:
+    few, usual, many = (
+        len(sources.draw(name, np.random.default_rng(1), tokens=tokens).examples)
+        for tokens in (1024, TOKENS, 8 * TOKENS)
+    )
+    assert few == usual == len(sources.draw(name, np.random.default_rng(1)).examples)
+    assert many >= 4 * usual
+
+
+def test_more_room_is_filled_with_more_pairs(sources: Sources) -> None:
+    usual, many = (
+        sources.draw("movies-pairs", np.random.default_rng(1), tokens=tokens).examples
+        for tokens in (TOKENS, 4 * TOKENS)
+    )
+    assert isinstance(usual, Pairs)
+    assert isinstance(many, Pairs)
+    assert many.relevance.shape == tuple(2 * size for size in usual.relevance.shape)
 
 
 def test_no_test_query_and_no_test_passage_of_search_trains(sources: Sources) -> None:

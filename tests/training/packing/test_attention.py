@@ -16,6 +16,7 @@ from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.loss import (
     cross_entropy,
     entropy,
+    list_loss,
     ranking_loss,
     reciprocal_rank,
     targets,
@@ -152,6 +153,41 @@ def test_the_loss_of_a_set_is_lowest_at_its_entropy() -> None:
     wanted = torch.tensor([[[0.5, 0.3, 0.2, 0.0]]])
     torch.testing.assert_close(cross_entropy(wanted.log(), wanted), entropy(wanted))
     assert cross_entropy(torch.zeros(1, 1, 4), wanted) > entropy(wanted)
+
+
+@pytest.mark.parametrize("attention", ["block", "causal"])
+def test_padding_points_at_rows_all_over(prompt_format: CompactFormat, attention: AttentionMode) -> None:
+    """A thousand zeros for one row would be added up one after the other on a GPU."""
+    layout = make_batch(prompt_format, (3, 17, 2), 0, attention).layout
+    pairs = [(layout.prefix, layout.prefix_valid), (layout.candidates, layout.candidates_valid)]
+    for rows, valid in pairs[: 2 if attention == "block" else 1]:
+        padding = rows[~valid]
+        assert len(padding) > 0
+        assert padding.bincount().max() <= 1 + len(padding) // len(layout.ids)
+        assert rows[valid].bincount().max() == 1
+
+
+def test_copies_about_an_unknown_worst_are_told_who_is_best() -> None:
+    """Of passages none is known to be worse than another that does not answer: they are pushed alike."""
+    fitness = torch.tensor([[[0.0, 1.0, -1.0]] * 2], requires_grad=True)
+    best = torch.tensor([[[1.0, 0.0, 0.0]] * 2])
+    ranking_loss(fitness, best, None).backward()
+    selecting, excluding = fitness.grad[0]
+    assert torch.equal(selecting, excluding)
+    torch.testing.assert_close(excluding, (fitness[0, 0].softmax(-1) - best[0, 0]).detach() / 2)
+
+
+@pytest.mark.parametrize(("task", "known"), [("passage", False), ("recommendation", True)])
+def test_searches_are_never_told_the_worst(
+    prompt_format: CompactFormat, tiny: ModelConfig, task: str, known: bool
+) -> None:
+    rng, model = np.random.default_rng(0), build_model(tiny)
+    examples = [make_example(rng, 5, task)]
+    batch = training_batch(prompt_format, examples, rng, candidate_tokens=9, prefix_tokens=12, budget=10**6)
+    fitness = model.fitness(model.hidden(batch.layout), batch.layout, tempered=True)
+    best, worst = wanted_of(batch)
+    loss = list_loss(model, model.hidden(batch.layout), batch)[0]
+    torch.testing.assert_close(loss, ranking_loss(fitness, best, worst if known else None))
 
 
 def test_excluding_copies_are_told_who_is_worst() -> None:

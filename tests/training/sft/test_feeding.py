@@ -72,7 +72,10 @@ class DrawnByName:
     def __init__(self) -> None:
         self.names = list[str]()
 
-    def draw(self, name: str, rng: np.random.Generator, curriculum: float, most: int | None) -> Draw:
+    def draw(
+        self, name: str, rng: np.random.Generator, curriculum: float, most: int | None, tokens: int
+    ) -> Draw:
+        assert tokens == SftConfig.tokens
         self.names.append(name)
         return Draw([make_example(rng, 4)], 8, 16)
 
