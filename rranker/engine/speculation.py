@@ -23,8 +23,8 @@ def pass_overhead(device: str, weights: int, layers: int, *, fused: bool = False
     Reading the weights costs as much as computing with them for so many tokens as a device does operations a byte
     read: hundreds on a GPU, a few on a CPU, whose caches and packed weights hide most of it. On a CPU launching the
     operators comes on top. A GPU reads while the next operators are launched, so the longer of the two counts:
-    launches of 6.5 µs each, in which it would do 1.6e9 multiply-adds (of an H100's data sheet; through Triton's launcher
-    they were found to cost more, see docs/kernels.md).
+    launches of 6.5 µs each, in which it would do 1.6e9 multiply-adds (of an H100's data sheet; through Triton's
+    launcher they were found to cost more, see docs/kernels.md).
 
     Fixed by device and model, never by a clock: timing must not decide what is computed.
     """
