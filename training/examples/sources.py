@@ -190,7 +190,8 @@ class Sources:
             lists = min(most, max(20, tokens // LIST_TOKENS))
             return Draw([self.routing.draw(rng) for _ in range(lists)], 40, 96)
         if name == OWN:
-            return Draw(self.own.draw(rng, min(32, most)), CANDIDATE_TOKENS, PREFIX_TOKENS)
+            lists = min(most, max(32, tokens // LIST_TOKENS))
+            return Draw(self.own.draw(rng, lists), CANDIDATE_TOKENS, PREFIX_TOKENS)
         n = int(rng.integers(4, 10))
         if name == "cloze":
             length = int(rng.choice([14, 20] if rng.random() < curriculum else [20, 40, 72]))

@@ -30,9 +30,7 @@ class Anchor:
         if not batch.searches:
             return batch
         hidden = self._start.hidden(batch.layout)
-        said = self._start.fitness(hidden, batch.layout, tempered=True)[
-            :, 0
-        ]  # of all candidates of each list
+        said = self._start.fitness(hidden, batch.layout, tempered=True)[:, 0]  # of whole lists
         weight = torch.full_like(batch.teacher_weight, self._share)
         return replace(batch, teacher_scores=said, teacher_weight=weight)
 
