@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal, Protocol
+
+from rranker.item_factors import ItemFactors
 
 from .identifiers import Identifiers
 from .segments import POINTWISE, Kind, PromptPart, Query, Segments
@@ -92,6 +95,16 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
             pieces[place] = truncate_part(piece, room, truncate, f"candidate {indices[place]}")
             cuts.append(Truncation(indices[place], len(piece), len(pieces[place])))
     return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, named_by, targets.ids), cuts
+
+
+def with_prior(
+    segments: Segments, factors: ItemFactors | None, query: Query, texts: Sequence[str]
+) -> Segments:
+    """The segments of a history with what `factors` say of their candidates, whose whole `texts` are given."""
+    if factors is None or isinstance(query, str):
+        return segments
+    prior = factors.prior(query, texts)
+    return replace(segments, prior=tuple(prior.tolist())) if prior.any() else segments
 
 
 def _fitted(part: PromptPart, limits: Limits, truncate: Truncate, cuts: list[Truncation]) -> PromptPart:

@@ -44,7 +44,7 @@ class Segments:
     `identifiers[i]` is the token that names candidate i in the answer (identifier readout), or empty when the
     readout points at the candidates' hidden states instead. `targets`, for questions about each candidate alone: the
     token of yes and that of no (`judge`; empty where the readout points), or the tokens whose probability is asked
-    for (`likelihood`).
+    for (`likelihood`). `prior[i]`: what is added to the fitness that candidate i is given, as a logit; empty: nothing.
     """
 
     prefix: tuple[int, ...]
@@ -52,6 +52,7 @@ class Segments:
     suffix: tuple[int, ...]
     identifiers: tuple[int, ...] = ()
     targets: tuple[int, ...] = ()
+    prior: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.prefix or not self.suffix or not all(self.candidates):
@@ -60,3 +61,5 @@ class Segments:
             raise ValueError(f"{len(self.identifiers)} identifiers for {len(self.candidates)} candidates")
         if len(set(self.identifiers)) != len(self.identifiers):
             raise ValueError("two candidates share an identifier")
+        if self.prior and len(self.prior) != len(self.candidates):
+            raise ValueError(f"{len(self.prior)} prior logits for {len(self.candidates)} candidates")

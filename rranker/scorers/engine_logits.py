@@ -13,7 +13,7 @@ from ..engine.loading.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle, Reuse
 from ..methods import UNTRAINED, Episode, Greedy, Relayout, method_names
 from ..ordering import canonical_order, distinct
-from ..prompts.assemble import Limits, PromptFormat, Truncation, assemble
+from ..prompts.assemble import Limits, PromptFormat, Truncation, assemble, with_prior
 from ..prompts.encoding import TextEncoder
 from ..prompts.formats import prompt_formats
 from ..prompts.identifiers import Identifiers
@@ -247,7 +247,7 @@ class EngineScorer:
         texts: list[str],
         indices: list[int],
     ) -> tuple[Segments, list[Truncation]]:
-        return assemble(
+        segments, cuts = assemble(
             prompt_format,
             self._identifiers,
             request.template,
@@ -259,6 +259,7 @@ class EngineScorer:
             self._limits_of(request),
             self._truncate,
         )
+        return with_prior(segments, self.model.item_factors, request.query, texts), cuts
 
     def _limits_of(self, request: Request) -> Limits:
         """What prompts of the request may take."""

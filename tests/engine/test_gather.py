@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,23 @@ def test_all_at_once_equals_one_by_one(make, dtype, kernels):
     assert [len(rows) for rows in found] == [questions for _, questions in SHAPES]
     for mine, wanted in zip((row for rows in found for row in rows), expected, strict=True):
         np.testing.assert_allclose(mine, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kernels", [False, True])
+@pytest.mark.parametrize("make", [pointer, identifier])
+def test_a_prior_is_added_to_fitness_so_taken_from_the_logits_of_the_worst(make, kernels):
+    readout = make()
+    hidden, readings = step(readout, SHAPES)
+    rng = np.random.default_rng(2)
+    priors = [tuple(rng.normal(size=n).tolist()) if n != 20 else () for n, _ in SHAPES]
+    given = [replace(r, prior=prior) for r, prior in zip(readings, priors, strict=True)]
+    assert {r.kind for r in given if r.prior} == {"select", "exclude"}
+    plain, found = (read(readout, hidden, rows, kernels=kernels) for rows in (readings, given))
+    for before, after, reading in zip(plain, found, given, strict=True):
+        for one, other, subset in zip(before, after, reading.subsets, strict=True):
+            prior = np.array([reading.prior[i] if reading.prior else 0.0 for i in subset])
+            expected = one + (prior if reading.kind == "select" else -prior)
+            np.testing.assert_allclose(other, expected, atol=1e-6, rtol=0)
 
 
 def test_more_identifiers_than_a_program_holds_are_read_the_plain_way(monkeypatch):

@@ -69,6 +69,22 @@ def test_it_depends_on_the_candidate_alone(pooling: str, method: Any) -> None:
         close(scores(engine, fewer, method), found[kept])
 
 
+@pytest.mark.parametrize("method", [Elimination, Pointwise])
+def test_a_prior_is_part_of_it(method: Any) -> None:
+    _, _, engine = made("mean")
+    segments, prior = whole(7, 4), (0.5, -2.0, 0.0, 3.0)
+    close(
+        scores(engine, replace(segments, prior=prior), method),
+        scores(engine, segments, method) + np.array(prior, dtype=np.float32),
+    )
+    player = Greedy(Pointwise(4))
+    (handle,) = engine.run([EngineRequest(replace(segments, prior=(0.0, 50.0, 99.0, -99.0)), player)])
+    assert handle.error is None
+    assert player.outcome().order == (2, 1, 0, 3)
+    with pytest.raises(ValueError, match="1 prior logits for 4 candidates"):
+        replace(segments, prior=(1.0,))
+
+
 def test_the_same_states_give_the_same_bits_whoever_else_is_there() -> None:
     torch.manual_seed(3)
     readout = PointerReadout(torch.randn(64), torch.randn(64, 64), torch.tensor([2.0]))

@@ -31,7 +31,7 @@ def order_by_rounds(
 def _least_block(
     model: RankingModel, prompt_format: PromptFormat, case: RankingExample, alive: list[int]
 ) -> int:
-    segments = segments_of(prompt_format, [case], 254, 512)
+    segments = segments_of(prompt_format, [case], 254, 512, item_factors=model.item_factors)
     mask = torch.zeros(1, len(case.candidates), dtype=torch.bool)
     mask[0, alive] = True
     layout = build_layout(segments, [segments[0].suffix], [mask], attends=model.attends)

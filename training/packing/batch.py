@@ -12,8 +12,9 @@ from torch import Tensor
 
 from rranker.data import RankingExample
 from rranker.engine.loading.settings import AttentionMode
+from rranker.item_factors import ItemFactors
 from rranker.prompts import TEMPLATES, Segments
-from rranker.prompts.assemble import PromptFormat
+from rranker.prompts.assemble import PromptFormat, with_prior
 from rranker.prompts.segments import PromptPart
 from rranker.training.examples.example import Example
 from rranker.training.packing.budget import candidates_that_fit, lists_that_fit
@@ -65,8 +66,9 @@ def segments_of(
     candidate_tokens: int,
     prefix_tokens: int,
     context: int | None = None,
+    item_factors: ItemFactors | None = None,
 ) -> list[Segments]:
-    """Tokenises all candidates of all cases in one call; see `shortened`."""
+    """Tokenises all candidates of all cases in one call; see `shortened`. `item_factors`: see `with_prior`."""
     pieces = iter(prompt_format.candidates([text for case in cases for text in case.candidates], []))
     result = []
     for case in cases:
@@ -75,7 +77,8 @@ def segments_of(
             prompt_format.prefix(template, case.instruction, case.query), prefix_tokens, context
         )
         candidates = tuple(shortened(next(pieces), candidate_tokens, context) for _ in case.candidates)
-        result.append(Segments(prefix, candidates, prompt_format.suffix(template, "exclude")))
+        segments = Segments(prefix, candidates, prompt_format.suffix(template, "exclude"))
+        result.append(with_prior(segments, item_factors, case.query, case.candidates))
     return result
 
 
@@ -99,7 +102,7 @@ def alive_sets(relevance: Sequence[float], rng: np.random.Generator) -> Tensor:
     return alive
 
 
-def training_batch(
+def training_batch(  # noqa: PLR0913 (what becomes a batch, its three limits and the model's ways)
     prompt_format: PromptFormat,
     examples: Sequence[Example],
     rng: np.random.Generator,
@@ -109,13 +112,16 @@ def training_batch(
     budget: int,
     attention: AttentionMode = "block",
     attends: Attends = CAUSALLY,
+    item_factors: ItemFactors | None = None,
 ) -> ListBatch:
     """As many of `examples` as fit `budget` tokens (at least one, or part of one); all of one task.
 
     Block attention asks about nested random sets, causal attention about what a list begins with.
     """
     cases = [example.ranking for example in examples]
-    segments = segments_of(prompt_format, cases, candidate_tokens, prefix_tokens, attends.context)
+    segments = segments_of(
+        prompt_format, cases, candidate_tokens, prefix_tokens, attends.context, item_factors
+    )
     segments[0], examples = _first_that_fits(segments[0], examples, budget, attention, rng)
     keep = lists_that_fit(segments, budget, COPIES, attention)
     segments, examples = segments[:keep], examples[:keep]
@@ -159,5 +165,9 @@ def _first_that_fits(
     )
     if len(kept) == len(segments.candidates):
         return segments, examples
-    fitting = replace(segments, candidates=tuple(segments.candidates[i] for i in kept))
+    fitting = replace(
+        segments,
+        candidates=tuple(segments.candidates[i] for i in kept),
+        prior=tuple(segments.prior[i] for i in kept) if segments.prior else (),
+    )
     return fitting, [examples[0].part(kept), *examples[1:]]

@@ -54,6 +54,7 @@ class Layout:
     ends: Tensor  # [B, N] rows of each candidate's last token (row 0 where there is no candidate)
     back: Tensor  # [T] places in the concatenated padded outputs
     attends: Attends = field(default=CAUSALLY, kw_only=True)
+    prior: Tensor | None = field(default=None, kw_only=True)  # [B, N], see `Segments`; None: all 0
 
     def states(self, hidden: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor | None]:
         """hidden [T, D] → states of the candidates [B, N, D] and, where they are means, of the prefixes [B, D]."""
@@ -142,6 +143,7 @@ def build_layout(
     valid = torch.zeros(batch, many, long, dtype=torch.bool)
     ends = torch.zeros(batch, many, dtype=torch.long)
     mask = torch.zeros(batch, copies, many, dtype=torch.bool)
+    prior = torch.zeros(batch, many) if any(s.prior for s in segments) else None
     ids: list[int] = []
     positions: list[int] = []
     back: list[Tensor] = []
@@ -163,6 +165,8 @@ def build_layout(
             ids += candidate
             positions += range(p, p + c)
         mask[b, :, : len(s.candidates)] = alive[b]
+        if prior is not None and s.prior:
+            prior[b, : len(s.prior)] = torch.tensor(s.prior)
     suffix = len(ids) + torch.arange(batch * copies).view(batch, copies)
     back.append(batch * width + batch * many * long + torch.arange(batch * copies))
     for s, tokens in zip(segments, suffixes, strict=True):
@@ -180,6 +184,7 @@ def build_layout(
         ends,
         torch.cat(back),
         attends=attends,
+        prior=prior,
     )
 
 

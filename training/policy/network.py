@@ -16,9 +16,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from rranker.engine.attention.transformers_hook import attend as engine_attention
 from rranker.engine.encoders import is_encoder, position_offset
 from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.item_factors import save_item_factors
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
 from rranker.engine.loading.settings import ModelSettings
 from rranker.engine.readout import IdentifierReadout, PointerReadout, Readout
+from rranker.item_factors import ItemFactors
 from rranker.prompts.segments import POINTWISE, Kind
 from rranker.training.packing.attention import packed_attention
 from rranker.training.packing.chunks import chunk_attention
@@ -33,12 +35,16 @@ HEAD = "pointer_head"
 
 @dataclass(frozen=True)
 class Policy:
-    """`lm` answers `lm(packed=...)` with one [S, n] tensor of naming logits a question."""
+    """`lm` answers `lm(packed=...)` with one [S, n] tensor of naming logits a question.
+
+    `item_factors` are its checkpoint's.
+    """
 
     lm: Any
     tokenizer: Any
     settings: ModelSettings
     context: int | None
+    item_factors: ItemFactors | None = None
 
     @property
     def readout(self) -> Readout:
@@ -66,7 +72,7 @@ def load_policy(model: str | Path, dtype: torch.dtype = torch.float32) -> Policy
         if isinstance(module, nn.Dropout):
             module.p = 0.0  # a decision is re-scored by the very policy that took it
     answer_packed(lm)
-    return Policy(lm, checkpoint.tokenizer, settings, checkpoint.context)
+    return Policy(lm, checkpoint.tokenizer, settings, checkpoint.context, checkpoint.item_factors)
 
 
 def attend(
@@ -111,9 +117,10 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
     logits = []
     # Verdicts are differences of logits: they are taken in fp32 even where the layers run in bfloat16.
     with torch.autocast(hidden.device.type, enabled=False):
-        states = prefixes = matches = None
+        states = prefixes = matches = priors = None
         if readout.needs_states and isinstance(structure, Layout):
             states, prefixes = structure.states(hidden, readout.pooling)
+            priors = structure.prior
             if readout.needs_maxsim:
                 matches = structure.max_similarities(hidden)
         for q, (suffixes, identifiers) in enumerate(zip(packed.suffixes, packed.identifiers, strict=True)):
@@ -123,7 +130,11 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
             vectors = readout.vectors(identifiers) if states is None else states[q, : packed.sizes[q]].float()
             prefix = None if prefixes is None else prefixes[q]
             maxsim = None if matches is None else matches[q, : packed.sizes[q]]
-            logits.append(readout.logits(hidden[suffixes], vectors, packed.kind, prefix, maxsim))
+            said = readout.logits(hidden[suffixes], vectors, packed.kind, prefix, maxsim)
+            if priors is not None:
+                prior = priors[q, : packed.sizes[q]]
+                said = said - prior if packed.kind == "exclude" else said + prior
+            logits.append(said)
     return logits
 
 
@@ -183,3 +194,5 @@ def save_policy(
     policy.tokenizer.save_pretrained(folder)
     if head:
         save_head(head, folder)
+    if policy.item_factors is not None:
+        save_item_factors(policy.item_factors, Path(folder))

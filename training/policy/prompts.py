@@ -8,8 +8,9 @@ from typing import Any
 from rranker.data import RankingExample
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.settings import ModelSettings
+from rranker.item_factors import ItemFactors
 from rranker.prompts import TEMPLATES
-from rranker.prompts.assemble import Limits, assemble
+from rranker.prompts.assemble import Limits, assemble, with_prior
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.formats import prompt_formats
 from rranker.prompts.identifiers import Identifiers
@@ -20,7 +21,7 @@ class Prompts:
     """Makes prompts of cases; it needs no weights.
 
     `context` is the checkpoint's, `max_prompt` bounds positions and `max_candidate` each candidate in training, all in
-    tokens (None: no bound but the checkpoint's).
+    tokens (None: no bound but the checkpoint's). `item_factors`: the checkpoint's.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class Prompts:
         *,
         max_prompt: int | None = None,
         max_candidate: int | None = None,
+        item_factors: ItemFactors | None = None,
     ) -> None:
         self.max_prompt, self.max_candidate = max_prompt, max_candidate
+        self._item_factors = item_factors
         encoder = TextEncoder(tokenizer)
         self._formats = prompt_formats(settings.prompt_format, encoder)
         self._identifiers = Identifiers(encoder)
@@ -49,7 +52,13 @@ class Prompts:
     def load(cls, model: str | Path, **limits: int | None) -> Prompts:
         """Of a checkpoint, without its weights; `limits` as above. Raises what `read_checkpoint` raises."""
         checkpoint = read_checkpoint(model, None)
-        return cls(checkpoint.tokenizer, checkpoint.settings, checkpoint.context, **limits)
+        return cls(
+            checkpoint.tokenizer,
+            checkpoint.settings,
+            checkpoint.context,
+            item_factors=checkpoint.item_factors,
+            **limits,
+        )
 
     def segments(self, case: RankingExample, kind: Kind, *, full: bool = False) -> Segments:
         """The case's prompt, candidates in the case's order; `full` leaves the training limits out.
@@ -69,7 +78,7 @@ class Prompts:
             self._full if full else self._limits,
             "end",
         )
-        return segments
+        return with_prior(segments, self._item_factors, case.query, texts)
 
 
 def _least(*bounds: int | None) -> int | None:

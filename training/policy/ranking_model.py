@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from rranker.engine.encoders import is_encoder, position_offset
 from rranker.engine.readout import LateInteraction, Pooling, pointer_fitness
+from rranker.item_factors import ItemFactors
 from rranker.training.packing.attention import use_packed_attention
 from rranker.training.packing.layout import Attends, Layout, padded_max_similarities, picked
 from rranker.training.policy.model_config import ModelConfig
@@ -86,11 +87,20 @@ class PointerHead(nn.Module):
 
 
 class RankingModel(nn.Module):
-    """`lm` and `head` together, driven by a `Layout`. `context_bias` is the checkpoint's: its layouts carry it."""
+    """`lm` and `head` together, driven by a `Layout`.
 
-    def __init__(self, lm: Any, head: PointerHead, context_bias: float = 0.0) -> None:
+    `context_bias` and `item_factors` are the checkpoint's; its layouts carry what they say.
+    """
+
+    def __init__(
+        self,
+        lm: Any,
+        head: PointerHead,
+        context_bias: float = 0.0,
+        item_factors: ItemFactors | None = None,
+    ) -> None:
         super().__init__()
-        self.lm, self.head = lm, head
+        self.lm, self.head, self.item_factors = lm, head, item_factors
         self._offset = position_offset(lm)
         encoder = is_encoder(lm.config)
         context = lm.config.max_position_embeddings - self._offset if encoder else None
@@ -111,6 +121,8 @@ class RankingModel(nn.Module):
         candidates, prefix = layout.states(hidden, self.head.pooling)
         maxsim = None if self.head.late is None else layout.max_similarities(hidden)
         scores: Tensor = self.head(candidates, hidden[layout.suffix], prefix, maxsim)
+        if layout.prior is not None:
+            scores = scores + layout.prior[:, None]
         if tempered and prefix is not None:
             scores = scores / self.head.temperatures(prefix)[:, None, None]
         return scores.masked_fill(~layout.alive, -torch.inf)

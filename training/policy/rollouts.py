@@ -37,6 +37,7 @@ class RolloutEngine:
             policy.context,
             max_prompt=max_prompt,
             max_candidate=max_candidate,
+            item_factors=policy.item_factors,
         )
         self._engine = Engine(
             policy.lm,

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.item_factors import save_item_factors
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
 from rranker.engine.loading.settings import AttentionMode, ModelSettings
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
@@ -31,7 +32,10 @@ def settings_of(model: RankingModel, attention: AttentionMode = "block") -> Mode
 def save_model(
     model: RankingModel, tokenizer: Any, folder: str | Path, attention: AttentionMode = "block"
 ) -> None:
-    """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32: the parameters of `PointerHead`)."""
+    """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32: the parameters of `PointerHead`).
+
+    Item factors stay with the model.
+    """
     folder = Path(folder)
     lm = copy.deepcopy(model.lm).to(torch.bfloat16)
     lm.config.rranker = settings_of(model, attention).entry()
@@ -40,6 +44,8 @@ def save_model(
     tokenizer.save_pretrained(folder)
     head = {name: p.detach().float().contiguous() for name, p in model.head.named_parameters()}
     save_file(head, folder / HEAD_FILE)
+    if model.item_factors is not None:
+        save_item_factors(model.item_factors, folder)
 
 
 def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RankingModel:
@@ -47,7 +53,7 @@ def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> Rankin
     checkpoint = read_checkpoint(folder, dtype)
     pooling = checkpoint.settings.pooling
     head = PointerHead.of(load_head(checkpoint.folder, checkpoint.lm.config.hidden_size, pooling), pooling)
-    return RankingModel(checkpoint.lm, head, checkpoint.settings.context_bias)
+    return RankingModel(checkpoint.lm, head, checkpoint.settings.context_bias, checkpoint.item_factors)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -81,6 +81,7 @@ def list_batches(
             budget=config.tokens,
             attention=config.attention,
             attends=model.attends,
+            item_factors=model.item_factors,
             **lengths,
         )
 

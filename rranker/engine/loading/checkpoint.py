@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from rranker.item_factors import ItemFactors
+
 from ..encoders import is_encoder, position_offset
 from .adapters import base_of, is_adapter, merge_adapter, refuse_adapter
 from .arguments import as_source
@@ -15,6 +17,7 @@ from .compatibility import check_kind, check_model_type, check_supported, is_mul
 from .files import incomplete, read_json
 from .gguf import GGUFFile, is_gguf
 from .hub import download
+from .item_factors import FACTORS_FILE, load_item_factors
 from .quantised import check_quantised
 from .quiet import quiet
 from .settings import ModelSettings
@@ -26,7 +29,8 @@ from .weights import check_finite, check_report, read_weights
 class Checkpoint:
     """What a checkpoint holds. `config` is that of `lm`: the text model's, where the checkpoint is multimodal.
 
-    `folder` is where it lies. `lm` is None when it was read without weights.
+    `folder` is where it lies. `lm` is None when it was read without weights. `item_factors`: what it knows of items by
+    name, where it does.
     """
 
     folder: Path
@@ -34,6 +38,7 @@ class Checkpoint:
     settings: ModelSettings
     tokenizer: Any
     lm: Any
+    item_factors: ItemFactors | None = None
 
     @property
     def context(self) -> int | None:
@@ -78,13 +83,14 @@ def _read(source: str | Path, dtype: torch.dtype | None, adapter: Path | None = 
         tokenizer = read_tokenizer(folder)
         text = text_config(config)
         check_vocabulary(folder, text, tokenizer)
+        factors = _item_factors(folder, settings)
         if dtype is None:
-            return Checkpoint(folder, text, settings, tokenizer, None)
+            return Checkpoint(folder, text, settings, tokenizer, None, factors)
         if isinstance(source, str):
             folder = download(source, weights=True)
         lm = read_weights(folder, text, dtype, within_multimodal=text is not config)
     check_finite(folder, lm)
-    return Checkpoint(folder, text, settings, tokenizer, lm)
+    return Checkpoint(folder, text, settings, tokenizer, lm, factors)
 
 
 def read_config(model: str | Path) -> Any:
@@ -130,6 +136,17 @@ def _read_config(folder: Path) -> Any:
     return config
 
 
+def _item_factors(folder: Path, settings: ModelSettings) -> ItemFactors | None:
+    """Those beside the weights. Raises ValueError where they do not go with the model."""
+    factors = load_item_factors(folder)
+    if factors is not None and settings.pooling != "mean":
+        raise ValueError(
+            f"{folder} holds {FACTORS_FILE}, which is weighed against the scores of an encoder's mean states, and this "
+            f"model reads {settings.pooling!r} states: take the file away"
+        )
+    return factors
+
+
 def _read_gguf(path: Path, dtype: torch.dtype | None) -> Checkpoint:
     file = GGUFFile(path)
     config, tokenizer, lm = _gguf_config(file), file.tokenizer(), None
@@ -159,4 +176,4 @@ def _read_adapted(source: str | Path, folder: Path, dtype: torch.dtype | None) -
         lm = merge_adapter(folder, base.lm)
         check_finite(folder, lm)
     settings = replace(base.settings, calibration=None)  # fitted on other weights
-    return Checkpoint(base.folder, base.config, settings, tokenizer, lm)
+    return Checkpoint(base.folder, base.config, settings, tokenizer, lm, base.item_factors)

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from .adapters import ADAPTER_WEIGHTS
 from .files import INDEX, WEIGHTS
+from .item_factors import FACTORS_FILE
 from .pointer_head import HEAD_FILE
 
 # Never weights in other formats, nor the copies that some repositories keep in subfolders.
-_TEXTS = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
+_SMALL = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", FACTORS_FILE)
 _WEIGHTS = (WEIGHTS, "model-*.safetensors", INDEX, HEAD_FILE, ADAPTER_WEIGHTS)
 
 
 def download(name: str, *, weights: bool) -> Path:
-    """The folder in the hub's cache with a checkpoint's config and tokenizer, or its weights.
+    """The folder in the hub's cache with a checkpoint's config, tokenizer and item factors, or its weights.
 
     The hub is asked once for the newest commit, without retries; what is cached already serves when it cannot be
     reached.
@@ -30,7 +31,7 @@ def download(name: str, *, weights: bool) -> Path:
         RepositoryNotFoundError,
     )
 
-    wanted = _WEIGHTS if weights else _TEXTS
+    wanted = _WEIGHTS if weights else _SMALL
     try:
         return Path(snapshot_download(name, allow_patterns=list(wanted), ignore_patterns=["*/*"]))
     except HFValidationError as error:

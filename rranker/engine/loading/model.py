@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from rranker.item_factors import ItemFactors
+
 from ..hardware import best_dtype, warn_if_emulated
 from ..onednn import pack_linears, packable
 from ..readout import IdentifierReadout, Readout
@@ -21,7 +23,10 @@ DEFAULT_MODEL = Path(__file__).parents[2] / "assets" / "default"
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A checkpoint in memory. `context`: positions it was made for; None when its config does not say."""
+    """A checkpoint in memory. `context`: positions it was made for; None when its config does not say.
+
+    `item_factors`: what it knows of items by name, where it does.
+    """
 
     lm: Any
     tokenizer: Any
@@ -29,6 +34,7 @@ class LoadedModel:
     settings: ModelSettings
     context: int | None
     name: str
+    item_factors: ItemFactors | None = None
 
 
 def load_model(name: Source, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
@@ -57,6 +63,7 @@ def load_model(name: Source, device: torch.device, dtype: torch.dtype | None) ->
         checkpoint.settings,
         checkpoint.context,
         "default" if name is None else str(name),
+        checkpoint.item_factors,
     )
 
 

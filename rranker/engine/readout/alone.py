@@ -32,6 +32,7 @@ class AloneReader:
 
     def split(self, numbers: Logits) -> list[list[Logits]]:
         """The same, computed, by request and subset. Raises what `check_finite` raises."""
+        numbers = numbers + np.concatenate([request.prior_logits() for request in self._requests])
         check_finite(numbers)
         rows = iter(_split(numbers, [len(s) for request in self._requests for s in request.subsets]))
         return [[next(rows) for _ in request.subsets] for request in self._requests]
@@ -72,7 +73,9 @@ class OwnReader:
         for request in self._requests:
             assert request.states is not None
             counts.append(len(request.states))
-        return _split(numbers, counts)
+        own = _split(numbers, counts)
+        pairs = zip(own, self._requests, strict=True)
+        return [x + np.asarray(r.prior, dtype=np.float32) if r.prior else x for x, r in pairs]
 
 
 def _index(request: ReadoutRequest) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ class ReadoutRequest:
 
     subsets[k] is asked about by the question whose hidden state is at suffixes[k]. Candidate i is named by the token
     `identifiers[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states. `prefix` [D] is
-    the prefix's state, where those are means; maxsim [n] is how well the candidates' tokens match the query's.
+    the prefix's state, where those are means; maxsim [n] is how well the candidates' tokens match the query's. `prior`:
+    see `Segments`.
 
     Of a pointwise kind, suffixes holds the rows of each candidate of each subset in turn: one row, or for `likelihood`
     one a target, at which that target is the next token. `targets`: see `Segments`.
@@ -38,6 +40,15 @@ class ReadoutRequest:
     targets: Sequence[int] = ()
     prefix: Tensor | None = None
     maxsim: Tensor | None = None
+    prior: tuple[float, ...] = ()
+
+    def prior_logits(self) -> Logits:
+        """[candidates of all subsets, end to end]: what is added to their logits; of a question for the worst, less."""
+        order = np.fromiter(chain.from_iterable(self.subsets), np.int64)
+        if not self.prior:
+            return np.zeros(len(order), dtype=np.float32)
+        given = np.asarray(self.prior, dtype=np.float32)[order]
+        return -given if self.kind == "exclude" else given
 
 
 NOT_FINITE = "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"

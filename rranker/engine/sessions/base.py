@@ -50,7 +50,7 @@ class QueryStateBase(ABC):
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)
         self._identifiers = np.asarray(segments.identifiers, dtype=np.int64)
-        self._targets = segments.targets
+        self._targets, self._prior = segments.targets, segments.prior
         self._lengths = np.asarray([len(ids) for ids in self._candidates], dtype=np.int64)
         self._branches = branches
         self.room = 0
@@ -139,4 +139,5 @@ class QueryStateBase(ABC):
             self._targets,
             self._prefix_state,
             self._maxsim,
+            self._prior,
         )

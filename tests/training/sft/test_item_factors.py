@@ -1,0 +1,195 @@
+"""Item factors: fitted to histories, weighed beside the text, the same in training and in the engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+from rranker import Ranker, UnsupportedModelError
+from rranker.data import RankingExample
+from rranker.engine.loading.item_factors import FACTORS_FILE
+from rranker.item_factors import ItemFactors, item_key
+from rranker.prompts.encoder import EncoderFormat
+from rranker.prompts.encoding import TextEncoder
+from rranker.training.examples.factors import Factorisation
+from rranker.training.grpo import parse as parse_grpo
+from rranker.training.grpo import train as train_by_reward
+from rranker.training.sft.checkpoint import load_model, save_model
+from rranker.training.sft.item_factors import Choices, joined, main, mrr, with_item_factors
+from rranker.training.sft.run import main as train_main
+from tests.support.checkpoints import TINY_START
+from tests.support.rounds import order_by_rounds
+from tests.support.toys import options, save_encoder_policy
+
+TASTES = 4
+ITEMS = [
+    f"{first} {second}"
+    for first in ("red", "green", "blue", "slow")
+    for second in ("fox", "dog", "cat", "river")
+]
+"""What goes together shares no more words than what does not: the taste is the place in the list, modulo `TASTES`."""
+
+
+def people(count: int, seed: int) -> list[list[str]]:
+    """Each likes the items of one taste, in an order of their own."""
+    rng = np.random.default_rng(seed)
+    return [
+        [str(text) for text in rng.permutation(ITEMS[person % TASTES :: TASTES])] for person in range(count)
+    ]
+
+
+def cases(count: int, seed: int) -> list[RankingExample]:
+    """All but the last of each one's choices → the last, among items of other tastes."""
+    rng, found = np.random.default_rng(seed + 100), []
+    for number, texts in enumerate(people(count, seed)):
+        others = [text for text in ITEMS if text not in texts]
+        pool = [texts[-1], *map(str, rng.permutation(others)[:5])]
+        order = rng.permutation(len(pool))
+        chosen = [float(i == 0) for i in order]
+        shown = [pool[i] for i in order]
+        found.append(RankingExample("recommendation", texts[:-1], None, shown, chosen, f"{number}"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_encoder_policy(tmp_path_factory.mktemp("without"))
+
+
+@pytest.fixture(scope="module")
+def knowing(without: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out, tokenizer = tmp_path_factory.mktemp("knowing"), AutoTokenizer.from_pretrained(without)
+    choices = Choices("toy", people(60, 1), cases(20, 2))
+    model, rows = with_item_factors(load_model(without), tokenizer, [choices], Factorisation(size=8))
+    assert len(rows) == 1
+    save_model(model, tokenizer, out)
+    return out
+
+
+def ranked(folder: Path, given: list[RankingExample], **settings: Any) -> list[Any]:
+    with Ranker(folder, dtype="float32", **settings) as ranker:
+        return ranker.rank_batch([case.as_query() for case in given], progress=False)
+
+
+def quality(folder: Path, given: list[RankingExample]) -> float:
+    scores = [np.array([ranking.order.index(i) for i in range(6)]) for ranking in ranked(folder, given)]
+    return mrr([-row.astype(np.float32) for row in scores], given)
+
+
+def test_what_people_chose_together_is_what_is_ranked_first(without: Path, knowing: Path) -> None:
+    given = cases(24, 3)
+    assert quality(knowing, given) == 1.0
+    assert quality(without, given) < 0.8
+
+
+def test_the_engine_ranks_as_the_training_forward_does(knowing: Path) -> None:
+    model, tokenizer = load_model(knowing), AutoTokenizer.from_pretrained(knowing)
+    assert model.item_factors is not None
+    prompt_format = EncoderFormat(TextEncoder(tokenizer))
+    given = [*cases(6, 4), RankingExample("passage", "red fox", None, ITEMS[:5], [1, 0, 0, 0, 0], "q")]
+    orders = [ranking.order for ranking in ranked(knowing, given, method="iranker")]
+    assert orders == [order_by_rounds(model, prompt_format, case) for case in given]
+
+
+def test_searches_do_not_see_them(without: Path, knowing: Path) -> None:
+    (case,) = cases(1, 5)
+    search = RankingExample("passage", "\n".join(case.query), None, case.candidates, case.relevance, "s")
+    said = [ranked(folder, [search])[0] for folder in (without, knowing)]
+    assert [item.score for item in said[0]] == [item.score for item in said[1]]
+
+
+def test_the_order_of_the_input_does_not_matter_to_the_last_bit(knowing: Path) -> None:
+    (case,) = cases(1, 6)
+    with Ranker(knowing) as ranker:
+        first = ranker.rank(case.query, case.candidates)
+        again = ranker.rank(case.query, case.candidates[::-1])
+    assert [(item.text, item.score) for item in first] == [(item.text, item.score) for item in again]
+
+
+def test_reward_trains_what_is_left_to_learn_and_keeps_them(knowing: Path, tmp_path: Path) -> None:
+    """Rollouts and re-scoring count them alike: the first step's divergence from the start is nothing."""
+    words = options(knowing, tmp_path / "out", max_steps=2, eval_strategy="no", beta=0.1)
+    trainer = train_by_reward(*parse_grpo(words), {f"toy/{case.id}": case for case in cases(24, 7)}, {})
+    first = next(row for row in trainer.state.log_history if "kl" in row)
+    assert first["kl"] == pytest.approx(0, abs=1e-5)
+    kept = tmp_path / "out" / "final" / FACTORS_FILE
+    assert kept.read_bytes() == (knowing / FACTORS_FILE).read_bytes()
+
+
+def rows_of(given: list[RankingExample], path: Path) -> Path:
+    lines = [
+        json.dumps({"query": case.query, "candidates": case.candidates, "relevance": case.relevance})
+        for case in given
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_lists_train_beside_them_and_they_are_kept(knowing: Path, tmp_path: Path) -> None:
+    rows = rows_of(cases(30, 8), tmp_path / "rows.jsonl")
+    held = rows_of(cases(6, 9), tmp_path / "held.jsonl")
+    out = tmp_path / "out"
+    words = ["--start", str(knowing), "--data", str(rows), "--validation", str(held), "--out", str(out)]
+    train_main([*words, "--steps", "2", "--tokens", "512", "--accumulate", "1", "--optimizer", "adamw"])
+    assert (out / "final" / FACTORS_FILE).read_bytes() == (knowing / FACTORS_FILE).read_bytes()
+    assert quality(out / "final", cases(12, 10)) == 1.0
+
+
+def test_the_command_line_takes_histories_of_ones_own(
+    without: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = rows_of(cases(60, 11), tmp_path / "rows.jsonl")
+    held = rows_of(cases(10, 12), tmp_path / "held.jsonl")
+    out = tmp_path / "out"
+    main([str(without), str(out), "--data", str(rows), "--validation", str(held), "--size", "8"])
+    printed = capsys.readouterr().out
+    assert f"| own | {len(ITEMS)} | 10 |" in printed
+    assert quality(out, cases(12, 13)) == 1.0
+    searches = rows_of(
+        [RankingExample("passage", f"red {i}", None, ITEMS[:2], [1, 0], "q") for i in range(3)],
+        tmp_path / "searches.jsonl",
+    )
+    with pytest.raises(ValueError, match="0 rows with a history as their query train"):
+        main([str(without), str(out), "--data", str(searches), "--validation", str(held)])
+
+
+def test_others_are_added_in_a_space_of_their_own() -> None:
+    first, second = (
+        ItemFactors(
+            np.array(sorted(map(item_key, texts))),
+            np.zeros(2, np.int64),
+            np.full((2, size), fill, np.float32),
+            0.9,
+        )
+        for texts, size, fill in ((["a", "b"], 2, 1.0), (["b", "c"], 3, 2.0))
+    )
+    both = joined(first, [second])
+    a, b, c = (both.rows([text])[0] for text in ("a", "b", "c"))
+    assert both.spaces[[a, b, c]].tolist() == [0, 1, 1]
+    assert both.factors[a].tolist() == [1.0, 1.0, 0.0]
+    assert both.factors[b].tolist() == [2.0, 2.0, 2.0]
+    assert both.prior(["a", "c"], ["b"]).tolist() == [12.0]
+
+
+def test_of_people_who_share_nothing_nothing_is_fitted() -> None:
+    with pytest.raises(ValueError, match="no item is in the histories of 2 people"):
+        Factorisation().fit([["a", "b"], ["c"], []])
+
+
+def test_a_head_of_last_states_is_refused(knowing: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModelError, match="this model's head reads last states"):
+        with_item_factors(
+            load_model(TINY_START), AutoTokenizer.from_pretrained(TINY_START), [], Factorisation()
+        )
+    for path in TINY_START.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / FACTORS_FILE).write_bytes((knowing / FACTORS_FILE).read_bytes())
+    with pytest.raises(
+        ValueError, match=r"item_factors\.safetensors, which is weighed .* reads 'last' states"
+    ):
+        Ranker(tmp_path)
