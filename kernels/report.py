@@ -55,8 +55,8 @@ def compile_all(processes: int = 2) -> list[Compiled]:
         return list(pool.map(compile_one, builds()))
 
 
-def compile_one(build: Build) -> Compiled:
-    """Compiles one configuration ahead of time and reads its registers, shared memory and instructions."""
+def assembled(build: Build) -> Any:
+    """One configuration, compiled ahead of time by Triton: `asm` holds its code at each stage."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -71,7 +71,12 @@ def compile_one(build: Build) -> Compiled:
     }[build.kind]
     # Fusing a multiplication with an addition is today's default; said aloud, since the default is to change.
     options = {"num_warps": build.warps, "num_stages": build.stages, "enable_fp_fusion": build.fusion}
-    compiled = triton.compile(source, target=target, options=options)
+    return triton.compile(source, target=target, options=options)
+
+
+def compile_one(build: Build) -> Compiled:
+    """Compiles one configuration and reads its registers, shared memory and instructions."""
+    compiled = assembled(build)
     resources = _amd(compiled) if build.kind == "gfx942" else _nvidia(compiled)
     tile = " × ".join(
         str(value)

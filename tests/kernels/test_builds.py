@@ -58,6 +58,29 @@ def test_every_configuration_fits_its_gpu() -> None:
     assert not wrong
 
 
+ROTARY = """
+from rranker.kernels.builds import builds
+from rranker.kernels.report import assembled
+for build in builds():
+    if build.kernel == "rotary_kernel" and build.kind == "sm_90":
+        code = assembled(build).asm["ptx"]
+        print(build.name, *(line.split()[0] for line in code.splitlines() if "fma." in line or "mul." in line))
+"""
+
+
+def test_the_rotary_kernel_rounds_each_product_before_it_adds() -> None:
+    """As PyTorch does: a fused multiply-add would skip a rounding, which only a GPU, or its code, shows."""
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    command = [sys.executable, "-W", "ignore", "-c", ROTARY]
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr[-3000:]
+    rows = said.stdout.splitlines()
+    assert {row.split()[0] for row in rows} == {"rotary_kernel"}
+    assert all("mul.rn.f32" in row for row in rows)
+    # Products without `.rn` are those that the assembler may still fuse.
+    assert not [row for row in rows if "fma." in row or " mul.f32" in row]
+
+
 def test_the_committed_table_lists_every_configuration() -> None:
     missing = {build.name for build in builds()} - committed().keys()
     assert not missing, "run `make kernels-report`"
