@@ -39,7 +39,7 @@ def mean_reciprocal_rank(ranker: Ranker, cases: list[data.RankingExample]) -> tu
 @pytest.mark.parametrize("task", ["rec-movie", "rec-music", "rec-game"])
 def test_histories_of_held_out_users_are_ranked_far_better_than_by_chance(ranker: Ranker, task: str) -> None:
     model, chance = mean_reciprocal_rank(ranker, data.task_cases(task)[:48])
-    assert model > 1.5 * chance
+    assert model > 2.5 * chance
 
 
 @pytest.mark.parametrize(

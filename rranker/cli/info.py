@@ -67,6 +67,7 @@ def info(
             "attention": settings.attention,
             "readout": settings.readout,
             "calibrated for": ", ".join(settings.calibration or ()) or "nothing",
+            "items known by name": 0 if loaded.item_factors is None else len(loaded.item_factors.keys),
             "seconds to load": round(sum(seconds.values()), 2),
             "extras": ", ".join(name for name, needs in _EXTRAS.items() if all(map(find_spec, needs)))
             or "none",
