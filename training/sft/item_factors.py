@@ -21,7 +21,6 @@ from rranker.data.recommendation import recommendation_cases
 from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import Floats, ItemFactors
-from rranker.metrics.graded import reciprocal_ranks
 from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.formats import prompt_formats
@@ -100,9 +99,15 @@ def nats(logits: Sequence[Floats], cases: Sequence[RankingExample]) -> float:
 
 
 def mrr(logits: Sequence[Floats], cases: Sequence[RankingExample]) -> float:
-    """Mean reciprocal rank of the best, by these logits."""
-    orders = [np.argsort(-row, kind="stable").tolist() for row in logits]
-    return float(reciprocal_ranks([case.relevance for case in cases], orders).mean())
+    """Mean reciprocal rank of the best, by these logits; who ties stands in the middle of those that do.
+
+    In the order of the file, where the chosen may come first, ties of items that are not known would win.
+    """
+    found = []
+    for row, case in zip(logits, cases, strict=True):
+        best = row[np.asarray(case.relevance) == max(case.relevance)].max()
+        found.append(1 / ((row > best).sum() + ((row == best).sum() + 1) / 2))
+    return float(np.mean(found))
 
 
 def strength_of(texts: Sequence[Floats], priors: Sequence[Floats], cases: Sequence[RankingExample]) -> float:

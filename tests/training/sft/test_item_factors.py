@@ -158,6 +158,14 @@ def test_the_command_line_takes_histories_of_ones_own(
         main([str(without), str(out), "--data", str(searches), "--validation", str(held)])
 
 
+def test_ties_win_nothing_by_the_order_of_the_file() -> None:
+    first = RankingExample("recommendation", ["a"], None, ITEMS[:5], [1.0, 0, 0, 0, 0], "1")
+    last = RankingExample("recommendation", ["a"], None, ITEMS[:5], [0.0, 0, 0, 0, 1], "2")
+    nothing, clear = np.zeros(5, np.float32), np.array([5, 4, 3, 2, 1], np.float32)
+    assert mrr([nothing], [first]) == mrr([nothing], [last]) == 1 / 3
+    assert mrr([clear, clear], [first, last]) == (1 + 1 / 5) / 2
+
+
 def test_others_are_added_in_a_space_of_their_own() -> None:
     first, second = (
         ItemFactors(
