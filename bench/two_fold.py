@@ -1,7 +1,8 @@
 """TREC DL 2020 and 2021 by two-fold: each year's top-100 lists, re-ranked by what was trained on the other year's.
 
     python -m training.sft.from_encoder MINILM runs/start
-    python -m bench.two_fold --base runs/start --teacher MINILM --out runs/two-fold
+    python -m training.sft.late_interaction runs/start runs/late
+    python -m bench.two_fold --base runs/late --teacher MINILM --out runs/two-fold
 
 trains twice (a finished run is kept, an interrupted one resumes), and prints nDCG@10 of both years and of all their
 topics together, beside BM25 and MiniLM's rows, with the difference to the best of these, paired by topic.
