@@ -8,6 +8,9 @@ much they count beside the text is the one number under which the choices of val
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,8 @@ import torch
 from rranker.data import INTERACTIONS, RankingExample, own_examples
 from rranker.data.recommendation import recommendation_cases
 from rranker.engine.errors import UnsupportedModelError
+from rranker.engine.loading.files import read_json
+from rranker.engine.loading.item_factors import save_item_factors
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import Floats, ItemFactors
 from rranker.prompts import TEMPLATES
@@ -28,7 +33,7 @@ from rranker.training.examples.factors import Factorisation
 from rranker.training.packing.batch import segments_of
 from rranker.training.packing.layout import build_layout
 from rranker.training.policy.ranking_model import RankingModel
-from rranker.training.sft.checkpoint import load_model, save_model, settings_of
+from rranker.training.sft.checkpoint import load_model, settings_of
 
 DECAY = 0.9
 """What was chosen last counts most: of 20 items, the first counts a seventh of it."""
@@ -55,7 +60,7 @@ def public_histories(task: str) -> Choices:
 
 
 def own_histories(files: Sequence[Path], validation: Path | None) -> Choices:
-    """Of a user's own rows whose query is a list: somebody's history, and what of the candidates they chose.
+    """Of a user's own rows whose query is a list: somebody's history, and `chosen_of` the candidates.
 
     Raises what `own_examples` raises, and ValueError where no history is left on either side.
     """
@@ -67,9 +72,14 @@ def own_histories(files: Sequence[Path], validation: Path | None) -> Choices:
             f"{len(rows)} rows with a history as their query train and {len(held_out)} are held out: factors are "
             "fitted to the first and weighed on the second, so give more rows, or a --validation file"
         )
-    chosen = [[text for text, r in zip(row.candidates, row.relevance, strict=True) if r > 0] for row in rows]
-    histories = [[*row.query, *texts] for row, texts in zip(rows, chosen, strict=True)]
+    histories = [[*row.query, *chosen_of(row)] for row in rows]
     return Choices("own", histories, held_out)
+
+
+def chosen_of(row: RankingExample) -> list[str]:
+    """The candidates that somebody chose: those above the least relevant, as only differences count."""
+    least = min(row.relevance)
+    return [text for text, relevance in zip(row.candidates, row.relevance, strict=True) if relevance > least]
 
 
 @torch.no_grad()
@@ -92,7 +102,8 @@ def nats(logits: Sequence[Floats], cases: Sequence[RankingExample]) -> float:
     """How unlikely the choices are under a softmax of the logits, on the mean of the cases."""
     losses = []
     for row, case in zip(logits, cases, strict=True):
-        shares = np.asarray(case.relevance) / np.sum(case.relevance)
+        gains = np.asarray(case.relevance) - min(case.relevance)
+        shares = gains / gains.sum()
         highest = row.max()
         losses.append(highest + np.log(np.exp(row - highest).sum()) - shares @ row)
     return float(np.mean(losses))
@@ -169,10 +180,10 @@ def joined(before: ItemFactors | None, after: Sequence[ItemFactors]) -> ItemFact
     return ItemFactors(keys, np.array([n for n, _ in held]), np.stack([v for _, v in held]), parts[-1].decay)
 
 
-def with_item_factors(
+def fit_item_factors(
     model: RankingModel, tokenizer: Any, choices: Sequence[Choices], how: Factorisation
-) -> tuple[RankingModel, list[str]]:
-    """The model with factors of all `choices` beside those that it has, and a row of a table for each.
+) -> tuple[ItemFactors, list[str]]:
+    """Factors of all `choices` beside those that the model has, and a row of a table for each.
 
     Raises UnsupportedModelError for a model that does not read mean states, what `Factorisation.fit` and `weighed`
     raise.
@@ -188,8 +199,20 @@ def with_item_factors(
         factors, row = weighed(factors, given, text_logits(model, tokenizer, given.cases))
         fitted.append(factors)
         rows.append(row)
-    model.item_factors = joined(model.item_factors, fitted)
-    return model, rows
+    return joined(model.item_factors, fitted), rows
+
+
+def add_item_factors(folder: Path, out: Path, factors: ItemFactors) -> None:
+    """Writes the checkpoint of `folder` with these factors to `out`; nothing else changes.
+
+    What was calibrated of histories no longer holds, and is left out.
+    """
+    shutil.copytree(folder, out)
+    save_item_factors(factors, out)
+    config = read_json(out / "config.json")
+    kept = {t: c for t, c in (config["rranker"].get("calibration") or {}).items() if t != "recommendation"}
+    config["rranker"]["calibration"] = kept or None
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -206,14 +229,18 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--tasks", nargs="+", choices=list(INTERACTIONS), default=list(INTERACTIONS))
     parser.add_argument("--size", type=int, default=Factorisation.size, help="numbers a vector (default: 64)")
     options = parser.parse_args(words)
-    if options.data is None:
-        choices = [public_histories(task) for task in options.tasks]
-    else:
-        choices = [own_histories(options.data, options.validation)]
-    model, tokenizer = load_model(options.folder), read_tokenizer(options.folder)
-    how = Factorisation(size=options.size)
-    model, rows = with_item_factors(model, tokenizer, choices, how)
-    save_model(model, tokenizer, options.out)
+    if options.out.exists():
+        parser.error(f"{options.out} is there already: name a new folder")
+    try:
+        if options.data is None:
+            choices = [public_histories(task) for task in options.tasks]
+        else:
+            choices = [own_histories(options.data, options.validation)]
+        model, tokenizer = load_model(options.folder), read_tokenizer(options.folder)
+        factors, rows = fit_item_factors(model, tokenizer, choices, Factorisation(size=options.size))
+    except (ValueError, OSError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    add_item_factors(options.folder, options.out, factors)
     print("| histories | items | lists | strength | MRR, text | MRR, items | MRR, both |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     print("\n".join(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,17 @@ from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.factors import Factorisation
 from rranker.training.grpo import parse as parse_grpo
 from rranker.training.grpo import train as train_by_reward
-from rranker.training.sft.checkpoint import load_model, save_model
-from rranker.training.sft.item_factors import Choices, joined, main, mrr, with_item_factors
+from rranker.training.sft.checkpoint import load_model
+from rranker.training.sft.item_factors import (
+    Choices,
+    add_item_factors,
+    chosen_of,
+    fit_item_factors,
+    joined,
+    main,
+    mrr,
+    nats,
+)
 from rranker.training.sft.run import main as train_main
 from tests.support.checkpoints import TINY_START
 from tests.support.rounds import order_by_rounds
@@ -63,11 +73,11 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def knowing(without: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out, tokenizer = tmp_path_factory.mktemp("knowing"), AutoTokenizer.from_pretrained(without)
+    out, tokenizer = tmp_path_factory.mktemp("knowing") / "model", AutoTokenizer.from_pretrained(without)
     choices = Choices("toy", people(60, 1), cases(20, 2))
-    model, rows = with_item_factors(load_model(without), tokenizer, [choices], Factorisation(size=8))
+    factors, rows = fit_item_factors(load_model(without), tokenizer, [choices], Factorisation(size=8))
     assert len(rows) == 1
-    save_model(model, tokenizer, out)
+    add_item_factors(without, out, factors)
     return out
 
 
@@ -154,8 +164,11 @@ def test_the_command_line_takes_histories_of_ones_own(
         [RankingExample("passage", f"red {i}", None, ITEMS[:2], [1, 0], "q") for i in range(3)],
         tmp_path / "searches.jsonl",
     )
-    with pytest.raises(ValueError, match="0 rows with a history as their query train"):
-        main([str(without), str(out), "--data", str(searches), "--validation", str(held)])
+    with pytest.raises(SystemExit, match="0 rows with a history as their query train"):
+        main([str(without), str(tmp_path / "other"), "--data", str(searches), "--validation", str(held)])
+    with pytest.raises(SystemExit):
+        main([str(without), str(out), "--data", str(rows), "--validation", str(held)])
+    assert "is there already: name a new folder" in capsys.readouterr().err
 
 
 def test_ties_win_nothing_by_the_order_of_the_file() -> None:
@@ -164,6 +177,30 @@ def test_ties_win_nothing_by_the_order_of_the_file() -> None:
     nothing, clear = np.zeros(5, np.float32), np.array([5, 4, 3, 2, 1], np.float32)
     assert mrr([nothing], [first]) == mrr([nothing], [last]) == 1 / 3
     assert mrr([clear, clear], [first, last]) == (1 + 1 / 5) / 2
+
+
+def test_all_else_stays_as_it_was_but_what_was_calibrated_of_histories(without: Path, tmp_path: Path) -> None:
+    curve = {"slope": 1.0, "intercept": 0.0, "source": "pointer", "content_free": False}
+    shutil.copytree(without, tmp_path / "before")
+    config = json.loads((without / "config.json").read_text())
+    config["rranker"]["calibration"] = {"passage": curve, "recommendation": curve}
+    (tmp_path / "before" / "config.json").write_text(json.dumps(config))
+    factors = ItemFactors(np.array([1]), np.array([0]), np.ones((1, 2), np.float32), 0.9)
+    add_item_factors(tmp_path / "before", tmp_path / "after", factors)
+    config["rranker"]["calibration"] = {"passage": curve}
+    assert json.loads((tmp_path / "after" / "config.json").read_text()) == config
+    for path in without.glob("*.*"):
+        if path.name != "config.json":
+            assert (tmp_path / "after" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_of_relevance_only_differences_count() -> None:
+    """Grades from 1, utilities below 0: the least relevant was not chosen."""
+    for relevance in ([1.0, 3.0, 1.0, 2.0], [-2.0, 0.0, -2.0, -1.0], [0.0, 2.0, 0.0, 1.0]):
+        row = RankingExample("recommendation", ["a"], None, ITEMS[:4], relevance, "r")
+        assert chosen_of(row) == [ITEMS[1], ITEMS[3]]
+        logits = np.log(np.array([0.1, 0.5, 0.1, 0.3], dtype=np.float32))
+        assert nats([logits], [row]) == pytest.approx(-(2 / 3 * np.log(0.5) + 1 / 3 * np.log(0.3)))
 
 
 def test_others_are_added_in_a_space_of_their_own() -> None:
@@ -191,7 +228,7 @@ def test_of_people_who_share_nothing_nothing_is_fitted() -> None:
 
 def test_a_head_of_last_states_is_refused(knowing: Path, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="this model's head reads last states"):
-        with_item_factors(
+        fit_item_factors(
             load_model(TINY_START), AutoTokenizer.from_pretrained(TINY_START), [], Factorisation()
         )
     for path in TINY_START.iterdir():
