@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,9 +15,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from rranker.engine.loading.item_factors import FACTORS_FILE, save_item_factors
+from rranker.engine.loading.pointer_head import HEAD_FILE
+from rranker.item_factors import ItemFactors
 from tests.support.checkpoints import save_checkpoint, small_tokenizer
+from tests.support.toys import save_encoder_policy
 
 COMMIT = "a" * 40
 RANK = """
@@ -120,6 +126,23 @@ def test_a_model_is_downloaded_once_and_then_served_without_the_hub(hub: Hub, tm
     assert ask("owner/model", f"http://127.0.0.1:{hub.server_port}", tmp_path)[0] == "ranked 2"
     assert ask("owner/model", "http://127.0.0.1:9", tmp_path)[0] == "ranked 2"  # nobody listens there
     assert len(hub.downloaded) == downloads
+
+
+def test_what_lies_beside_the_weights_comes_with_them(tmp_path: Path) -> None:
+    made, served = save_encoder_policy(tmp_path / "made"), tmp_path / "served"
+    served.mkdir()
+    for path in made.glob("*.*"):
+        shutil.copy(path, served)
+    factors = ItemFactors(np.array([1]), np.array([0]), np.ones((1, 2), np.float32), 0.9)
+    save_item_factors(factors, served)
+    server = Hub(served)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        found = ask("owner/model", f"http://127.0.0.1:{server.server_port}", tmp_path / "cache")[0]
+    finally:
+        server.shutdown()
+    assert found == "ranked 2"
+    assert {HEAD_FILE, FACTORS_FILE} <= set(server.downloaded)
 
 
 @pytest.mark.parametrize(

@@ -170,14 +170,17 @@ def joined(before: ItemFactors | None, after: Sequence[ItemFactors]) -> ItemFact
     spaces = 0
     for part in parts:
         vectors = np.pad(part.factors, ((0, 0), (0, width - part.factors.shape[1])))
-        numbers = part.spaces - part.spaces.min(initial=0) + spaces
+        numbers = part.spaces + spaces
         known |= dict(zip(part.keys.tolist(), zip(numbers.tolist(), vectors, strict=True), strict=True))
         spaces = int(numbers.max(initial=spaces - 1)) + 1
-    if spaces > 256:
-        raise ValueError(f"{spaces} sets of histories: a model keeps 256 at most, start from one with fewer")
     keys = np.array(sorted(known), dtype=np.int64)
     held = [known[key] for key in keys.tolist()]
-    return ItemFactors(keys, np.array([n for n, _ in held]), np.stack([v for _, v in held]), parts[-1].decay)
+    left, numbers = np.unique([number for number, _ in held], return_inverse=True)
+    if len(left) > 256:
+        raise ValueError(
+            f"{len(left)} sets of histories: a model keeps 256 at most, start from one with fewer"
+        )
+    return ItemFactors(keys, numbers, np.stack([vector for _, vector in held]), parts[-1].decay)
 
 
 def fit_item_factors(

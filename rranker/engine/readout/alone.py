@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..transfer import Transfer
 from . import IdentifierReadout, PointerReadout, Readout
-from .request import Logits, ReadoutRequest, check_finite
+from .request import Logits, ReadoutRequest, check_finite, prior_logits
 
 
 class AloneReader:
@@ -32,7 +32,9 @@ class AloneReader:
 
     def split(self, numbers: Logits) -> list[list[Logits]]:
         """The same, computed, by request and subset. Raises what `check_finite` raises."""
-        numbers = numbers + np.concatenate([request.prior_logits() for request in self._requests])
+        prior = prior_logits(self._requests)
+        if prior is not None:
+            numbers = numbers + prior
         check_finite(numbers)
         rows = iter(_split(numbers, [len(s) for request in self._requests for s in request.subsets]))
         return [[next(rows) for _ in request.subsets] for request in self._requests]

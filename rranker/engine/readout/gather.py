@@ -17,7 +17,7 @@ from ..batch import Ints
 from ..transfer import Readback, Transfer
 from . import IdentifierReadout, Readout
 from .alone import AloneReader, OwnReader
-from .request import Logits, ReadoutRequest, check_finite
+from .request import Logits, ReadoutRequest, check_finite, prior_logits
 
 
 def read(
@@ -97,7 +97,7 @@ class _Lists:
         sizes = [np.fromiter(map(len, reading.subsets), np.int64) for reading in readings]
         named = [np.fromiter(chain.from_iterable(reading.subsets), np.int64) for reading in readings]
         self._offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-        self._prior = np.concatenate([reading.prior_logits() for reading in readings])
+        self._prior = prior_logits(readings)
         self._way: _Kernel | _Tables
         longest = np.diff(self._offsets).max()
         if kernels and isinstance(readout, IdentifierReadout) and longest <= MOST_IDENTIFIERS:
@@ -110,7 +110,9 @@ class _Lists:
         return self._way.compute(hidden)
 
     def split(self, numbers: Logits) -> list[list[Logits]]:
-        flat = self._way.picked(numbers) + self._prior
+        flat = self._way.picked(numbers)
+        if self._prior is not None:
+            flat = flat + self._prior
         check_finite(flat)
         rows: Iterator[Logits] = (flat[begin:end] for begin, end in pairwise(self._offsets.tolist()))
         return [[next(rows) for _ in reading.subsets] for reading in self._readings]

@@ -42,13 +42,24 @@ class ReadoutRequest:
     maxsim: Tensor | None = None
     prior: tuple[float, ...] = ()
 
-    def prior_logits(self) -> Logits:
-        """[candidates of all subsets, end to end]: what is added to their logits; of a question for the worst, less."""
-        order = np.fromiter(chain.from_iterable(self.subsets), np.int64)
-        if not self.prior:
-            return np.zeros(len(order), dtype=np.float32)
-        given = np.asarray(self.prior, dtype=np.float32)[order]
-        return -given if self.kind == "exclude" else given
+
+def prior_logits(requests: Sequence[ReadoutRequest]) -> Logits | None:
+    """[candidates of all subsets of all requests, end to end]: what is added to their logits; None: nothing.
+
+    Of a question for the worst it is taken off.
+    """
+    if not any(request.prior for request in requests):
+        return None
+    parts = list[Logits]()
+    for request in requests:
+        order = np.fromiter(chain.from_iterable(request.subsets), np.int64)
+        given = (
+            np.asarray(request.prior, dtype=np.float32)[order]
+            if request.prior
+            else np.zeros(len(order), np.float32)
+        )
+        parts.append(-given if request.kind == "exclude" else given)
+    return np.concatenate(parts)
 
 
 NOT_FINITE = "the model's logits are not finite: its weights may be damaged, or need dtype='float32'"
