@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 Source = Literal["pointer", "pointwise", "query_likelihood"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceCurve:
+    """The slope and intercept for histories of one space of a model's item factors (`ItemFactors.space`).
+
+    Priors count differently beside the text from one space to the next, and so does a logit of their sum. Raises
+    ValueError for a space that is no number from 0 on, and as `Calibration` does.
+    """
+
+    space: int
+    slope: float
+    intercept: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.space, bool) or not isinstance(self.space, int) or self.space < 0:
+            raise ValueError(f"space must be a whole number from 0 on, not {self.space!r}")
+        _check_curve(self.slope, self.intercept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,45 +37,52 @@ class Calibration:
     `source` says what x is. `pointer`: the head's fitness without its set-aware term. `pointwise`: the logit of yes
     less that of no. `query_likelihood`: the mean log-probability of the query's tokens, in nats. With `content_free`,
     x is less by what is said of a candidate that says nothing (contextual calibration, Zhao et al. 2021,
-    arXiv 2102.09690), so that how a model takes a query as such falls out.
+    arXiv 2102.09690), so that how a model takes a query as such falls out. `spaces`: curves for histories whose items
+    the model knows by name, each in place of slope and intercept.
 
     Raises ValueError for a number that is not finite, a slope that is not above 0 (a better candidate would become
-    less probable), or an unknown source.
+    less probable), an unknown source, or a space that has two curves.
     """
 
     slope: float
     intercept: float
     source: Source = "pointer"
     content_free: bool = False
+    spaces: tuple[SpaceCurve, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("slope", "intercept"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, not {value!r}")
-        if self.slope <= 0:
-            raise ValueError(
-                f"slope must be above 0, not {self.slope!r}, so that relevance rises with the score"
-            )
+        _check_curve(self.slope, self.intercept)
         if self.source not in get_args(Source):
             raise ValueError(f"source must be one of {', '.join(get_args(Source))}, not {self.source!r}")
         if not isinstance(self.content_free, bool):
             raise ValueError(f"content_free must be true or false, not {self.content_free!r}")
         if self.content_free and self.source == "pointer":
             raise ValueError("content_free goes with a question, and source 'pointer' asks none")
+        if self.spaces and self.source != "pointer":
+            raise ValueError(
+                f"spaces go with source 'pointer', whose scores hold priors, not {self.source!r}"
+            )
+        if len({curve.space for curve in self.spaces}) < len(self.spaces):
+            raise ValueError("a space has one curve, and here some have more")
 
     @classmethod
     def read(cls, saved: object) -> Calibration:
         """From an object as JSON holds it. Raises ValueError for unknown or missing entries and wrong values."""
-        if not isinstance(saved, Mapping):
-            raise ValueError(f"it must be an object, not {saved!r}")
-        unknown = set(saved) - {each.name for each in fields(cls)}
-        missing = {"slope", "intercept"} - set(saved)
-        wrong = [*(f"unknown entry {name!r}" for name in sorted(map(str, unknown)))]
-        wrong += [f"no {name!r}" for name in sorted(missing)]
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return cls(**saved)
+        entries = _entries(cls, saved, {"slope", "intercept"})
+        spaces = entries.pop("spaces", ())
+        if not isinstance(spaces, list | tuple):
+            raise ValueError(f"spaces must be a list, not {spaces!r}")
+        curves = (
+            SpaceCurve(**_entries(SpaceCurve, each, {"space", "slope", "intercept"})) for each in spaces
+        )
+        return cls(**entries, spaces=tuple(curves))
+
+    def in_space(self, space: int | None) -> Calibration:
+        """With the curve of this space as its only one; the joint curve where the space has none, or is None."""
+        for curve in self.spaces:
+            if curve.space == space:
+                return replace(self, slope=curve.slope, intercept=curve.intercept, spaces=())
+        return replace(self, spaces=())
 
     def probability(self, score: float) -> float:
         """The probability that a candidate of this score fits, in [0, 1]."""
@@ -65,6 +90,26 @@ class Calibration:
         if z >= 0:
             return 1.0 / (1.0 + math.exp(-z))
         return math.exp(z) / (1.0 + math.exp(z))
+
+
+def _check_curve(slope: object, intercept: object) -> None:
+    for name, value in (("slope", slope), ("intercept", intercept)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, not {value!r}")
+    if slope <= 0:  # type: ignore[operator]
+        raise ValueError(f"slope must be above 0, not {slope!r}, so that relevance rises with the score")
+
+
+def _entries(cls: type[Calibration] | type[SpaceCurve], saved: object, needed: set[str]) -> dict[str, Any]:
+    """What `cls` takes. Raises ValueError for unknown or missing entries."""
+    if not isinstance(saved, Mapping):
+        raise ValueError(f"it must be an object, not {saved!r}")
+    unknown, missing = set(saved) - {each.name for each in fields(cls)}, needed - set(saved)
+    wrong = [*(f"unknown entry {name!r}" for name in sorted(map(str, unknown)))]
+    wrong += [f"no {name!r}" for name in sorted(missing)]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return dict(saved)
 
 
 def non_increasing(values: Sequence[float]) -> list[float]:

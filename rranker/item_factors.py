@@ -69,6 +69,15 @@ class ItemFactors:
         known = self.keys[places] == keys if len(self.keys) else np.zeros(len(keys), dtype=bool)
         return np.where(known, places, UNKNOWN)
 
+    def space(self, query: str | Sequence[str]) -> int | None:
+        """The space that most of a history's known items are of, of several the first.
+
+        None when none is known, and for a query in words.
+        """
+        rows = self.rows([] if isinstance(query, str) else query)
+        spaces = self.spaces[rows[rows != UNKNOWN]]
+        return int(np.bincount(spaces).argmax()) if len(spaces) else None
+
     def prior(self, history: Sequence[str], texts: Sequence[str]) -> Floats:
         """[texts]: the logits that the history gives each; 0 for an item that is not known.
 

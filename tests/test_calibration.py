@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rranker.calibration import Calibration, non_increasing
+from rranker.calibration import Calibration, SpaceCurve, non_increasing
 from rranker.engine.loading.settings import ModelSettings
 from rranker.types import RankedCandidate, Ranking
 
@@ -91,6 +91,14 @@ def test_probabilities_rise_with_the_score_and_never_overflow(
         ({"slope": 1.0, "intercept": 0.0, "source": "magic"}, "source must be one of pointer, pointwise"),
         ({"slope": 1.0, "intercept": 0.0, "content_free": 1}, "content_free must be true or false"),
         ({"slope": 1.0, "intercept": 0.0, "content_free": True}, "source 'pointer' asks none"),
+        (
+            {"slope": 1.0, "intercept": 0.0, "source": "pointwise", "spaces": (SpaceCurve(0, 1.0, 0.0),)},
+            "spaces go with source 'pointer'",
+        ),
+        (
+            {"slope": 1.0, "intercept": 0.0, "spaces": (SpaceCurve(3, 1.0, 0.0), SpaceCurve(3, 2.0, 0.0))},
+            "a space has one curve",
+        ),
     ],
 )
 def test_what_is_no_calibration_is_refused(arguments: Any, message: str) -> None:
@@ -98,15 +106,39 @@ def test_what_is_no_calibration_is_refused(arguments: Any, message: str) -> None
         Calibration(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-1, 1.0, 0.0), "space must be a whole number from 0 on"),
+        ((True, 1.0, 0.0), "space must be a whole number from 0 on"),
+        ((0, 0.0, 0.0), "slope must be above 0"),
+        ((0, 1.0, math.inf), "intercept must be a finite number"),
+    ],
+)
+def test_what_is_no_curve_of_a_space_is_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SpaceCurve(*arguments)
+
+
+def test_a_space_goes_by_its_own_curve_and_others_by_the_joint_one() -> None:
+    both = Calibration(2.0, -1.0, spaces=(SpaceCurve(0, 3.0, 0.5), SpaceCurve(4, 0.5, -2.0)))
+    assert both.in_space(4) == Calibration(0.5, -2.0)
+    assert both.in_space(1) == both.in_space(None) == Calibration(2.0, -1.0)
+
+
 POINTED: dict[str, Any] = {"attention": "block", "readout": "pointer", "prompt_format": "compact"}
 
 
 def test_settings_keep_calibrations_through_json() -> None:
-    settings = ModelSettings(calibration={"passage": Calibration(2.5, -1.0)}, **POINTED)
+    histories = Calibration(1.5, 0.0, spaces=(SpaceCurve(0, 3.0, 0.5), SpaceCurve(2, 0.5, -2.0)))
+    settings = ModelSettings(
+        calibration={"passage": Calibration(2.5, -1.0), "recommendation": histories}, **POINTED
+    )
     back = ModelSettings.read(json.loads(json.dumps(settings.entry())), Path("config.json"))
     assert back == settings
     assert back.calibration_for("passage") == back.calibration_for("generic") == Calibration(2.5, -1.0)
-    assert back.calibration_for("recommendation") is None
+    assert back.calibration_for("recommendation") == histories
+    assert back.calibration_for("routing") is None
     assert ModelSettings.read(ModelSettings().entry(), Path("config.json")).calibration_for("generic") is None
     words = {
         "generic": Calibration(1.0, 0.0, "pointwise", True),
@@ -129,6 +161,14 @@ def test_settings_keep_calibrations_through_json() -> None:
         (
             {"passage": {"slope": 1, "intercept": 2, "source": "pointwise"}},
             "source 'pointwise' does not go with readout 'pointer'",
+        ),
+        (
+            {"passage": {"slope": 1, "intercept": 2, "spaces": {"0": 1}}},
+            "calibration of 'passage': spaces must be a list",
+        ),
+        (
+            {"passage": {"slope": 1, "intercept": 2, "spaces": [{"space": 0, "slope": 1}]}},
+            "calibration of 'passage': no 'intercept'",
         ),
     ],
 )

@@ -55,6 +55,21 @@ def test_a_number_does_not_depend_on_the_other_candidates() -> None:
     assert factors.prior(history, TITLES[::-1]).tolist() == alone[::-1]
 
 
+def test_a_history_is_of_the_space_that_most_of_what_is_known_of_it_is_of() -> None:
+    factors = made(spaces=3)
+    of = {
+        space: [
+            t for t in TITLES if (row := factors.rows([t])[0]) != UNKNOWN and factors.spaces[row] == space
+        ]
+        for space in range(3)
+    }
+    assert factors.space([*of[2][:3], *of[0][:2], *TITLES[1::2]]) == 2
+    assert factors.space([of[2][0], of[1][0]]) == 1  # of several the first
+    assert factors.space(TITLES[1::2]) is None
+    assert factors.space([]) is None
+    assert factors.space(of[0][0]) is None  # in words
+
+
 @pytest.mark.parametrize(
     ("written", "other"),
     [

@@ -209,6 +209,8 @@ class EngineScorer:
                 "nothing of relevance: calibrate it (`python -m rranker.training.calibrate`), or leave relevance and "
                 "threshold out"
             )
+        if found is not None and found.spaces and self.model.item_factors is not None:
+            return found.in_space(self.model.item_factors.space(request.query))
         return found
 
     def _add_relevance(

@@ -13,10 +13,12 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from rranker.calibration import Calibration, Source
+import numpy as np
+
+from rranker.calibration import Calibration, Source, SpaceCurve
 from rranker.data import BENCHMARK_TASKS, RankingExample
 from rranker.data.labelled import QUESTIONS, labelled_cases
 from rranker.engine.engine import Engine
@@ -26,8 +28,9 @@ from rranker.engine.loading.files import read_json
 from rranker.engine.loading.gguf import is_gguf
 from rranker.engine.loading.hub import download
 from rranker.engine.loading.settings import FORMAT, ModelSettings
+from rranker.item_factors import ItemFactors
 from rranker.metrics.reliability import brier_score, expected_calibration_error
-from rranker.training.calibrate.fit import fit_logistic, log_loss
+from rranker.training.calibrate.fit import Floats, fit_logistic, log_loss
 from rranker.training.calibrate.scores import score_cases
 
 CONFIG = "config.json"
@@ -38,6 +41,8 @@ _ASKED: tuple[tuple[Source, bool], ...] = (
     ("query_likelihood", False),
     ("query_likelihood", True),
 )
+_LEAST = 20
+"""Lists that a curve of their own needs; fewer go by the joint one."""
 
 
 def calibrate(engine: Engine, cases: Sequence[RankingExample]) -> tuple[Calibration | None, list[str]]:
@@ -49,24 +54,56 @@ def calibrate(engine: Engine, cases: Sequence[RankingExample]) -> tuple[Calibrat
     pointer = engine.model.settings.readout == "pointer"
     best, least, lines = None, float("inf"), list[str]()
     for source, content_free in (("pointer", False),) if pointer else _ASKED:
-        scores, outcomes = score_cases(engine, cases, source, content_free)
+        scores = score_cases(engine, cases, source, content_free)
         name = source + (", less the content-free candidate's" if content_free else "")
-        row = f"| {cases[0].task} | {name} | {len(cases)} | {len(outcomes)} | {outcomes.mean():.3f} |"
-        try:
-            slope, intercept = fit_logistic(scores, outcomes)
-        except ValueError as error:
-            lines.append(f"{row} {error} | | | | |")
+        found, loss, line = _curve(Calibration(1.0, 0.0, source, content_free), name, cases, scores)
+        lines.append(line)
+        if found is None:
             continue
-        found = Calibration(slope, intercept, source, content_free)
-        loss = log_loss(scores, outcomes, slope, intercept)
-        said = [found.probability(score) for score in scores.tolist()]
-        lines.append(
-            f"{row} {slope:.4g} | {intercept:.4g} | {loss:.4f} | {brier_score(said, outcomes):.4f} | "
-            f"{expected_calibration_error(said, outcomes):.4f} |"
-        )
+        for space, some in _by_space(engine.model.item_factors, cases, scores).items():
+            own, _, line = _curve(found, f"{name}, space {space}", *some)
+            lines.append(line)
+            if own is not None:
+                curve = SpaceCurve(space, own.slope, own.intercept)
+                found = replace(found, spaces=(*found.spaces, curve))
         if loss < least:
             best, least = found, loss
     return best, lines
+
+
+def _curve(
+    kind: Calibration, name: str, cases: Sequence[RankingExample], scores: Sequence[Floats]
+) -> tuple[Calibration | None, float, str]:
+    """`kind` with the slope and intercept that fit best, its log loss, and a row of the table; None where none fits."""
+    flat, outcomes = np.concatenate(scores), np.concatenate([case.relevance for case in cases])
+    row = f"| {cases[0].task} | {name} | {len(cases)} | {len(outcomes)} | {outcomes.mean():.3f} |"
+    try:
+        slope, intercept = fit_logistic(flat, outcomes)
+    except ValueError as error:
+        return None, float("inf"), f"{row} {error} | | | | |"
+    found = replace(kind, slope=slope, intercept=intercept)
+    loss = log_loss(flat, outcomes, slope, intercept)
+    said = [found.probability(score) for score in flat.tolist()]
+    return (
+        found,
+        loss,
+        f"{row} {slope:.4g} | {intercept:.4g} | {loss:.4f} | {brier_score(said, outcomes):.4f} | "
+        f"{expected_calibration_error(said, outcomes):.4f} |",
+    )
+
+
+def _by_space(
+    factors: ItemFactors | None, cases: Sequence[RankingExample], scores: Sequence[Floats]
+) -> dict[int, tuple[list[RankingExample], list[Floats]]]:
+    """The histories of each space of the model's item factors, and their scores: of a space that has `_LEAST`."""
+    found: dict[int, tuple[list[RankingExample], list[Floats]]] = {}
+    for case, row in zip(cases, scores, strict=True):
+        space = None if factors is None else factors.space(case.query)
+        if space is not None:
+            some = found.setdefault(space, ([], []))
+            some[0].append(case)
+            some[1].append(row)
+    return {space: some for space, some in sorted(found.items()) if len(some[0]) >= _LEAST}
 
 
 def write_calibration(folder: Path, calibration: Mapping[str, Calibration]) -> None:

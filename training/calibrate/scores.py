@@ -19,8 +19,8 @@ from rranker.training.calibrate.fit import Floats
 
 def score_cases(
     engine: Engine, cases: Sequence[RankingExample], source: Source, content_free: bool
-) -> tuple[Floats, Floats]:
-    """Scores and labels of all candidates of all cases, in their order, [N] each.
+) -> list[Floats]:
+    """Each case's scores of its candidates, in their order, [candidates].
 
     Raises ValueError, naming the case, when one cannot be ranked.
     """
@@ -44,4 +44,4 @@ def score_cases(
             raise ValueError(f"case {cases[place].id!r} could not be ranked: {job.error}") from job.error
         for score, group in zip(job.pointwise_scores, job.groups, strict=True):
             scores[place][list(group)] = score
-    return np.concatenate(scores), np.concatenate([case.relevance for case in cases])
+    return scores

@@ -16,6 +16,8 @@ from rranker import Ranker
 from rranker.calibration import Calibration, Source
 from rranker.data import RankingExample
 from rranker.engine.engine import Engine
+from rranker.engine.loading.item_factors import save_item_factors
+from rranker.item_factors import ItemFactors, item_key
 from rranker.training.calibrate import run
 from rranker.training.calibrate.run import calibrate, main, target_folder, write_calibration
 from rranker.training.calibrate.scores import score_cases
@@ -51,7 +53,8 @@ def scored(
     engine = Engine.load(folder, dtype=torch.float32, kv_cache_tokens=4096)
     found = score_cases(engine, cases, source, content_free)
     engine.close()
-    return found
+    assert [len(row) for row in found] == [len(case.candidates) for case in cases]
+    return np.concatenate(found), np.concatenate([case.relevance for case in cases])
 
 
 def test_scores_come_in_the_candidates_order_with_their_labels(trained: Path) -> None:
@@ -78,7 +81,7 @@ def test_what_was_fitted_is_saved_with_the_model_and_used(
     fitted = after["rranker"].pop("calibration")
     before["rranker"].pop("calibration")
     assert after == before
-    curve = Calibration(**fitted["passage"])
+    curve = Calibration.read(fitted["passage"])
     with Ranker(copied, dtype="float32", kv_cache_tokens=4096) as ranker:
         for case in cases[:3]:
             score = scored(copied, [replace(case, candidates=case.candidates[:1], relevance=[0.0])])[0][0]
@@ -87,6 +90,46 @@ def test_what_was_fitted_is_saved_with_the_model_and_used(
     relevant = [label for case in cases for label in case.relevance]
     said = [curve.probability(score) for score in scored(copied, cases)[0]]
     assert np.mean(said) == pytest.approx(np.mean(relevant), abs=0.02)  # what a logistic fit promises
+
+
+def test_histories_of_items_that_are_known_have_the_curve_of_their_space(copied: Path) -> None:
+    """Two catalogues whose priors tell differently: each is fitted for itself, and `Ranker` goes by it."""
+    rng, spaces = np.random.default_rng(0), {0: "red", 1: "blue"}
+    names = {space: [f"{colour} {number}" for number in range(30)] for space, colour in spaces.items()}
+    texts = [text for some in names.values() for text in some]
+    order = np.argsort([item_key(text) for text in texts])
+    factors = ItemFactors(
+        np.array([item_key(texts[i]) for i in order]),
+        np.array([i // 30 for i in order]),
+        rng.normal(size=(60, 3)).astype(np.float32)[order],
+        0.9,
+    )
+    save_item_factors(factors, copied)
+
+    def labelled(space: int, noise: float) -> RankingExample:
+        items = rng.choice(names[space], 12, replace=False).tolist()
+        prior = factors.prior(items[:4], items[4:]) + noise * rng.normal(size=8)
+        fits = (prior > np.median(prior)).astype(float).tolist()
+        return RankingExample("recommendation", items[:4], None, items[4:], fits, f"{space}")
+
+    cases = [labelled(space, noise) for _ in range(30) for space, noise in ((0, 0.1), (1, 4.0))]
+    cases += [replace(cases[0], query=["nobody", "knows"]) for _ in range(30)]  # by the joint curve alone
+    engine = Engine.load(copied, dtype=torch.float32, kv_cache_tokens=4096)
+    best, lines = calibrate(engine, cases)
+    assert calibrate(engine, cases[:30])[0].spaces == ()  # too few of either space
+    engine.close()
+    assert best is not None
+    assert len(lines) == 3
+    assert [curve.space for curve in best.spaces] == [0, 1]
+    assert best.spaces[0].slope > 2 * best.spaces[1].slope  # where priors tell more, they count for more
+    write_calibration(copied, {"recommendation": best})
+    with Ranker(copied, dtype="float32", kv_cache_tokens=4096) as ranker:
+        for case in (cases[0], cases[1], cases[-1]):
+            alone = replace(case, candidates=case.candidates[:1], relevance=[0.0])
+            (score,), _ = scored(copied, [alone])
+            (only,) = ranker.rank(case.query, alone.candidates, template="recommendation")
+            curve = best.in_space(int(case.id) if case.query != ["nobody", "knows"] else None)
+            assert only.relevance == pytest.approx(curve.probability(score), abs=1e-4)
 
 
 def test_a_copy_is_calibrated_and_the_original_stays(
