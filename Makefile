@@ -1,8 +1,10 @@
 # `make demo` and `make test` set up everything they need in .venv.
 PYTHON ?= python3.11
 BIN := .venv/bin
-# A process a core, each with one thread: small models leave threads waiting for each other.
-PARALLEL := -n logical --maxprocesses 4 --dist worksteal
+# A process a core, each with one thread: small models leave threads waiting for each other. One more, as some tests wait
+# themselves: for Ray, for servers, for a compiler.
+CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+PARALLEL := -n $(shell expr $(CORES) + 1) --maxprocesses 5 --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*.cpp csrc/*.hpp)
 

@@ -40,8 +40,8 @@ FULL = Sizes(
     matmul=8192, copied=1 << 31, end_to_end=tuple((n, q) for n in (20, 50, 100) for q in (1, 16, 64)),
 )  # fmt: skip
 TINY = Sizes(
-    dtype=torch.float32, heads=(4, 2), head_dim=16, prefix=9, candidate=5, suffix=3, candidates=3, queries=2,
-    long_chunk=40, decisions=3, rows=5, vocabulary=300, hidden=64, intermediate=32, layers=2,
+    dtype=torch.float32, heads=(2, 1), head_dim=16, prefix=9, candidate=5, suffix=3, candidates=3, queries=2,
+    long_chunk=40, decisions=3, rows=5, vocabulary=300, hidden=64, intermediate=32, layers=1,
     matmul=64, copied=1 << 16, end_to_end=((3, 1), (4, 2)),
 )  # fmt: skip
 
