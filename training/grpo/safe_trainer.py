@@ -1,4 +1,4 @@
-"""TRL's GRPO trainer, made safe to interrupt: it stops on NaN, and a half-written checkpoint never counts."""
+"""TRL's trainers, made safe to interrupt: they stop on NaN, and a half-written checkpoint never counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from trl import GRPOTrainer
+from trl import GRPOTrainer, SFTTrainer
 
 from rranker.training.grpo.checkpoints import CheckpointError, mark_complete
 
@@ -19,15 +19,20 @@ from rranker.training.grpo.checkpoints import CheckpointError, mark_complete
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 
-class SafeGRPOTrainer(GRPOTrainer):
-    """What both policies share."""
+class _SafeTrainer:
+    """Comes before a trainer of TRL's."""
+
+    args: Any
+    model: Any
+    state: Any
+    accelerator: Any
 
     run_settings: Mapping[str, Any] = MappingProxyType({})
     """What is saved beside each checkpoint, for a resumed run to be compared with."""
 
     def training_step(self, *inputs: Any, **keywords: Any) -> Tensor:
         """TRL's. Raises FloatingPointError when the loss is not finite."""
-        loss: Tensor = super().training_step(*inputs, **keywords)  # type: ignore[no-untyped-call]
+        loss: Tensor = super().training_step(*inputs, **keywords)  # type: ignore[misc]
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"step {self.state.global_step}: the loss is {loss.item()}; lower the learning rate"
@@ -42,7 +47,7 @@ class SafeGRPOTrainer(GRPOTrainer):
             )
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
-            super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
+            super()._save_checkpoint(model, trial)  # type: ignore[misc]
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 mark_complete(folder, self.run_settings)
@@ -51,14 +56,22 @@ class SafeGRPOTrainer(GRPOTrainer):
                 raise
             raise CheckpointError(f"{folder} could not be written: {error}") from error
 
+    def create_model_card(self, *inputs: Any, **keywords: Any) -> None:
+        """No card a checkpoint: the report says what was trained, and cards are written by people."""
+
+
+class SafeSFTTrainer(_SafeTrainer, SFTTrainer):
+    """Of texts to imitate."""
+
+
+class SafeGRPOTrainer(_SafeTrainer, GRPOTrainer):
+    """What both policies share."""
+
     def seed_step(self) -> None:
         """Makes what torch draws next a function of the step, so that a resumed run draws the same."""
         torch.manual_seed(
             self.args.seed * 1_000_003 + self.state.global_step * 1009 + self.accelerator.process_index
         )
-
-    def create_model_card(self, *inputs: Any, **keywords: Any) -> None:
-        """No card a checkpoint: the report says what was trained, and cards are written by people."""
 
 
 def writing_failed(error: Exception) -> bool:

@@ -3,8 +3,8 @@
 A model that never writes an answer that can be read earns the same whatever it writes, and reward teaches it nothing.
 Here it imitates answers first: one sentence of thought, then the name of a worse candidate (`iranker`), or all names,
 best first (`dranker`). It takes the options of `training.grpo`, a batch is one of texts to imitate, and `--model
-OUT/final` of `training.grpo` goes on from there. Options of rollouts, rewards, evaluation and checkpoints are not read:
-it takes minutes, and one that was interrupted begins anew.
+OUT/final` of `training.grpo` goes on from there. Options of rollouts, rewards and evaluation are not read. Interrupted,
+it goes on with `--resume true`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 from rranker.data import RankingExample
 from rranker.data.table import library
@@ -25,7 +25,9 @@ from rranker.prompts.r1_answers import names_of
 from rranker.prompts.r1_ranker import R1RankerFormat
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, parse
 from rranker.training.grpo.callbacks import StopOnNaN
+from rranker.training.grpo.checkpoints import drop_partial, start_from
 from rranker.training.grpo.data import mixture
+from rranker.training.grpo.safe_trainer import SafeSFTTrainer
 from rranker.training.grpo.text import fitting, load_text_policy, prompt_ids, save_text_policy, shown
 from rranker.training.policy.adapters import adapters
 
@@ -68,17 +70,26 @@ def drawn(cases: Mapping[str, RankingExample], config: GrpoConfig) -> list[Ranki
     return [pool[i] for i in order[: int(config.max_steps) * batch]]
 
 
-def imitate(arguments: GrpoArguments, config: GrpoConfig, cases: dict[str, RankingExample]) -> None:
-    """Trains, and leaves `final` in the output folder.
+def imitate(
+    arguments: GrpoArguments,
+    config: GrpoConfig,
+    cases: dict[str, RankingExample],
+    watchers: Sequence[Any] = (),
+) -> None:
+    """Trains, and leaves checkpoints and `final` in the output folder.
 
-    Raises FloatingPointError when it diverges, ValueError when no prompt fits.
+    `watchers` are further callbacks of transformers' Trainer. Raises FloatingPointError when it diverges, ValueError
+    when no prompt fits, and what `start_from` raises.
     """
     method, out = arguments.rollout.method, Path(str(config.output_dir))
+    # How many steps there are says which texts are drawn.
+    settings = arguments.fixed(config) | {"max_steps": config.max_steps}
+    resume = start_from(out, arguments.run.resume, settings)
     checkpoint = load_text_policy(arguments, config)
     kept = fitting(checkpoint.tokenizer, cases, arguments.rollout)
     if not kept:
         raise ValueError(f"none of {len(cases)} cases has a prompt of at most max_prompt_tokens: raise it")
-    trainer = SFTTrainer(
+    trainer = SafeSFTTrainer(
         model=checkpoint.lm,
         args=SFTConfig(
             output_dir=str(out),
@@ -93,15 +104,21 @@ def imitate(arguments: GrpoArguments, config: GrpoConfig, cases: dict[str, Ranki
             logging_steps=config.logging_steps,
             report_to=config.report_to,
             disable_tqdm=config.disable_tqdm,
-            save_strategy="no",
+            save_strategy=config.save_strategy,
+            save_steps=config.save_steps,
+            save_total_limit=config.save_total_limit,
             max_length=None,
         ),
         train_dataset=rows(checkpoint.tokenizer, drawn(kept, config), method, config.seed),
         processing_class=checkpoint.tokenizer,
-        callbacks=[StopOnNaN()],
+        callbacks=[StopOnNaN(), *watchers],
         peft_config=adapters(arguments.policy.lora_rank),
     )
-    trainer.train()
+    trainer.run_settings = settings
+    if arguments.run.resume and trainer.accelerator.is_main_process:
+        drop_partial(out)
+    trainer.accelerator.wait_for_everyone()
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if trainer.accelerator.is_main_process:
         save_text_policy(trainer.accelerator.unwrap_model(trainer.model), checkpoint, method, out / "final")
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 from rranker.data import RankingExample
 from rranker.engine.generation import Sampling
@@ -15,6 +18,7 @@ from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_ranker import R1RankerFormat
 from rranker.training.grpo import parse, warm_up
 from rranker.training.grpo.arguments import GrpoConfig
+from rranker.training.grpo.checkpoints import checkpoints
 from rranker.training.grpo.text import answer_rewards, prompt_ids
 from rranker.training.grpo.warm_up import IGNORED, answer_ids, imitate, main, rows
 from rranker.training.policy.network import load_policy
@@ -70,6 +74,50 @@ def test_what_has_imitated_answers_writes_ones_that_can_be_read(tmp_path: Path, 
     imitate(arguments, config, cases)
     assert share_read(start, cases) == 0
     assert share_read(tmp_path / "out" / "final", cases) > 0.7
+
+
+class Killed(Exception):
+    pass
+
+
+class KillAt(TrainerCallback):
+    """Once that many steps are done, and before they are saved."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self._step:
+            raise Killed
+
+
+def test_one_that_was_killed_goes_on_to_the_same_weights(tmp_path: Path, tokenizer: Any) -> None:
+    start, cases = save_causal_policy(tokenizer, tmp_path / "start"), toy_cases(80, n=2)
+
+    def run(out: str, *watchers: Any, **changes: Any) -> Any:
+        words = options(
+            start,
+            tmp_path / out,
+            policy="text",
+            eval_strategy="no",
+            lora_rank=4,
+            per_device_train_batch_size=4,
+            **changes,
+        )
+        imitate(*parse(words), cases, watchers)
+        return load_file(tmp_path / out / "final" / "model.safetensors")
+
+    whole = run("whole")
+    with pytest.raises(Killed):
+        run("killed", KillAt(5))
+    assert [path.name for path in checkpoints(tmp_path / "killed")] == ["checkpoint-2", "checkpoint-4"]
+    with pytest.raises(FileExistsError, match="--resume true"):
+        run("killed")
+    with pytest.raises(ValueError, match="max_steps was 6 and is now 8"):
+        run("killed", resume=True, max_steps=8)
+    resumed = run("killed", resume=True)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def share_read(model: Path, cases: dict[str, RankingExample]) -> float:
