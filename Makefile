@@ -7,6 +7,8 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 PARALLEL := -n $(shell expr $(CORES) + 1) --maxprocesses 5 --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*.cpp csrc/*.hpp)
+# Where the caller's shell forbids bytecode files, every process that the tests start would compile all its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-avx2 coverage lint bench docs kernels-report constraints asan clean
 
