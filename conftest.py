@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before NumPy is imported. The interpreter's matrices are small: threads only get in each other's way.
@@ -31,6 +32,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("data"):
                 item.add_marker(pytest.mark.skip(reason=str(error)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_interpreter() -> Iterator[None]:
+    """Triton's interpreter, which looks up its names once a launch; on a GPU, nothing."""
+    from tests.support.interpreter import patch_scopes
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        patch_scopes(monkeypatch)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,42 @@ def patch_casts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreter.InterpreterBuilder, "cast_impl", cast_impl)
 
 
+class _AsItWas:
+    """In place of a scope: nothing was patched, and nothing is to be restored."""
+
+    def restore(self) -> None:
+        pass
+
+
+def patch_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks through all names of `triton.language` at each call of a function within a kernel, a quarter of its
+    time. Here it does so when a kernel is launched, and at the first call of a function that uses other modules.
+    """
+    if torch.cuda.is_available():
+        return
+    from triton.runtime import interpreter
+
+    modules, before, patched = (interpreter.tl, interpreter.tl.core), interpreter._patch_lang, set[int]()
+
+    def patch_lang(function: Any) -> Any:
+        used = {id(v) for v in function.__globals__.values() if any(v is module for module in modules)}
+        if patched and used <= patched:
+            return _AsItWas()
+        launched, scope = not patched, before(function)
+        patched.update(used)
+        if launched:
+            restore = scope.restore
+
+            def ended() -> None:
+                patched.clear()
+                restore()
+
+            scope.restore = ended
+        return scope
+
+    monkeypatch.setattr(interpreter, "_patch_lang", patch_lang)
+
+
 def _widened(bits: np.ndarray) -> np.ndarray:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
