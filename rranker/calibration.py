@@ -92,11 +92,11 @@ class Calibration:
         return math.exp(z) / (1.0 + math.exp(z))
 
 
-def _check_curve(slope: object, intercept: object) -> None:
+def _check_curve(slope: float, intercept: float) -> None:
     for name, value in (("slope", slope), ("intercept", intercept)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError(f"{name} must be a finite number, not {value!r}")
-    if slope <= 0:  # type: ignore[operator]
+    if slope <= 0:
         raise ValueError(f"slope must be above 0, not {slope!r}, so that relevance rises with the score")
 
 

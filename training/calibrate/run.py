@@ -52,6 +52,7 @@ def calibrate(engine: Engine, cases: Sequence[RankingExample]) -> tuple[Calibrat
     """
     assert engine.model is not None
     pointer = engine.model.settings.readout == "pointer"
+    factors = engine.model.item_factors if pointer else None  # a pointer's scores alone hold priors
     best, least, lines = None, float("inf"), list[str]()
     for source, content_free in (("pointer", False),) if pointer else _ASKED:
         scores = score_cases(engine, cases, source, content_free)
@@ -60,7 +61,7 @@ def calibrate(engine: Engine, cases: Sequence[RankingExample]) -> tuple[Calibrat
         lines.append(line)
         if found is None:
             continue
-        for space, some in _by_space(engine.model.item_factors, cases, scores).items():
+        for space, some in _by_space(factors, cases, scores).items():
             own, _, line = _curve(found, f"{name}, space {space}", *some)
             lines.append(line)
             if own is not None:
