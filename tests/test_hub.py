@@ -97,9 +97,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     server.shutdown()
 
 
+def reached(endpoint: str, cache: Path) -> dict[str, str]:
+    """The environment of a process whose hub is there."""
+    return {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "NO_PROXY": "127.0.0.1"}
+
+
 def ask(name: str, endpoint: str, cache: Path) -> tuple[str, float]:
     """What a fresh process says of a hub name, and the seconds it took from the call on."""
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "NO_PROXY": "127.0.0.1"}
+    environment = {**os.environ, **reached(endpoint, cache)}
     environment.pop("HF_HUB_OFFLINE", None)
     done = subprocess.run(
         [sys.executable, "-c", RANK, name], capture_output=True, text=True, check=True, env=environment
@@ -143,6 +148,32 @@ def test_what_lies_beside_the_weights_comes_with_them(tmp_path: Path) -> None:
         server.shutdown()
     assert found == "ranked 2"
     assert {HEAD_FILE, FACTORS_FILE} <= set(server.downloaded)
+
+
+def test_training_by_reward_leaves_out_what_does_not_fit_a_model_of_the_hub(hub: Hub, tmp_path: Path) -> None:
+    texts = {"candidates": ["a fox", "a dog"], "relevance": [1, 0]}
+    rows = [{"query": query, **texts} for query in ("red " * 2000, "red", "blue")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "held.jsonl").write_text(json.dumps({"query": "green", **texts}) + "\n")
+    words = [
+        "--model",
+        "owner/model",
+        "--dry_run",
+        "true",
+        "--data",
+        "rows.jsonl",
+        "--validation",
+        "held.jsonl",
+    ]
+    words += ["--max_prompt_tokens", "1000", "--use_cpu", "true", "--bf16", "false"]
+    environment = {**os.environ, **reached(f"http://127.0.0.1:{hub.server_port}", tmp_path / "cache")}
+    environment.pop("HF_HUB_OFFLINE", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "rranker.training.grpo", *words],
+        capture_output=True, text=True, check=False, env=environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "2 of 3 training cases" in done.stdout
 
 
 @pytest.mark.parametrize(

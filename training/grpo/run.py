@@ -177,7 +177,8 @@ def main(words: Sequence[str] | None = None) -> None:
     cases, lengths = mixture(arguments.data, config.seed, single=rollout.episodes == "single"), None
     drawn, model = len(cases), arguments.policy.model
     prompts: Prompts | None = None
-    if not text and (Path(model) / "config.json").is_file():
+    # A dry run may know no more of a model than its shape.
+    if not text and not (arguments.policy.shape and not Path(model).is_dir()):
         prompts = Prompts.load(
             model, max_prompt=rollout.max_prompt_tokens, max_candidate=rollout.max_candidate_tokens
         )
