@@ -99,16 +99,16 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 def reached(endpoint: str, cache: Path) -> dict[str, str]:
     """The environment of a process whose hub is there."""
-    return {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "NO_PROXY": "127.0.0.1"}
+    here = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    return {**here, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "NO_PROXY": "127.0.0.1"}
 
 
 def ask(name: str, endpoint: str, cache: Path) -> tuple[str, float]:
     """What a fresh process says of a hub name, and the seconds it took from the call on."""
-    environment = {**os.environ, **reached(endpoint, cache)}
-    environment.pop("HF_HUB_OFFLINE", None)
     done = subprocess.run(
-        [sys.executable, "-c", RANK, name], capture_output=True, text=True, check=True, env=environment
-    )
+        [sys.executable, "-c", RANK, name],
+        capture_output=True, text=True, check=True, env=reached(endpoint, cache),
+    )  # fmt: skip
     assert done.stderr == ""
     said, seconds = done.stdout.rsplit("\n", 2)[:2]
     return said, float(seconds)
@@ -166,8 +166,7 @@ def test_training_by_reward_leaves_out_what_does_not_fit_a_model_of_the_hub(hub:
         "held.jsonl",
     ]
     words += ["--max_prompt_tokens", "1000", "--use_cpu", "true", "--bf16", "false"]
-    environment = {**os.environ, **reached(f"http://127.0.0.1:{hub.server_port}", tmp_path / "cache")}
-    environment.pop("HF_HUB_OFFLINE", None)
+    environment = reached(f"http://127.0.0.1:{hub.server_port}", tmp_path / "cache")
     done = subprocess.run(
         [sys.executable, "-m", "rranker.training.grpo", *words],
         capture_output=True, text=True, check=False, env=environment, cwd=tmp_path,

@@ -16,7 +16,7 @@ from rranker.methods import method_class
 from rranker.prompts.segments import POINTWISE, Kind
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, parse
 from rranker.training.grpo.callbacks import Patience, StopOnNaN
-from rranker.training.grpo.checkpoints import CheckpointError, drop_partial, last_good, start_from
+from rranker.training.grpo.checkpoints import CheckpointError, last_good, start_from
 from rranker.training.grpo.data import held_out, mixture
 from rranker.training.grpo.estimate import estimate
 from rranker.training.grpo.trainer import RankingGRPOTrainer
@@ -129,11 +129,7 @@ def train(
         callbacks=callbacks,
         peft_config=adapters(arguments.policy.lora_rank, HEAD if hasattr(policy.lm, HEAD) else None),
     )
-    trainer.run_settings = settings
-    if arguments.run.resume and trainer.accelerator.is_main_process:
-        drop_partial(out)
-    trainer.accelerator.wait_for_everyone()
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:
         export(trainer, arguments, out)
         write_report(trainer.state.log_history, {**arguments.flat(), **config.to_dict()}, out)

@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from trl import GRPOTrainer, SFTTrainer
+from trl import GRPOTrainer
 
-from rranker.training.grpo.checkpoints import CheckpointError, mark_complete
+from rranker.training.grpo.checkpoints import CheckpointError, drop_partial, mark_complete
 
 # The rollout hook is marked experimental; TRL's version is pinned in pyproject.toml, so the warning says nothing.
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 
-class _SafeTrainer:
-    """Comes before a trainer of TRL's."""
+class SafeTrainer:
+    """What stands before a trainer of TRL's among the bases of a class."""
 
     args: Any
     model: Any
@@ -29,6 +29,15 @@ class _SafeTrainer:
 
     run_settings: Mapping[str, Any] = MappingProxyType({})
     """What is saved beside each checkpoint, for a resumed run to be compared with."""
+
+    def train_from(self, checkpoint: Path | None, resume: bool, settings: Mapping[str, Any]) -> None:
+        """Trains from what `start_from` found, under the same `resume` and `settings`."""
+        self.run_settings = settings
+        if resume and self.accelerator.is_main_process:
+            drop_partial(self.args.output_dir)
+        self.accelerator.wait_for_everyone()
+        trainer: Any = self
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def training_step(self, *inputs: Any, **keywords: Any) -> Tensor:
         """TRL's. Raises FloatingPointError when the loss is not finite."""
@@ -60,11 +69,7 @@ class _SafeTrainer:
         """No card a checkpoint: the report says what was trained, and cards are written by people."""
 
 
-class SafeSFTTrainer(_SafeTrainer, SFTTrainer):
-    """Of texts to imitate."""
-
-
-class SafeGRPOTrainer(_SafeTrainer, GRPOTrainer):
+class SafeGRPOTrainer(SafeTrainer, GRPOTrainer):
     """What both policies share."""
 
     def seed_step(self) -> None:

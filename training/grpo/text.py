@@ -21,7 +21,7 @@ from rranker.prompts.r1_answers import answer_of, match, names_of, ranked
 from rranker.prompts.r1_ranker import R1RankerFormat, Shown
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, RolloutArguments
 from rranker.training.grpo.callbacks import StopOnNaN
-from rranker.training.grpo.checkpoints import drop_partial, start_from
+from rranker.training.grpo.checkpoints import start_from
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
@@ -282,11 +282,7 @@ def train_text(
         callbacks=[StopOnNaN()],
         peft_config=adapters(arguments.policy.lora_rank),
     )
-    trainer.run_settings = settings
-    if arguments.run.resume and trainer.accelerator.is_main_process:
-        drop_partial(out)
-    trainer.accelerator.wait_for_everyone()
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:
         trained = trainer.accelerator.unwrap_model(trainer.model)
         save_text_policy(trained, checkpoint, arguments.rollout.method, out / "final")

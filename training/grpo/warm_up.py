@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from trl import SFTConfig
+from trl import SFTConfig, SFTTrainer
 
 from rranker.data import RankingExample
 from rranker.data.table import library
@@ -25,14 +25,19 @@ from rranker.prompts.r1_answers import names_of
 from rranker.prompts.r1_ranker import R1RankerFormat
 from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, parse
 from rranker.training.grpo.callbacks import StopOnNaN
-from rranker.training.grpo.checkpoints import drop_partial, start_from
+from rranker.training.grpo.checkpoints import CheckpointError, start_from
 from rranker.training.grpo.data import mixture
-from rranker.training.grpo.safe_trainer import SafeSFTTrainer
+from rranker.training.grpo.run import explain
+from rranker.training.grpo.safe_trainer import SafeTrainer
 from rranker.training.grpo.text import fitting, load_text_policy, prompt_ids, save_text_policy, shown
 from rranker.training.policy.adapters import adapters
 
 IGNORED = -100
 """The label of tokens that are not imitated."""
+
+
+class Imitation(SafeTrainer, SFTTrainer):
+    """Supervised, of texts."""
 
 
 def answer_ids(
@@ -89,7 +94,7 @@ def imitate(
     kept = fitting(checkpoint.tokenizer, cases, arguments.rollout)
     if not kept:
         raise ValueError(f"none of {len(cases)} cases has a prompt of at most max_prompt_tokens: raise it")
-    trainer = SafeSFTTrainer(
+    trainer = Imitation(
         model=checkpoint.lm,
         args=SFTConfig(
             output_dir=str(out),
@@ -114,11 +119,7 @@ def imitate(
         callbacks=[StopOnNaN(), *watchers],
         peft_config=adapters(arguments.policy.lora_rank),
     )
-    trainer.run_settings = settings
-    if arguments.run.resume and trainer.accelerator.is_main_process:
-        drop_partial(out)
-    trainer.accelerator.wait_for_everyone()
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:
         save_text_policy(trainer.accelerator.unwrap_model(trainer.model), checkpoint, method, out / "final")
 
@@ -130,7 +131,10 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.exit("only what writes its answers can imitate some: give --policy text")
     cases = mixture(arguments.data, config.seed, single=arguments.rollout.method == "iranker")
     print(f"{len(cases)} cases; tasks {arguments.data.weights()}", flush=True)
-    imitate(arguments, config, cases)
+    try:
+        imitate(arguments, config, cases)
+    except (FloatingPointError, CheckpointError) as error:
+        sys.exit(explain(error, Path(str(config.output_dir))))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,18 @@ def test_what_is_imitated_is_of_all_tasks_and_enough_for_all_processes(
     assert (len(set(one)), len(set(two))) == (64, 128)
     assert 20 < sum(name.startswith("films") for name in one) < 44
     assert drawn(1, 0) == one != drawn(1, 1)
+
+
+def test_one_that_diverges_says_what_to_do(tmp_path: Path, tokenizer: Any) -> None:
+    start = save_causal_policy(tokenizer, tmp_path / "start")
+    rows = [{"query": f"query {i}", "candidates": ["a", "b"], "relevance": [1, 0]} for i in range(20)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = options(
+        start, tmp_path / "out", policy="text", data=tmp_path / "rows.jsonl", max_steps=5, save_steps=5,
+        per_device_train_batch_size=4, learning_rate=1e30, max_grad_norm=0,
+    )  # fmt: skip
+    with pytest.raises(SystemExit, match=r"(?s)step \d.*lower the learning rate"):
+        main(words)
 
 
 def test_only_texts_can_be_imitated() -> None:
