@@ -52,9 +52,8 @@ class TokenEmbedding(Embedding):
 
     def maxsim(self, query: str, texts: Sequence[str]) -> np.ndarray:
         """[texts]: the mean, over the query's tokens, of the cosine to the text's token that is most like it."""
-        self._keep([query, *texts], self._batch)
-        asked = self._vectors[query].astype(np.float32)
-        alike = (self._vectors[text].astype(np.float32) @ asked.T for text in texts)
+        asked = self.queries([query])[0].astype(np.float32)
+        alike = (self.vectors([text])[0].astype(np.float32) @ asked.T for text in texts)
         return np.array([found.max(0).mean() for found in alike])
 
     def _encoded(self, texts: list[str]) -> Iterable[np.ndarray]:

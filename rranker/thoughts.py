@@ -186,5 +186,5 @@ class _Vectors:
         self._embedding = Embedding(DEFAULT_MODEL)
 
     def __call__(self, texts: Sequence[str], query: str) -> ArrayLike:
-        scores: ArrayLike = self._embedding.vectors(texts) @ self._embedding.vectors([query])[0]
+        scores: ArrayLike = self._embedding.vectors(texts) @ self._embedding.queries([query])[0]
         return scores

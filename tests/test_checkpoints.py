@@ -145,16 +145,28 @@ def test_the_old_name_of_the_prompt_format_is_still_read(tmp_path: Path) -> None
         ModelSettings.read({"dialect": "klingon"}, path)
 
 
-def test_means_go_with_a_pointer_in_block_attention() -> None:
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_pooling_goes_with_a_pointer_in_block_attention(pooling: Any) -> None:
     pointed = {"attention": "block", "readout": "pointer"}
-    assert ModelSettings(pooling="mean", **pointed).pooling == "mean"
+    assert ModelSettings(pooling=pooling, **pointed).pooling == pooling
     for change in ({"attention": "causal"}, {"readout": "identifier"}):
         with pytest.raises(
-            ValueError, match="pooling 'mean' goes with attention 'block' and readout 'pointer'"
+            ValueError, match=f"pooling '{pooling}' goes with attention 'block' and readout 'pointer'"
         ):
-            ModelSettings(pooling="mean", **{**pointed, **change})
-    with pytest.raises(ValueError, match="pooling must be one of last, mean, not 'max'"):
+            ModelSettings(pooling=pooling, **{**pointed, **change})
+    with pytest.raises(ValueError, match="pooling must be one of last, mean, cls, not 'max'"):
         ModelSettings(pooling="max", **pointed)
+
+
+def test_prompts_go_with_an_encoders_format() -> None:
+    prompts = {"query_prompt": "query: ", "document_prompt": "passage: "}
+    assert ModelSettings(prompt_format="encoder", **prompts).prompts == ("query: ", "passage: ")
+    with pytest.raises(
+        ValueError, match="query_prompt 'query: ' goes with prompt_format 'encoder', not with 'text'"
+    ):
+        ModelSettings(**prompts)
+    with pytest.raises(ValueError, match="document_prompt must be a text, not 3"):
+        ModelSettings(prompt_format="encoder", document_prompt=3)  # type: ignore[arg-type]
 
 
 def test_unknown_settings_in_a_checkpoint_are_named(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from rranker.engine.loading.item_factors import FACTORS_FILE, save_item_factors
 from rranker.engine.loading.pointer_head import HEAD_FILE
 from rranker.item_factors import ItemFactors
 from tests.support.checkpoints import save_checkpoint, small_tokenizer
+from tests.support.encoders import add_sentence_files, save_encoder
+from tests.support.toy_examples import WORDS
 from tests.support.toys import save_encoder_policy
 
 COMMIT = "a" * 40
@@ -43,7 +45,8 @@ class Hub(ThreadingHTTPServer):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
-        self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        found = (path for path in folder.rglob("*") if path.is_file())
+        self.files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
         self.downloaded: list[str] = []
 
 
@@ -74,7 +77,7 @@ class Answers(BaseHTTPRequestHandler):
             ]
             about = {"id": "owner/model", "sha": COMMIT, "siblings": files}
             return self.reply(200, json.dumps(tree if "tree" in path else about).encode())
-        name = path[-1]
+        name = "/".join(path[path.index("resolve") + 2 :])
         if name not in self.server.files:
             return self.reply(404, b"", X_Error_Code="EntryNotFound")
         body = self.server.files[name]
@@ -173,6 +176,27 @@ def test_training_by_reward_leaves_out_what_does_not_fit_a_model_of_the_hub(hub:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "2 of 3 training cases" in done.stdout
+
+
+def test_an_encoder_of_the_hub_brings_how_it_compares_texts(tmp_path: Path) -> None:
+    made = save_encoder(tmp_path / "made", words=WORDS)
+    add_sentence_files(made, {"pooling_mode": "cls"}, {"query": "query: "})
+    (made / "onnx").mkdir()
+    (made / "onnx" / "config.json").write_text("{}")  # a copy for something else
+    server = Hub(made)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "rranker.training.sft.from_encoder", "owner/model", str(tmp_path / "out")],
+            capture_output=True, text=True, check=False,
+            env=reached(f"http://127.0.0.1:{server.server_port}", tmp_path / "cache"),
+        )  # fmt: skip
+    finally:
+        server.shutdown()
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "pooling cls, query prompt 'query: ', document prompt ''" in done.stdout
+    assert "1_Pooling/config.json" in server.downloaded
+    assert "onnx/config.json" not in server.downloaded
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,10 @@ class Engine:
                 f"this model weighs what is outside a token's own segment (context_bias {context_bias}), and only "
                 f"attention_mode='block' has such segments: leave {attention_mode!r} out"
             )
-        if readout.pooling == "mean" and attention_mode != "block":
+        if readout.pooling != "last" and attention_mode != "block":
             raise SettingError(
-                "this model's head reads means of segments that are encoded apart, as in attention_mode='block': leave "
-                f"{attention_mode!r} out"
+                f"this model's head reads {readout.pooling!r} states of segments that are encoded apart, as in "
+                f"attention_mode='block': leave {attention_mode!r} out"
             )
         self.model: LoadedModel | None = None
         self.fused = Counter[str]()

@@ -94,7 +94,7 @@ class EngineScorer:
         self._encoder = encoder = TextEncoder(model.tokenizer)
         settings = model.settings
         self._calibrated = settings if calibration is None else replace(settings, calibration=calibration)
-        self._formats = prompt_formats(settings.prompt_format, encoder)
+        self._formats = prompt_formats(settings.prompt_format, encoder, settings.prompts)
         self._identifiers = Identifiers(encoder)
         self._limits = Limits(
             engine.attention_mode,

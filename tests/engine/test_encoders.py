@@ -13,7 +13,7 @@ from rranker.engine.attention import attention_backend
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.engine import Engine
 from rranker.engine.errors import UnsupportedModelError
-from rranker.engine.readout import LateInteraction, PointerReadout
+from rranker.engine.readout import LateInteraction, PointerReadout, Pooling
 from rranker.engine.readout.gather import read
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
@@ -30,16 +30,23 @@ SUBSETS = [(0, 1, 2, 4, 5), (1, 5), (2,), (0, 3)]
 
 
 def pointer(
-    size: int = 48, seed: int = 0, scale: float | None = 3.0, *, late: bool = False, backend: str = "cpu"
+    size: int = 48,
+    seed: int = 0,
+    scale: float | None = 3.0,
+    *,
+    late: bool = False,
+    pooling: Pooling | None = None,
+    backend: str = "cpu",
 ) -> PointerReadout:
-    """A random head; with a scale, of mean states; with late interaction, if that is asked for."""
+    """A random head; with a scale, of mean states unless `pooling` is given; with late interaction, if asked for."""
     torch.manual_seed(seed)
     head = torch.randn(size), torch.randn(size, size) / 7, None if scale is None else torch.tensor([scale])
     on = device_of(backend)
     interaction = LateInteraction(
         *(x.to(on) for x in (torch.tensor([9.0]), torch.randn(size), torch.tensor([0.3])))
     )
-    return PointerReadout(*(x if x is None else x.to(on) for x in head), interaction if late else None)
+    parts = (x if x is None else x.to(on) for x in head)
+    return PointerReadout(*parts, interaction if late else None, pooling)
 
 
 def asked(run: ModelRunner, session: BlockQueryState, readout: PointerReadout, subsets) -> list[np.ndarray]:
@@ -57,18 +64,19 @@ def opened(run: ModelRunner, segments: Segments, readout: PointerReadout) -> Blo
 
 def expected_logits(lm, segments, subset, readout: PointerReadout) -> np.ndarray:
     """The formula of `pointer_fitness`, candidate by candidate, from a dense forward in float64."""
+    state_of = {"last": lambda x: x[-1], "mean": lambda x: x.mean(0), "cls": lambda x: x[0]}[readout.pooling]
     prefix, *candidates, suffix = (x.double() for x in dense_states(lm, segments, subset))
     w, bilinear = readout._w.double(), readout._bilinear.double()
     found = []
     for states in candidates:
-        state = states[-1] if readout._scale is None else states.mean(0)
+        state = state_of(states)
         score = (w @ state + (bilinear @ suffix[-1]) @ state) / len(state) ** 0.5
         if readout._scale is not None:
-            score = score + float(readout._scale) * torch.cosine_similarity(prefix.mean(0), state, dim=0)
+            score = score + float(readout._scale) * torch.cosine_similarity(state_of(prefix), state, dim=0)
         if readout._late is not None:
             late = readout._late
-            mean = prefix.mean(0)
-            wanted = late.gate.double() @ mean / mean.norm() + late.gate_bias
+            query = state_of(prefix)
+            wanted = late.gate.double() @ query / query.norm() + late.gate_bias
             alike = torch.cosine_similarity(prefix[:, None], states[None], dim=-1)
             score = score + late.weight * wanted.sigmoid() * alike.max(1).values.mean()
         found.append(float(score))
@@ -93,6 +101,8 @@ def test_a_step_equals_a_dense_mask(name, backend):
     check(lm, backend, pointer(), range(3))
     check(lm, backend, pointer(scale=None), range(1))
     check(lm, backend, pointer(late=True), range(2))
+    check(lm, backend, pointer(pooling="cls"), range(1))
+    check(lm, backend, pointer(pooling="cls", late=True), range(1))
 
 
 @pytest.mark.gpu

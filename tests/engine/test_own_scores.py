@@ -26,7 +26,8 @@ def made(pooling: str, **settings: Any) -> tuple[Any, torch.Tensor, Engine]:
     size = lm.config.hidden_size
     w, scale = torch.randn(size), None if pooling == "last" else torch.tensor([3.0])
     interaction = LateInteraction(torch.tensor([9.0]), torch.randn(size), torch.zeros(1))
-    readout = PointerReadout(w, torch.randn(size, size), scale, interaction if pooling == "late" else None)
+    late, states = (interaction, "mean") if pooling == "late" else (None, pooling)
+    readout = PointerReadout(w, torch.randn(size, size), scale, late, states)
     settings = {"attention_mode": "block", "kv_cache_tokens": 4096, **settings}
     return lm, w, Engine(lm, readout, **settings)
 
@@ -56,7 +57,7 @@ def test_it_is_the_heads_own_term_of_a_plain_forwards_state() -> None:
     close(scores(engine, segments), np.array(found, dtype=np.float32))
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "late"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "late", "cls"])
 @pytest.mark.parametrize("method", [Elimination, Listwise, Pointwise])
 def test_it_depends_on_the_candidate_alone(pooling: str, method: Any) -> None:
     """Up to float32's last bits: another number of rows is another matrix product."""

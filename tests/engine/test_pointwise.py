@@ -196,6 +196,6 @@ def test_a_head_over_means_is_refused_in_causal_attention():
     lm = tiny_model("llama")
     readout = PointerReadout(torch.zeros(48), torch.zeros(48, 48), torch.tensor([3.0]))
     with pytest.raises(
-        ValueError, match=r"reads means of segments that are encoded apart.*leave 'causal' out"
+        ValueError, match=r"reads 'mean' states of segments that are encoded apart.*leave 'causal' out"
     ):
         Engine(lm, readout, attention_mode="causal", kv_cache_tokens=2048)

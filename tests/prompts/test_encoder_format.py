@@ -9,7 +9,7 @@ import pytest
 from rranker.prompts import TEMPLATES
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
-from tests.support.encoders import wordpiece
+from tests.support.encoders import spaced_tokenizer, wordpiece
 
 WORDS = ["who", "is", "the", "fox", "heat", "alien", "cheap", "first"]
 
@@ -44,6 +44,28 @@ def test_an_instruction_and_a_history_stand_in_the_same_text(
     assert list(history.ids) == tokenizer("cheap first heat alien")["input_ids"]
     assert history.keep_end
     assert tokenizer.decode(history.body) == "heat alien"
+
+
+def test_the_prompts_that_an_encoder_was_trained_with_open_its_texts(tokenizer: Any) -> None:
+    form = EncoderFormat(TextEncoder(tokenizer), "who: ", "fox ")
+    (text,) = form.candidates(["the heat"], [])
+    assert list(text.ids) == tokenizer("fox the heat")["input_ids"]
+    query = form.prefix(TEMPLATES["passage"], None, "the heat")
+    assert list(query.ids) == tokenizer("who: the heat")["input_ids"]
+    history = form.prefix(TEMPLATES["recommendation"], "cheap first", ["heat", "alien"])
+    assert list(history.ids) == tokenizer("who: cheap first heat alien")["input_ids"]
+    # what is cut of a long history or text leaves them where they are
+    assert (tokenizer.decode(history.body), tokenizer.decode(text.body)) == ("heat alien", "the heat")
+
+
+@pytest.mark.parametrize("family", ["bpe", "sentencepiece"])
+def test_a_prompt_and_a_text_are_written_as_one(family: str) -> None:
+    """Tokenizers that write a word together with the space before it."""
+    prompted = spaced_tokenizer(family)
+    form = EncoderFormat(TextEncoder(prompted), "query: ", "passage: ")
+    asked, (text,) = form.prefix(TEMPLATES["passage"], None, "a red fox"), form.candidates(["a red fox"], [])
+    assert list(asked.ids) == prompted("query: a red fox")["input_ids"]
+    assert list(text.ids) == prompted("passage: a red fox")["input_ids"]
 
 
 def test_the_suffix_is_one_token_a_question(encoder_format: EncoderFormat, tokenizer: Any) -> None:

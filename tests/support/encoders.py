@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as t
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from rranker.engine.encoders import position_offset
 from rranker.engine.self_check import dense_bias, dense_prompt
@@ -88,11 +89,59 @@ def wordpiece(words: Iterable[str]) -> Any:
     return t.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
+def spaced_tokenizer(family: str) -> Any:
+    """A trained tokenizer that writes a word with the space before it: ModernBERT's `bpe`, XLM-R's `sentencepiece`."""
+    marks, suffixes = ["<s>", "</s>", "<pad>", "<unk>", "<mask>"], ["<|exclude|>", "<|select|>"]
+    trainer: Any
+    if family == "bpe":
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        letters = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=marks, initial_alphabet=letters)
+    else:
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(vocab_size=60, special_tokens=marks, unk_token="<unk>")
+    tokenizer.train_from_iterator(
+        ["query: who saw a red fox", "passage: a red fox saw the query"] * 20, trainer
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    names = {"cls": "<s>", "sep": "</s>", "pad": "<pad>", "unk": "<unk>", "mask": "<mask>"}
+    found = t.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **{f"{name}_token": token for name, token in names.items()}
+    )
+    found.add_special_tokens({"additional_special_tokens": suffixes})
+    return found
+
+
 def save_encoder(folder: Path, name: str = "bert", seed: int = 0, words: Iterable[str] = ()) -> Path:
     """A tiny encoder as its trainers would publish it: bare, with its tokenizer."""
     tokenizer = wordpiece(words)
     tiny_encoder(name, seed, vocab_size=len(tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def add_sentence_files(
+    folder: Path, pooling: dict[str, Any], prompts: dict[str, str] | None = None, last: str = "Normalize"
+) -> Path:
+    """What sentence-transformers writes beside an encoder's weights."""
+    kinds = ["Transformer", "Pooling", last]
+    modules = [
+        {
+            "idx": i,
+            "name": str(i),
+            "path": f"{i}_{kind}" if i else "",
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for i, kind in enumerate(kinds)
+    ]
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts or {}}))
     return folder
 
 
@@ -117,9 +166,9 @@ def dense_states(
 
 
 def plain_similarities(
-    lm: Any, tokenizer: Any, query: str, texts: list[str], context_bias: float
+    lm: Any, tokenizer: Any, query: str, texts: list[str], context_bias: float, pooling: str = "mean"
 ) -> list[float]:
-    """Cosines of mean states, by transformers alone: each text behind the query, under a dense mask of its own.
+    """Cosines of pooled states, by transformers alone: each text behind the query, under a dense mask of its own.
 
     Each text is laid out as the encoder's trainers did, `[CLS]text[SEP]`; it sees the query (`context_bias` is added to
     those scores), which does not see it.
@@ -129,5 +178,6 @@ def plain_similarities(
         pieces = [tokenizer(x)["input_ids"] for x in (query, text)]
         segments = Segments(tuple(pieces[0]), (tuple(pieces[1]),), (tokenizer.mask_token_id,))
         prefix, candidate, _ = dense_states(lm, segments, (0,), context_bias)
-        found.append(float(torch.cosine_similarity(prefix.mean(0), candidate.mean(0), dim=0)))
+        pair = (x[0] if pooling == "cls" else x.mean(0) for x in (prefix, candidate))
+        found.append(float(torch.cosine_similarity(*pair, dim=0)))
     return found

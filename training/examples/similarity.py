@@ -17,5 +17,5 @@ class Similarity(Embedding):
 
     def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
         """[texts] log preferences: scaled cosines."""
-        result: np.ndarray = SCALE * self.vectors(texts) @ self.vectors([query])[0]
+        result: np.ndarray = SCALE * self.vectors(texts) @ self.queries([query])[0]
         return result

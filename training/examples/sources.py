@@ -147,12 +147,11 @@ class Sources:
         if self.similarity is None:
             return
         asked = [q for name in names if name in PASSAGES and name != "trecdl" for q in self.asked(name)]
-        texts = [text for q in asked for text in (q.text, *q.good, *q.bad)]
+        texts, queries = [text for q in asked for text in (*q.good, *q.bad)], [q.text for q in asked]
         if "trecdl" in names:
-            texts += [
-                text for topic in self.topics for text in (topic.query, *(hit.text for hit in topic.hits))
-            ]
-        self.similarity.read(texts, device)
+            texts += [hit.text for topic in self.topics for hit in topic.hits]
+            queries += [topic.query for topic in self.topics]
+        self.similarity.read(texts, queries, device)
 
     def asked(self, name: str) -> list[Question]:
         """All questions of one of `PASSAGES` that has questions."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from rranker.engine.readout import Pooling, segment_means
+from rranker.engine.readout import Pooling, segment_states
 from rranker.prompts import Segments
 
 if TYPE_CHECKING:
@@ -57,19 +57,19 @@ class Layout:
     prior: Tensor | None = field(default=None, kw_only=True)  # [B, N], see `Segments`; None: all 0
 
     def states(self, hidden: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor | None]:
-        """hidden [T, D] → states of the candidates [B, N, D] and, where they are means, of the prefixes [B, D]."""
+        """hidden [T, D] → states of the candidates [B, N, D] and, but for `last`, of the prefixes [B, D]."""
         if pooling == "last":
             return hidden[self.ends], None
         present = self.present
         lengths = [*self.prefix_valid.sum(-1).tolist(), *self.candidates_valid.sum(-1)[present].tolist()]
-        means = segment_means(hidden[: sum(lengths)].float(), lengths)
-        candidates = means.new_zeros(*present.shape, means.shape[-1])
-        candidates[present] = means[len(self.prefix) :]
-        return candidates, means[: len(self.prefix)]
+        states = segment_states(hidden[: sum(lengths)].float(), lengths, pooling)
+        candidates = states.new_zeros(*present.shape, states.shape[-1])
+        candidates[present] = states[len(self.prefix) :]
+        return candidates, states[: len(self.prefix)]
 
-    def text_means(self, hidden: Tensor) -> Tensor:
-        """hidden [T, D] of texts that stand alone → mean states [B, D]."""
-        return segment_means(hidden.float(), self.prefix_valid.sum(-1).tolist())
+    def text_states(self, hidden: Tensor, pooling: Pooling) -> Tensor:
+        """hidden [T, D] of texts that stand alone → their states [B, D]."""
+        return segment_states(hidden.float(), self.prefix_valid.sum(-1).tolist(), pooling)
 
     def max_similarities(self, hidden: Tensor) -> Tensor:
         """hidden [T, D] → [B, N], as the engine's `max_similarities`; of no meaning where there is no candidate."""

@@ -154,7 +154,11 @@ def alone(readout: Readout, hidden: Tensor, targets: tuple[int, ...], kind: Kind
 def readout_of(lm: Any) -> Readout:
     """The readout of a policy: its pointer head where it has one, else the language model's head."""
     head = getattr(lm, HEAD, None)
-    return IdentifierReadout(lm) if head is None else PointerReadout(head.w, head.W, head.scale, head.late)
+    return (
+        IdentifierReadout(lm)
+        if head is None
+        else PointerReadout(head.w, head.W, head.scale, head.late, head.pooling)
+    )
 
 
 def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -37,7 +37,7 @@ class Prompts:
         self.max_prompt, self.max_candidate = max_prompt, max_candidate
         self._item_factors = item_factors
         encoder = TextEncoder(tokenizer)
-        self._formats = prompt_formats(settings.prompt_format, encoder)
+        self._formats = prompt_formats(settings.prompt_format, encoder, settings.prompts)
         self._identifiers = Identifiers(encoder)
         restart = settings.prompt_format == "encoder"
         self._limits = Limits(

@@ -29,15 +29,16 @@ SCALE = 20.0
 class PointerHead(nn.Module):
     """The weights of `pointer_fitness`: how a candidate fits alone, and among those still alive.
 
-    With `pooling` "mean" also how much its similarity to the prefix counts (at first `SCALE`). With `late`, how much
+    But for `pooling` "last" also how much its similarity to the prefix counts (at first `SCALE`). With `late`, how much
     that of single tokens does.
     """
 
     def __init__(self, hidden: int, pooling: Pooling = "last", *, late: bool = False) -> None:
         super().__init__()
+        self.pooling: Pooling = pooling
         self.w = nn.Parameter(torch.randn(hidden))
         self.W = nn.Parameter(torch.randn(hidden, hidden) * 0.1 / hidden**0.5)
-        self.scale = nn.Parameter(torch.tensor([SCALE])) if pooling == "mean" else None
+        self.scale = None if pooling == "last" else nn.Parameter(torch.tensor([SCALE]))
         self.maxsim: nn.Parameter | None = None
         self.gate: nn.Parameter | None = None
         self.gate_bias: nn.Parameter | None = None
@@ -64,11 +65,6 @@ class PointerHead(nn.Module):
             return None
         return LateInteraction(self.maxsim, self.gate, self.gate_bias)
 
-    @property
-    def pooling(self) -> Pooling:
-        """What a segment's state is."""
-        return "last" if self.scale is None else "mean"
-
     def temperatures(self, prefix: Tensor) -> Tensor:
         """prefix [B, D] → [B], without gradients: what to divide fitness by in a softmax.
 
@@ -89,7 +85,8 @@ class PointerHead(nn.Module):
 class RankingModel(nn.Module):
     """`lm` and `head` together, driven by a `Layout`.
 
-    `context_bias` and `item_factors` are the checkpoint's; its layouts carry what they say.
+    `context_bias`, `item_factors` and `prompts` (of an encoder, before queries and texts) are the checkpoint's; its
+    layouts carry what they say.
     """
 
     def __init__(
@@ -98,9 +95,10 @@ class RankingModel(nn.Module):
         head: PointerHead,
         context_bias: float = 0.0,
         item_factors: ItemFactors | None = None,
+        prompts: tuple[str, str] = ("", ""),
     ) -> None:
         super().__init__()
-        self.lm, self.head, self.item_factors = lm, head, item_factors
+        self.lm, self.head, self.item_factors, self.prompts = lm, head, item_factors, prompts
         self._offset = position_offset(lm)
         encoder = is_encoder(lm.config)
         context = lm.config.max_position_embeddings - self._offset if encoder else None
@@ -130,7 +128,10 @@ class RankingModel(nn.Module):
     def pair_fitness(self, queries: Layout, texts: Layout) -> Tensor:
         """B queries and M texts that stand alone → [B, M]: what the head says of a candidate alone."""
         asked, said = self.hidden(queries), self.hidden(texts)
-        prefixes, candidates = queries.text_means(asked), texts.text_means(said)
+        prefixes, candidates = (
+            queries.text_states(asked, self.head.pooling),
+            texts.text_states(said, self.head.pooling),
+        )
         nothing_asked = prefixes.new_zeros(len(prefixes), 1, prefixes.shape[-1])
         maxsim = None
         if self.head.late is not None:

@@ -23,7 +23,7 @@ def average(before: RankingModel, after: RankingModel, share: float) -> RankingM
     Raises ValueError when they are not of one shape, or attend differently.
     """
     ours, theirs = ({n: p.shape for n, p in model.named_parameters()} for model in (before, after))
-    if ours != theirs or before.attends != after.attends:
+    if ours != theirs or (before.attends, before.prompts) != (after.attends, after.prompts):
         raise ValueError(
             "only a model and what a training made of it can be averaged: these two differ in shape or kind"
         )

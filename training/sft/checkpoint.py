@@ -13,6 +13,9 @@ from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.item_factors import save_item_factors
 from rranker.engine.loading.pointer_head import HEAD_FILE, load_head
 from rranker.engine.loading.settings import AttentionMode, ModelSettings
+from rranker.prompts.assemble import PromptFormat
+from rranker.prompts.encoding import TextEncoder
+from rranker.prompts.formats import prompt_formats
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 
 
@@ -24,9 +27,17 @@ def settings_of(model: RankingModel, attention: AttentionMode = "block") -> Mode
         prompt_format="encoder" if model.attends.bidirectional else "compact",
         max_candidate_tokens=256,
         pooling=model.head.pooling,
+        query_prompt=model.prompts[0],
+        document_prompt=model.prompts[1],
         method="iranker",
         context_bias=model.attends.context_bias,
     )
+
+
+def list_format(model: RankingModel, tokenizer: Any) -> PromptFormat:
+    """How prompts of `model` are laid out that ask about lists."""
+    settings = settings_of(model)
+    return prompt_formats(settings.prompt_format, TextEncoder(tokenizer), settings.prompts)["select"]
 
 
 def save_model(
@@ -51,9 +62,10 @@ def save_model(
 def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RankingModel:
     """The model that `save_model` wrote into a folder. Raises what `read_checkpoint` and `load_head` raise."""
     checkpoint = read_checkpoint(folder, dtype)
-    pooling = checkpoint.settings.pooling
-    head = PointerHead.of(load_head(checkpoint.folder, checkpoint.lm.config.hidden_size, pooling), pooling)
-    return RankingModel(checkpoint.lm, head, checkpoint.settings.context_bias, checkpoint.item_factors)
+    settings, lm = checkpoint.settings, checkpoint.lm
+    weights = load_head(checkpoint.folder, lm.config.hidden_size, settings.pooling)
+    head = PointerHead.of(weights, settings.pooling)
+    return RankingModel(lm, head, settings.context_bias, checkpoint.item_factors, settings.prompts)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -11,14 +11,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.formats import prompt_formats
 from rranker.training.examples.example import Pairs
 from rranker.training.examples.sources import Draw, Sources
 from rranker.training.packing.batch import ListBatch, training_batch
 from rranker.training.packing.pairs import PairBatch, pair_batch
 from rranker.training.policy.ranking_model import RankingModel
-from rranker.training.sft.checkpoint import settings_of
+from rranker.training.sft.checkpoint import list_format
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.prompted import PromptedModel, QuestionBatch
 
@@ -68,7 +66,7 @@ def list_batches(
     model: RankingModel, tokenizer: Any, config: SftConfig
 ) -> Callable[[Draw, np.random.Generator], Batch]:
     """Micro-batches of what is drawn, for a model with a pointer head."""
-    rendered = prompt_formats(settings_of(model).prompt_format, TextEncoder(tokenizer))["select"]
+    rendered = list_format(model, tokenizer)
 
     def batch_of(drawn: Draw, rng: np.random.Generator) -> Batch:
         lengths = {"candidate_tokens": drawn.candidate_tokens, "prefix_tokens": drawn.prefix_tokens}

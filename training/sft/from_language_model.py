@@ -59,7 +59,9 @@ def from_language_model(folder: str | Path) -> tuple[RankingModel, Any]:
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft.from_language_model`."""
     parser = argparse.ArgumentParser(prog="python -m training.sft.from_language_model", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a causal language model's checkpoint, or a .gguf file")
+    parser.add_argument(
+        "folder", help="a causal language model's checkpoint, its name on the hub, or a .gguf file"
+    )
     parser.add_argument("out", type=Path, help="where the ranking model is written")
     parser.add_argument(
         "--attention",

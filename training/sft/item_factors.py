@@ -27,13 +27,11 @@ from rranker.engine.loading.item_factors import save_item_factors
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import Floats, ItemFactors
 from rranker.prompts import TEMPLATES
-from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.formats import prompt_formats
 from rranker.training.examples.factors import Factorisation
 from rranker.training.packing.batch import segments_of
 from rranker.training.packing.layout import build_layout
 from rranker.training.policy.ranking_model import RankingModel
-from rranker.training.sft.checkpoint import load_model, settings_of
+from rranker.training.sft.checkpoint import list_format, load_model
 
 DECAY = 0.9
 """What was chosen last counts most: of 20 items, the first counts a seventh of it."""
@@ -85,7 +83,7 @@ def chosen_of(row: RankingExample) -> list[str]:
 @torch.no_grad()
 def text_logits(model: RankingModel, tokenizer: Any, cases: Sequence[RankingExample]) -> list[Floats]:
     """What the model says of each case's candidates by their texts alone, asked for the best: [candidates] each."""
-    rendered = prompt_formats(settings_of(model).prompt_format, TextEncoder(tokenizer))["select"]
+    rendered = list_format(model, tokenizer)
     found = list[Floats]()
     for first in range(0, len(cases), LISTS):
         part = cases[first : first + LISTS]
@@ -188,10 +186,10 @@ def fit_item_factors(
 ) -> tuple[ItemFactors, list[str]]:
     """Factors of all `choices` beside those that the model has, and a row of a table for each.
 
-    Raises UnsupportedModelError for a model that does not read mean states, what `Factorisation.fit` and `weighed`
-    raise.
+    Raises UnsupportedModelError for a model that compares no states with the query's, what `Factorisation.fit` and
+    `weighed` raise.
     """
-    if model.head.pooling != "mean":
+    if model.head.pooling == "last":
         raise UnsupportedModelError(
             "item factors are weighed against an encoder's scores: this model's head reads last states"
         )

@@ -22,13 +22,11 @@ from rranker.data import RankingExample
 from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts import TEMPLATES
-from rranker.prompts.encoding import TextEncoder
-from rranker.prompts.formats import prompt_formats
 from rranker.training.examples.sources import HISTORIES, PASSAGES, Sources
 from rranker.training.packing.batch import shortened
 from rranker.training.packing.layout import build_text_layout
 from rranker.training.policy.ranking_model import RankingModel
-from rranker.training.sft.checkpoint import load_model, save_model, settings_of
+from rranker.training.sft.checkpoint import list_format, load_model, save_model
 
 WEIGHT = 80.0
 """Four times what the cosine of mean states counts in a new head."""
@@ -54,13 +52,13 @@ def queries_of(sources: Sources, name: str, rng: np.random.Generator) -> list[Ra
 @torch.no_grad()
 def mean_states(model: RankingModel, tokenizer: Any, cases: Sequence[RankingExample]) -> Tensor:
     """[cases, D], fp32: of the queries alone, as they open a prompt."""
-    rendered = prompt_formats(settings_of(model).prompt_format, TextEncoder(tokenizer))["select"]
+    rendered = list_format(model, tokenizer)
     prefixes = [rendered.prefix(TEMPLATES[case.task], case.instruction, case.query) for case in cases]
     texts = [shortened(prefix, TOKENS, model.attends.context) for prefix in prefixes]
     states = []
     for first in range(0, len(texts), 16):
         layout = build_text_layout(texts[first : first + 16], model.attends)
-        states.append(layout.text_means(model.hidden(layout)))
+        states.append(layout.text_states(model.hidden(layout), model.head.pooling))
     return torch.cat(states)
 
 
@@ -90,13 +88,13 @@ def with_late_interaction(
 ) -> RankingModel:
     """The model with late interaction of this weight for queries like `opened`, and hardly any for those like `closed`.
 
-    Raises UnsupportedModelError for a head that reads no mean states, or has it already.
+    Raises UnsupportedModelError for a head that compares no states with the query's, or has it already.
     """
     head = model.head
-    if head.pooling != "mean" or head.late is not None:
+    if head.pooling == "last" or head.late is not None:
         raise UnsupportedModelError(
-            "late interaction is added to a head that reads mean states (an encoder's), once: this one reads the last "
-            "token's, or has it already"
+            "late interaction is added to a head that compares states with the query's (an encoder's), once: this one "
+            "does not, or has it already"
         )
     states = mean_states(model, tokenizer, [*opened, *closed])
     wanted = torch.cat([torch.ones(len(opened)), torch.zeros(len(closed))])

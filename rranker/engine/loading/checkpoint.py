@@ -139,10 +139,10 @@ def _read_config(folder: Path) -> Any:
 def _item_factors(folder: Path, settings: ModelSettings) -> ItemFactors | None:
     """Those beside the weights. Raises ValueError where they do not go with the model."""
     factors = load_item_factors(folder)
-    if factors is not None and settings.pooling != "mean":
+    if factors is not None and settings.pooling == "last":
         raise ValueError(
-            f"{folder} holds {FACTORS_FILE}, which is weighed against the scores of an encoder's mean states, and this "
-            f"model reads {settings.pooling!r} states: take the file away"
+            f"{folder} holds {FACTORS_FILE}, which is weighed against similarities to the query, and this model reads "
+            f"{settings.pooling!r} states alone: take the file away"
         )
     return factors
 

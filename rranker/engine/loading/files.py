@@ -11,17 +11,22 @@ INDEX = "model.safetensors.index.json"
 _POINTER = b"version https://git-lfs"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises ValueError, naming the file and the position, when it is none."""
+def parse_json(path: Path) -> Any:
+    """What a JSON file holds. Raises ValueError, naming the file and the position, when it is none."""
     data = path.read_bytes()
     refuse_pointer(path, data)
     try:
-        found = json.loads(data)
+        return json.loads(data)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"{path} is not valid JSON: {error.msg} at {where}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not valid JSON: it is not UTF-8 text (byte {error.start})") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises what `parse_json` raises, and ValueError when it is another value."""
+    found = parse_json(path)
     if not isinstance(found, dict):
         raise ValueError(f"{path} must hold a JSON object, not {type(found).__name__}")
     return found

@@ -14,8 +14,10 @@ _SMALL = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", FACTORS_FILE)
 _WEIGHTS = (WEIGHTS, "model-*.safetensors", INDEX, HEAD_FILE, ADAPTER_WEIGHTS)
 
 
-def download(name: str, *, weights: bool) -> Path:
+def download(name: str, *, weights: bool, folder: str | None = None) -> Path:
     """The folder in the hub's cache with a checkpoint's config, tokenizer and item factors, or its weights.
+
+    `folder`: those of its folders whose names fit this pattern, instead of those that lie in none.
 
     The hub is asked once for the newest commit, without retries; what is cached already serves when it cannot be
     reached.
@@ -33,6 +35,8 @@ def download(name: str, *, weights: bool) -> Path:
 
     wanted = _WEIGHTS if weights else _SMALL
     try:
+        if folder is not None:
+            return Path(snapshot_download(name, allow_patterns=[f"{folder}/{one}" for one in wanted]))
         return Path(snapshot_download(name, allow_patterns=list(wanted), ignore_patterns=["*/*"]))
     except HFValidationError as error:
         raise FileNotFoundError(

@@ -18,8 +18,8 @@ LATE = ("maxsim", "gate", "gate_bias")
 def load_head(folder: Path, hidden: int, pooling: Pooling = "last") -> dict[str, Tensor]:
     """`w` [D] and `W` [D, D] of the pointer head beside a checkpoint's weights, D being `hidden`.
 
-    Where states are means, `scale` [1] too, and, of a head with late interaction, `maxsim` [1], `gate` [D] and
-    `gate_bias` [1]. See `pointer_fitness`.
+    Where states are compared with the prefix's, `scale` [1] too, and, of a head with late interaction, `maxsim` [1],
+    `gate` [D] and `gate_bias` [1]. See `pointer_fitness`.
 
     Raises FileNotFoundError when the file is missing, ValueError, naming it, when it is damaged or holds anything
     else.
@@ -32,8 +32,8 @@ def load_head(folder: Path, hidden: int, pooling: Pooling = "last") -> dict[str,
     check_tensors(path)
     head: dict[str, Tensor] = load_file(path)
     found = {name: list(tensor.shape) for name, tensor in head.items()}
-    wanted = {"w": [hidden], "W": [hidden, hidden]} | ({"scale": [1]} if pooling == "mean" else {})
-    if pooling == "mean" and set(LATE) & set(found):
+    wanted = {"w": [hidden], "W": [hidden, hidden]} | ({} if pooling == "last" else {"scale": [1]})
+    if pooling != "last" and set(LATE) & set(found):
         wanted |= {"maxsim": [1], "gate": [hidden], "gate_bias": [1]}
     if found != wanted:
         needed, held = (
@@ -55,4 +55,4 @@ def load_pointer(
     """The readout of the folder's head. Raises what `load_head` raises."""
     head = {name: tensor.to(device) for name, tensor in load_head(folder, hidden, pooling).items()}
     late = LateInteraction(*(head[name].float() for name in LATE)) if LATE[0] in head else None
-    return PointerReadout(head["w"], head["W"], head.get("scale"), late)
+    return PointerReadout(head["w"], head["W"], head.get("scale"), late, pooling)

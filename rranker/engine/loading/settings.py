@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rranker.calibration import Calibration
 
@@ -25,12 +25,13 @@ class ModelSettings:
 
     `attention`: `block` when each candidate sees the prefix and itself only, else `causal`. `readout`:
     `identifier` names a candidate by a token, `pointer` scores hidden states by a head saved beside the
-    weights. `pooling`: what a segment's state is to a pointer, its `last` token's or the `mean` over its tokens.
-    `prompt_format`: how prompts are laid out. `max_candidate_tokens`: the longest candidate it knows. `method`: the
-    ranking method it was trained to play; None when it was not, or is a pointer of an older release. `context_bias`:
-    in block attention, added to the scaled attention scores (natural logarithms of weights) of every key outside a
-    token's own segment; at -2 the rest of the prompt gets e⁻² of the weight it would. `calibration`: by template, what
-    makes relevance of its scores; None when it was not calibrated.
+    weights. `pooling`: what a segment's state is to a pointer: its `last` token's, the `mean` over its tokens, or its
+    first one's (`cls`). `query_prompt` and `document_prompt`: what an encoder was trained to find before queries and
+    before texts ("query: "). `prompt_format`: how prompts are laid out. `max_candidate_tokens`: the longest candidate
+    it knows. `method`: the ranking method it was trained to play; None when it was not, or is a pointer of an older
+    release. `context_bias`: in block attention, added to the scaled attention scores (natural logarithms of weights)
+    of every key outside a token's own segment; at -2 the rest of the prompt gets e⁻² of the weight it would.
+    `calibration`: by template, what makes relevance of its scores; None when it was not calibrated.
     """
 
     attention: AttentionMode = "causal"
@@ -38,6 +39,8 @@ class ModelSettings:
     prompt_format: Literal["text", "compact", "encoder", "r1_ranker"] = "text"
     max_candidate_tokens: int | None = None
     pooling: Pooling = "last"
+    query_prompt: str = ""
+    document_prompt: str = ""
     method: str | None = None
     context_bias: float = 0.0
     calibration: Mapping[str, Calibration] | None = field(default=None, hash=False)
@@ -47,7 +50,7 @@ class ModelSettings:
             ("attention", ("causal", "block")),
             ("readout", ("identifier", "pointer")),
             ("prompt_format", ("text", "compact", "encoder", "r1_ranker")),
-            ("pooling", ("last", "mean")),
+            ("pooling", get_args(Pooling)),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
@@ -66,11 +69,12 @@ class ModelSettings:
                 f"context_bias {self.context_bias} goes with attention 'block', where a token has a segment of its "
                 f"own, not with {self.attention!r}"
             )
-        if self.pooling == "mean" and (self.attention, self.readout) != ("block", "pointer"):
+        if self.pooling != "last" and (self.attention, self.readout) != ("block", "pointer"):
             raise ValueError(
-                "pooling 'mean' goes with attention 'block' and readout 'pointer', not with "
+                f"pooling {self.pooling!r} goes with attention 'block' and readout 'pointer', not with "
                 f"{self.attention!r} and {self.readout!r}"
             )
+        self._check_prompts()
         self._check_calibration()
 
     def calibration_for(self, template: str) -> Calibration | None:
@@ -80,6 +84,11 @@ class ModelSettings:
         """
         known = self.calibration or {}
         return known.get(template, known.get("passage") if template == "generic" else None)
+
+    @property
+    def prompts(self) -> tuple[str, str]:
+        """What opens a query, and a text."""
+        return self.query_prompt, self.document_prompt
 
     def entry(self) -> dict[str, Any]:
         """What `read` takes: the `rranker` value of a config.json."""
@@ -113,6 +122,16 @@ class ModelSettings:
             return cls(**entries)
         except ValueError as error:
             raise ValueError(f"{path}: under `rranker`, {error}") from error
+
+    def _check_prompts(self) -> None:
+        for name in ("query_prompt", "document_prompt"):
+            prompt: object = getattr(self, name)
+            if not isinstance(prompt, str):
+                raise ValueError(f"{name} must be a text, not {prompt!r}")
+            if prompt and self.prompt_format != "encoder":
+                raise ValueError(
+                    f"{name} {prompt!r} goes with prompt_format 'encoder', not with {self.prompt_format!r}"
+                )
 
     def _check_calibration(self) -> None:
         for template, calibration in (self.calibration or {}).items():

@@ -8,6 +8,7 @@ from .pointer import (
     max_similarities,
     pointer_fitness,
     segment_means,
+    segment_states,
 )
 from .protocol import Readout
 
@@ -21,4 +22,5 @@ __all__ = [
     "max_similarities",
     "pointer_fitness",
     "segment_means",
+    "segment_states",
 ]

@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 from ...prompts.segments import Kind
 from ..batch import Ints
 
-Pooling = Literal["last", "mean"]
-"""What a segment's state is: its last token's, or the mean over its tokens."""
+Pooling = Literal["last", "mean", "cls"]
+"""What a segment's state is: its last token's, the mean over its tokens, or its first token's (BERT's `[CLS]`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,23 @@ def segment_means(states: Tensor, lengths: Sequence[int] | Tensor) -> Tensor:
     return means
 
 
+def segment_states(states: Tensor, lengths: Sequence[int] | Tensor, pooling: Pooling) -> Tensor:
+    """states [T, D] of segments that lie end to end → [segments, D], what each one's state is by `pooling`.
+
+    Lengths as `segment_means` takes them.
+    """
+    if pooling == "mean":
+        return segment_means(states, lengths)
+    counts = lengths if isinstance(lengths, Tensor) else torch.tensor(lengths, device=states.device)
+    ends = counts.cumsum(0)
+    return states[ends - (1 if pooling == "last" else counts)]
+
+
 class PointerReadout:
     """A small trained head, as `pointer_fitness` says. Naming for exclusion is unfitness: its logit is -f.
 
-    With a `scale` [1] segments' states are means over their tokens, and similarity to the prefix counts; with `late`
-    the similarity of single tokens does, too.
+    `pooling` says which states it reads; None: the last token's, or, with a `scale` [1], means. With a scale similarity
+    to the prefix counts; with `late` the similarity of single tokens does, too.
     """
 
     needs_states = True
@@ -121,10 +133,11 @@ class PointerReadout:
         bilinear: Tensor,
         scale: Tensor | None = None,
         late: LateInteraction | None = None,
+        pooling: Pooling | None = None,
     ) -> None:
         self._w, self._bilinear = w.float(), bilinear.float()
         self._scale, self._late = None if scale is None else scale.float(), late
-        self.pooling: Pooling = "last" if scale is None else "mean"
+        self.pooling: Pooling = pooling or ("last" if scale is None else "mean")
         self.needs_maxsim = late is not None
 
     def vectors(self, identifiers: Sequence[int] | Ints | Tensor) -> Tensor:

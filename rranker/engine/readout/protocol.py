@@ -21,7 +21,7 @@ class Readout(Protocol):
     needs_states: bool
     """Whether a candidate's own state is read (else its identifier is enough)."""
     pooling: Pooling
-    """Which state that is: its last token's, or the mean over its tokens; the prefix's mean is read then, too."""
+    """Which state that is; but for `last`, the prefix's is read, too."""
 
     def vectors(self, identifiers: Sequence[int] | Ints | Tensor) -> Tensor:
         """[n, D], fp32: what stands for the candidates of these identifiers. For readouts without states."""

@@ -113,7 +113,7 @@ class QueryStateBase(ABC):
         ...
 
     def _read_states(self, builder: BatchBuilder, rows: Ints) -> None:
-        """Asks for the states of `rows` (of each candidate its last token's), where the readout needs them."""
+        """Asks for the states of `rows`, where the readout needs them."""
         if self._needs_states and len(rows):
             self._fresh_reads = builder.reads(rows)
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ..batch import BatchBuilder, Ints, Segment
-from ..readout import max_similarities, segment_means
+from ..readout import max_similarities, segment_states
 from ..readout.request import Subset
 from .base import Context, QueryStateBase
 
@@ -58,16 +58,24 @@ class BlockQueryState(QueryStateBase):
         return range(first, first + len(subsets))
 
     def _encode(self, builder: BatchBuilder, query_index: int, start: int, prefix: int) -> None:
-        nothing, mean = np.zeros(0, dtype=np.int64), self._pooling == "mean"
+        nothing = np.zeros(0, dtype=np.int64)
         first = builder.chunk(self._prefix, 0, nothing, query_index, start)
         sees, slot = np.asarray([prefix], dtype=np.int64), start + len(self._prefix)
         for tokens in self._candidates:
             builder.chunk(tokens, self._position(builder), sees, query_index, slot)
             slot += len(tokens)
-        ends = first + len(self._prefix) + np.cumsum(self._lengths)
-        self._read_states(builder, np.arange(first, ends[-1]) if mean else ends - 1)
-        if mean and self._needs_states:
-            self._counts = builder.carry(np.concatenate([[len(self._prefix)], self._lengths]))
+        if self._needs_states:
+            self._read_segments(builder, first)
+
+    def _read_segments(self, builder: BatchBuilder, first: int) -> None:
+        """Asks for what a pointer reads of the prefix and the candidates, whose rows begin at `first`."""
+        counts = np.concatenate([[len(self._prefix)], self._lengths])
+        ends = first + np.cumsum(counts)
+        if self._pooling == "mean" or self._needs_maxsim:  # every token
+            self._read_states(builder, np.arange(first, ends[-1]))
+            self._counts = builder.carry(counts)
+        else:
+            self._read_states(builder, ends[1:] - 1 if self._pooling == "last" else ends - counts)
 
     def _position(self, builder: BatchBuilder) -> int:
         """Of every candidate's first token."""
@@ -80,10 +88,12 @@ class BlockQueryState(QueryStateBase):
     def _commit(self, fresh: Tensor | None) -> None:
         self._encoded = True
         if fresh is not None and self._counts is not None:
-            means = segment_means(fresh, self._counts)
-            self._prefix_state, self._states = means[0], means[1:]
+            states = segment_states(fresh, self._counts, self._pooling)
+            self._prefix_state, self._states = states[0], states[1:]
             if self._needs_maxsim:
                 self._maxsim = max_similarities(fresh, self._counts, len(self._prefix))
             self._counts = None
+        elif fresh is not None and self._pooling == "cls":
+            self._prefix_state, self._states = fresh[0], fresh[1:]
         elif fresh is not None:
             self._states = fresh

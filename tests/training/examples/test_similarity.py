@@ -12,7 +12,8 @@ import transformers as t
 from rranker.data import Question
 from rranker.training.examples.passages import DOUBT, Passages
 from rranker.training.examples.similarity import Similarity
-from tests.support.encoders import save_encoder
+from rranker.training.sft.from_encoder import main
+from tests.support.encoders import add_sentence_files, save_encoder
 from tests.support.toy_examples import WORDS
 
 TEXTS = [
@@ -39,6 +40,19 @@ def test_scores_are_scaled_cosines_of_mean_states(folder: Path) -> None:
     )  # in bfloat16 on some CPUs
 
 
+def test_texts_are_pooled_and_prompted_as_the_encoder_was_trained(folder: Path, tmp_path: Path) -> None:
+    add_sentence_files(folder, {"pooling_mode_cls_token": True}, {"query": "heat: ", "document": "cat "})
+    lm, tokenizer = t.AutoModel.from_pretrained(folder).eval(), t.AutoTokenizer.from_pretrained(folder)
+    prompted = [f"heat: {TEXTS[0]}", *(f"cat {text}" for text in TEXTS[1:])]
+    with torch.no_grad():
+        firsts = [lm(**tokenizer(x, return_tensors="pt")).last_hidden_state[0, 0] for x in prompted]
+    expected = [20 * float(torch.cosine_similarity(firsts[0], other, dim=0)) for other in firsts[1:]]
+    found = Similarity(folder, batch=3).scores(TEXTS[0], TEXTS[1:])
+    np.testing.assert_allclose(found, expected, atol=0.4)  # in bfloat16 on some CPUs
+    main([str(folder), str(tmp_path / "ranker")])  # a ranking model of it compares as it does
+    np.testing.assert_allclose(Similarity(tmp_path / "ranker").scores(TEXTS[0], TEXTS[1:]), found, atol=0.4)
+
+
 def test_a_text_is_encoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher, seen = Similarity(folder), list[str]()
     encode = teacher._encoded
@@ -51,7 +65,7 @@ def test_a_text_is_encoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_was_read_before_is_not_encoded_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher, other = Similarity(folder), Similarity(folder)
-    teacher.read([*TEXTS, TEXTS[0]], torch.device("cpu"))
+    teacher.read([*TEXTS[1:], TEXTS[1]], TEXTS[:1], torch.device("cpu"))
     monkeypatch.setattr(teacher, "_encoded", None)
     np.testing.assert_allclose(
         teacher.vectors(TEXTS), other.vectors(TEXTS), atol=0.02

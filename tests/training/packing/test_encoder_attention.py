@@ -115,7 +115,7 @@ def test_texts_that_stand_alone_are_encoded_as_by_transformers(encoder_format: E
     texts = [(2, 20, 31, 3), (2, 40, 3), (2, 50, 51, 52, 53, 3)]
     layout = build_text_layout(texts, Attends(True, -2.0))
     hidden = model.hidden(layout)
-    states = layout.text_means(hidden)
+    states = layout.text_states(hidden, "mean")
     reference = copy.deepcopy(model.lm)
     reference.set_attn_implementation("eager")
     for text, state in zip(texts, states, strict=True):

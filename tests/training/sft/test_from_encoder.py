@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from rranker.training.sft.from_encoder import CONTEXT_BIAS, from_encoder, main
 from rranker.training.sft.options import configured, parse
 from rranker.training.sft.run import first_model
 from tests.support.checkpoints import TINY_START, edit
-from tests.support.encoders import plain_similarities, save_encoder
+from tests.support.encoders import add_sentence_files, plain_similarities, save_encoder
 from tests.support.rounds import order_by_rounds
 from tests.support.toy_examples import WORDS, make_case, make_example
 
@@ -65,6 +66,62 @@ def test_at_first_it_ranks_by_the_cosine_of_mean_states(made: tuple[Path, Path])
     check_first_step(*made)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_at_first_it_compares_texts_as_the_encoders_own_files_say(
+    pooling: str, made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(made[0], tmp_path / "encoder")
+    prompts = {"query": "red cat: ", "passage": "lamp "}
+    add_sentence_files(folder, {"pooling_mode": pooling}, prompts)
+    main([str(folder), str(tmp_path / "out")])
+    lm, tokenizer = t.AutoModel.from_pretrained(folder).eval(), t.AutoTokenizer.from_pretrained(folder)
+    prompted = f"red cat: {QUERY}", [f"lamp {text}" for text in TEXTS]
+    expected = plain_similarities(lm, tokenizer, *prompted, CONTEXT_BIAS, pooling)
+    assert np.diff(np.sort(expected)).min() > 1e-5
+    with Ranker(tmp_path / "out", dtype="float32") as ranker:
+        one_shot = ranker.rank(QUERY, TEXTS, template="passage", method="dranker")
+    (only,) = one_shot.rounds
+    logits, scaled = np.log(only.probabilities), 20 * np.array(expected)[list(only.alive)]
+    np.testing.assert_allclose(logits - logits.mean(), scaled - scaled.mean(), atol=2e-4)
+    again = load_model(tmp_path / "out")  # as a training would take it up
+    assert (again.head.pooling, again.prompts) == (pooling, ("red cat: ", "lamp "))
+
+
+def test_what_is_said_goes_before_what_the_files_say(made: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(made[0], tmp_path / "encoder")
+    add_sentence_files(folder, {"pooling_mode": "max"}, {"query": "red "})
+    with pytest.raises(
+        UnsupportedModelError, match="pooling 'max' is not what a ranking model can compare by"
+    ):
+        from_encoder(folder)
+    model, _ = from_encoder(folder, pooling="cls", document_prompt="cat ")
+    assert (model.head.pooling, model.prompts) == ("cls", ("", "cat "))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_at_first_it_ranks_as_sentence_transformers_does(
+    pooling: Any, made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Where candidates do not look at the query."""
+    reason = "needs sentence-transformers: pip install sentence-transformers"
+    st = pytest.importorskip("sentence_transformers", reason=reason)
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules", reason=reason)
+    encoder = modules.Transformer(str(made[0]))
+    pooled = modules.Pooling(encoder.get_embedding_dimension(), pooling_mode=pooling)
+    theirs = st.SentenceTransformer(
+        modules=[encoder, pooled, modules.Normalize()],
+        prompts={"query": "cat: ", "document": "red "},
+        device="cpu",
+    )
+    theirs.save_pretrained(str(tmp_path / "encoder"))
+    expected = theirs.encode_document(TEXTS) @ theirs.encode_query(QUERY)
+    main([str(tmp_path / "encoder"), str(tmp_path / "out"), "--context-bias", "-10000"])
+    with Ranker(tmp_path / "out", dtype="float32") as ranker:
+        (only,) = ranker.rank(QUERY, TEXTS, template="passage", method="dranker").rounds
+    logits, scaled = np.log(only.probabilities), 20 * expected[list(only.alive)]
+    np.testing.assert_allclose(logits - logits.mean(), scaled - scaled.mean(), atol=2e-4)
+
+
 @pytest.mark.pretrained
 def test_minilm_at_first_ranks_by_the_cosine_of_mean_states(minilm: Path, tmp_path: Path) -> None:
     model, tokenizer = from_encoder(minilm)
@@ -102,6 +159,8 @@ def test_the_folder_says_what_it_is(made: tuple[Path, Path]) -> None:
         "prompt_format": "encoder",
         "max_candidate_tokens": 256,
         "pooling": "mean",
+        "query_prompt": "",
+        "document_prompt": "",
         "method": "iranker",
         "context_bias": CONTEXT_BIAS,
         "calibration": None,

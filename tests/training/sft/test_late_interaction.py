@@ -146,7 +146,7 @@ def test_alone_it_finds_the_text_that_holds_the_querys_words(late: Path, tmp_pat
 
 def test_where_it_does_not_belong_it_is_refused(late: Path) -> None:
     for folder in (TINY_START, late):
-        with pytest.raises(UnsupportedModelError, match="reads the last token's, or has it already"):
+        with pytest.raises(UnsupportedModelError, match="this one does not, or has it already"):
             with_late_interaction(load_model(folder), AutoTokenizer.from_pretrained(folder), *kinds())
 
 
