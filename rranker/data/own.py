@@ -19,13 +19,13 @@ SHOWN = 5
 """Faults of a file that one error tells of."""
 
 
-def read_examples(path: PathLike) -> list[RankingExample]:
+def read_examples(path: PathLike, *, alike: bool = False) -> list[RankingExample]:
     """The ranking problems of a file to learn from or to measure by: `.jsonl` (also `.jsonl.gz`) or `.parquet`.
 
     A row is what `rranker.data.rows.example_of` takes, with two candidates or more that are not all equally relevant:
-    of others nothing can be learnt. Raises ValueError that names the first `SHOWN` rows that are wrong by file and
-    line (of Parquet: row, from 1) and counts the rest, and for a file without rows or of another kind; OSError for one
-    that cannot be read; ImportError where Parquet needs `datasets`.
+    of others nothing can be learnt of order (`alike`: they are taken too). Raises ValueError that names the first
+    `SHOWN` rows that are wrong by file and line (of Parquet: row, from 1) and counts the rest, and for a file without
+    rows or of another kind; OSError for one that cannot be read; ImportError where Parquet needs `datasets`.
     """
     name = Path(os.fsdecode(path)).name
     examples: list[RankingExample] = []
@@ -33,7 +33,8 @@ def read_examples(path: PathLike) -> list[RankingExample]:
     for unit, number, row in _rows(path):
         try:
             example = example_of(json_object_of(row) if isinstance(row, str) else row, f"{name}:{number}")
-            _check_order(example)
+            if not alike:
+                _check_order(example)
             examples.append(example)
         except (TypeError, ValueError) as error:
             wrong = fault(path, number, error, unit=unit)

@@ -1,8 +1,8 @@
 """`python -m training.calibrate MODEL`: fits what makes relevance of a model's scores, and saves it with the model.
 
 Slope and intercept of a logistic curve are fitted by template, on validation lists whose every candidate is labelled
-(docs/relevance.md), and written to the checkpoint's config.json. A language model without a head is asked in four ways,
-and the one under which the labels are most likely is kept.
+(docs/relevance.md; `--data`: of your own), and written to the checkpoint's config.json. A language model without a
+head is asked in four ways, and the one under which the labels are most likely is kept.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from rranker.calibration import Calibration, Source, SpaceCurve
-from rranker.data import BENCHMARK_TASKS, RankingExample
+from rranker.data import BENCHMARK_TASKS, RankingExample, read_examples
 from rranker.data.labelled import QUESTIONS, labelled_cases
 from rranker.engine.engine import Engine
 from rranker.engine.loading.adapters import is_adapter
@@ -151,20 +151,37 @@ def target_folder(model: str, out: Path | None) -> tuple[Path, Path]:
     return folder, folder
 
 
-def by_template(tasks: Sequence[str], queries: int) -> Iterator[list[RankingExample]]:
-    """The labelled validation lists of the tasks, those of one template together."""
+def own_cases(files: Sequence[Path]) -> list[RankingExample]:
+    """A user's own rows: a candidate fits whose relevance is above 0. Of some lists none may, or all.
+
+    Raises what `read_examples` raises.
+    """
+    rows = [row for path in files for row in read_examples(path, alike=True)]
+    return [replace(row, relevance=[float(value > 0) for value in row.relevance]) for row in rows]
+
+
+def by_template(cases: Iterable[RankingExample]) -> list[list[RankingExample]]:
+    """Those of one template together."""
     found: dict[str, list[RankingExample]] = {}
-    for task in tasks:
-        cases = labelled_cases(task, "validation", queries)
-        found.setdefault(cases[0].task, []).extend(cases)
-    yield from found.values()
+    for case in cases:
+        found.setdefault(case.task, []).append(case)
+    return list(found.values())
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.calibrate`."""
     parser = argparse.ArgumentParser(prog="python -m training.calibrate", description=__doc__)
     parser.add_argument("model", help="a checkpoint folder, or a hub name (with --out)")
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument(
+        "--tasks", nargs="+", choices=TASKS, help="default: all of them; with --data none but those named"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        type=Path,
+        help="your own rows, .jsonl or .parquet, that did not train the model: a candidate fits "
+        "whose relevance is above 0",
+    )
     parser.add_argument("--queries", type=int, default=200, help="lists a task, at most")
     parser.add_argument("--out", type=Path, help="a new folder for a calibrated copy of the checkpoint")
     parser.add_argument("--device", help="default: the first GPU when there is one, else the CPU")
@@ -184,14 +201,17 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def _fitted(options: argparse.Namespace) -> dict[str, Calibration]:
+    tasks = (TASKS if options.data is None else []) if options.tasks is None else options.tasks
+    cases = own_cases(options.data or [])
+    cases += [case for task in tasks for case in labelled_cases(task, "validation", options.queries)]
     engine = Engine.load(options.model, device=as_device(options.device))
     print("| template | score | lists | candidates | relevant | slope | intercept | log loss | Brier | ECE |")
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     found = dict[str, Calibration]()
-    for cases in by_template(options.tasks, options.queries):
-        best, lines = calibrate(engine, cases)
+    for some in by_template(cases):
+        best, lines = calibrate(engine, some)
         print("\n".join(lines), flush=True)
         if best is not None:
-            found[cases[0].task] = best
+            found[some[0].task] = best
     engine.close()
     return found

@@ -132,6 +132,40 @@ def test_histories_of_items_that_are_known_have_the_curve_of_their_space(copied:
             assert only.relevance == pytest.approx(curve.probability(score), abs=1e-4)
 
 
+def test_rows_of_ones_own_calibrate(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Grades above 0 fit; of some lists nothing may, or all; tasks that are named stand beside them."""
+    cases, path = by_its_own_scores(copied), tmp_path / "mine.jsonl"
+    cases[0] = replace(cases[0], relevance=[0.0] * len(cases[0].candidates))
+    cases[1] = replace(cases[1], relevance=[1.0] * len(cases[1].candidates))
+    rows = [
+        {
+            "query": case.query,
+            "candidates": case.candidates,
+            "relevance": [2 * r for r in case.relevance],
+            "task": "passage",
+        }
+        for case in cases
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = list[str]()
+    monkeypatch.setattr(run, "labelled_cases", lambda task, split, count: asked.append(task) or cases)
+    engine = Engine.load(copied, dtype=torch.float32, kv_cache_tokens=4096)
+    expected, _ = calibrate(engine, cases)
+    engine.close()
+    main([str(copied), "--data", str(path)])
+    assert asked == []
+    found = json.loads((copied / "config.json").read_text())["rranker"]["calibration"]
+    assert expected is not None
+    assert set(found) == {"passage"}
+    assert found["passage"]["slope"] == pytest.approx(expected.slope, rel=1e-3)
+    main([str(copied), "--data", str(path), "--tasks", "passage-5"])
+    assert asked == ["passage-5"]
+    with pytest.raises(SystemExit, match=r"nowhere.jsonl"):
+        main([str(copied), "--data", str(tmp_path / "nowhere.jsonl")])
+
+
 def test_a_copy_is_calibrated_and_the_original_stays(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
