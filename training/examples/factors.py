@@ -15,7 +15,9 @@ class Factorisation:
     """Alternating least squares: a choice has the confidence 1 + `confidence`, what was not chosen 1.
 
     Of Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets", by the library implicit.
-    Items that fewer than `people` chose are left out: what one person chose says nothing of anybody else.
+    Vectors of `size` numbers are what is kept of vectors of twice as many: along the other axes little is said, and
+    much of that is noise. Items that fewer than `people` chose are left out: what one person chose says nothing of
+    anybody else.
     """
 
     size: int = 64
@@ -45,9 +47,8 @@ class Factorisation:
         columns = (np.cumsum(kept) - 1)[columns[often]]
         shape = len(histories), int(kept.sum())
         matrix = csr_matrix((np.ones(len(columns), dtype=np.float32), (people[often], columns)), shape=shape)
-        size = min(self.size, *shape)
         als = implicit.als.AlternatingLeastSquares(
-            factors=size,
+            factors=min(2 * self.size, *shape),
             regularization=self.regularization,
             alpha=self.confidence,
             iterations=self.iterations,
@@ -56,14 +57,21 @@ class Factorisation:
         )
         with threadpool_limits(1, "blas"):
             als.fit(matrix, show_progress=False)
-        return keys[kept], self._folded(als.item_factors.astype(np.float64))
+        return keys[kept], compressed(self._folded(als.item_factors.astype(np.float64)), self.size)
 
-    def _folded(self, items: np.ndarray) -> Floats:
+    def _folded(self, items: np.ndarray) -> np.ndarray:
         """Vectors whose products are what one item says of another.
 
         Somebody's own vector solves a least squares problem; where all confidences are 1 it is A⁻¹ Σ x over what they
         chose, A being XᵀX + regularization · I. So A^(-1/2) x stands for x on either side.
         """
         values, axes = np.linalg.eigh(items.T @ items + self.regularization * np.eye(items.shape[1]))
-        folded: Floats = (items @ (axes * values**-0.5) @ axes.T).astype(np.float32)
+        folded: np.ndarray = items @ (axes * values**-0.5) @ axes.T
         return folded
+
+
+def compressed(vectors: np.ndarray, size: int) -> Floats:
+    """vectors [V, K] → [V, `size` or K, if that is less], whose products are as near to theirs as any can be."""
+    _, axes = np.linalg.eigh(vectors.T @ vectors)  # by ascending eigenvalues
+    kept: Floats = (vectors @ axes[:, -size:]).astype(np.float32)
+    return kept

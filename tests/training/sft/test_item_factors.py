@@ -17,7 +17,7 @@ from rranker.engine.loading.item_factors import FACTORS_FILE
 from rranker.item_factors import ItemFactors, item_key
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
-from rranker.training.examples.factors import Factorisation
+from rranker.training.examples.factors import Factorisation, compressed
 from rranker.training.grpo import parse as parse_grpo
 from rranker.training.grpo import train as train_by_reward
 from rranker.training.sft.checkpoint import load_model
@@ -95,6 +95,17 @@ def test_what_people_chose_together_is_what_is_ranked_first(without: Path, knowi
     given = cases(24, 3)
     assert quality(knowing, given) == 1.0
     assert quality(without, given) < 0.8
+
+
+def test_shorter_vectors_keep_what_longer_ones_say_as_well_as_any_can() -> None:
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=(30, 8)) * 2.0 ** -np.arange(8)
+    for size in (3, 8, 20):
+        kept = compressed(whole, size)
+        assert kept.shape == (30, min(size, 8))
+        left, values, right = np.linalg.svd(whole @ whole.T)
+        best = (left[:, :size] * values[:size]) @ right[:size]
+        np.testing.assert_allclose(kept @ kept.T, best, atol=1e-5)
 
 
 def test_the_engine_ranks_as_the_training_forward_does(knowing: Path) -> None:
