@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rranker.data import RankingExample
+from rranker.engine.loading.sentence_encoder import CompareBy
 from rranker.prompts.identifiers import Identifiers
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
@@ -48,9 +49,9 @@ def save_pointer_policy(tokenizer: Any, tiny: ModelConfig, folder: Path, seed: i
     return folder
 
 
-def save_encoder_policy(folder: Path, seed: int = 0) -> Path:
+def save_encoder_policy(folder: Path, seed: int = 0, pooling: CompareBy = "mean") -> Path:
     """A tiny encoder behind a head drawn from `seed`: rounds depend on who is left."""
-    model, tokenizer = from_encoder(save_encoder(folder / "encoder", words=WORDS))
+    model, tokenizer = from_encoder(save_encoder(folder / "encoder", words=WORDS), pooling=pooling)
     torch.manual_seed(seed)
     torch.nn.init.normal_(model.head.w)
     torch.nn.init.normal_(model.head.W, std=0.1)

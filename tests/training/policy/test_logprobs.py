@@ -26,14 +26,14 @@ from tests.support.toys import save_causal_policy, save_encoder_policy, save_poi
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module", params=["block", "causal", "encoder"])
+@pytest.fixture(scope="module", params=["block", "causal", "encoder", "encoder-cls"])
 def policy(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any
 ) -> Policy:
     return made(request.param, tmp_path_factory.mktemp(request.param), tokenizer)
 
 
-@pytest.fixture(scope="module", params=["block", "block-identifiers", "causal", "encoder"])
+@pytest.fixture(scope="module", params=["block", "block-identifiers", "causal", "encoder", "encoder-cls"])
 def scored(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any
 ) -> Policy:
@@ -42,8 +42,8 @@ def scored(
 
 def made(kind: str, folder: Path, tokenizer: Any) -> Policy:
     """A pointer in block mode, of a decoder or an encoder; or identifiers after longer questions, in either mode."""
-    if kind == "encoder":
-        return load_policy(save_encoder_policy(folder))
+    if kind.startswith("encoder"):
+        return load_policy(save_encoder_policy(folder, pooling="cls" if kind.endswith("cls") else "mean"))
     if kind != "block":
         save_causal_policy(tokenizer, folder)
         if kind == "block-identifiers":
@@ -97,8 +97,9 @@ def dense_logits(policy: Policy, s: Segments, subset: tuple[int, ...], kind: Kin
     ).last_hidden_state[0]
     readout, prefix = readout_of(policy.lm), None
     if wide:
-        prefix = hidden[: len(s.prefix)].mean(0)
-        vectors = torch.stack([hidden[slice(*spans[i])].mean(0) for i in subset])
+        parts = [hidden[: len(s.prefix)], *(hidden[slice(*spans[i])] for i in subset)]
+        states = [part[0] if readout.pooling == "cls" else part.mean(0) for part in parts]
+        prefix, vectors = states[0], torch.stack(states[1:])
     elif readout.needs_states:
         vectors = hidden[[spans[i][1] - 1 for i in subset]]
     else:

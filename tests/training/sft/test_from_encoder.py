@@ -169,10 +169,11 @@ def test_the_folder_says_what_it_is(made: tuple[Path, Path]) -> None:
     assert {name: float(tensor.abs().max()) for name, tensor in head.items()} == {"w": 0, "W": 0, "scale": 20}
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(
-    made: tuple[Path, Path], tmp_path: Path
+    pooling: Any, made: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    model, tokenizer = from_encoder(made[0])
+    model, tokenizer = from_encoder(made[0], pooling=pooling)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     prompt_format = EncoderFormat(TextEncoder(tokenizer))
 
