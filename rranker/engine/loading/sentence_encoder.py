@@ -38,7 +38,7 @@ def read_sentence_encoding(model: str | Path) -> SentenceEncoding:
     """Of a checkpoint's folder, or of a name on the hub; the defaults where sentence-transformers did not write it.
 
     Raises UnsupportedModelError for vectors that are made in ways that a ranking model has not, ValueError for a
-    damaged file, what `download` raises.
+    damaged file, FileNotFoundError for a missing one, what `download` raises.
     """
     source = as_source(model)
     assert source is not None
