@@ -77,6 +77,8 @@ def test_the_folder_is_a_hugging_face_one_with_a_mark_and_a_head(
         "prompt_format": "compact",
         "max_candidate_tokens": 256,
         "pooling": "last",
+        "query_prompt": "",
+        "document_prompt": "",
         "method": "iranker",
         "context_bias": 0.0,
         "calibration": None,
