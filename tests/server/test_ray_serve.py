@@ -23,6 +23,8 @@ TEXTS = ["a text on bees", "a text on tea", "a text on rivers", "a text on train
 def served() -> Iterator[tuple[Server, int]]:
     """A server, and how many processes rank behind it."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # tests talk to nobody
+    # Ray kills a proxy that is not there within 5 seconds: on two cores beside other tests it may take longer to start.
+    os.environ["RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S"] = "60"
     ray = pytest.importorskip("ray", reason="needs Ray Serve: pip install 'ray[serve]'")
     serve = pytest.importorskip("ray.serve", reason="needs Ray Serve: pip install 'ray[serve]'")
 
