@@ -19,11 +19,7 @@ import torch
 from rranker.engine.encoders import is_encoder
 from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
-from rranker.engine.loading.sentence_encoder import (
-    CompareBy,
-    SentenceEncoding,
-    read_sentence_encoding,
-)
+from rranker.engine.loading.sentence_encoder import CompareBy, read_sentence_encoding
 from rranker.prompts.compact import SUFFIXES
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 from rranker.training.sft.checkpoint import save_model
@@ -44,8 +40,8 @@ def from_encoder(
 
     `folder` may be a name on the Hugging Face hub. `pooling` and the prompts None: what `read_sentence_encoding` says.
 
-    Raises what `read_checkpoint` and (unless `pooling` is given) `read_sentence_encoding` raise, UnsupportedModelError
-    for what is no encoder or has no mask token.
+    Raises what `read_checkpoint` and `read_sentence_encoding` raise, UnsupportedModelError for what is no encoder or
+    has no mask token.
     """
     checkpoint = read_checkpoint(folder, torch.float32)
     lm, tokenizer = checkpoint.lm, checkpoint.tokenizer
@@ -55,7 +51,7 @@ def from_encoder(
         raise UnsupportedModelError(
             f"the tokenizer in {folder} has no `mask_token`, which the suffixes start as"
         )
-    said = read_sentence_encoding(folder) if pooling is None else SentenceEncoding(pooling)
+    said = read_sentence_encoding(folder, pooling)
     prompts = (
         said.query_prompt if query_prompt is None else query_prompt,
         said.document_prompt if document_prompt is None else document_prompt,

@@ -34,8 +34,10 @@ class SentenceEncoding:
     document_prompt: str = ""
 
 
-def read_sentence_encoding(model: str | Path) -> SentenceEncoding:
+def read_sentence_encoding(model: str | Path, pooling: CompareBy | None = None) -> SentenceEncoding:
     """Of a checkpoint's folder, or of a name on the hub; the defaults where sentence-transformers did not write it.
+
+    `pooling`, where it is given, goes before what the files say of it, whatever they say.
 
     Raises UnsupportedModelError for vectors that are made in ways that a ranking model has not, ValueError for a
     damaged file, FileNotFoundError for a missing one, what `download` raises.
@@ -44,11 +46,13 @@ def read_sentence_encoding(model: str | Path) -> SentenceEncoding:
     assert source is not None
     folder = download(source, weights=False) if isinstance(source, str) else source
     if not (folder / _MODULES).is_file():
-        return SentenceEncoding()
-    if isinstance(source, str):
-        download(source, weights=False, folder="*_Pooling")
+        return SentenceEncoding(pooling or "mean")
     query, document = _prompts(folder)
-    return SentenceEncoding(_pooling(folder), query, document)
+    if pooling is None:
+        if isinstance(source, str):
+            download(source, weights=False, folder="*_Pooling")
+        pooling = _pooling(folder)
+    return SentenceEncoding(pooling, query, document)
 
 
 def _pooling(folder: Path) -> CompareBy:

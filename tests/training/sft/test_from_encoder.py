@@ -95,7 +95,7 @@ def test_what_is_said_goes_before_what_the_files_say(made: tuple[Path, Path], tm
     ):
         from_encoder(folder)
     model, _ = from_encoder(folder, pooling="cls", document_prompt="cat ")
-    assert (model.head.pooling, model.prompts) == ("cls", ("", "cat "))
+    assert (model.head.pooling, model.prompts) == ("cls", ("red ", "cat "))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
