@@ -9,8 +9,6 @@ from rranker.data.recommendation import EARLY, HISTORY, Sampler
 from rranker.training.examples.example import Example, Pairs
 from rranker.training.examples.teachers import Neighbours
 
-TITLE = 64
-"""Characters of a title that a history shows."""
 TEACHER_WEIGHT = 0.7
 
 
@@ -75,4 +73,4 @@ class Histories:
         return items, int(rng.integers(3, min(len(items), EARLY) if early else len(items)))
 
     def _shown(self, history: tuple[int, ...]) -> list[str]:
-        return [self.interactions.titles[item][:TITLE] for item in history]
+        return [self.interactions.titles[item] for item in history]

@@ -2,7 +2,8 @@
 
 Who chose what says which items go together, of those that many chose; a title says a little of all. The vectors are
 fitted to the histories of training users, or to a user's own (`--data`), in seconds, and nothing else is trained. How
-much they count beside the text is the one number under which the choices of validation users are most likely.
+much they count beside the text is the one number under which the choices of validation users are most likely. Once
+relevance is calibrated on those, too, `--refit` fits the vectors to everybody.
 """
 
 from __future__ import annotations
@@ -12,18 +13,16 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rranker.data import INTERACTIONS, RankingExample, own_examples
-from rranker.data.recommendation import recommendation_cases
+from rranker.data import INTERACTIONS, RankingExample
 from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.files import read_json
-from rranker.engine.loading.item_factors import save_item_factors
+from rranker.engine.loading.item_factors import load_item_factors, save_item_factors
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import Floats, ItemFactors
 from rranker.prompts import TEMPLATES
@@ -32,52 +31,16 @@ from rranker.training.packing.batch import segments_of
 from rranker.training.packing.layout import build_layout
 from rranker.training.policy.ranking_model import RankingModel
 from rranker.training.sft.checkpoint import list_format, load_model
+from rranker.training.sft.choices import Choices, own_histories, public_histories
+from rranker.training.sft.item_spaces import joined, refitted
 
 DECAY = 0.9
 """What was chosen last counts most: of 20 items, the first counts a seventh of it."""
 CANDIDATE_TOKENS, PREFIX_TOKENS, LISTS = 256, 512, 8
+COLUMNS = "| histories | items | lists | strength | MRR, text | MRR, items | MRR, both |"
+REFIT_COLUMNS = "| histories | people | held out before | new items |"
 MOST = 3.0
 """The largest strength, of priors of standard deviation 1: texts hardly count any more, and logits stay moderate."""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a space is fitted to: histories of item texts, and lists of others that it is weighed on."""
-
-    name: str
-    histories: Sequence[Sequence[str]]
-    cases: Sequence[RankingExample]
-
-
-def public_histories(task: str) -> Choices:
-    """Of the training users of `rec-movie`, `rec-music` or `rec-game`; lists of its validation users."""
-    found = INTERACTIONS[task](None)
-    histories = [[found.titles[item] for item in found.histories[user]] for user in found.train_users]
-    uniform, popular = (recommendation_cases(found, "validation", s) for s in ("uniform", "popular"))
-    return Choices(task, histories, [*uniform, *popular])
-
-
-def own_histories(files: Sequence[Path], validation: Path | None) -> Choices:
-    """Of a user's own rows whose query is a list: somebody's history, and `chosen_of` the candidates.
-
-    Raises what `own_examples` raises, and ValueError where no history is left on either side.
-    """
-    rows, held_out = (
-        [row for row in part if isinstance(row.query, list)] for part in own_examples(files, validation)
-    )
-    if not rows or not held_out:
-        raise ValueError(
-            f"{len(rows)} rows with a history as their query train and {len(held_out)} are held out: factors are "
-            "fitted to the first and weighed on the second, so give more rows, or a --validation file"
-        )
-    histories = [[*row.query, *chosen_of(row)] for row in rows]
-    return Choices("own", histories, held_out)
-
-
-def chosen_of(row: RankingExample) -> list[str]:
-    """The candidates that somebody chose: those above the least relevant, as only differences count."""
-    least = min(row.relevance)
-    return [text for text, relevance in zip(row.candidates, row.relevance, strict=True) if relevance > least]
 
 
 @torch.no_grad()
@@ -157,30 +120,6 @@ def weighed(factors: ItemFactors, given: Choices, texts: Sequence[Floats]) -> tu
     return ItemFactors(factors.keys, factors.spaces, scaled, factors.decay), row
 
 
-def joined(before: ItemFactors | None, after: Sequence[ItemFactors]) -> ItemFactors:
-    """All of them, each of `after` in a space of its own; whoever comes last has an item that several know.
-
-    Raises ValueError for more than 256 spaces.
-    """
-    parts = [*([] if before is None else [before]), *after]
-    width = max(part.factors.shape[1] for part in parts)
-    known: dict[int, tuple[int, Floats]] = {}
-    spaces = 0
-    for part in parts:
-        vectors = np.pad(part.factors, ((0, 0), (0, width - part.factors.shape[1])))
-        numbers = part.spaces + spaces
-        known |= dict(zip(part.keys.tolist(), zip(numbers.tolist(), vectors, strict=True), strict=True))
-        spaces = int(numbers.max(initial=spaces - 1)) + 1
-    keys = np.array(sorted(known), dtype=np.int64)
-    held = [known[key] for key in keys.tolist()]
-    left, numbers = np.unique([number for number, _ in held], return_inverse=True)
-    if len(left) > 256:
-        raise ValueError(
-            f"{len(left)} sets of histories: a model keeps 256 at most, start from one with fewer"
-        )
-    return ItemFactors(keys, numbers, np.stack([vector for _, vector in held]), parts[-1].decay)
-
-
 def fit_item_factors(
     model: RankingModel, tokenizer: Any, choices: Sequence[Choices], how: Factorisation
 ) -> tuple[ItemFactors, list[str]]:
@@ -203,13 +142,32 @@ def fit_item_factors(
     return joined(model.item_factors, fitted), rows
 
 
-def add_item_factors(folder: Path, out: Path, factors: ItemFactors) -> None:
+def refit_item_factors(
+    before: ItemFactors | None, choices: Sequence[Choices], how: Factorisation
+) -> tuple[ItemFactors, list[str]]:
+    """The model's factors with the spaces of `choices` fitted to everybody, and a row of a table for each.
+
+    Raises ValueError for a model without factors, and what `refitted` raises.
+    """
+    if before is None:
+        raise ValueError("this model knows no items: fit them first, without --refit")
+    rows = list[str]()
+    for given in choices:
+        known, before = len(before.keys), refitted(before, given, how)
+        people = len(given.histories), len(given.held_out)
+        rows.append(f"| {given.name} | {people[0]} | {people[1]} | {len(before.keys) - known} |")
+    return before, rows
+
+
+def write_item_factors(folder: Path, out: Path, factors: ItemFactors, keep_calibration: bool = False) -> None:
     """Writes the checkpoint of `folder` with these factors to `out`; nothing else changes.
 
-    What was calibrated of histories no longer holds, and is left out.
+    What was calibrated of histories no longer holds where priors are new, and is left out unless it is to be kept.
     """
     shutil.copytree(folder, out)
     save_item_factors(factors, out)
+    if keep_calibration:
+        return
     config = read_json(out / "config.json")
     kept = {t: c for t, c in (config["rranker"].get("calibration") or {}).items() if t != "recommendation"}
     config["rranker"]["calibration"] = kept or None
@@ -229,6 +187,11 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--tasks", nargs="+", choices=list(INTERACTIONS), default=list(INTERACTIONS))
     parser.add_argument("--size", type=int, default=Factorisation.size, help="numbers a vector (default: 64)")
+    parser.add_argument(
+        "--refit",
+        action="store_true",
+        help="fit the items that FOLDER knows again to everybody, held-out people, too; all else stays",
+    )
     options = parser.parse_args(words)
     if options.out.exists():
         parser.error(f"{options.out} is there already: name a new folder")
@@ -237,14 +200,18 @@ def main(words: Sequence[str] | None = None) -> None:
             choices = [public_histories(task) for task in options.tasks]
         else:
             choices = [own_histories(options.data, options.validation)]
-        model, tokenizer = load_model(options.folder), read_tokenizer(options.folder)
-        factors, rows = fit_item_factors(model, tokenizer, choices, Factorisation(size=options.size))
+        how = Factorisation(size=options.size)
+        if options.refit:
+            head = REFIT_COLUMNS
+            factors, rows = refit_item_factors(load_item_factors(options.folder), choices, how)
+        else:
+            head = COLUMNS
+            model, tokenizer = load_model(options.folder), read_tokenizer(options.folder)
+            factors, rows = fit_item_factors(model, tokenizer, choices, how)
     except (ValueError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    add_item_factors(options.folder, options.out, factors)
-    print("| histories | items | lists | strength | MRR, text | MRR, items | MRR, both |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    print("\n".join(rows))
+    write_item_factors(options.folder, options.out, factors, keep_calibration=options.refit)
+    print("\n".join([head, "|---" + "|---:" * (head.count("|") - 2) + "|", *rows]))
     print(f"wrote {options.out}", flush=True)
 
 

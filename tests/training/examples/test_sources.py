@@ -100,7 +100,7 @@ def test_no_test_or_validation_user_trains(sources: Sources, name: str) -> None:
     histories = sources.histories(name)
     found = histories.interactions
     stretches = {
-        tuple(found.titles[i][:64] for i in found.histories[user][at : at + length])
+        tuple(found.titles[i] for i in found.histories[user][at : at + length])
         for user in found.train_users
         for at in range(len(found.histories[user]))
         for length in (1, 2, 3)

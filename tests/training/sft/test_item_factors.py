@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,81 +13,20 @@ from transformers import AutoTokenizer
 from rranker import Ranker, UnsupportedModelError
 from rranker.data import RankingExample
 from rranker.engine.loading.item_factors import FACTORS_FILE
-from rranker.item_factors import ItemFactors, item_key
+from rranker.item_factors import ItemFactors
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.factors import Factorisation, compressed
 from rranker.training.grpo import parse as parse_grpo
 from rranker.training.grpo import train as train_by_reward
 from rranker.training.sft.checkpoint import load_model
-from rranker.training.sft.item_factors import (
-    Choices,
-    add_item_factors,
-    chosen_of,
-    fit_item_factors,
-    joined,
-    main,
-    mrr,
-    nats,
-)
+from rranker.training.sft.choices import chosen_of
+from rranker.training.sft.item_factors import fit_item_factors, main, mrr, nats, write_item_factors
 from rranker.training.sft.run import main as train_main
 from tests.support.checkpoints import TINY_START
 from tests.support.rounds import order_by_rounds
-from tests.support.toys import options, save_encoder_policy
-
-TASTES = 4
-ITEMS = [
-    f"{first} {second}"
-    for first in ("red", "green", "blue", "slow")
-    for second in ("fox", "dog", "cat", "river")
-]
-"""What goes together shares no more words than what does not: the taste is the place in the list, modulo `TASTES`."""
-
-
-def people(count: int, seed: int) -> list[list[str]]:
-    """Each likes the items of one taste, in an order of their own."""
-    rng = np.random.default_rng(seed)
-    return [
-        [str(text) for text in rng.permutation(ITEMS[person % TASTES :: TASTES])] for person in range(count)
-    ]
-
-
-def cases(count: int, seed: int) -> list[RankingExample]:
-    """All but the last of each one's choices → the last, among items of other tastes."""
-    rng, found = np.random.default_rng(seed + 100), []
-    for number, texts in enumerate(people(count, seed)):
-        others = [text for text in ITEMS if text not in texts]
-        pool = [texts[-1], *map(str, rng.permutation(others)[:5])]
-        order = rng.permutation(len(pool))
-        chosen = [float(i == 0) for i in order]
-        shown = [pool[i] for i in order]
-        found.append(RankingExample("recommendation", texts[:-1], None, shown, chosen, f"{number}"))
-    return found
-
-
-@pytest.fixture(scope="module")
-def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_encoder_policy(tmp_path_factory.mktemp("without"))
-
-
-@pytest.fixture(scope="module")
-def knowing(without: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out, tokenizer = tmp_path_factory.mktemp("knowing") / "model", AutoTokenizer.from_pretrained(without)
-    choices = Choices("toy", people(60, 1), cases(20, 2))
-    factors, rows = fit_item_factors(load_model(without), tokenizer, [choices], Factorisation(size=8))
-    assert len(rows) == 1
-    add_item_factors(without, out, factors)
-    return out
-
-
-def ranked(folder: Path, given: list[RankingExample], **settings: Any) -> list[Any]:
-    with Ranker(folder, dtype="float32", **settings) as ranker:
-        return ranker.rank_batch([case.as_query() for case in given], progress=False)
-
-
-def quality(folder: Path, given: list[RankingExample]) -> float:
-    scores = [np.array([ranking.order.index(i) for i in range(6)]) for ranking in ranked(folder, given)]
-    return mrr([-row.astype(np.float32) for row in scores], given)
+from tests.support.tastes import ITEMS, cases, quality, ranked, rows_of
+from tests.support.toys import options
 
 
 def test_what_people_chose_together_is_what_is_ranked_first(without: Path, knowing: Path) -> None:
@@ -142,15 +80,6 @@ def test_reward_trains_what_is_left_to_learn_and_keeps_them(knowing: Path, tmp_p
     assert kept.read_bytes() == (knowing / FACTORS_FILE).read_bytes()
 
 
-def rows_of(given: list[RankingExample], path: Path) -> Path:
-    lines = [
-        json.dumps({"query": case.query, "candidates": case.candidates, "relevance": case.relevance})
-        for case in given
-    ]
-    path.write_text("\n".join(lines), encoding="utf-8")
-    return path
-
-
 def test_lists_train_beside_them_and_they_are_kept(knowing: Path, tmp_path: Path) -> None:
     rows = rows_of(cases(30, 8), tmp_path / "rows.jsonl")
     held = rows_of(cases(6, 9), tmp_path / "held.jsonl")
@@ -197,7 +126,7 @@ def test_all_else_stays_as_it_was_but_what_was_calibrated_of_histories(without: 
     config["rranker"]["calibration"] = {"passage": curve, "recommendation": curve}
     (tmp_path / "before" / "config.json").write_text(json.dumps(config))
     factors = ItemFactors(np.array([1]), np.array([0]), np.ones((1, 2), np.float32), 0.9)
-    add_item_factors(tmp_path / "before", tmp_path / "after", factors)
+    write_item_factors(tmp_path / "before", tmp_path / "after", factors)
     config["rranker"]["calibration"] = {"passage": curve}
     assert json.loads((tmp_path / "after" / "config.json").read_text()) == config
     for path in without.glob("*.*"):
@@ -212,24 +141,6 @@ def test_of_relevance_only_differences_count() -> None:
         assert chosen_of(row) == [ITEMS[1], ITEMS[3]]
         logits = np.log(np.array([0.1, 0.5, 0.1, 0.3], dtype=np.float32))
         assert nats([logits], [row]) == pytest.approx(-(2 / 3 * np.log(0.5) + 1 / 3 * np.log(0.3)))
-
-
-def test_others_are_added_in_a_space_of_their_own() -> None:
-    first, second = (
-        ItemFactors(
-            np.array(sorted(map(item_key, texts))),
-            np.zeros(2, np.int64),
-            np.full((2, size), fill, np.float32),
-            0.9,
-        )
-        for texts, size, fill in ((["a", "b"], 2, 1.0), (["b", "c"], 3, 2.0))
-    )
-    both = joined(first, [second])
-    a, b, c = (both.rows([text])[0] for text in ("a", "b", "c"))
-    assert both.spaces[[a, b, c]].tolist() == [0, 1, 1]
-    assert both.factors[a].tolist() == [1.0, 1.0, 0.0]
-    assert both.factors[b].tolist() == [2.0, 2.0, 2.0]
-    assert both.prior(["a", "c"], ["b"]).tolist() == [12.0]
 
 
 def test_of_people_who_share_nothing_nothing_is_fitted() -> None:
