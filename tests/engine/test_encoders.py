@@ -77,7 +77,8 @@ def expected_logits(lm, segments, subset, readout: PointerReadout) -> np.ndarray
             late = readout._late
             query = state_of(prefix)
             wanted = late.gate.double() @ query / query.norm() + late.gate_bias
-            alike = torch.cosine_similarity(prefix[:, None], states[None], dim=-1)
+            words = prefix[1:-1] if len(prefix) > 2 else prefix
+            alike = torch.cosine_similarity(words[:, None], states[None], dim=-1)
             score = score + late.weight * wanted.sigmoid() * alike.max(1).values.mean()
         found.append(float(score))
     return np.array(found)

@@ -74,7 +74,14 @@ class Layout:
     def max_similarities(self, hidden: Tensor) -> Tensor:
         """hidden [T, D] → [B, N], as the engine's `max_similarities`; of no meaning where there is no candidate."""
         rows = picked(hidden, self.candidates), self.candidates_valid
-        return padded_max_similarities(picked(hidden, self.prefix), self.prefix_valid, *rows)
+        return padded_max_similarities(picked(hidden, self.prefix), self.prefix_words, *rows)
+
+    @property
+    def prefix_words(self) -> Tensor:
+        """[B, P] bool: the prefixes' tokens but for those that open and close them, where there are others."""
+        lengths = self.prefix_valid.sum(1, keepdim=True)
+        places = torch.arange(self.prefix_valid.shape[1], device=lengths.device)
+        return self.prefix_valid & ((lengths <= 2) | ((places > 0) & (places < lengths - 1)))
 
     def to(self, device: torch.device) -> Self:
         """The same layout with its index tensors on `device`."""
@@ -91,15 +98,16 @@ class Layout:
         return self.candidates_valid[:, :, 0]
 
 
-def padded_max_similarities(
-    queries: Tensor, queries_valid: Tensor, texts: Tensor, texts_valid: Tensor
-) -> Tensor:
-    """queries [B, P, D] against texts [B or 1, N, C, D] of such valid tokens → [B, N]: see `max_similarities`."""
+def padded_max_similarities(queries: Tensor, words: Tensor, texts: Tensor, texts_valid: Tensor) -> Tensor:
+    """queries [B, P, D] against texts [B or 1, N, C, D] → [B, N]: see `max_similarities`.
+
+    `words` [B, P] bool: which of the queries' tokens count. `texts_valid` [B or 1, N, C] bool: those that are there.
+    """
     n, c = texts.shape[1:3]
     tokens = normalize(texts.float(), dim=-1).flatten(1, 2)
     alike = normalize(queries.float(), dim=-1) @ tokens.mT
     best = alike.view(*alike.shape[:2], n, c).masked_fill(~texts_valid[:, None], -2.0).amax(-1)  # [B, P, N]
-    counted: Tensor = (best * queries_valid[..., None]).sum(1) / queries_valid.sum(1, keepdim=True)
+    counted: Tensor = (best * words[..., None]).sum(1) / words.sum(1, keepdim=True)
     return counted
 
 

@@ -136,7 +136,7 @@ class RankingModel(nn.Module):
         maxsim = None
         if self.head.late is not None:
             rows = (picked(said, texts.prefix)[None], texts.prefix_valid[None])
-            maxsim = padded_max_similarities(picked(asked, queries.prefix), queries.prefix_valid, *rows)
+            maxsim = padded_max_similarities(picked(asked, queries.prefix), queries.prefix_words, *rows)
         scores: Tensor = self.head(candidates[None], nothing_asked, prefixes, maxsim)[:, 0]
         return scores
 

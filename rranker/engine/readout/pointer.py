@@ -86,11 +86,13 @@ def max_similarities(states: Tensor, lengths: Tensor, prefix: int) -> Tensor:
 
     The first `prefix` states are the query's.
 
-    Of each candidate the mean, over the prefix's tokens, of the cosine to the candidate's token that is most like it:
-    late interaction, the MaxSim of ColBERT (arXiv 2004.12832) divided by the number of the query's tokens.
+    Of each candidate the mean, over the query's words, of the cosine to the candidate's token that is most like it:
+    late interaction, the MaxSim of ColBERT (arXiv 2004.12832) divided by the number of words. The tokens that open and
+    close the query, an encoder's `[CLS]` and `[SEP]`, are words only where there are no others.
     """
     tokens = normalize(states.float(), dim=-1)
-    alike = tokens[prefix:] @ tokens[:prefix].T
+    words = slice(1, prefix - 1) if prefix > 2 else slice(prefix)
+    alike = tokens[prefix:] @ tokens[words].T
     best: Tensor = torch.segment_reduce(alike, "max", lengths=lengths[1:], unsafe=True)
     return best.mean(-1)
 

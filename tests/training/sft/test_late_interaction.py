@@ -14,12 +14,15 @@ from transformers import AutoTokenizer
 
 from rranker import Ranker, UnsupportedModelError, data
 from rranker.data import RankingExample
+from rranker.engine.readout import max_similarities
+from rranker.prompts import Segments
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import SOURCES
 from rranker.training.grpo import parse as parse_grpo
 from rranker.training.grpo import train as train_by_reward
 from rranker.training.packing.batch import training_batch
+from rranker.training.packing.layout import Attends, build_layout
 from rranker.training.sft import train
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.config import SftConfig
@@ -104,6 +107,38 @@ def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(late: Path,
             case = make_case(rng, n)
             expected = order_by_rounds(trained, prompt_format, case)
             assert ranker.rank(case.query, case.candidates, task=case.task).order == expected
+
+
+def test_what_opens_and_closes_a_query_counts_only_where_there_is_no_word() -> None:
+    """By their definition, a word and a candidate at a time; the engine's and the training's are the same."""
+    rng, lengths, texts = np.random.default_rng(3), (2, 3, 7), (2, 5, 4)
+    queries = [torch.from_numpy(rng.normal(size=(n, 6))) for n in lengths]
+    candidates = [torch.from_numpy(rng.normal(size=(n, 6))) for n in texts]
+    expected = torch.tensor(
+        [
+            [torch.cosine_similarity(words[:, None], c[None], dim=-1).amax(1).mean() for c in candidates]
+            for words in (queries[0], queries[1][1:2], queries[2][1:6])
+        ]
+    )
+    for query, wanted in zip(queries, expected, strict=True):
+        found = max_similarities(
+            torch.cat([query, *candidates]), torch.tensor([len(query), *texts]), len(query)
+        )
+        torch.testing.assert_close(found, wanted.float())
+    segments = [Segments((1,) * n, tuple((2,) * m for m in texts), (3,)) for n in lengths]
+    everybody = [torch.ones(1, len(texts), dtype=torch.bool)] * len(lengths)
+    layout = build_layout(segments, [[3]] * len(lengths), everybody, Attends(bidirectional=True))
+    hidden = torch.zeros(len(layout.ids), 6, dtype=torch.float64)
+    for b, query in enumerate(queries):
+        hidden[layout.prefix[b, : len(query)]] = query
+        for i, states in enumerate(candidates):
+            hidden[layout.candidates[b, i, : len(states)]] = states
+    torch.testing.assert_close(layout.max_similarities(hidden), expected.float())
+
+
+def test_an_empty_query_is_ranked(late: Path) -> None:
+    with Ranker(late) as ranker:
+        assert sorted(ranker.rank("", WORDS[:4], task="passage").order) == [0, 1, 2, 3]
 
 
 def test_lists_are_learnt_at_a_temperature_that_makes_up_for_its_weight(late: Path, without: Path) -> None:
