@@ -224,18 +224,24 @@ def fitting(
 
 
 def load_text_policy(arguments: GrpoArguments, config: GrpoConfig) -> Checkpoint:
-    """The checkpoint to start from, in bfloat16 where only adapters are trained and layers run in it."""
+    """The checkpoint to start from, in bfloat16 where only adapters are trained and layers run in it.
+
+    Its config says what is trained, and in whose prompts, as all that is saved of it will.
+    """
     dtype = torch.bfloat16 if config.bf16 and arguments.policy.lora_rank else torch.float32
-    return read_checkpoint(arguments.policy.model, dtype)
+    checkpoint = read_checkpoint(arguments.policy.model, dtype)
+    settings = replace(
+        checkpoint.settings, method=arguments.rollout.method, calibration=None, prompt_format="r1_ranker"
+    )
+    checkpoint.lm.config.rranker = settings.entry()
+    return checkpoint
 
 
-def save_text_policy(trained: Any, checkpoint: Checkpoint, method: str, folder: Path) -> None:
-    """A folder that `Ranker` loads, adapters merged: it says what was trained, and in whose prompts."""
+def save_text_policy(trained: Any, tokenizer: Any, folder: Path) -> None:
+    """A folder that `Ranker` loads, adapters merged."""
     whole = trained.merge_and_unload() if hasattr(trained, "peft_config") else trained
-    settings = replace(checkpoint.settings, method=method, calibration=None, prompt_format="r1_ranker")
-    whole.config.rranker = settings.entry()
     whole.save_pretrained(folder)
-    checkpoint.tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def refuse_unread(arguments: GrpoArguments) -> None:
@@ -285,6 +291,6 @@ def train_text(
     trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:
         trained = trainer.accelerator.unwrap_model(trainer.model)
-        save_text_policy(trained, checkpoint, arguments.rollout.method, out / "final")
+        save_text_policy(trained, checkpoint.tokenizer, out / "final")
         write_report(trainer.state.log_history, {**arguments.flat(), **config.to_dict()}, out)
     return trainer

@@ -29,7 +29,7 @@ from rranker.training.grpo.rewards import Reward, Scale, advantages, decision_re
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
 from rranker.training.packing.layout import Attends
 from rranker.training.policy.logprobs import Row, from_ids, score, to_ids
-from rranker.training.policy.network import HEAD, Policy, load_policy, save_head, split_head
+from rranker.training.policy.network import HEAD, Policy, load_policy, save_beside, split_head
 from rranker.training.policy.ranking_model import BILINEAR_RATE
 from rranker.training.policy.rollouts import RolloutEngine
 
@@ -260,8 +260,8 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
             return
         language, head = split_head(state_dict or self.accelerator.unwrap_model(self.model).state_dict())
         super()._save(folder, language)
-        if head and self.args.should_save:
-            save_head(head, folder)
+        if self.args.should_save:
+            save_beside(self.policy, head, folder, method=self.rollout_options.method)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -121,7 +121,7 @@ def imitate(
     )
     trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:
-        save_text_policy(trainer.accelerator.unwrap_model(trainer.model), checkpoint, method, out / "final")
+        save_text_policy(trainer.accelerator.unwrap_model(trainer.model), checkpoint.tokenizer, out / "final")
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -168,7 +168,7 @@ def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, T
     return {name: t for name, t in state.items() if not name.startswith(mark)}, head
 
 
-def save_head(head: dict[str, Tensor], folder: str | Path) -> None:
+def _save_head(head: dict[str, Tensor], folder: str | Path) -> None:
     """Writes a pointer head beside the weights, in fp32."""
     save_file(
         {name: t.detach().float().cpu().contiguous() for name, t in head.items()}, Path(folder) / HEAD_FILE
@@ -180,16 +180,28 @@ def save_policy(
 ) -> None:
     """A folder that `Ranker` loads; `dtype` (default: the weights' own) is that of the language model.
 
-    `method` is what it was trained to play, None what its checkpoint says.
-
-    Tied weights are saved once. What training set in the config (no cache) is not handed on, nor is a calibration,
-    which was fitted on the weights before.
+    Tied weights are saved once. `method`: see `save_beside`.
     """
     state, head = split_head(policy.lm.state_dict())
     cast: dict[int, Tensor] = {}  # by address: tied weights are one tensor before and after
     if dtype is not None:
         state = {name: cast.setdefault(t.data_ptr(), t.to(dtype)) for name, t in state.items()}
     policy.lm.save_pretrained(folder, state_dict=state)
+    save_beside(policy, head, folder, dtype, method)
+
+
+def save_beside(
+    policy: Policy,
+    head: dict[str, Tensor],
+    folder: str | Path,
+    dtype: torch.dtype | None = None,
+    method: str | None = None,
+) -> None:
+    """What else a folder needs, beside the language model's weights, for `Ranker` to load it.
+
+    `method` is what it was trained to play, None what its checkpoint says. What training set in the config (no cache)
+    is not handed on, nor is a calibration, which was fitted on the weights before.
+    """
     config = copy.deepcopy(policy.lm.config)
     config.dtype, config.use_cache = dtype or policy.lm.dtype, True
     settings = replace(policy.settings, method=method or policy.settings.method, calibration=None)
@@ -197,6 +209,6 @@ def save_policy(
     config.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
     if head:
-        save_head(head, folder)
+        _save_head(head, folder)
     if policy.item_factors is not None:
         save_item_factors(policy.item_factors, Path(folder))

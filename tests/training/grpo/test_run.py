@@ -202,6 +202,28 @@ def test_a_resumed_run_goes_on_along_the_same_curve(pointer: Path, tmp_path: Pat
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+def test_a_checkpoint_is_a_model_as_whole_as_the_last(pointer: Path, tmp_path: Path) -> None:
+    """Of what was calibrated on the weights before, neither keeps anything."""
+    from rranker import Ranker
+
+    curve = {"slope": 1.0, "intercept": 0.0, "source": "pointer", "content_free": False}
+    config = json.loads((pointer / "config.json").read_text())
+    config["rranker"]["calibration"] = {"passage": curve}
+    (pointer / "config.json").write_text(json.dumps(config))
+    out = tmp_path / "out"
+    run(options(pointer, out, max_steps=2, save_steps=1, save_total_limit=2, eval_strategy="no"))
+    half, final = out / "checkpoint-1", out / "final"
+    assert {path.name for path in final.iterdir()} <= {path.name for path in half.iterdir()}
+    said = [json.loads((folder / "config.json").read_text()) for folder in (half, final)]
+    assert said[0]["rranker"] == said[1]["rranker"]
+    assert said[0]["rranker"]["calibration"] is None
+    assert said[0]["use_cache"] is said[1]["use_cache"] is True
+    (case, *_) = toy_cases(1, seed=2).values()
+    with Ranker(half, kv_cache_tokens=2048) as ranker:
+        ranking = ranker.rank(case.query, case.candidates, task=case.task)
+    assert [item.relevance for item in ranking] == [None] * len(case.candidates)
+
+
 def test_only_complete_checkpoints_count(tmp_path: Path) -> None:
     for step, whole in ((2, True), (10, True), (12, False)):
         folder = tmp_path / f"checkpoint-{step}"
