@@ -7,21 +7,26 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("rerankers", reason="needs rerankers: pip install 'rranker[rerankers]'")
-
-import rerankers
-
 from rranker import Ranking
-from rranker.integrations.rerankers import RRankerModel
 from tests.support.samples import QUERY, TEXTS
 
 
+@pytest.fixture(scope="module")
+def rerankers() -> Any:
+    """Imported here: it takes seconds of every process that collects the tests."""
+    return pytest.importorskip("rerankers", reason="needs rerankers: pip install 'rranker[rerankers]'")
+
+
 @pytest.fixture
-def model(ranker: Any) -> Any:
+def model(rerankers: Any, ranker: Any) -> Any:
+    import rranker.integrations.rerankers  # noqa: F401  (registers the type)
+
     return rerankers.Reranker("default", model_type="rranker", verbose=0, ranker=ranker)
 
 
 def test_the_factory_makes_it_and_it_ranks(model: Any, expected: Ranking) -> None:
+    from rranker.integrations.rerankers import RRankerModel
+
     assert isinstance(model, RRankerModel)
     results = model.rank(
         QUERY, TEXTS, doc_ids=[f"d{i}" for i in range(5)], metadata=[{"place": i} for i in range(5)]
@@ -35,7 +40,7 @@ def test_the_factory_makes_it_and_it_ranks(model: Any, expected: Ranking) -> Non
     )
 
 
-def test_documents_single_texts_and_none_at_all(model: Any) -> None:
+def test_documents_single_texts_and_none_at_all(rerankers: Any, model: Any) -> None:
     documents = [rerankers.Document(text, doc_id=i) for i, text in enumerate(TEXTS)]
     assert {result.doc_id for result in model.rank(QUERY, documents)} == set(range(5))
     assert model.rank(QUERY, TEXTS[0]).results_count() == 1
