@@ -68,7 +68,7 @@ asan: .venv/.dev
 
 .venv/.base: .venv/bin/python $(SOURCES)
 	@command -v c++ >/dev/null || command -v g++ >/dev/null || { echo "A C++17 compiler is needed (Debian: apt-get install g++)"; exit 1; }
-	$(INSTALL) --no-compile -e .
+	$(INSTALL) -e .
 	@touch $@
 
 # Asked for by name, rranker is there already, and only what the extra adds is installed: its extension is compiled once.
