@@ -51,7 +51,10 @@ class Interactions:
 
     @cached_property
     def validation_users(self) -> frozenset[int]:
-        """A tenth of those who are not test users: choices are made on them, and nothing of theirs trains."""
+        """A tenth of those who are not test users: choices are made on them, and nothing of theirs trains before.
+
+        Once all is chosen, item factors are fitted to them, too (`item_factors --refit`).
+        """
         return frozenset(u for u in self._known_users if in_validation(f"{self.name}-{u}"))
 
     @cached_property

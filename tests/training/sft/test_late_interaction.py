@@ -31,14 +31,9 @@ from rranker.training.sft.run import first_model
 from tests.support.checkpoints import TINY_START
 from tests.support.rounds import order_by_rounds
 from tests.support.toy_examples import WORDS, make_case, make_example
-from tests.support.toys import learnable_cases, options, save_encoder_policy
+from tests.support.toys import learnable_cases, options
 
 HEAD = "pointer_head.safetensors"
-
-
-@pytest.fixture(scope="module")
-def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_encoder_policy(tmp_path_factory.mktemp("without"))
 
 
 @pytest.fixture(scope="module")
