@@ -1,5 +1,6 @@
 """Without a GPU, Triton's kernels run as Python functions. Triton reads this once, when it is first imported."""
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -34,23 +35,46 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=str(error)))
 
 
+def pytest_collection() -> None:
+    """Nearly all that imports make stays: there is no garbage to look for."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: no search for garbage walks through it again."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """As libraries expect it that count what is left over at the end."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def quick_interpreter() -> Iterator[None]:
-    """Triton's interpreter, which looks up its names once a launch; on a GPU, nothing."""
-    from tests.support.interpreter import patch_scopes
+    """Triton's interpreter, which looks up names and describes types once; on a GPU, nothing."""
+    from tests.support.interpreter import patch_scopes, patch_types
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         patch_scopes(monkeypatch)
+        patch_types(monkeypatch)
         yield
 
 
 @pytest.fixture(scope="session")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint folder of SmolLM2-135M-Instruct, float32, converted once. For tests marked `pretrained`."""
+    from filelock import FileLock
+
     from bench.pretrained_models import smollm2_folder
 
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # whichever process comes first converts it for all
     try:
-        return smollm2_folder(tmp_path_factory.mktemp("pretrained"))
+        with FileLock(base / "pretrained.lock"):
+            return smollm2_folder(base / "pretrained")
     except ModuleNotFoundError as error:
         pytest.skip(str(error))
 
