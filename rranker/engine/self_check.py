@@ -17,7 +17,7 @@ from .encoders import is_encoder, position_offset
 from .errors import SettingError, UnsupportedModelError, out_of_memory
 from .fused import unfused
 from .loading.settings import AttentionMode
-from .readout import IdentifierReadout, Pooling
+from .readout import IdentifierReadout, Matches, Pooling
 from .readout.request import Subset
 from .runner import ModelRunner
 from .sessions import BlockQueryState, CausalQueryState
@@ -213,7 +213,7 @@ class _Identifiers:
     """What a session must know of a readout that reads no candidate's state."""
 
     needs_states = False
-    needs_maxsim = False
+    matches: Matches | None = None
     pooling: Pooling = "last"
 
 

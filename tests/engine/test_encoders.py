@@ -73,8 +73,8 @@ def expected_logits(lm, segments, subset, readout: PointerReadout) -> np.ndarray
         score = (w @ state + (bilinear @ suffix[-1]) @ state) / len(state) ** 0.5
         if readout._scale is not None:
             score = score + float(readout._scale) * torch.cosine_similarity(state_of(prefix), state, dim=0)
-        if readout._late is not None:
-            late = readout._late
+        if readout.late is not None:
+            late = readout.late
             query = state_of(prefix)
             wanted = late.gate.double() @ query / query.norm() + late.gate_bias
             words = prefix[1:-1] if len(prefix) > 2 else prefix

@@ -156,7 +156,7 @@ def test_pointer_heads_send_what_they_look_up_with_the_step(device, pooling, mod
     torch.manual_seed(0)
     size = lm.config.hidden_size
     parts = [torch.randn(size), torch.randn(size, size), torch.tensor([3.0])][: 2 + (pooling != "last")]
-    late = [torch.tensor([9.0]), torch.randn(size), torch.zeros(1)]
+    late = [torch.tensor([9.0]), torch.randn(size), torch.zeros(1), torch.tensor([0.5])]
 
     def head(put=lambda weights: weights):
         interaction = LateInteraction(*map(put, late)) if pooling == "late" else None

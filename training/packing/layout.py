@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from rranker.engine.readout import Pooling, segment_states
+from rranker.engine.readout import LateInteraction, Pooling, feedback_share, segment_states
 from rranker.prompts import Segments
 
 if TYPE_CHECKING:
@@ -76,12 +76,27 @@ class Layout:
         rows = picked(hidden, self.candidates), self.candidates_valid
         return padded_max_similarities(picked(hidden, self.prefix), self.prefix_words, *rows)
 
+    def feedback_similarities(self, hidden: Tensor, chosen: Tensor) -> Tensor:
+        """hidden [T, D], chosen [B] → [B, N], as the engine's `feedback_similarities`."""
+        texts, valid = picked(hidden, self.candidates), self.candidates_valid
+        one = torch.arange(len(chosen), device=chosen.device), chosen
+        said = padded_max_similarities(texts[one], words_of(valid[one]), texts, valid)
+        shares = [feedback_share(n) for n in self.present.sum(1).tolist()]
+        return said.new_tensor(shares)[:, None] * said
+
+    def matches(self, hidden: Tensor, late: LateInteraction, alone: Tensor, prefixes: Tensor) -> Tensor:
+        """[B, N], as the engine's `matches`: `alone` [B, N] is how candidates fit without, prefixes [B, D] states."""
+        matched = self.max_similarities(hidden)
+        if late.feedback is None:
+            return matched
+        fitness = (alone + late.strength(prefixes)[:, None] * matched).detach()
+        best = fitness.masked_fill(~self.present, -torch.inf).argmax(1)
+        return matched + late.feedback * self.feedback_similarities(hidden, best)
+
     @property
     def prefix_words(self) -> Tensor:
-        """[B, P] bool: the prefixes' tokens but for those that open and close them, where there are others."""
-        lengths = self.prefix_valid.sum(1, keepdim=True)
-        places = torch.arange(self.prefix_valid.shape[1], device=lengths.device)
-        return self.prefix_valid & ((lengths <= 2) | ((places > 0) & (places < lengths - 1)))
+        """[B, P] bool: see `words_of`."""
+        return words_of(self.prefix_valid)
 
     def to(self, device: torch.device) -> Self:
         """The same layout with its index tensors on `device`."""
@@ -96,6 +111,13 @@ class Layout:
     def present(self) -> Tensor:
         """[B, N] bool: which candidates exist."""
         return self.candidates_valid[:, :, 0]
+
+
+def words_of(valid: Tensor) -> Tensor:
+    """valid [B, P] bool, tokens that are there first → [B, P]: those that neither open nor close a text with others."""
+    lengths = valid.sum(1, keepdim=True)
+    places = torch.arange(valid.shape[1], device=valid.device)
+    return valid & ((lengths <= 2) | ((places > 0) & (places < lengths - 1)))
 
 
 def padded_max_similarities(queries: Tensor, words: Tensor, texts: Tensor, texts_valid: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.kv.cache import KVCache
-from rranker.engine.readout import Pooling
+from rranker.engine.readout import Matches, Pooling
 from rranker.engine.sessions import BlockQueryState, CausalQueryState, PointwiseQueryState
 from rranker.prompts.segments import POINTWISE, Kind, Segments
 from rranker.training.packing.chunks import Chunks, build_chunks
@@ -144,5 +144,5 @@ class _Identifiers:
     """What a session must know of a readout that names candidates by an identifier."""
 
     needs_states = False
-    needs_maxsim = False
+    matches: Matches | None = None
     pooling: Pooling = "last"

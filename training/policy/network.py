@@ -121,8 +121,10 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
         if readout.needs_states and isinstance(structure, Layout):
             states, prefixes = structure.states(hidden, readout.pooling)
             priors = structure.prior
-            if readout.needs_maxsim:
-                matches = structure.max_similarities(hidden)
+            if isinstance(readout, PointerReadout) and readout.late is not None and prefixes is not None:
+                matches = structure.matches(
+                    hidden, readout.late, readout.pointwise(states, prefixes), prefixes
+                )
         for q, (suffixes, identifiers) in enumerate(zip(packed.suffixes, packed.identifiers, strict=True)):
             if packed.kind in POINTWISE:
                 logits.append(alone(readout, hidden[suffixes], identifiers, packed.kind, packed.sizes[q]))

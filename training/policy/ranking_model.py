@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from rranker.engine.encoders import is_encoder, position_offset
-from rranker.engine.readout import LateInteraction, Pooling, pointer_fitness
+from rranker.engine.readout import LateInteraction, Pooling, own_fitness, pointer_fitness
 from rranker.item_factors import ItemFactors
 from rranker.training.packing.attention import use_packed_attention
 from rranker.training.packing.layout import Attends, Layout, padded_max_similarities, picked
@@ -42,6 +42,7 @@ class PointerHead(nn.Module):
         self.maxsim: nn.Parameter | None = None
         self.gate: nn.Parameter | None = None
         self.gate_bias: nn.Parameter | None = None
+        self.feedback: nn.Parameter | None = None
         if late:
             self.interact(0.0)
 
@@ -51,10 +52,16 @@ class PointerHead(nn.Module):
         self.gate = nn.Parameter(torch.zeros_like(self.w))
         self.gate_bias = nn.Parameter(torch.zeros(1))
 
+    def feed_back(self, share: float) -> None:
+        """Lets the best candidate count, too, this share of what the query does (`LateInteraction.feedback`)."""
+        self.feedback = nn.Parameter(torch.tensor([share]))
+
     @classmethod
     def of(cls, state: Mapping[str, Tensor], pooling: Pooling) -> Self:
         """With the weights of a checkpoint, as `load_head` reads them."""
         head = cls(len(state["w"]), pooling, late="maxsim" in state)
+        if "feedback" in state:
+            head.feed_back(0.0)
         head.load_state_dict(state)
         return head
 
@@ -63,7 +70,7 @@ class PointerHead(nn.Module):
         """The present weights of late interaction; None where it has none."""
         if self.maxsim is None or self.gate is None or self.gate_bias is None:
             return None
-        return LateInteraction(self.maxsim, self.gate, self.gate_bias)
+        return LateInteraction(self.maxsim, self.gate, self.gate_bias, self.feedback)
 
     def temperatures(self, prefix: Tensor) -> Tensor:
         """prefix [B, D] → [B], without gradients: what to divide fitness by in a softmax.
@@ -117,7 +124,10 @@ class RankingModel(nn.Module):
     def fitness(self, hidden: Tensor, layout: Layout, *, tempered: bool = False) -> Tensor:
         """[T, D] → [B, S, N]; what is not alive is −∞. `tempered`: divided by the head's `temperatures`."""
         candidates, prefix = layout.states(hidden, self.head.pooling)
-        maxsim = None if self.head.late is None else layout.max_similarities(hidden)
+        maxsim = None
+        if self.head.late is not None and prefix is not None:
+            alone = own_fitness(self.head.w, candidates, self.head.scale, prefix)
+            maxsim = layout.matches(hidden, self.head.late, alone, prefix)
         scores: Tensor = self.head(candidates, hidden[layout.suffix], prefix, maxsim)
         if layout.prior is not None:
             scores = scores + layout.prior[:, None]

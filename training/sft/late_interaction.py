@@ -3,23 +3,27 @@
 Mean states lose what a text says in passing. Late interaction (ColBERT, arXiv 2004.12832) asks of each token of the
 query how like it a candidate's most similar token is: of the encoder's own states, so nothing is trained. Which queries
 want that is known by kind: searches do, histories ask for titles that share no word with them. The gate is a logistic
-regression of that on the mean states of training queries.
+regression of that on the mean states of training queries. With `--feedback`, the candidate that matches the query best
+is compared with the others, too; a model that has late interaction already gets that alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from rranker.data import RankingExample
 from rranker.engine.errors import UnsupportedModelError
+from rranker.engine.loading.pointer_head import FEEDBACK, HEAD_FILE
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts import TEMPLATES
 from rranker.training.examples.sources import HISTORIES, PASSAGES, Sources
@@ -108,19 +112,44 @@ def with_late_interaction(
     return model
 
 
+def write_feedback(folder: Path, out: Path, share: float) -> None:
+    """Writes the checkpoint of `folder` to `out`, with feedback of this share in its late interaction.
+
+    Its calibration holds: late interaction is no part of relevance.
+    """
+    head = load_file(folder / HEAD_FILE)
+    shutil.copytree(folder, out)
+    save_file(head | {FEEDBACK: torch.tensor([share])}, out / HEAD_FILE)
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft.late_interaction`."""
     parser = argparse.ArgumentParser(prog="python -m training.sft.late_interaction", description=__doc__)
     parser.add_argument("folder", type=Path, help="a ranking model that was made of an encoder")
     parser.add_argument("out", type=Path, help="where the ranking model is written")
     parser.add_argument("--weight", type=float, default=WEIGHT, help="choose it on validation (default: 80)")
+    parser.add_argument(
+        "--feedback",
+        type=float,
+        help="how much what the best candidate says counts beside the query, in lists of a hundred: choose it on "
+        "validation (default: nothing)",
+    )
     options = parser.parse_args(words)
+    if options.feedback is not None and not 0 <= options.feedback < float("inf"):
+        parser.error(f"--feedback is a share of 0 or more, not {options.feedback}")
+    model = load_model(options.folder)
+    if options.feedback is not None and model.head.late is not None:
+        write_feedback(options.folder, options.out, options.feedback)
+        print(f"wrote {options.out}", flush=True)
+        return
     sources, rng = Sources(), np.random.default_rng(0)
     opened, closed = (
         [q for name in names for q in queries_of(sources, name, rng)] for names in (OPEN, CLOSED)
     )
     tokenizer = read_tokenizer(options.folder)
-    model = with_late_interaction(load_model(options.folder), tokenizer, opened, closed, options.weight)
+    model = with_late_interaction(model, tokenizer, opened, closed, options.weight)
+    if options.feedback is not None:
+        model.head.feed_back(options.feedback)
     save_model(model, tokenizer, options.out)
     late = model.head.late
     assert late is not None

@@ -1,25 +1,28 @@
 """From hidden states to logits over candidates."""
 
 from .identifier import IdentifierReadout, logit_scale
-from .pointer import (
+from .late_interaction import (
     LateInteraction,
-    PointerReadout,
-    Pooling,
+    Matches,
+    feedback_share,
+    feedback_similarities,
     max_similarities,
-    pointer_fitness,
-    segment_means,
-    segment_states,
 )
+from .pointer import PointerReadout, Pooling, own_fitness, pointer_fitness, segment_means, segment_states
 from .protocol import Readout
 
 __all__ = [
     "IdentifierReadout",
     "LateInteraction",
+    "Matches",
     "PointerReadout",
     "Pooling",
     "Readout",
+    "feedback_share",
+    "feedback_similarities",
     "logit_scale",
     "max_similarities",
+    "own_fitness",
     "pointer_fitness",
     "segment_means",
     "segment_states",

@@ -14,6 +14,7 @@ from ...prompts.segments import Kind
 from ..batch import Ints
 from ..encoders import is_encoder
 from ..errors import UnsupportedModelError
+from .late_interaction import Matches
 from .pointer import Pooling
 
 _ROWS = 64  # whose logits over the whole vocabulary are held at a time, where they are capped
@@ -26,7 +27,7 @@ class IdentifierReadout:
     """
 
     needs_states = False
-    needs_maxsim = False
+    matches: Matches | None = None
     pooling: Pooling = "last"
 
     def __init__(self, lm: Any) -> None:

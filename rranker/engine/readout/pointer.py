@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -12,24 +11,10 @@ from torch.nn.functional import normalize
 
 from ...prompts.segments import Kind
 from ..batch import Ints
+from .late_interaction import LateInteraction, Matches, feedback_similarities, max_similarities
 
 Pooling = Literal["last", "mean", "cls"]
 """What a segment's state is: its last token's, the mean over its tokens, or its first token's (BERT's `[CLS]`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LateInteraction:
-    """How much a candidate's best matches of the query's tokens count: `weight` [1], `gate` [D] and `gate_bias` [1]."""
-
-    weight: Tensor
-    gate: Tensor
-    gate_bias: Tensor
-
-    def strength(self, prefix: Tensor) -> Tensor:
-        """prefix […, D] → […]: the weight, as far as the query wants it: histories ask for other words."""
-        wanted = (normalize(prefix.float(), dim=-1) * self.gate).sum(-1) + self.gate_bias[0]
-        strength: Tensor = self.weight[0] * wanted.sigmoid()
-        return strength
 
 
 def pointer_fitness(
@@ -81,22 +66,6 @@ def own_fitness(
     return fitness
 
 
-def max_similarities(states: Tensor, lengths: Tensor, prefix: int) -> Tensor:
-    """states [T, D] of the prefix and the candidates end to end, lengths [1 + n] of them → [n], fp32.
-
-    The first `prefix` states are the query's.
-
-    Of each candidate the mean, over the query's words, of the cosine to the candidate's token that is most like it:
-    late interaction, the MaxSim of ColBERT (arXiv 2004.12832) divided by the number of words. The tokens that open and
-    close the query, an encoder's `[CLS]` and `[SEP]`, are words only where there are no others.
-    """
-    tokens = normalize(states.float(), dim=-1)
-    words = slice(1, prefix - 1) if prefix > 2 else slice(prefix)
-    alike = tokens[prefix:] @ tokens[words].T
-    best: Tensor = torch.segment_reduce(alike, "max", lengths=lengths[1:], unsafe=True)
-    return best.mean(-1)
-
-
 def segment_means(states: Tensor, lengths: Sequence[int] | Tensor) -> Tensor:
     """states [T, D] of segments that lie end to end → [segments, D], each one's mean over its own tokens.
 
@@ -138,13 +107,29 @@ class PointerReadout:
         pooling: Pooling | None = None,
     ) -> None:
         self._w, self._bilinear = w.float(), bilinear.float()
-        self._scale, self._late = None if scale is None else scale.float(), late
+        self._scale, self.late = None if scale is None else scale.float(), late
+        self.matches: Matches | None = None if late is None else self._matches
         self.pooling: Pooling = pooling or ("last" if scale is None else "mean")
-        self.needs_maxsim = late is not None
 
     def vectors(self, identifiers: Sequence[int] | Ints | Tensor) -> Tensor:
         """Raises TypeError: there is nothing to look up by identifier."""
         raise TypeError("a pointer reads candidates' hidden states, not identifiers")
+
+    def _matches(
+        self, tokens: Tensor, lengths: Tensor, prefix: Tensor, candidates: Tensor, words: int, longest: int
+    ) -> Tensor:
+        """tokens [T, D] of the prefix and the candidates end to end, their lengths [1 + n] and states → [n].
+
+        prefix [D], candidates [n, D]; the prefix has `words` tokens, and no candidate more than `longest`. Feedback is
+        that of the candidate that fits best without it.
+        """
+        assert self.late is not None
+        matched = max_similarities(tokens, lengths, words)
+        if self.late.feedback is None:
+            return matched
+        fitness = self.pointwise(candidates, prefix) + self.late.strength(prefix) * matched
+        best = fitness.argmax(0, keepdim=True)
+        return matched + self.late.feedback * feedback_similarities(tokens, lengths, words, best, longest)
 
     def logits(
         self,
@@ -156,7 +141,7 @@ class PointerReadout:
     ) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → [S, N]: fitness, negated for a question that asks for the worst."""
         fitness = pointer_fitness(
-            self._w, self._bilinear, suffixes, candidates, self._scale, prefix, self._late, maxsim
+            self._w, self._bilinear, suffixes, candidates, self._scale, prefix, self.late, maxsim
         )
         return -fitness if kind == "exclude" else fitness
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...prompts.segments import Kind
 from ..batch import Ints
+from .late_interaction import Matches
 from .pointer import Pooling
 
 
@@ -27,8 +28,8 @@ class Readout(Protocol):
         """[n, D], fp32: what stands for the candidates of these identifiers. For readouts without states."""
         ...
 
-    needs_maxsim: bool
-    """Whether the candidates' tokens are compared with the query's, too (`max_similarities`)."""
+    matches: Matches | None
+    """How the candidates' tokens are compared with the query's, too; None: they are not."""
 
     def logits(
         self,

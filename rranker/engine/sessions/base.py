@@ -14,7 +14,7 @@ from torch import Tensor
 from ...prompts.segments import Kind, Segments
 from ..batch import BatchBuilder, Ints
 from ..kv.cache import KVCache
-from ..readout import Pooling
+from ..readout import Matches, Pooling
 from ..readout.request import ReadoutRequest, Subset
 
 
@@ -23,7 +23,7 @@ class ReadsStates(Protocol):
 
     needs_states: bool
     pooling: Pooling
-    needs_maxsim: bool
+    matches: Matches | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class QueryStateBase(ABC):
         self, segments: Segments, kind: Kind, store: KVCache, readout: ReadsStates, branches: int = 1
     ) -> None:
         self._store, self._kind, self._needs_states = store, kind, readout.needs_states
-        self._pooling, self._needs_maxsim = readout.pooling, readout.needs_maxsim
+        self._pooling, self._matches = readout.pooling, readout.matches
         self._prefix = np.asarray(segments.prefix, dtype=np.int64)
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)

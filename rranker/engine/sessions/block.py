@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ..batch import BatchBuilder, Ints, Segment
-from ..readout import max_similarities, segment_states
+from ..readout import segment_states
 from ..readout.request import Subset
 from .base import Context, QueryStateBase
 
@@ -71,7 +71,7 @@ class BlockQueryState(QueryStateBase):
         """Asks for what a pointer reads of the prefix and the candidates, whose rows begin at `first`."""
         counts = np.concatenate([[len(self._prefix)], self._lengths])
         ends = first + np.cumsum(counts)
-        if self._pooling == "mean" or self._needs_maxsim:  # every token
+        if self._pooling == "mean" or self._matches is not None:  # every token
             self._read_states(builder, np.arange(first, ends[-1]))
             self._counts = builder.carry(counts)
         else:
@@ -90,8 +90,9 @@ class BlockQueryState(QueryStateBase):
         if fresh is not None and self._counts is not None:
             states = segment_states(fresh, self._counts, self._pooling)
             self._prefix_state, self._states = states[0], states[1:]
-            if self._needs_maxsim:
-                self._maxsim = max_similarities(fresh, self._counts, len(self._prefix))
+            if self._matches is not None:
+                sizes = len(self._prefix), int(self._lengths.max())
+                self._maxsim = self._matches(fresh, self._counts, states[0], states[1:], *sizes)
             self._counts = None
         elif fresh is not None and self._pooling == "cls":
             self._prefix_state, self._states = fresh[0], fresh[1:]

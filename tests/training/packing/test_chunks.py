@@ -24,7 +24,7 @@ def plan_of(mode: str, seed: int, context_bias: float = 0.0) -> Batch:
         KVCache(0, 10_000),
         np.random.default_rng(seed),
     )
-    identifiers = SimpleNamespace(needs_states=False, needs_maxsim=False, pooling="last")
+    identifiers = SimpleNamespace(needs_states=False, matches=None, pooling="last")
     for query_index in range(3):
         n = int(rng.integers(2, 8))
         segments, subsets = (

@@ -14,7 +14,8 @@ from transformers import AutoTokenizer
 
 from rranker import Ranker, UnsupportedModelError, data
 from rranker.data import RankingExample
-from rranker.engine.readout import max_similarities
+from rranker.engine.readout import LateInteraction, PointerReadout, feedback_similarities, max_similarities
+from rranker.engine.readout.late_interaction import MANY
 from rranker.prompts import Segments
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
@@ -22,7 +23,7 @@ from rranker.training.examples.sources import SOURCES
 from rranker.training.grpo import parse as parse_grpo
 from rranker.training.grpo import train as train_by_reward
 from rranker.training.packing.batch import training_batch
-from rranker.training.packing.layout import Attends, build_layout
+from rranker.training.packing.layout import Attends, Layout, build_layout
 from rranker.training.sft import train
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.config import SftConfig
@@ -41,6 +42,14 @@ def late(without: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """It wants late interaction of passages' queries."""
     out, tokenizer = tmp_path_factory.mktemp("late"), AutoTokenizer.from_pretrained(without)
     save_model(with_late_interaction(load_model(without), tokenizer, *kinds(), 12.0), tokenizer, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def fed(late: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With feedback, too, so much that it counts in short lists."""
+    out = tmp_path_factory.mktemp("fed") / "model"
+    main([str(late), str(out), "--feedback", "100"])
     return out
 
 
@@ -86,7 +95,11 @@ def test_the_gate_opens_for_the_kind_of_query_that_wants_it(late: Path) -> None:
     assert min(opened) > 6 > max(closed)
 
 
-def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(late: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["late", "fed"])
+def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    late = request.getfixturevalue(kind)
     config = SftConfig(
         steps=8, warmup=1, lr=3e-2, precision="fp32", optimizer="adamw", lm_weight=0.0, start=str(late)
     )
@@ -129,6 +142,87 @@ def test_what_opens_and_closes_a_query_counts_only_where_there_is_no_word() -> N
         for i, states in enumerate(candidates):
             hidden[layout.candidates[b, i, : len(states)]] = states
     torch.testing.assert_close(layout.max_similarities(hidden), expected.float())
+
+
+def random_lists() -> tuple[list[list[torch.Tensor]], Layout, torch.Tensor]:
+    """A query's and its candidates' states, three times, of several lengths; and the three in one layout."""
+    rng = np.random.default_rng(4)
+    lists = [
+        [torch.from_numpy(rng.normal(size=(n, 6))) for n in sizes] for sizes in ((5, 4, 2, 7), (3, 1, 6))
+    ]
+    lists.append([torch.from_numpy(rng.normal(size=(4, 6))) for _ in range(1 + 2 * MANY)])
+    parts = [Segments((1,) * len(q), tuple((2,) * len(t) for t in texts), (3,)) for q, *texts in lists]
+    everybody = [torch.ones(1, len(texts), dtype=torch.bool) for _, *texts in lists]
+    layout = build_layout(parts, [[3]] * len(parts), everybody, Attends(bidirectional=True))
+    hidden = torch.zeros(len(layout.ids), 6, dtype=torch.float64)
+    for b, (query, *texts) in enumerate(lists):
+        hidden[layout.prefix[b, : len(query)]] = query
+        for i, states in enumerate(texts):
+            hidden[layout.candidates[b, i, : len(states)]] = states
+    return lists, layout, hidden
+
+
+def matches(asked: torch.Tensor, texts: list[torch.Tensor]) -> torch.Tensor:
+    """By its definition: of the words of `asked`, the mean cosine to the most like token of each text."""
+    words = asked[1:-1] if len(asked) > 2 else asked
+    return torch.stack(
+        [torch.cosine_similarity(words[:, None], t[None], dim=-1).amax(1).mean() for t in texts]
+    ).float()
+
+
+def test_feedback_asks_with_a_candidates_words_as_far_as_there_are_many() -> None:
+    """With lists of several lengths side by side; the engine's and the training's are the same."""
+    lists, layout, hidden = random_lists()
+    chosen = torch.tensor([2, 0, 150])
+    trained = layout.feedback_similarities(hidden, chosen)
+    for b, (query, *texts) in enumerate(lists):
+        expected = min(1.0, len(texts) / MANY) * matches(texts[chosen[b]], texts)
+        lengths = torch.tensor([len(query), *map(len, texts)])
+        longest, states = int(lengths[1:].max()), torch.cat([query, *texts])
+        found = feedback_similarities(states, lengths, len(query), chosen[b : b + 1], longest)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(trained[b, : len(texts)], expected)
+
+
+def test_the_candidate_that_fits_best_without_is_asked_for_with_its_words() -> None:
+    lists, layout, hidden = random_lists()
+    torch.manual_seed(0)
+    late = LateInteraction(torch.tensor([3.0]), torch.randn(6), torch.zeros(1), torch.tensor([0.5]))
+    head = PointerReadout(torch.randn(6), torch.randn(6, 6), torch.tensor([2.0]), late)
+    candidates, prefixes = layout.states(hidden, "mean")
+    assert head.matches is not None
+    assert prefixes is not None
+    trained = layout.matches(hidden, late, head.pointwise(candidates, prefixes), prefixes)
+    others = 0
+    for b, (query, *texts) in enumerate(lists):
+        prefix, states = query.mean(0).float(), torch.stack([text.mean(0) for text in texts]).float()
+        plain = matches(query, texts)
+        best = int((head.pointwise(states, prefix) + late.strength(prefix) * plain).argmax())
+        others += best != int(plain.argmax())
+        expected = plain + 0.5 * min(1.0, len(texts) / MANY) * matches(texts[best], texts)
+        lengths = torch.tensor([len(query), *map(len, texts)])
+        sizes = len(query), int(lengths[1:].max())
+        found = head.matches(torch.cat([query, *texts]), lengths, prefix, states, *sizes)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(trained[b, : len(texts)], expected)
+    assert others  # it is not who matches the query's words best
+
+
+def test_feedback_is_added_to_what_was_trained_and_changes_nothing_else(
+    late: Path, fed: Path, capsys: Any, tmp_path: Path
+) -> None:
+    for file in late.iterdir():
+        if file.name != HEAD:
+            assert (fed / file.name).read_bytes() == file.read_bytes()
+    before, after = load_file(late / HEAD), load_file(fed / HEAD)
+    assert after.pop("feedback").tolist() == [100.0]
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    main([str(fed), str(tmp_path / "more"), "--feedback", "0.25"])  # instead of what it had
+    assert load_file(tmp_path / "more" / HEAD)["feedback"].tolist() == [0.25]
+    with pytest.raises(SystemExit):
+        main([str(fed), str(tmp_path / "less"), "--feedback", "-1"])
+    assert "--feedback is a share of 0 or more, not -1.0" in capsys.readouterr().err
 
 
 def test_an_empty_query_is_ranked(late: Path) -> None:
