@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-MANY = 100
-"""Candidates of a list in which feedback counts in full."""
+FEW, MANY = 10, 100
+"""Candidates of a list up to which feedback does not count, and from which on it counts in full."""
 
 
 Matches = Callable[[Tensor, Tensor, Tensor, Tensor, int, int], Tensor]
@@ -21,7 +21,8 @@ Matches = Callable[[Tensor, Tensor, Tensor, Tensor, int, int], Tensor]
 class LateInteraction:
     """How much a candidate's best matches of the query's tokens count: `weight` [1], `gate` [D] and `gate_bias` [1].
 
-    `feedback` [1]: how much of that its matches of the best candidate's tokens count besides, None: nothing.
+    `feedback` [1]: how much of that its matches of the best candidate's tokens count besides, in lists of many (see
+    `feedback_share`); None: nothing.
     """
 
     weight: Tensor
@@ -38,7 +39,7 @@ class LateInteraction:
 
 def feedback_share(candidates: int) -> float:
     """How much feedback counts among so many candidates: few seldom have another that answers, too."""
-    return min(1.0, candidates / MANY)
+    return min(max(candidates - FEW, 0) / (MANY - FEW), 1.0)
 
 
 def max_similarities(states: Tensor, lengths: Tensor, prefix: int) -> Tensor:

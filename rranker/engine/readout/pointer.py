@@ -11,7 +11,13 @@ from torch.nn.functional import normalize
 
 from ...prompts.segments import Kind
 from ..batch import Ints
-from .late_interaction import LateInteraction, Matches, feedback_similarities, max_similarities
+from .late_interaction import (
+    LateInteraction,
+    Matches,
+    feedback_share,
+    feedback_similarities,
+    max_similarities,
+)
 
 Pooling = Literal["last", "mean", "cls"]
 """What a segment's state is: its last token's, the mean over its tokens, or its first token's (BERT's `[CLS]`)."""
@@ -125,7 +131,7 @@ class PointerReadout:
         """
         assert self.late is not None
         matched = max_similarities(tokens, lengths, words)
-        if self.late.feedback is None:
+        if self.late.feedback is None or not feedback_share(len(candidates)):
             return matched
         fitness = self.pointwise(candidates, prefix) + self.late.strength(prefix) * matched
         best = fitness.argmax(0, keepdim=True)

@@ -15,7 +15,6 @@ from transformers import AutoTokenizer
 from rranker import Ranker, UnsupportedModelError, data
 from rranker.data import RankingExample
 from rranker.engine.readout import LateInteraction, PointerReadout, feedback_similarities, max_similarities
-from rranker.engine.readout.late_interaction import MANY
 from rranker.prompts import Segments
 from rranker.prompts.encoder import EncoderFormat
 from rranker.prompts.encoding import TextEncoder
@@ -69,7 +68,7 @@ def batches(tokenizer: Any, attends: Any) -> Any:
 
     def make(step: int) -> list[tuple[str, Any]]:
         rng = np.random.default_rng(step)
-        examples = [make_example(rng, 5) for _ in range(4)]
+        examples = [make_example(rng, 12) for _ in range(4)]
         sizes = {"candidate_tokens": 24, "prefix_tokens": 24, "budget": 4096}
         return [("made", training_batch(prompt_format, examples, rng, attends=attends, **sizes))]
 
@@ -111,7 +110,7 @@ def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(
     trained, rng = load_model(tmp_path / "final"), np.random.default_rng(1)
     prompt_format = EncoderFormat(TextEncoder(tokenizer))
     with Ranker(tmp_path / "final", dtype="float32") as ranker:
-        for n in (1, 2, 7):
+        for n in (1, 2, 7, 15):
             case = make_case(rng, n)
             expected = order_by_rounds(trained, prompt_format, case)
             assert ranker.rank(case.query, case.candidates, task=case.task).order == expected
@@ -147,10 +146,8 @@ def test_what_opens_and_closes_a_query_counts_only_where_there_is_no_word() -> N
 def random_lists() -> tuple[list[list[torch.Tensor]], Layout, torch.Tensor]:
     """A query's and its candidates' states, three times, of several lengths; and the three in one layout."""
     rng = np.random.default_rng(4)
-    lists = [
-        [torch.from_numpy(rng.normal(size=(n, 6))) for n in sizes] for sizes in ((5, 4, 2, 7), (3, 1, 6))
-    ]
-    lists.append([torch.from_numpy(rng.normal(size=(4, 6))) for _ in range(1 + 2 * MANY)])
+    every = ([5, 4, 2, 7], [3, 1, 6, *[2] * 53], [4] * 201)
+    lists = [[torch.from_numpy(rng.normal(size=(n, 6))) for n in lengths] for lengths in every]
     parts = [Segments((1,) * len(q), tuple((2,) * len(t) for t in texts), (3,)) for q, *texts in lists]
     everybody = [torch.ones(1, len(texts), dtype=torch.bool) for _, *texts in lists]
     layout = build_layout(parts, [[3]] * len(parts), everybody, Attends(bidirectional=True))
@@ -173,10 +170,10 @@ def matches(asked: torch.Tensor, texts: list[torch.Tensor]) -> torch.Tensor:
 def test_feedback_asks_with_a_candidates_words_as_far_as_there_are_many() -> None:
     """With lists of several lengths side by side; the engine's and the training's are the same."""
     lists, layout, hidden = random_lists()
-    chosen = torch.tensor([2, 0, 150])
+    shares, chosen = (0.0, 0.5, 1.0), torch.tensor([2, 0, 150])  # of 3, 55 and 200 candidates
     trained = layout.feedback_similarities(hidden, chosen)
     for b, (query, *texts) in enumerate(lists):
-        expected = min(1.0, len(texts) / MANY) * matches(texts[chosen[b]], texts)
+        expected = shares[b] * matches(texts[chosen[b]], texts)
         lengths = torch.tensor([len(query), *map(len, texts)])
         longest, states = int(lengths[1:].max()), torch.cat([query, *texts])
         found = feedback_similarities(states, lengths, len(query), chosen[b : b + 1], longest)
@@ -199,7 +196,7 @@ def test_the_candidate_that_fits_best_without_is_asked_for_with_its_words() -> N
         plain = matches(query, texts)
         best = int((head.pointwise(states, prefix) + late.strength(prefix) * plain).argmax())
         others += best != int(plain.argmax())
-        expected = plain + 0.5 * min(1.0, len(texts) / MANY) * matches(texts[best], texts)
+        expected = plain + 0.5 * (0.0, 0.5, 1.0)[b] * matches(texts[best], texts)
         lengths = torch.tensor([len(query), *map(len, texts)])
         sizes = len(query), int(lengths[1:].max())
         found = head.matches(torch.cat([query, *texts]), lengths, prefix, states, *sizes)
