@@ -151,7 +151,8 @@ def test_no_layer_copies_anything(device, layers):
 @pytest.mark.parametrize(
     ("pooling", "mode"), [("mean", "block"), ("late", "block"), ("last", "block"), ("last", "causal")]
 )
-def test_pointer_heads_send_what_they_look_up_with_the_step(device, pooling, mode):
+def test_pointer_heads_send_what_they_look_up_with_the_step(monkeypatch, device, pooling, mode):
+    monkeypatch.setattr("rranker.engine.readout.late_interaction.FEW", 1)  # short lists have feedback, too
     lm = tiny_model("llama") if pooling == "last" else tiny_encoder("bert")
     torch.manual_seed(0)
     size = lm.config.hidden_size
