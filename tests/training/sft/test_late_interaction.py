@@ -244,13 +244,20 @@ def test_lists_are_learnt_at_a_temperature_that_makes_up_for_its_weight(late: Pa
     assert torch.equal(*unchanged)
 
 
-def test_reward_reaches_it(late: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["late", "fed"])
+def test_reward_reaches_it(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    late = request.getfixturevalue(kind)
+    monkeypatch.setattr("rranker.engine.readout.late_interaction.FEW", 1)  # short lists have feedback, too
     words = options(late, tmp_path / "out", max_steps=2, eval_strategy="no", beta=0.1)
     trainer = train_by_reward(*parse_grpo(words), learnable_cases(24), {})
     first = next(row for row in trainer.state.log_history if "kl" in row)
     assert first["kl"] == pytest.approx(0, abs=1e-5)
-    after = load_file(tmp_path / "out" / "final" / HEAD)
-    assert not torch.equal(after["gate"], load_file(late / HEAD)["gate"])
+    before, after = load_file(late / HEAD), load_file(tmp_path / "out" / "final" / HEAD)
+    assert before.keys() == after.keys()
+    for name in ("gate", *({"feedback"} & set(before))):
+        assert not torch.equal(after[name], before[name])
 
 
 def test_alone_it_finds_the_text_that_holds_the_querys_words(late: Path, tmp_path: Path) -> None:
