@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-FEW, MANY = 10, 100
+FEW, MANY = 12, 100
 """Candidates of a list up to which feedback does not count, and from which on it counts in full."""
 
 
