@@ -69,4 +69,5 @@ def test_the_candidate_that_fits_best_without_is_asked_for_with_its_words() -> N
         found = head.matches(torch.cat([query, *texts]), lengths, prefix, states, *sizes)
         torch.testing.assert_close(found, expected)
         torch.testing.assert_close(trained[b, : len(texts)], expected)
+        assert int((head.pointwise(states, prefix) + late.strength(prefix) * found).argmax()) == best
     assert others  # it is not who matches the query's words best

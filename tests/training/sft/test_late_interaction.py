@@ -226,7 +226,8 @@ def test_the_command_line_opens_for_searches(
 ) -> None:
     monkeypatch.setattr("rranker.training.sft.late_interaction.QUERIES", 150)
     monkeypatch.setattr(data, "COLLECTIONS", {name: data.COLLECTIONS[name] for name in ("wikiqa", "qed")})
-    main([str(without), str(tmp_path), "--weight", "10"])
+    main([str(without), str(tmp_path), "--weight", "10", "--feedback", "0.5"])
+    assert load_file(tmp_path / HEAD)["feedback"].tolist() == [0.5]
     opened, closed = (float(x) for x in re.findall(r"median strength ([\d.]+)", capsys.readouterr().out))
     assert opened > closed + 2  # the encoder has random weights
     assert Ranker(tmp_path).rank("red lamp", ["a cat", "a red lamp"]).order
