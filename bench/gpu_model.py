@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from bench.gpu_measure import FULL
-from rranker.engine.memory import default_batch_tokens
+from rranker.engine.memory import GPU_BATCH_TOKENS
 from rranker.engine.speculation import LAUNCHES_A_LAYER, Speculation, pass_overhead
 
 
@@ -120,7 +120,7 @@ def passes(
     """
     rng = np.random.default_rng(0)
     overhead = pass_overhead("cuda", shape.weights, shape.layers, fused=fused)
-    rows_a_step, waiting, running = default_batch_tokens(_CUDA), queries, list[tuple[Speculation, int]]()
+    rows_a_step, waiting, running = GPU_BATCH_TOKENS, queries, list[tuple[Speculation, int]]()
     while waiting or running:
         admitted = min(waiting, max(1, rows_a_step // (query.tokens + query.suffix)))
         waiting -= admitted
@@ -225,7 +225,7 @@ def end_to_end() -> Iterator[tuple[str, str, str, float]]:
 
 def items() -> Iterator[tuple[str, str, str, float]]:
     """Items a second of Qwen3-0.6B's shape, full; 300 tokens for each item, or for a list of ten."""
-    full, quoted = default_batch_tokens(_CUDA), 1200
+    full, quoted = GPU_BATCH_TOKENS, 1200
     for way, fused in (("eager", False), ("fused, replayed", True)):
         alone = pass_seconds(QWEN3_06B, Pass(full, full * 150.0), fused=fused) + H100.host
         listed = List(100, 10, 20, 8)

@@ -39,12 +39,19 @@ _WORDS = [
 ]
 
 
-def formula(lm: Any, kv_cache_tokens: int, rows: int) -> tuple[float, float]:
-    """Bytes of the keys and values, and of what a step of so many `rows` holds while it computes."""
+def formula(lm: Any, kv_cache_tokens: int, max_batch_tokens: int, reads_all: bool) -> tuple[float, float]:
+    """Bytes of the keys and values, and of what a step holds while it computes.
+
+    `reads_all`: the readout takes the state of every token, of all that a step encodes.
+    """
     config, each = lm.config, lm.dtype.itemsize
-    # Of a row: the states that a layer has at hand, those of its MLP, and attention's two parts in float32.
-    step = rows * ((8 * each + 8) * config.hidden_size + 4 * each * config.intermediate_size)
-    return float(token_bytes(lm) * kv_cache_tokens), float(step) + KEPT
+    # Of a row of a pass: the states that a layer has at hand, those of its MLP, and attention's two parts in float32.
+    row = (8 * each + 8) * config.hidden_size + 4 * each * config.intermediate_size
+    # Of a token of a step: its state, and in float32 its direction and its matches.
+    read = (each + 16) * config.hidden_size if reads_all else 0
+    rows = min(1.5 * max_batch_tokens, kv_cache_tokens)
+    tokens = max(max_batch_tokens, kv_cache_tokens)  # one query may be larger than what else begins in a step
+    return float(token_bytes(lm) * kv_cache_tokens), float(rows * row + tokens * read) + KEPT
 
 
 def queries(count: int, candidates: int = 100, words: int = 400) -> list[tuple[str, list[str]]]:
@@ -72,8 +79,9 @@ def measure(model: str | None, kv_cache_tokens: int, max_batch_tokens: int, coun
         with peak_of() as most:
             ranker.rank_batch(queries(count), template="passage", progress=False)
         peak = most[0] - loaded
-        # A step admits new requests up to `max_batch_tokens`, and one that is larger alone: it fits the cache.
-        cache, step = formula(ranker.model.lm, kv_cache_tokens, max(max_batch_tokens, kv_cache_tokens))
+        lm, readout = ranker.model.lm, ranker.model.readout
+        reads_all = readout.pooling == "mean" or readout.matches is not None
+        cache, step = formula(lm, kv_cache_tokens, max_batch_tokens, reads_all)
     return {"loaded": loaded / MB, "cache": cache / MB, "step": step / MB, "peak": peak / MB}
 
 

@@ -66,8 +66,8 @@ class Ranker(Calls):
             `Ranking.repairs`), `error` refuses.
         kv_cache_tokens: tokens whose keys and values are held at once, over all queries; reserved at once, on each
             device. None: on a GPU what 60 % of its free memory hold, on a CPU 65,536, and no more than 4 GiB.
-        max_batch_tokens: about how many tokens of new queries share one forward pass; None is 32,768 on a GPU, 4,096
-            on a CPU.
+        max_batch_tokens: about how many tokens share one forward pass; None is 32,768 on a GPU, on a CPU what suits
+            the model (docs/engine.md).
         seed: of the layout order of candidates in block attention, and of what is drawn in thoughts.
         reasoning: of calls that do not say, as the next three: the model writes a thought before each verdict
             (docs/reasoning.md); it needs a language model.

@@ -81,11 +81,11 @@ class Stats:
     """What a ranking cost. Tokens are counted over all rounds of this one query.
 
     `tokens_naive` is what re-encoding the whole prompt each round would take; `tokens_encoded` is what was
-    encoded; `tokens_reused` is the difference. `forward_passes` counts passes this query took part in
-    (a pass may serve several queries at once). `seconds` is the wall time of the batch it ran in; comparisons
-    leave it out, so that equal rankings are equal however long they took. Speculation guesses rounds ahead; with
-    reasoning, tokens of thoughts, whose right and wrong ones are then its hits and misses. `tokens_generated`: what was
-    written.
+    encoded; `tokens_reused` is the difference. `forward_passes` counts passes this query took part in (a pass may serve
+    several queries at once; a very large one is computed in parts). `seconds` is the wall time of the batch it ran in;
+    comparisons leave it out, so that equal rankings are equal however long they took. Speculation guesses rounds ahead;
+    with reasoning, tokens of thoughts, whose right and wrong ones are then its hits and misses. `tokens_generated`:
+    what was written.
 
     A remote model counts for itself: `tokens_naive` is what it was sent, `tokens_encoded` what of that it had not read
     before, `tokens_generated` what it wrote, `calls` the requests that were sent (repeated ones too), `cost` their

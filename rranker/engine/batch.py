@@ -32,7 +32,8 @@ class Batch:
     A chunk is a run of rows that sees, fully, every token of its visible segments and, causally, itself; wholly itself
     where the batch is `bidirectional` (an encoder's). `context_bias` is added to the scores, after scaling, of the
     visible segments' tokens and not to its own: so a chunk must be the whole of its segment where it is not 0.
-    Keys and values of a row are written to the store (before anything is read) when its slot is not -1.
+    Keys and values of a row are written to the store (before anything is read) when its slot is not -1. A chunk sees
+    what was stored before the step, or what chunks before it store: so a step may run in parts (`parts.py`).
 
     token_ids, positions, write_slots: [T]; row_offsets: [C + 1]; query_indices: [C], chunks of one query share one;
     visible: segment indices, those of chunk c at `visible_offsets[c]:visible_offsets[c + 1]`;

@@ -49,7 +49,8 @@ class Engine:
         attention_backend: None chooses by device.
         kv_cache_tokens: tokens whose keys and values are held at once, over all requests; reserved at once. None: by
             `memory.default_kv_tokens`.
-        max_batch_tokens: about how many tokens of new requests share one forward pass. None chooses by device.
+        max_batch_tokens: about how many tokens share one forward pass; half as many again at most. None: by
+            `memory.default_batch_tokens`.
         speculate: guess rounds ahead where the request allows it.
 
     Raises ValueError or TypeError for a wrong setting.
@@ -67,12 +68,14 @@ class Engine:
         max_batch_tokens: int | None = None,
         speculate: bool = True,
     ) -> None:
+        rows = default_batch_tokens(lm) if max_batch_tokens is None else max_batch_tokens
+        self._batch_tokens = whole_number(rows, "max_batch_tokens", least=1)
         self.readout = readout
         self.attention_mode: AttentionMode = attention_mode
         backend = attention_backend or default_backend(lm.device)
         slots = default_kv_tokens(lm) if kv_cache_tokens is None else kv_cache_tokens
         slots = whole_number(slots, "kv_cache_tokens", least=1)
-        self.runner = ModelRunner(lm, backend, slots, context_bias)
+        self.runner = ModelRunner(lm, backend, slots, context_bias, self._batch_tokens)
         if self.runner.bidirectional and attention_mode != "block":
             raise SettingError(
                 f"{type(lm).__name__} is an encoder: its tokens see what comes after them, so it ranks with "
@@ -93,8 +96,6 @@ class Engine:
         """The classes whose modules run on fused kernels, and how many of each."""
         self.load_seconds: dict[str, float] = {}
         """Where the time of `load` went: `weights` (reading the checkpoint) and `probe` (checking it)."""
-        rows = default_batch_tokens(lm.device) if max_batch_tokens is None else max_batch_tokens
-        self._batch_tokens = whole_number(rows, "max_batch_tokens", least=1)
         self._stepper = Stepper(self.runner, readout, attention_mode, speculate=speculate)
         self._queue, self._flows = RequestQueue(), count(1)
         self._changed = Condition()  # guards the queue, the handles and the two flags below

@@ -11,6 +11,12 @@ _SHARE = 0.6
 _GPU_TOKENS, _CPU_TOKENS = 1 << 20, 1 << 16
 """At most: what many queries at once can use. A CPU's memory is everybody's, so there `_CPU_BYTES` bound it, too."""
 _CPU_BYTES = 4 << 30
+GPU_BATCH_TOKENS = 32768
+"""Rows of a pass: enough to fill a GPU many times over."""
+_CPU_LEAST_ROWS = 256
+_CPU_ACTIVATION = 16 << 20
+"""Bytes of the widest of a layer's activations. The C library gives blocks of more than 32 MB back to the system when
+they are freed; to fault their pages in again, layer by layer, was a tenth of the time of a long list."""
 
 
 def token_bytes(lm: Any) -> int:
@@ -40,6 +46,9 @@ def default_kv_tokens(lm: Any) -> int:
     return tokens
 
 
-def default_batch_tokens(device: torch.device) -> int:
-    """Rows of new requests in one pass: enough to fill a GPU many times over; on a CPU what stays in its caches."""
-    return 32768 if device.type == "cuda" else 4096
+def default_batch_tokens(lm: Any) -> int:
+    """Rows of one pass of a model that is on its device: on a CPU as many as make `_CPU_ACTIVATION`."""
+    if lm.device.type == "cuda":
+        return GPU_BATCH_TOKENS
+    widths = (int(getattr(module, "out_features", 1)) for module in lm.base_model.modules())
+    return max(_CPU_LEAST_ROWS, _CPU_ACTIVATION // (max(widths) * int(lm.dtype.itemsize)))

@@ -12,11 +12,13 @@ from .attention.limits import layer_windows
 from .attention.transformers_hook import ForwardPass, use_engine_attention
 from .attention.triton import TritonAttention
 from .attention.windows import cut_chunks
+from .attention.writes import as_index
 from .batch import Batch, BatchBuilder
 from .encoders import is_encoder, position_offset
 from .errors import UnsupportedModelError
 from .kv.cache import KVCache
 from .onednn import weight_count
+from .parts import in_parts
 from .replay import CudaRecorder, Recorder, Replays, asked_for
 from .speculation import pass_overhead
 from .transfer import Transfer
@@ -28,10 +30,18 @@ class ModelRunner:
     `lm`: any AutoModelForCausalLM, or an encoder's AutoModel, whose attention goes through transformers' attention
     interface. `context_bias`: of its plans. Raises UnsupportedModelError when its masks are neither its kind's usual
     ones nor sliding windows, SettingError for a wrong value of the switch of `replay.py`.
+    `most_rows`: of one pass; a larger step takes several (`parts.py`). None: any step takes one.
     """
 
-    def __init__(self, lm: Any, backend: AttentionBackend, slots: int, context_bias: float = 0.0) -> None:
-        self._inner, self.backend = lm.base_model, backend
+    def __init__(
+        self,
+        lm: Any,
+        backend: AttentionBackend,
+        slots: int,
+        context_bias: float = 0.0,
+        most_rows: int | None = None,
+    ) -> None:
+        self._inner, self.backend, self._most_rows = lm.base_model, backend, most_rows
         self.device: torch.device = lm.device
         self.kernels = backend.kernels
         """Whether the Triton kernels run here."""
@@ -74,15 +84,34 @@ class ModelRunner:
         with torch.inference_mode():
             transfer = batch.transfer or Transfer(self.device)
             if self.replays is not None:
-                states = self._replayed(self.replays, batch)
-                if states is not None:
+                replayed = self._replayed(self.replays, batch)
+                if replayed is not None:
                     transfer.send()
-                    return states
-            arrays = (batch.token_ids, batch.positions + self._offset, batch.read_rows)
-            ids, positions, read = (transfer.add(array) for array in arrays)
-            step = self.backend.prepare(batch, self.kv_cache, transfer, self.windows)
-            transfer.send()
-            return self._forward(ids, positions, read, step)
+                    return replayed
+            if self._most_rows is None:
+                return self._pass(batch, transfer)
+            return self._in_parts(batch, self._most_rows, transfer)
+
+    def _in_parts(self, batch: Batch, most_rows: int, transfer: Transfer) -> Tensor:
+        states: Tensor | None = None
+        for part, read in in_parts(batch, most_rows):
+            places = as_index(read, transfer)
+            found = self._pass(part, transfer)
+            if part is batch:
+                return found
+            if states is None:
+                states = found.new_empty(len(batch.read_rows), found.shape[1])
+            states[places] = found
+        assert states is not None, "a step has rows"
+        return states
+
+    def _pass(self, batch: Batch, transfer: Transfer) -> Tensor:
+        """One forward pass: hidden states of its read rows [reads, D]."""
+        arrays = (batch.token_ids, batch.positions + self._offset, batch.read_rows)
+        ids, positions, read = (transfer.add(array) for array in arrays)
+        step = self.backend.prepare(batch, self.kv_cache, transfer, self.windows)
+        transfer.send()
+        return self._forward(ids, positions, read, step)
 
     def _replayed(self, replays: Replays, batch: Batch) -> Tensor | None:
         assert isinstance(self.backend, TritonAttention)

@@ -45,8 +45,14 @@ def test_on_a_gpu_the_cache_takes_three_fifths_of_what_is_free(monkeypatch: pyte
         default_kv_tokens(model)
 
 
-def test_a_step_on_a_gpu_holds_more_rows() -> None:
-    assert default_batch_tokens(torch.device("cuda")) > default_batch_tokens(torch.device("cpu")) == 4096
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_pass_on_a_cpu_computes_with_less_than_the_c_library_gives_back(dtype: torch.dtype) -> None:
+    lm = tiny_model("llama", hidden_size=64, intermediate_size=2048).to(dtype)
+    rows = default_batch_tokens(lm)
+    widest = rows * 2048 * dtype.itemsize  # the activation of its MLP
+    assert widest == 16 << 20
+    assert default_batch_tokens(tiny_model("llama", hidden_size=64, intermediate_size=1 << 17)) == 256
+    assert default_batch_tokens(shaped("cuda", 6, 12, 12, 32)) == 32768
 
 
 @pytest.mark.parametrize("name", CONFIGS)
