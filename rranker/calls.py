@@ -107,8 +107,8 @@ class Calls:
         which is kept as `Ranking.query_id`. `progress` (True unless it is given) shows a bar.
 
         With `on_error="return"` a query that cannot be ranked has its error in its place, and all others their
-        rankings. With `"raise"` the first error is raised, naming its query: whatever can be checked is checked
-        before any work is done, and one that comes up during the work ends it.
+        rankings; a wrong setting of the call is raised. With `"raise"` the first error is raised, naming its query:
+        whatever can be checked is checked before any work is done, and one that comes up during the work ends it.
 
         Raises what `rank` raises.
         """
@@ -148,6 +148,7 @@ class Calls:
         if on_error not in ("raise", "return"):
             raise ValueError(f"on_error must be one of 'raise', 'return', not {on_error!r}")
         method, wanted = self._parted(settings)
+        make_request("any", ["a", "b"], **wanted)  # a wrong setting of the call is no query's error
         requests = batch_requests(queries, **wanted)
         if on_error == "raise" and (wrong := first_wrong(requests)) is not None:
             raise wrong

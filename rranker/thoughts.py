@@ -167,17 +167,17 @@ class _Words:
     """BM25, made anew when the texts are others."""
 
     def __init__(self) -> None:
-        self._texts: Sequence[str] = ()
-        self._bm25: BM25 | None = None
+        self._made: tuple[Sequence[str], BM25] | None = None
 
     def __call__(self, texts: Sequence[str], query: str) -> ArrayLike:
-        if self._bm25 is None or self._texts != texts:
-            self._texts, self._bm25 = texts, BM25(texts)
-        return self._bm25.scores(query)
+        made = self._made  # read once: threads ask about other texts meanwhile
+        if made is None or made[0] != texts:
+            made = self._made = texts, BM25(texts)
+        return made[1].scores(query)
 
 
 class _Vectors:
-    """Cosines of the bundled model's vectors, which are kept."""
+    """Cosines of the bundled model's vectors; those of the texts are kept."""
 
     def __init__(self) -> None:
         from .engine.embedding import Embedding
@@ -186,5 +186,5 @@ class _Vectors:
         self._embedding = Embedding(DEFAULT_MODEL)
 
     def __call__(self, texts: Sequence[str], query: str) -> ArrayLike:
-        scores: ArrayLike = self._embedding.vectors(texts) @ self._embedding.queries([query])[0]
+        scores: ArrayLike = self._embedding.vectors(texts) @ self._embedding.query(query)
         return scores

@@ -98,6 +98,12 @@ def test_a_batch_keeps_ids_and_errors_name_them(ranker: Ranker) -> None:
     assert "queries[2] (id 'q3'): " in str(found[2])
 
 
+def test_a_wrong_setting_of_the_call_is_no_querys_error(ranker: Ranker) -> None:
+    for wrong in ({"template": "nonsense"}, {"method": "nonsense"}, {"top_k": 0}):
+        with pytest.raises(ValueError, match=r"nonsense|top_k"):
+            ranker.rank_batch([(QUERY, TEXTS)] * 3, progress=False, on_error="return", **wrong)  # type: ignore[call-overload]
+
+
 def test_on_error_is_checked(ranker: Ranker) -> None:
     with pytest.raises(ValueError, match="on_error must be one of 'raise', 'return'"):
         ranker.rank_batch([], on_error="ignore")  # type: ignore[call-overload]

@@ -106,3 +106,8 @@ def test_other_readers_name_file_and_line(tmp_path):
     for reader in (read_texts, read_bytes, json_file):
         with pytest.raises(FileNotFoundError, match=r"cannot read the file: .*none"):
             reader(tmp_path / "none")
+
+
+def test_a_field_that_csv_refuses_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"line 3.*field larger than field limit"):
+        list(csv_rows(put(tmp_path, b"a,b\n1,2\n1," + b"x" * 200_000 + b"\n"), dict))

@@ -39,14 +39,14 @@ def _is(name: str, mark: str) -> bool:
 
 
 def picture(rows: Rows, path: Path) -> None:
-    """A PNG with one panel a quantity that was logged."""
+    """A PNG with a panel for each quantity that was logged; without any, an empty one."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     panels = {title: curves for title, marks in PANELS.items() if (curves := series(rows, marks))}
-    height = -(-len(panels) // 2)
+    height = max(1, -(-len(panels) // 2))
     figure, axes = pyplot.subplots(height, 2, figsize=(11, 3.2 * height), squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")

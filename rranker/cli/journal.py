@@ -55,7 +55,7 @@ class Journal:
     def remove(self) -> None:
         """The job is done."""
         self._file.close()
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -63,4 +63,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Keeps the file for the job that goes on from it; where nothing is done yet, there is nothing to keep."""
         self._file.close()
+        if not self.done:
+            self.path.unlink(missing_ok=True)

@@ -106,6 +106,8 @@ def rerank(  # noqa: PLR0913 (options of a command)
                         done[problem.id] = ranked
                     else:
                         journal.add(problem.id, ranked)
+        if not done:
+            raise Failure(f"none of {len(problems)} queries could be ranked", ExitCode.DATA)
         with failing_as(ExitCode.DATA, ExitCode.NO_OUTPUT):
             _write(output, layout, [p for p in problems if p.id in done], done, tag)
     if journal is not None:
@@ -177,7 +179,8 @@ def _ranked(
                 }
                 for problem in some
             ]
-            found = ranker.rank_batch(queries, **settings, on_error="return", progress=False)
+            with failing_as(ExitCode.USAGE):  # a query's own errors are returned
+                found = ranker.rank_batch(queries, **settings, on_error="return", progress=False)
             for problem, ranking in zip(some, found, strict=True):
                 if isinstance(ranking, Exception):
                     wrong = ValueError(f"query {problem.id!r}: {ranking.__cause__ or ranking}")

@@ -82,11 +82,14 @@ def csv_records(
 ) -> Iterator[T]:
     """`csv_rows` of lines (with their ends) that are read already; `path` is only named."""
     reader = csv.DictReader(lines, delimiter=delimiter)
-    for row in reader:
+    while True:
         try:
+            row = next(reader)
             parsed = parse(row)
-        except (ValueError, LookupError, TypeError) as error:
-            raise fault(path, reader.line_num, error) from error
+        except StopIteration:
+            return
+        except (csv.Error, ValueError, LookupError, TypeError) as error:
+            raise fault(path, reader.reader.line_num, error) from error
         yield parsed
 
 

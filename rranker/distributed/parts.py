@@ -37,14 +37,14 @@ class Counts:
 def as_row(record: dict[str, Any] | str) -> dict[str, Any]:
     """A query as a batch takes it, its id a text; `record` is a row of a table, or a line of JSON.
 
-    Absent columns of a row (None) are left out. One that cannot be read, or has no id, comes back under an id made of
-    its content, with the reason in `error`.
+    Absent columns of a row (None) are left out, and one called `error`. A row that cannot be read, or has no id, comes
+    back under an id made of its content, with the reason in `error`: only such a row has it.
     """
     try:
         row = json.loads(record) if isinstance(record, str) else record
         if not isinstance(row, dict):
             raise TypeError(f"a line must be an object, not {type(row).__name__}")
-        row = {name: value for name, value in row.items() if value is not None}
+        row = {name: value for name, value in row.items() if value is not None and name != "error"}
         names = [name for name in QUERY_ID_NAMES if name in row]
         if len(names) != 1:
             raise ValueError(f"a query needs one id, under {' or '.join(map(repr, QUERY_ID_NAMES))}")

@@ -40,6 +40,11 @@ class Embedding:
         """[texts, D] float32, of length 1: of what looks for them."""
         return self._of(texts, self._encoding.query_prompt)
 
+    def query(self, text: str) -> np.ndarray:
+        """[D] float32, of length 1, of one text that looks for others and may never come again: it is not kept."""
+        (vector,) = self._encoded([self._encoding.query_prompt + text])
+        return vector
+
     def read(
         self, texts: Iterable[str], queries: Iterable[str], device: torch.device, batch: int = 512
     ) -> None:

@@ -70,7 +70,6 @@ class Engine:
     ) -> None:
         rows = default_batch_tokens(lm) if max_batch_tokens is None else max_batch_tokens
         self._batch_tokens = whole_number(rows, "max_batch_tokens", least=1)
-        self.readout = readout
         self.attention_mode: AttentionMode = attention_mode
         backend = attention_backend or default_backend(lm.device)
         slots = default_kv_tokens(lm) if kv_cache_tokens is None else kv_cache_tokens
@@ -148,7 +147,11 @@ class Engine:
 
     def check(self, request: EngineRequest | TextRequest) -> None:
         """Raises CapacityError when this request could never be admitted, ValueError when it cannot be read."""
-        self._raise_if_closed()
+        with self._changed:
+            self._raise_if_closed()
+            self._check(request)
+
+    def _check(self, request: EngineRequest | TextRequest) -> None:
         request.check(self.attention_mode, self.readout)
         if self.runner.context_bias and (isinstance(request, TextRequest) or request.thought is not None):
             raise ValueError("a model that weighs what is outside a token's own segment writes no text")
@@ -166,7 +169,7 @@ class Engine:
         """Queues a request; it is admitted when there is room, flow by flow. Raises what `check` raises."""
         with self._changed:
             self._raise_if_closed()
-            self.check(request)
+            self._check(request)
             handle = Handle(request, flow, self._stepper.state(request))
             self._queue.push(handle)
         return handle
@@ -226,9 +229,18 @@ class Engine:
                     handle.status = "cancelled"
             self._queue.retire()
             self.model = None
-            for name in ("runner", "readout", "_stepper"):
+            for name in ("runner", "_stepper"):
                 self.__dict__.pop(name, None)
             self._changed.notify_all()
+
+    @property
+    def readout(self) -> Readout:
+        """How verdicts of requests that begin now are read; it may be set while none runs, as training does."""
+        return self._stepper.readout
+
+    @readout.setter
+    def readout(self, readout: Readout) -> None:
+        self._stepper.readout = readout
 
     @property
     def closed(self) -> bool:

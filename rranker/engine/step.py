@@ -30,13 +30,14 @@ class Stepper:
     def __init__(
         self, runner: ModelRunner, readout: Readout, attention_mode: AttentionMode, *, speculate: bool
     ) -> None:
-        self._runner, self._readout, self._mode, self._speculate = runner, readout, attention_mode, speculate
+        self.readout = readout
+        self._runner, self._mode, self._speculate = runner, attention_mode, speculate
 
     def state(self, request: EngineRequest | TextRequest) -> State:
         """What a request keeps while it runs."""
         if isinstance(request, TextRequest):
             return TextState(request, self._runner.kv_cache)
-        parts = request.segments, request.method.kind, self._runner.kv_cache, self._readout
+        parts = request.segments, request.method.kind, self._runner.kv_cache, self.readout
         if request.asked_alone:
             return PointwiseQueryState(*parts)
         laid: BlockQueryState | CausalQueryState
@@ -55,12 +56,13 @@ class Stepper:
         # The handles of a pass share what it costs before its first token.
         overhead = self._runner.overhead / len(handles)
         builder = self._runner.builder()
-        asked = list[list[Subset]]()
+        asked, rows = list[list[Subset]](), [0]
         for query_index, handle in enumerate(handles):
-            before = builder.rows
             asked.append(self._plan(builder, query_index, handle, overhead))
-            handle.tokens_encoded += builder.rows - before
+            rows.append(builder.rows)
         hidden = self._runner.hidden(builder.build())
+        for handle, begin, end in zip(handles, rows, rows[1:], strict=False):
+            handle.tokens_encoded += end - begin
         writes = [isinstance(h.state, TextState) or bool(h.streams) for h in handles]
         questions = [(h, s) for h, s, writing in zip(handles, asked, writes, strict=True) if not writing]
         self._tell(hidden, list(compress(handles, writes)), questions, overhead)
@@ -87,10 +89,10 @@ class Stepper:
         """The next tokens of all who write, and the verdicts of all whose questions were asked; copied back once."""
         transfer, back = Transfer(self._runner.device), Readback()
         streams = [stream for handle in writers for stream in handle.streams]
-        texts = TokenReader(self._readout, streams, transfer)
+        texts = TokenReader(self.readout, streams, transfer)
         readings = [handle.query_state.readout_request(hidden) for handle, _ in questions]
         new = [h.question.pointwise and h.pointwise_scores is None for h, _ in questions]
-        reader = StepReader(self._readout, readings, new, transfer, kernels=self._runner.kernels)
+        reader = StepReader(self.readout, readings, new, transfer, kernels=self._runner.kernels)
         transfer.send()
         texts.compute(hidden, back)
         reader.compute(hidden, back)

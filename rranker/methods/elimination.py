@@ -13,7 +13,7 @@ from .registry import register
 class Elimination(Episode):
     """Worst out. With `top_k`, a verdict excludes half of what stands above k (at least one) until k are left.
 
-    That makes about log2(n / k) rounds in place of n - k; the places behind k are coarser for it.
+    That makes about log2(n - k) rounds in place of n - k; the places behind k are coarser for it.
     """
 
     name = "iranker"
@@ -38,14 +38,18 @@ class Elimination(Episode):
         return (*self.left, *reversed(self.named))
 
     def outcome(self, decisions: Sequence[Decision]) -> Outcome:
-        """Scores are the probability of staying in the round that eliminated a candidate, or in the last one."""
+        """Scores are the probability of staying in the round that eliminated a candidate, or in the last one.
+
+        Half where play ended before the first round: nothing is known of anybody. One alone stays.
+        """
         kept = {
             place: 1.0 - decision.probabilities[decision.asked.index(place)]
             for decision in decisions
             for place in (*decision.named, *(self.left if decision is decisions[-1] else ()))
         }
         order = self.order()
-        return Outcome(order, tuple(kept.get(place, 1.0) for place in order), tuple(decisions))
+        unasked = 1.0 if self.n == 1 else 0.5
+        return Outcome(order, tuple(kept.get(place, unasked) for place in order), tuple(decisions))
 
     def _leaving(self, alive: int) -> int:
         surplus = alive - self.top_k if self.top_k is not None else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from ..prompts.spans import Span
 from ..request import Request
 from ..types import Candidate, Repair
 from .protocol import Job
-from .wrapper import Wrapper, moved
+from .wrapper import Wrapper, add_new, moved
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +92,7 @@ def _hear(job: ChunkedJob, inner: Job) -> None:
         return
     job.stats, job.error = inner.stats, inner.error
     indices = [job.groups[place][0] for place in job.owners]
-    job.repairs += [r for r in moved(inner.repairs, indices) if r not in job.repairs]
+    add_new(job.repairs, moved(inner.repairs, indices))
     if inner.error is not None:
         return
     _decide(job, inner)
@@ -100,9 +101,9 @@ def _hear(job: ChunkedJob, inner: Job) -> None:
     outcome = inner.player.outcome()
     job.player.end([inner.groups[place] for place in outcome.order], outcome.kept)
     job.spans = {place: job.cuts[part] for place, part in enumerate(job.player.best)}
-    counts = [job.owners.count(place) for place in range(len(job.groups))]
-    for group, count in zip(job.groups, counts, strict=True):
-        if count > 1:
+    counts = Counter(job.owners)
+    for place, group in enumerate(job.groups):
+        if (count := counts[place]) > 1:
             job.repairs += [
                 Repair("chunked", f"candidate {index} was ranked by {count} parts", index) for index in group
             ]

@@ -12,7 +12,7 @@ from ..ordering import canonical_order, distinct
 from ..prompts.segments import POINTWISE
 from ..request import Request
 from .protocol import Job
-from .wrapper import Wrapper, moved, sum_of
+from .wrapper import Wrapper, add_new, moved, sum_of
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +85,7 @@ def _hear(job: ConsistentJob) -> None:
             replace(outcome, order=tuple(places[run.groups[place][0]] for place in outcome.order))
         )
         found = moved(run.repairs, [job.groups[place][0] for place in places])
-        job.repairs += [repair for repair in found if repair not in job.repairs]
+        add_new(job.repairs, found)
     job.stats = sum_of(run.stats for run in job.runs)
     job.spans = {layout[first.groups[place][0]]: span for place, span in first.spans.items()}
     if first.calibration is not None:

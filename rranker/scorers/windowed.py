@@ -16,7 +16,7 @@ from ..prompts.too_many import TooManyError
 from ..request import Request
 from ..types import Repair
 from .protocol import Groups, Job
-from .wrapper import Wrapper, moved, sum_of
+from .wrapper import Wrapper, add_new, moved, sum_of
 
 
 @dataclass(slots=True, eq=False)
@@ -156,7 +156,7 @@ class WindowedScorer(Wrapper):
             for group, score in zip(part.groups, part.pointwise_scores, strict=False):
                 job.scores[window[group[0]]] = score
             found = moved(part.repairs, [job.groups[place][0] for place in window])
-            job.repairs += [repair for repair in found if repair not in job.repairs]
+            add_new(job.repairs, found)
         job.stats = sum_of([job.stats, *(part.stats for part in job.parts)])
         windows.end_stage(outcomes, logits)
         if windows.remaining:

@@ -56,6 +56,11 @@ def sum_of(stats: Iterable[Stats]) -> Stats:
     return Stats(**{name: sum(getattr(bill, name) for bill in bills) for name in _COUNTS})
 
 
+def add_new(repairs: list[Repair], found: Iterable[Repair]) -> None:
+    """Appends those that are not there yet, each once."""
+    repairs[:] = dict.fromkeys([*repairs, *found])
+
+
 def moved(repairs: Sequence[Repair], indices: Sequence[int]) -> list[Repair]:
     """Repairs of a part, whose candidate i is candidate `indices[i]` of the whole."""
     return [

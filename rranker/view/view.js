@@ -7,6 +7,7 @@
   const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/gu;
   // What is shown: candidates [{index, id, text}] in input order, rounds so far, and the ranking once there is one.
   let state = null, rows = new Map(), following = true, playing = 0;
+  const sharesByRound = new WeakMap();
 
   function show(query, candidates, ranking) {
     state = { query, candidates, rounds: ranking ? ranking.rounds : [], ranking };
@@ -81,7 +82,7 @@
     const { order, seen, taken } = standing(count);
     const items = new Map((state.ranking ? state.ranking.items : []).map((item) => [item.index, item]));
     const round = count ? state.rounds[count - 1] : null;
-    const shares = new Map(round ? round.alive.map((index, k) => [index, round.probabilities[k]]) : []);
+    const shares = round ? sharesOf(round) : new Map();
     const sorted = final ? state.ranking.items.map((item) => item.index) : order;
     const body = $("rows");
     sorted.forEach((index, position) => {
@@ -108,6 +109,14 @@
     summarise();
   }
 
+  // How often each candidate of a round would have been named; looked up for every row, so made once a round.
+  function sharesOf(round) {
+    if (!sharesByRound.has(round)) {
+      sharesByRound.set(round, new Map(round.alive.map((index, k) => [index, round.probabilities[k]])));
+    }
+    return sharesByRound.get(round);
+  }
+
   // A strip of all rounds: how often the model would have named this candidate, dark where it was named for sure.
   function drawRounds(canvas, index, count) {
     const total = Math.max(state.rounds.length, 1), width = (canvas.width = 288), height = (canvas.height = 38);
@@ -115,10 +124,10 @@
     const heat = getComputedStyle(document.documentElement).getPropertyValue("--heat");
     let last = 0;
     state.rounds.forEach((round, number) => {
-      const k = round.alive.indexOf(index);
-      if (k < 0) return;
+      const share = sharesOf(round).get(index);
+      if (share === undefined) return;
       last = number + 1;
-      pen.fillStyle = `rgba(${heat}, ${0.06 + 0.94 * Math.sqrt(round.probabilities[k])})`;
+      pen.fillStyle = `rgba(${heat}, ${0.06 + 0.94 * Math.sqrt(share)})`;
       pen.fillRect((width * number) / total, 0, Math.max(width / total - 1, 1), height);
     });
     pen.fillStyle = `rgb(${heat})`;

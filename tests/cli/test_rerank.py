@@ -209,3 +209,23 @@ def test_other_requests_on_stdin_do_not_go_on_with_the_job_of_the_first(
 
 def _full_disk(*_: object) -> None:
     raise OSError(28, "No space left on device", "out.jsonl")
+
+
+def test_a_wrong_setting_is_no_broken_input(run: Run, beir: Path, tmp_path: Path) -> None:
+    given = "rerank", beir / "run.txt", "--beir", beir, "-o", tmp_path / "out.txt", "--skip-broken"
+    for option in ("--template", "--method"):
+        done = run(*given, option, "nonsense")
+        assert done.exit_code == 2
+        assert "nonsense" in done.stderr
+        assert "--skip-broken" not in done.stderr
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_a_run_of_which_nothing_could_be_ranked_is_no_success(run: Run, tmp_path: Path) -> None:
+    requests = [
+        {"query": {"text": "q", "qid": "1"}, "candidates": [{"doc": {"contents": "x"}, "docid": "a"}]}
+    ]
+    (tmp_path / "requests.json").write_text(json.dumps(requests))
+    given = "rerank", tmp_path / "requests.json", "-o", tmp_path / "out.json"
+    assert run(*given, "--skip-broken", "--threshold", "0.5", "--model", "configs/tiny-start").exit_code != 0
+    assert not (tmp_path / "out.json").exists()

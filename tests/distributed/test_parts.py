@@ -35,6 +35,10 @@ def test_rows_are_read_and_their_ids_are_texts(record: Any, row: dict[str, Any])
     assert as_row(record) == row
 
 
+def test_a_column_called_error_is_no_failure() -> None:
+    assert as_row({"id": 1, "query": "q", "error": "of an earlier job"}) == {"id": "1", "query": "q"}
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [

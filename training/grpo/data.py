@@ -131,6 +131,19 @@ def held_out(
     return result
 
 
+def optimiser_steps(prompts: int, config: GrpoConfig) -> int:
+    """Those of a run: `max_steps`, or, where it is not above 0, what `num_train_epochs` take over so many prompts."""
+    if config.max_steps > 0:
+        return int(config.max_steps)
+    assert config.generation_batch_size is not None  # TRL has set both
+    assert config.steps_per_generation is not None
+    generations = int(config.num_train_epochs * prompts) // (
+        config.generation_batch_size // config.num_generations
+    )
+    micro_steps = generations * config.steps_per_generation * config.num_iterations
+    return int(micro_steps // config.gradient_accumulation_steps)
+
+
 def prompt_rows(keys: Iterable[str], config: GrpoConfig) -> Any:
     """A `datasets.Dataset` of prompt keys for the whole run, in the order they are used.
 

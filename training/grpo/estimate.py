@@ -12,10 +12,12 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rranker.data import RankingExample
+from rranker.engine.hardware import best_device
 from rranker.engine.loading.checkpoint import read_config
 from rranker.engine.loading.settings import ModelSettings
 from rranker.methods import method_class
 from rranker.training.grpo.arguments import GrpoConfig, PolicyArguments, RolloutArguments
+from rranker.training.grpo.data import optimiser_steps
 
 
 def parameters(config: Any) -> int:
@@ -80,10 +82,10 @@ def estimate(
             copies += config.num_generations * prompt * rounds / 4  # tails encoded anew after a random loser
         scored = generated = prompts * (prompt + copies)
     passes = 2 * generated + (6 + 2 * checkpointed + 2 * bool(config.beta)) * scored
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cpu") if config.use_cpu else best_device()
     dtype = torch.bfloat16 if config.bf16 else torch.float32
     speed = matmul_flops(device, dtype)
-    steps = int(config.max_steps)
+    steps = optimiser_steps(len(cases), config)
     layers = shape.num_hidden_layers
     kept = 34 * (1 if config.bf16 else 2) * shape.hidden_size * (1 if checkpointed else layers) * scored
     trained = weights if not policy.lora_rank else 4 * policy.lora_rank * shape.hidden_size * 7 * layers

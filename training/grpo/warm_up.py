@@ -84,8 +84,10 @@ def imitate(
     """Trains, and leaves checkpoints and `final` in the output folder.
 
     `watchers` are further callbacks of transformers' Trainer. Raises FloatingPointError when it diverges, ValueError
-    when no prompt fits, and what `start_from` raises.
+    when no prompt fits or no number of steps is given, and what `start_from` raises.
     """
+    if config.max_steps < 1:
+        raise ValueError(f"the warm-up takes a number of steps (max_steps), not {config.max_steps}")
     method, out = arguments.rollout.method, Path(str(config.output_dir))
     # How many steps there are says which texts are drawn.
     settings = arguments.fixed(config) | {"max_steps": config.max_steps}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import groupby
 from typing import Any
 
@@ -63,13 +63,15 @@ def _engine(lm: Any, slots: int) -> Iterator[Engine]:
     attention, training = lm.config._attn_implementation, lm.training  # noqa: SLF001 (transformers has no other way)
     lm.eval()
     try:
-        yield Engine(
+        engine = Engine(
             lm,
             IdentifierReadout(lm),
             attention_mode="causal",
             kv_cache_tokens=slots,
             max_batch_tokens=_STEP_ROWS,
         )
+        with closing(engine):
+            yield engine
     finally:
         lm.set_attn_implementation(attention)
         lm.train(training)

@@ -82,6 +82,7 @@ class TextState:
         """Once a step is through: once all texts have ended, the author gets them."""
         if not self._begun:
             self._begun, self._stored = True, self._prompt
+            self._rounds += 1
         if not all(stream.ended for stream in self._all):
             return
         texts = [Written.of(stream) for stream in self._all]
@@ -124,7 +125,6 @@ class TextState:
             self._all.append(stream)
         # A text that begins with tokens of its own does not ask the prompt how to begin.
         self.streams = [stream for stream in self._all if not stream.tokens]
-        self._rounds += 1
 
 
 def _numbers(seed: object) -> list[int]:

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from rranker.training.grpo import estimate, parse
+from rranker.training.grpo.data import prompt_rows
+from tests.support.toys import toy_cases
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "configs" / "qwen2.5-3b.yaml"
@@ -46,3 +48,21 @@ def test_memory_counts_the_adapters_of_every_layer(monkeypatch: pytest.MonkeyPat
     layers, width, each = 36, 2048, 12
     more = 64 * 4 * width * 7 * layers * each / 2**30
     assert memory(128) - memory(64) == pytest.approx(more, abs=0.02)
+
+
+def test_epochs_are_counted_as_the_steps_that_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "matmul_flops", lambda *_: 1e12)
+    monkeypatch.chdir(ROOT)
+    cases = toy_cases(40)
+    words = ["--config", str(CONFIG), "--dry_run", "--num_train_epochs", "2", "--max_steps"]
+    steps = {}
+    for most in ("-1", "7"):
+        arguments, config = parse([*words, most])
+        found = estimate.estimate(arguments.policy, arguments.rollout, config, cases, None)
+        steps[most] = found["steps"]
+        assert found["time on this machine (hours)"] >= 0
+    rows = len(prompt_rows(cases, config_of_epochs := parse([*words, "-1"])[1]))
+    chunk = config_of_epochs.generation_batch_size // config_of_epochs.num_generations
+    micro_steps = rows // chunk * config_of_epochs.steps_per_generation * config_of_epochs.num_iterations
+    assert steps == {"-1": micro_steps // config_of_epochs.gradient_accumulation_steps, "7": 7}
+    assert steps["-1"] > 0
