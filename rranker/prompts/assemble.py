@@ -94,7 +94,8 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
         if len(piece) > room:
             pieces[place] = truncate_part(piece, room, truncate, f"candidate {indices[place]}")
             cuts.append(Truncation(indices[place], len(piece), len(pieces[place])))
-    return Segments(prefix.ids, tuple(piece.ids for piece in pieces), suffix, named_by, targets.ids), cuts
+    shown = tuple(piece.ids for piece in pieces)
+    return Segments(prefix.ids, shown, suffix, named_by, targets.ids, search=template.search), cuts
 
 
 def with_prior(

@@ -14,4 +14,5 @@ GENERIC = Template(
     item="Candidate",
     fits="Does the candidate fit the query?",
     invites="Write a query that the candidate fits.",
+    search=True,
 )

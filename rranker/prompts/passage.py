@@ -14,4 +14,5 @@ PASSAGE = Template(
     item="Passage",
     fits="Does the passage answer the query?",
     invites="Please write a question based on this passage.",
+    search=True,
 )

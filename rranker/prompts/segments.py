@@ -45,6 +45,7 @@ class Segments:
     readout points at the candidates' hidden states instead. `targets`, for questions about each candidate alone: the
     token of yes and that of no (`judge`; empty where the readout points), or the tokens whose probability is asked
     for (`likelihood`). `prior[i]`: what is added to the fitness that candidate i is given, as a logit; empty: nothing.
+    `search`: the query's own words are what is looked for (`Template`).
     """
 
     prefix: tuple[int, ...]
@@ -53,6 +54,7 @@ class Segments:
     identifiers: tuple[int, ...] = ()
     targets: tuple[int, ...] = ()
     prior: tuple[float, ...] = ()
+    search: bool = False
 
     def __post_init__(self) -> None:
         if not self.prefix or not self.suffix or not all(self.candidates):

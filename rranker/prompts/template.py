@@ -14,7 +14,7 @@ class Template:
     `instruction` opens the prompt of a general language model; `brief` is the (often empty) one that models
     trained in the compact format know. Both give way to the caller's own instruction. `worst` and `best` open the
     answer to a question about a list. Of one candidate, an `item`, `fits` asks whether it fits, and `invites` asks for
-    the query (or history) that goes with it.
+    the query (or history) that goes with it. `search`: the query's own words are what is looked for.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Template:
     item: str
     fits: str
     invites: str
+    search: bool = False
 
     def question(self, kind: Kind) -> str:
         """The words of one kind of question."""

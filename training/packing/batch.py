@@ -77,7 +77,8 @@ def segments_of(
             prompt_format.prefix(template, case.instruction, case.query), prefix_tokens, context
         )
         candidates = tuple(shortened(next(pieces), candidate_tokens, context) for _ in case.candidates)
-        segments = Segments(prefix, candidates, prompt_format.suffix(template, "exclude"))
+        suffix = prompt_format.suffix(template, "exclude")
+        segments = Segments(prefix, candidates, suffix, search=template.search)
         result.append(with_prior(segments, item_factors, case.query, case.candidates))
     return result
 

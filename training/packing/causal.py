@@ -74,6 +74,7 @@ def build_causal_layout(
         ends,
         torch.cat(back),
         visible,
+        search=torch.zeros(batch, dtype=torch.bool),
     )
 
 

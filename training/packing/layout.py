@@ -55,6 +55,7 @@ class Layout:
     back: Tensor  # [T] places in the concatenated padded outputs
     attends: Attends = field(default=CAUSALLY, kw_only=True)
     prior: Tensor | None = field(default=None, kw_only=True)  # [B, N], see `Segments`; None: all 0
+    search: Tensor = field(kw_only=True)  # [B] bool, see `Segments`
 
     def states(self, hidden: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor | None]:
         """hidden [T, D] → states of the candidates [B, N, D] and, but for `last`, of the prefixes [B, D]."""
@@ -86,12 +87,13 @@ class Layout:
 
     def matches(self, hidden: Tensor, late: LateInteraction, alone: Tensor, prefixes: Tensor) -> Tensor:
         """[B, N], as the engine's `matches`: `alone` [B, N] is how candidates fit without, prefixes [B, D] states."""
-        matched = self.max_similarities(hidden)
+        strength = late.strength(prefixes, self.search)[:, None]
+        matched = strength * self.max_similarities(hidden)
         if late.feedback is None:
             return matched
-        fitness = (alone + late.strength(prefixes)[:, None] * matched).detach()
+        fitness = (alone + matched).detach()
         best = fitness.masked_fill(~self.present, -torch.inf).argmax(1)
-        return matched + late.feedback * self.feedback_similarities(hidden, best)
+        return matched + strength * late.feedback * self.feedback_similarities(hidden, best)
 
     @property
     def prefix_words(self) -> Tensor:
@@ -215,11 +217,12 @@ def build_layout(
         torch.cat(back),
         attends=attends,
         prior=prior,
+        search=torch.tensor([s.search for s in segments]),
     )
 
 
-def build_text_layout(texts: Sequence[Sequence[int]], attends: Attends) -> Layout:
-    """Texts that stand alone: B prefixes without candidates or questions."""
+def build_text_layout(texts: Sequence[Sequence[int]], attends: Attends, *, search: bool = False) -> Layout:
+    """Texts that stand alone: B prefixes without candidates or questions. `search`: of queries, see `Segments`."""
     batch, width = len(texts), max(map(len, texts))
     lengths = torch.tensor([len(text) for text in texts])
     places = torch.arange(width)[None]
@@ -238,4 +241,5 @@ def build_text_layout(texts: Sequence[Sequence[int]], attends: Attends) -> Layou
         nothing,
         valid.flatten().nonzero()[:, 0],
         attends=attends,
+        search=torch.full((batch,), search),
     )

@@ -41,7 +41,7 @@ def pair_batch(
         for piece in prompt_format.candidates(list(pairs.texts), [])
     ]
     return PairBatch(
-        build_text_layout(prefixes, attends),
+        build_text_layout(prefixes, attends, search=template.search),
         build_text_layout(pieces, attends),
         relevance=torch.from_numpy(pairs.relevance).float(),
         teacher_scores=torch.from_numpy(pairs.teacher_scores).float(),

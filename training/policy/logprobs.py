@@ -16,26 +16,33 @@ from rranker.training.packing.questions import Question, pack
 
 SEPARATOR = -1
 """Ends a segment in a row of ids. No token has this id, so the row can be taken apart again."""
+_STEP, _ZERO = 1e-6, 1 << 40
+"""What one more means of a prior, and the number of a prior of 0."""
 
 
 def to_ids(segments: Segments) -> list[int]:
-    """`prefix, -1, candidate, -1, …, suffix, -1, identifiers, -1, targets`: all that re-scoring needs, as ids."""
+    """`prefix, -1, candidate, -1, …, suffix, -1, identifiers, -1, numbers, -1, targets`: all that re-scoring needs.
+
+    The numbers are `search`, and `prior` in steps of `_STEP`, none of them negative.
+    """
     ids: list[int] = []
-    for part in (segments.prefix, *segments.candidates, segments.suffix, segments.identifiers):
+    numbers = [int(segments.search), *(_ZERO + round(prior / _STEP) for prior in segments.prior)]
+    for part in (segments.prefix, *segments.candidates, segments.suffix, segments.identifiers, numbers):
         ids += [*part, SEPARATOR]
     return ids + list(segments.targets)
 
 
 def from_ids(ids: Sequence[int]) -> Segments:
-    """The inverse of `to_ids`."""
+    """The inverse of `to_ids`, but for what is less than a step of a prior."""
     parts: list[tuple[int, ...]] = []
     begin = 0
     for place, token in enumerate(ids):
         if token == SEPARATOR:
             parts.append(tuple(ids[begin:place]))
             begin = place + 1
-    prefix, *candidates, suffix, identifiers = parts
-    return Segments(prefix, tuple(candidates), suffix, identifiers, tuple(ids[begin:]))
+    prefix, *candidates, suffix, identifiers, (search, *numbers) = parts
+    prior = tuple((number - _ZERO) * _STEP for number in numbers)
+    return Segments(prefix, tuple(candidates), suffix, identifiers, tuple(ids[begin:]), prior, bool(search))
 
 
 @dataclass(frozen=True)

@@ -131,8 +131,8 @@ def answers(lm: Any, packed: Packed) -> list[Tensor]:
                 continue
             vectors = readout.vectors(identifiers) if states is None else states[q, : packed.sizes[q]].float()
             prefix = None if prefixes is None else prefixes[q]
-            maxsim = None if matches is None else matches[q, : packed.sizes[q]]
-            said = readout.logits(hidden[suffixes], vectors, packed.kind, prefix, maxsim)
+            matched = None if matches is None else matches[q, : packed.sizes[q]]
+            said = readout.logits(hidden[suffixes], vectors, packed.kind, prefix, matched)
             if priors is not None:
                 prior = priors[q, : packed.sizes[q]]
                 said = said - prior if packed.kind == "exclude" else said + prior

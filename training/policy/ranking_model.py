@@ -72,21 +72,21 @@ class PointerHead(nn.Module):
             return None
         return LateInteraction(self.maxsim, self.gate, self.gate_bias, self.feedback)
 
-    def temperatures(self, prefix: Tensor) -> Tensor:
-        """prefix [B, D] → [B], without gradients: what to divide fitness by in a softmax.
+    def temperatures(self, prefix: Tensor, search: Tensor) -> Tensor:
+        """prefix [B, D], search [B] bool → [B], without gradients: what to divide fitness by in a softmax.
 
         Late interaction adds its weight to the logits, up to four times that of the cosine: a softmax of those is sure
         of everything, and learns by blurring the states.
         """
         if self.late is None:
             return prefix.new_ones(len(prefix))
-        return (1 + self.late.strength(prefix) / SCALE).detach()
+        return (1 + self.late.strength(prefix, search) / SCALE).detach()
 
     def forward(
-        self, candidates: Tensor, suffix: Tensor, prefix: Tensor | None, maxsim: Tensor | None = None
+        self, candidates: Tensor, suffix: Tensor, prefix: Tensor | None, matched: Tensor | None = None
     ) -> Tensor:
-        """candidates [B, N, D], suffix [B, S, D], prefix [B, D], maxsim [B, N] → fitness [B, S, N], fp32."""
-        return pointer_fitness(self.w, self.W, suffix, candidates, self.scale, prefix, self.late, maxsim)
+        """candidates [B, N, D], suffix [B, S, D], prefix [B, D], matched [B, N] → fitness [B, S, N], fp32."""
+        return pointer_fitness(self.w, self.W, suffix, candidates, self.scale, prefix, matched)
 
 
 class RankingModel(nn.Module):
@@ -124,15 +124,15 @@ class RankingModel(nn.Module):
     def fitness(self, hidden: Tensor, layout: Layout, *, tempered: bool = False) -> Tensor:
         """[T, D] → [B, S, N]; what is not alive is −∞. `tempered`: divided by the head's `temperatures`."""
         candidates, prefix = layout.states(hidden, self.head.pooling)
-        maxsim = None
+        matched = None
         if self.head.late is not None and prefix is not None:
             alone = own_fitness(self.head.w, candidates, self.head.scale, prefix)
-            maxsim = layout.matches(hidden, self.head.late, alone, prefix)
-        scores: Tensor = self.head(candidates, hidden[layout.suffix], prefix, maxsim)
+            matched = layout.matches(hidden, self.head.late, alone, prefix)
+        scores: Tensor = self.head(candidates, hidden[layout.suffix], prefix, matched)
         if layout.prior is not None:
             scores = scores + layout.prior[:, None]
         if tempered and prefix is not None:
-            scores = scores / self.head.temperatures(prefix)[:, None, None]
+            scores = scores / self.head.temperatures(prefix, layout.search)[:, None, None]
         return scores.masked_fill(~layout.alive, -torch.inf)
 
     def pair_fitness(self, queries: Layout, texts: Layout) -> Tensor:
@@ -143,11 +143,12 @@ class RankingModel(nn.Module):
             texts.text_states(said, self.head.pooling),
         )
         nothing_asked = prefixes.new_zeros(len(prefixes), 1, prefixes.shape[-1])
-        maxsim = None
-        if self.head.late is not None:
+        matched = None
+        if (late := self.head.late) is not None:
             rows = (picked(said, texts.prefix)[None], texts.prefix_valid[None])
-            maxsim = padded_max_similarities(picked(asked, queries.prefix), queries.prefix_words, *rows)
-        scores: Tensor = self.head(candidates[None], nothing_asked, prefixes, maxsim)[:, 0]
+            alike = padded_max_similarities(picked(asked, queries.prefix), queries.prefix_words, *rows)
+            matched = late.strength(prefixes, queries.search)[:, None] * alike
+        scores: Tensor = self.head(candidates[None], nothing_asked, prefixes, matched)[:, 0]
         return scores
 
 

@@ -154,8 +154,9 @@ def main(words: Sequence[str] | None = None) -> None:
     late = model.head.late
     assert late is not None
     for name, cases in (("open", opened), ("closed", closed)):
-        strengths = late.strength(mean_states(model, tokenizer, cases)).detach()
-        print(f"{name}: median strength {float(strengths.median()):.1f} of {len(cases)} queries", flush=True)
+        strengths = late.strength(mean_states(model, tokenizer, cases), search=False).detach()
+        median = float(strengths.median())
+        print(f"{name}: median strength by the gate {median:.1f} of {len(cases)} queries", flush=True)
     print(f"wrote {options.out}", flush=True)
 
 

@@ -43,8 +43,8 @@ class AloneReader:
         readout, rows = self._readout, hidden[request.suffixes.start : request.suffixes.stop]
         if request.states is not None:
             states = request.states.index_select(0, index)
-            maxsim = None if request.maxsim is None else request.maxsim.index_select(0, index)
-            return readout.logits(rows, states, "select", request.prefix, maxsim).diagonal().float()
+            matched = None if request.matched is None else request.matched.index_select(0, index)
+            return readout.logits(rows, states, "select", request.prefix, matched).diagonal().float()
         if request.kind == "judge":
             yes, no = readout.logits(rows, readout.vectors(index), request.kind).unbind(1)
             return (yes - no).float()

@@ -144,7 +144,7 @@ class _Tables:
             suffixes = hidden[reading.suffixes.start : reading.suffixes.stop]
             vectors = reading.states if identifiers is None else self._readout.vectors(identifiers)
             assert vectors is not None
-            near = reading.prefix, reading.maxsim
+            near = reading.prefix, reading.matched
             tables.append(self._readout.logits(suffixes, vectors, reading.kind, *near))
         self._shapes = [(len(table), table.shape[1]) for table in tables]
         return torch.cat([table.flatten() for table in tables])

@@ -58,7 +58,7 @@ class IdentifierReadout:
         candidates: Tensor,
         kind: Kind,
         prefix: Tensor | None = None,
-        maxsim: Tensor | None = None,
+        matched: Tensor | None = None,
     ) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → logits [S, N], scaled and capped as the model's own are."""
         found = suffixes.float() @ candidates.T * self.scale

@@ -13,14 +13,15 @@ FEW, MANY = 12, 100
 """Candidates of a list up to which feedback does not count, and from which on it counts in full."""
 
 
-Matches = Callable[[Tensor, Tensor, Tensor, Tensor, int, int], Tensor]
-"""How well each candidate matches the query's tokens, [n]: see `PointerReadout.matches`."""
+Matches = Callable[[Tensor, Tensor, Tensor, Tensor, int, int, bool], Tensor]
+"""What late interaction adds to each candidate's fitness, [n]: see `PointerReadout.matches`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LateInteraction:
     """How much a candidate's best matches of the query's tokens count: `weight` [1], `gate` [D] and `gate_bias` [1].
 
+    In full where the query is a search; elsewhere as far as the gate says. A word or two tell a gate little.
     `feedback` [1]: how much of that its matches of the best candidate's tokens count besides, in lists of many (see
     `feedback_share`); None: nothing.
     """
@@ -30,10 +31,14 @@ class LateInteraction:
     gate_bias: Tensor
     feedback: Tensor | None = None
 
-    def strength(self, prefix: Tensor) -> Tensor:
-        """prefix […, D] → […]: the weight, as far as the query wants it: histories ask for other words."""
+    def strength(self, prefix: Tensor, search: bool | Tensor) -> Tensor:
+        """prefix […, D], search […] bool → […]: the weight, as far as the query wants it.
+
+        Histories and routes ask for other words than their own.
+        """
         wanted = (normalize(prefix.float(), dim=-1) * self.gate).sum(-1) + self.gate_bias[0]
-        strength: Tensor = self.weight[0] * wanted.sigmoid()
+        sure = torch.as_tensor(search, device=wanted.device)
+        strength: Tensor = self.weight[0] * torch.where(sure, torch.ones_like(wanted), wanted.sigmoid())
         return strength
 
 

@@ -30,13 +30,11 @@ def pointer_fitness(
     candidates: Tensor,
     scale: Tensor | None = None,
     prefix: Tensor | None = None,
-    late: LateInteraction | None = None,
-    maxsim: Tensor | None = None,
+    matched: Tensor | None = None,
 ) -> Tensor:
     """Fitness f_i = (w·h_i + (W h_s)·h_i) / √D, and with a prefix's state h_p, f_i + scale · cos(h_p, h_i).
 
-    With late interaction also weight · σ(gate·h_p / ‖h_p‖ + gate_bias) · maxsim_i, where maxsim […, N] says how well
-    the query's tokens are matched (`max_similarities`).
+    With late interaction also matched_i: […, N], what it adds (`PointerReadout.matches`).
 
     With gradients: suffixes […, S, D], candidates […, N, D], prefix […, D], scale [1] → […, S, N], in fp32. h_i, h_p
     and h_s are the states of candidate i, the prefix and the suffix, after the final norm. The term with W (`bilinear`
@@ -44,10 +42,8 @@ def pointer_fitness(
     """
     set_aware = suffixes.float() @ bilinear.T @ candidates.float().mT / candidates.shape[-1] ** 0.5
     alone = own_fitness(w, candidates, scale, prefix)
-    if (late is None) != (maxsim is None):
-        raise ValueError("late interaction needs its weights and the tokens' matches: one of them is missing")
-    if late is not None and maxsim is not None and prefix is not None:
-        alone = alone + late.strength(prefix)[..., None] * maxsim
+    if matched is not None:
+        alone = alone + matched
     fitness: Tensor = alone[..., None, :] + set_aware
     return fitness
 
@@ -122,20 +118,28 @@ class PointerReadout:
         raise TypeError("a pointer reads candidates' hidden states, not identifiers")
 
     def _matches(
-        self, tokens: Tensor, lengths: Tensor, prefix: Tensor, candidates: Tensor, words: int, longest: int
+        self,
+        tokens: Tensor,
+        lengths: Tensor,
+        prefix: Tensor,
+        candidates: Tensor,
+        words: int,
+        longest: int,
+        search: bool,
     ) -> Tensor:
         """tokens [T, D] of the prefix and the candidates end to end, their lengths [1 + n] and states → [n].
 
-        prefix [D], candidates [n, D]; the prefix has `words` tokens, and no candidate more than `longest`. Feedback is
-        that of the candidate that fits best without it.
+        prefix [D], candidates [n, D]; the prefix has `words` tokens, and no candidate more than `longest`. What late
+        interaction adds: its strength times what is matched. Feedback is that of the candidate that fits best without.
         """
         assert self.late is not None
-        matched = max_similarities(tokens, lengths, words)
+        strength = self.late.strength(prefix, search)
+        matched = strength * max_similarities(tokens, lengths, words)
         if self.late.feedback is None or not feedback_share(len(candidates)):
             return matched
-        fitness = self.pointwise(candidates, prefix) + self.late.strength(prefix) * matched
-        best = fitness.argmax(0, keepdim=True)
-        return matched + self.late.feedback * feedback_similarities(tokens, lengths, words, best, longest)
+        best = (self.pointwise(candidates, prefix) + matched).argmax(0, keepdim=True)
+        said = feedback_similarities(tokens, lengths, words, best, longest)
+        return matched + strength * self.late.feedback * said
 
     def logits(
         self,
@@ -143,12 +147,10 @@ class PointerReadout:
         candidates: Tensor,
         kind: Kind,
         prefix: Tensor | None = None,
-        maxsim: Tensor | None = None,
+        matched: Tensor | None = None,
     ) -> Tensor:
         """suffixes [S, D] by candidates [N, D] → [S, N]: fitness, negated for a question that asks for the worst."""
-        fitness = pointer_fitness(
-            self._w, self._bilinear, suffixes, candidates, self._scale, prefix, self.late, maxsim
-        )
+        fitness = pointer_fitness(self._w, self._bilinear, suffixes, candidates, self._scale, prefix, matched)
         return -fitness if kind == "exclude" else fitness
 
     def pointwise(self, candidates: Tensor, prefix: Tensor | None = None) -> Tensor:

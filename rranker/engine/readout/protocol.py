@@ -37,10 +37,10 @@ class Readout(Protocol):
         candidates: Tensor,
         kind: Kind,
         prefix: Tensor | None = None,
-        maxsim: Tensor | None = None,
+        matched: Tensor | None = None,
     ) -> Tensor:
         """suffixes [m, D] hidden states, candidates [n, D] vectors or states, prefix [D] state → [m, n], fp32.
 
-        maxsim [n]: how well each candidate matches the query's tokens.
+        matched [n]: what late interaction adds to each candidate's fitness.
         """
         ...

@@ -25,7 +25,7 @@ class ReadoutRequest:
 
     subsets[k] is asked about by the question whose hidden state is at suffixes[k]. Candidate i is named by the token
     `identifiers[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states. `prefix` [D] is
-    the prefix's state, where those are means; maxsim [n] is how well the candidates' tokens match the query's. `prior`:
+    the prefix's state, where those are means; matched [n] is what late interaction adds to the candidates. `prior`:
     see `Segments`.
 
     Of a pointwise kind, suffixes holds the rows of each candidate of each subset in turn: one row, or for `likelihood`
@@ -39,7 +39,7 @@ class ReadoutRequest:
     states: Tensor | None
     targets: Sequence[int] = ()
     prefix: Tensor | None = None
-    maxsim: Tensor | None = None
+    matched: Tensor | None = None
     prior: tuple[float, ...] = ()
 
 

@@ -50,7 +50,7 @@ class QueryStateBase(ABC):
         self._candidates = [np.asarray(ids, dtype=np.int64) for ids in segments.candidates]
         self._suffix = np.asarray(segments.suffix, dtype=np.int64)
         self._identifiers = np.asarray(segments.identifiers, dtype=np.int64)
-        self._targets, self._prior = segments.targets, segments.prior
+        self._targets, self._prior, self._search = segments.targets, segments.prior, segments.search
         self._lengths = np.asarray([len(ids) for ids in self._candidates], dtype=np.int64)
         self._branches = branches
         self.room = 0
@@ -58,7 +58,7 @@ class QueryStateBase(ABC):
         self._start: int | None = None
         self._states: Tensor | None = None  # [rows, D] fp32: see `ReadoutRequest.states`
         self._prefix_state: Tensor | None = None  # [D] fp32: see `ReadoutRequest.prefix`
-        self._maxsim: Tensor | None = None  # [rows] fp32: see `ReadoutRequest.maxsim`
+        self._matched: Tensor | None = None  # [rows] fp32: see `ReadoutRequest.matched`
         self._fresh_reads = self._suffix_reads = range(0)
         self._subsets: Sequence[Subset] = ()
 
@@ -90,7 +90,7 @@ class QueryStateBase(ABC):
         """Gives the slots back. Nothing happens to a session that is not open."""
         if self._start is not None:
             self._store.allocator.release(self._start, self.slots)
-            self._start = self._states = self._prefix_state = self._maxsim = None
+            self._start = self._states = self._prefix_state = self._matched = None
 
     def _begin(self) -> int:
         """Starts a step; returns the first slot of the session's extent."""
@@ -138,6 +138,6 @@ class QueryStateBase(ABC):
             self._states,
             self._targets,
             self._prefix_state,
-            self._maxsim,
+            self._matched,
             self._prior,
         )

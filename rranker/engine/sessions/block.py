@@ -92,7 +92,9 @@ class BlockQueryState(QueryStateBase):
             self._prefix_state, self._states = states[0], states[1:]
             if self._matches is not None:
                 sizes = len(self._prefix), int(self._lengths.max())
-                self._maxsim = self._matches(fresh, self._counts, states[0], states[1:], *sizes)
+                self._matched = self._matches(
+                    fresh, self._counts, states[0], states[1:], *sizes, self._search
+                )
             self._counts = None
         elif fresh is not None and self._pooling == "cls":
             self._prefix_state, self._states = fresh[0], fresh[1:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -56,18 +58,22 @@ def test_the_candidate_that_fits_best_without_is_asked_for_with_its_words() -> N
     candidates, prefixes = layout.states(hidden, "mean")
     assert head.matches is not None
     assert prefixes is not None
+    search = [True, False, True]
+    layout = replace(layout, search=torch.tensor(search))
     trained = layout.matches(hidden, late, head.pointwise(candidates, prefixes), prefixes)
     others = 0
     for b, (query, *texts) in enumerate(lists):
         prefix, states = query.mean(0).float(), torch.stack([text.mean(0) for text in texts]).float()
         plain = matches(query, texts)
-        best = int((head.pointwise(states, prefix) + late.strength(prefix) * plain).argmax())
+        strength = late.strength(prefix, search[b])
+        assert (float(strength) == 3.0) == search[b]  # a search wants all of it, whatever the gate says
+        best = int((head.pointwise(states, prefix) + strength * plain).argmax())
         others += best != int(plain.argmax())
-        expected = plain + 0.5 * (0.0, 0.5, 1.0)[b] * matches(texts[best], texts)
+        expected = strength * (plain + 0.5 * (0.0, 0.5, 1.0)[b] * matches(texts[best], texts))
         lengths = torch.tensor([len(query), *map(len, texts)])
         sizes = len(query), int(lengths[1:].max())
-        found = head.matches(torch.cat([query, *texts]), lengths, prefix, states, *sizes)
+        found = head.matches(torch.cat([query, *texts]), lengths, prefix, states, *sizes, search[b])
         torch.testing.assert_close(found, expected)
         torch.testing.assert_close(trained[b, : len(texts)], expected)
-        assert int((head.pointwise(states, prefix) + late.strength(prefix) * found).argmax()) == best
+        assert int((head.pointwise(states, prefix) + found).argmax()) == best
     assert others  # it is not who matches the query's words best

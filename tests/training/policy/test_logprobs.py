@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,16 @@ def test_ids_carry_the_segments() -> None:
     assert from_ids(to_ids(alone)) == alone
     bare = Segments((5,), ((7,), (8,), (9,)), (3,))
     assert from_ids(to_ids(bare)) == bare
+    search = Segments((5,), ((7,), (8,), (9,)), (3,), search=True)
+    assert from_ids(to_ids(search)) == search
+
+
+def test_ids_carry_what_is_known_of_items() -> None:
+    known = Segments((5,), ((7,), (8,), (9,)), (3,), prior=(0.5, -31.25, 0.0))
+    found = from_ids(to_ids(known))
+    assert found.prior == pytest.approx(known.prior, abs=1e-6)
+    assert replace(found, prior=known.prior) == known
+    assert min(to_ids(known)) == -1  # nothing else can be taken for a separator
 
 
 def test_a_saved_policy_is_what_the_engine_loads(policy: Policy, tmp_path: Path) -> None:

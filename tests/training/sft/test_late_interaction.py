@@ -89,7 +89,8 @@ def test_the_gate_opens_for_the_kind_of_query_that_wants_it(late: Path) -> None:
     model, tokenizer = load_model(late), AutoTokenizer.from_pretrained(late)
     assert model.head.late is not None
     opened, closed = (
-        model.head.late.strength(mean_states(model, tokenizer, cases)).tolist() for cases in kinds()
+        model.head.late.strength(mean_states(model, tokenizer, cases), search=False).tolist()
+        for cases in kinds()
     )
     assert min(opened) > 6 > max(closed)
 
@@ -175,7 +176,7 @@ def test_lists_are_learnt_at_a_temperature_that_makes_up_for_its_weight(late: Pa
         _, prefix = batch.layout.states(hidden, "mean")
         assert prefix is not None
         assert model.head.late is not None
-        expected = 1 + model.head.late.strength(prefix) / 20
+        expected = 1 + model.head.late.strength(prefix, batch.layout.search) / 20
         assert float(expected.max()) > 1.3
         torch.testing.assert_close(tempered, fitness / expected[:, None, None])
         unchanged = (plain.fitness(base, batch.layout, tempered=t) for t in (False, True))
