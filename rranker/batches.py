@@ -81,7 +81,10 @@ def play_requests(
             if played.done and played.error is not None:
                 result = failed(place, played.error)
             elif played.done:
-                result = build_ranking(played, rounds[place], time.perf_counter() - began)
+                try:
+                    result = build_ranking(played, rounds[place], time.perf_counter() - began)
+                except Exception as error:  # a method of one's own says what came of it
+                    result = failed(place, error)
             if decided or result is not None:
                 yield Update(place, decided, result)
 

@@ -168,9 +168,14 @@ def batch_requests(queries: Iterable[Any], **settings: Unpack[RequestSettings]) 
             key, arguments = _batch_item(item, defaults, rows)
             name += "" if key is None else f" (id {key!r})"
             requests.append(make_request(**arguments, query_id=key, **of_all))
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # of a generator of candidates, anything may come
             # Not `type(error)`: subclasses, such as UnicodeDecodeError, are not made from a message alone.
-            wrong = (TypeError if isinstance(error, TypeError) else ValueError)(f"{name}: {error}")
+            said = (
+                str(error)
+                if isinstance(error, TypeError | ValueError)
+                else f"{type(error).__name__}: {error}"
+            )
+            wrong = (TypeError if isinstance(error, TypeError) else ValueError)(f"{name}: {said}")
             wrong.__cause__ = error
             requests.append(wrong)
     return requests

@@ -110,7 +110,7 @@ class Stats:
     @property
     def tokens_reused(self) -> int:
         """Tokens that a naive loop would have encoded and that were not."""
-        return self.tokens_naive - self.tokens_encoded
+        return max(0, self.tokens_naive - self.tokens_encoded)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -102,6 +103,17 @@ def test_a_wrong_setting_of_the_call_is_no_querys_error(ranker: Ranker) -> None:
     for wrong in ({"template": "nonsense"}, {"method": "nonsense"}, {"top_k": 0}):
         with pytest.raises(ValueError, match=r"nonsense|top_k"):
             ranker.rank_batch([(QUERY, TEXTS)] * 3, progress=False, on_error="return", **wrong)  # type: ignore[call-overload]
+
+
+def test_an_error_of_any_kind_in_a_querys_candidates_is_its_own(ranker: Ranker) -> None:
+    def broken() -> Iterator[str]:
+        yield "a"
+        raise KeyError("row 7")
+
+    found = ranker.rank_batch([(QUERY, TEXTS), (QUERY, broken())], progress=False, on_error="return")
+    assert isinstance(found[0], Ranking)
+    assert "queries[1]" in str(found[1])
+    assert "row 7" in str(found[1])
 
 
 def test_on_error_is_checked(ranker: Ranker) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rranker.cli.errors import say
 from rranker.cli.lines import Faults, json_array, json_lines, name_of, numbered_lines
 from rranker.data.lexical import BM25
 from rranker.data.texts import read_texts
@@ -84,6 +85,8 @@ def bm25_problems(corpus: Path, queries: Path, depth: int, faults: Faults) -> li
         order = [names[i] for i in np.argsort(-scores, kind="stable")[:depth] if scores[i] > 0]
         if order:
             problems.append(Problem(query, text, {name: texts[name] for name in order}))
+    if len(problems) < len(words):
+        say(f"{len(words) - len(problems)} of {len(words)} queries share no word with any document: left out")
     return problems
 
 
@@ -109,10 +112,16 @@ def request_problems(path: str, data: bytes, depth: int, faults: Faults) -> list
 
 
 def reordered(problem: Problem, ranked: Sequence[tuple[str, float]]) -> dict[str, Any]:
-    """A request with its candidates in their new order, under their new scores; all else as it was."""
+    """A request with its candidates in their new order, under their new scores; all else as it was.
+
+    Those beyond the depth, which were not ranked, follow as they were, without a score.
+    """
     assert problem.record is not None
     by_id = {id_text(candidate["docid"]): candidate for candidate in problem.record["candidates"]}
     candidates = [{**by_id[name], "score": score} for name, score in ranked]
+    for name, candidate in by_id.items():
+        if name not in problem.documents:
+            candidates.append({key: value for key, value in candidate.items() if key != "score"})
     return {**problem.record, "candidates": candidates}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,5 +92,10 @@ def _write(ranking: Ranking, layout: RankingFormat, query_id: str) -> None:
         kept = ranking.kept
         names = [str(item.index) if item.id is None else id_text(item.id) for item in kept]
         with failing_as(ExitCode.DATA):
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                raise ValueError(
+                    f"two candidates would be {twice[0]!r} in the run: give all of them ids of their own, or none "
+                    "(those without go by their place)"
+                )
             sys.stdout.write("".join(trec_lines(query_id, names, [item.score for item in kept], "rranker")))
     sys.stdout.flush()

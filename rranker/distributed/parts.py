@@ -63,9 +63,12 @@ def as_result(query: str, ranking: Ranking | Exception) -> dict[str, Any]:
     return {"id": query, "order": ranking.order, "scores": scores, "relevance": relevance}
 
 
-def part_path(folder: Path, queries: Sequence[str], form: PartFormat = "jsonl") -> Path:
-    """Where the part of these queries lies: whoever ranks them again, after a crash, writes the same file."""
-    return folder / f"part-{_digest(queries)}.{form}"
+def part_path(folder: Path, rows: Sequence[dict[str, Any]], form: PartFormat = "jsonl") -> Path:
+    """Where the part of these queries lies: whoever ranks them again, after a crash, writes the same file.
+
+    Its name says all of them, not their ids alone: those of two files may be the same.
+    """
+    return folder / f"part-{_digest([repr(sorted(row.items())) for row in rows])}.{form}"
 
 
 def write_part(path: Path, results: Sequence[dict[str, Any]]) -> None:

@@ -45,7 +45,7 @@ class RankWorker:
         Raises the error of a device that broke: every query behind it would fail as well, and count as done.
         """
         left = [row for row in rows if row["id"] not in self.done]
-        path = part_path(self.folder, [row["id"] for row in left], self.parts)
+        path = part_path(self.folder, left, self.parts)
         readable = [row for row in left if "error" not in row]
         if left and not path.exists():
             rankings = self.ranker.rank_batch(readable, **self.settings, on_error="return", progress=False)

@@ -38,5 +38,5 @@ class RRankerRerank(Adapter):
         return self.rerank_results
 
 
-def _text(document: Mapping[str, str]) -> str:
-    return f"{document.get('title', '')} {document.get('text', '')}".strip()
+def _text(document: Mapping[str, str | None]) -> str:
+    return f"{document.get('title') or ''} {document.get('text') or ''}".strip()

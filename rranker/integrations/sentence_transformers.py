@@ -27,10 +27,12 @@ class RRankerCrossEncoder(Adapter):
         return_documents: bool = False,
         prompt: str | None = None,
         show_progress_bar: bool | None = None,
+        batch_size: int | None = None,
     ) -> list[dict[str, Any]]:
         """`{"corpus_id", "score", "text"?}` of the best, best first; scores fall with the place (docs/adapters.md).
 
-        `prompt` replaces the template's instruction; one query shows no progress. Raises what `Ranker.rank` raises.
+        `prompt` replaces the template's instruction; one query shows no progress, and `batch_size` is the engine's own
+        business. Raises what `Ranker.rank` raises.
         """
         ranking = self.ranker.rank(query, documents, **self._settings(prompt) | {"top_k": top_k})
         results = list[dict[str, Any]]()

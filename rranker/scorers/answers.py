@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,25 @@ def question_of(job: Job) -> TextQuestion:
     return TextQuestion(job.request, texts, player.kind, player.wants_order)
 
 
+_CLAUSE = re.compile(r"(?<=[.;,!])\s+|\n+")
+_SAYS = {
+    "select": re.compile(r"\b(best|most)\b", re.IGNORECASE),
+    "exclude": re.compile(r"\b(worst|least)\b", re.IGNORECASE),
+}
+
+
+def concerning(answer: str, kind: Kind) -> str:
+    """Of an answer that says who is best and who is worst: the clauses about what was asked. Any other: all of it."""
+    if not isinstance(answer, str):
+        return answer  # the parser says what is wrong with it
+    clauses = _CLAUSE.split(answer)
+    best, worst = ([bool(_SAYS[name].search(clause)) for clause in clauses] for name in ("select", "exclude"))
+    mine, others = (worst, best) if kind == "exclude" else (best, worst)
+    told = [clause for clause, own, other in zip(clauses, mine, others, strict=True) if own and not other]
+    apart = any(other and not own for own, other in zip(mine, others, strict=True))
+    return " ".join(told) if told and apart else answer
+
+
 def observe_answer(job: Job, answer: str) -> None:
     """Plays a round by an answer in words. What had to be repaired is reported."""
     player, question = player_of(job), question_of(job)
@@ -48,7 +68,7 @@ def observe_answer(job: Job, answer: str) -> None:
         named: Sequence[int] = parsed.order
         repairs = parsed.repairs
     else:
-        choice, found = parse_choice(answer, n, candidates=question.texts)
+        choice, found = parse_choice(concerning(answer, question.kind), n, candidates=question.texts)
         repairs = tuple(
             repair for repair in found if repair.kind != "prose"
         )  # a sentence around a name is no fault

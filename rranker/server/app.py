@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 try:
     from fastapi import FastAPI, Request
     from fastapi.exceptions import RequestValidationError
+    from starlette.exceptions import HTTPException
     from starlette.responses import HTMLResponse, JSONResponse, Response
 
     from .telemetry import Telemetry
@@ -50,11 +51,19 @@ def create_app(
     async def refused(request: Request, refusal: Refusal) -> JSONResponse:
         return error_response(refusal, tei=getattr(request.state, "tei", False))
 
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: HTTPException) -> JSONResponse:
+        unread = error.status_code == 400  # FastAPI's, of a body that it could not parse
+        said = "the body cannot be read as JSON in UTF-8" if unread else str(error.detail)
+        return error_response(Refusal(error.status_code, said))
+
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         tei = isinstance(error.body, dict) and "texts" in error.body and request.url.path == "/rerank"
         # What was wrong, not what was sent: that may be somebody's document.
         said = "; ".join(f"{_place(found['loc'])}: {found['msg']}" for found in error.errors()[:5])
+        if isinstance(error.body, bytes):
+            said += " (is the header Content-Type: application/json missing?)"
         return error_response(Refusal(422 if tei else 400, said), tei=tei)
 
     paths = [*app.openapi()["paths"], *OPEN]

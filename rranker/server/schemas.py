@@ -1,4 +1,4 @@
-"""Bodies of requests, by dialect. Fields that a dialect has beyond these are taken and left alone."""
+"""Bodies of requests, by dialect. Fields that another's dialect has beyond these are taken and left alone."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ class Score(Body):
 
 
 class Rank(Body):
-    """A query (a list is a history), candidates, and the settings of `rranker.settings.RankSettings`."""
+    """A query (a list is a history), candidates, and the settings of `rranker.settings.RankSettings`, no others."""
+
+    model_config = ConfigDict(extra="forbid")
 
     query: str | list[str]
     candidates: Annotated[list[Document], Field(min_length=1)]

@@ -80,7 +80,7 @@ def test_a_batch_is_ranked_and_written_and_errors_stay_with_their_query(worker: 
 
 
 def test_a_part_that_a_dead_worker_had_written_is_not_ranked_again(worker: RankWorker) -> None:
-    path = part_path(worker.folder, ["x"])
+    path = part_path(worker.folder, [{"id": "x", "query": QUERY, "candidates": TEXTS}])
     path.write_text('{"id": "x", "order": [1, 0], "scores": [1, 0], "relevance": [1, 0]}\n')
     assert worker.rank([{"id": "x", "query": QUERY, "candidates": TEXTS}]) == Counts(ranked=1)
     assert path.read_text().startswith('{"id": "x", "order": [1, 0]')
@@ -95,7 +95,7 @@ def test_a_broken_device_ends_the_job_and_nothing_counts_as_done(
     monkeypatch.setattr(worker.ranker, "rank_batch", broken)
     with pytest.raises(torch.AcceleratorError, match="unspecified launch failure"):
         worker.rank([{"id": "lost", "query": QUERY, "candidates": TEXTS}])
-    assert not part_path(worker.folder, ["lost"]).exists()
+    assert not any("lost" in path.read_text() for path in Path(worker.folder).glob("part-*"))
 
 
 def test_parts_of_parquet_hold_what_those_of_lines_hold(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_parts_of_parquet_hold_what_those_of_lines_hold(tmp_path: Path) -> None:
     ]
     read = {}
     for form in ("jsonl", "parquet"):
-        path = part_path(tmp_path / form, ["a", "b", "c"], form)
+        path = part_path(tmp_path / form, [{"id": name} for name in "abc"], form)
         path.parent.mkdir()
         write_part(path, results)
         read[form] = list(read_results(path.parent))
@@ -147,3 +147,10 @@ def test_wrong_inputs_are_named(tmp_path: Path) -> None:
         rank_files(tmp_path / "c.csv", tmp_path / "out")
     with pytest.raises(ValueError, match=r"all be \.parquet"):
         rank_files([tmp_path / "a.jsonl", tmp_path / "b.parquet"], tmp_path / "out")
+
+
+def test_queries_of_two_files_may_have_the_same_ids(worker: RankWorker) -> None:
+    for texts in (TEXTS, TEXTS[::-1], TEXTS[:2]):
+        assert worker.rank([{"id": "twice", "query": QUERY, "candidates": texts}]).ranked == 1
+    found = [result["order"] for result in read_results(worker.folder) if result["id"] == "twice"]
+    assert sorted(map(len, found)) == [2, len(TEXTS), len(TEXTS)]

@@ -51,6 +51,27 @@ def test_every_method_ranks_by_answers(method: str) -> None:
                 assert sum(played.probabilities) == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[{best}] is the most relevant. [{worst}] is the least relevant.",
+        "Least relevant: [{worst}]. Most relevant: [{best}].",
+        "The best is [{best}], the worst is [{worst}].",
+        "Best: [{best}]\nWorst: [{worst}]",
+    ],
+)
+@pytest.mark.parametrize("method", ["iranker", "selection"])
+def test_an_answer_that_says_more_than_was_asked_is_taken_for_what_was(method: str, words: str) -> None:
+    def answer(question: TextQuestion) -> str:
+        places = sorted(range(len(question.texts)), key=lambda i: -VALUE[question.texts[i]])
+        return words.format(best=places[0] + 1, worst=places[-1] + 1)
+
+    with Ranker(scorer=Scripted(answer), method=method) as ranker:
+        ranking = ranker.rank("worth most?", TEXTS[::-1])
+    assert [item.text for item in ranking] == TEXTS
+    assert ranking.repairs == ()
+
+
 def test_a_batch_asks_one_question_of_each_query_a_round() -> None:
     scorer = Scripted(honest)
     with Ranker(scorer=scorer) as ranker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ def batches(tokenizer: Any, attends: Any) -> Any:
     prompt_format = EncoderFormat(TextEncoder(tokenizer))
 
     def make(step: int) -> list[tuple[str, Any]]:
-        rng = np.random.default_rng(step)
-        examples = [make_example(rng, 15) for _ in range(4)]
+        rng = np.random.default_rng(step)  # searches want it in full, others as far as the gate says
+        examples = [make_example(rng, 15, task) for task in ("passage", "routing") * 2]
         sizes = {"candidate_tokens": 24, "prefix_tokens": 24, "budget": 4096}
         return [("made", training_batch(prompt_format, examples, rng, attends=attends, **sizes))]
 
@@ -190,7 +191,11 @@ def test_reward_reaches_it(
     late = request.getfixturevalue(kind)
     monkeypatch.setattr("rranker.engine.readout.late_interaction.FEW", 1)  # short lists have feedback, too
     words = options(late, tmp_path / "out", max_steps=2, eval_strategy="no", beta=0.1)
-    trainer = train_by_reward(*parse_grpo(words), learnable_cases(24), {})
+    cases = {
+        key: replace(case, task=("passage", "routing")[place % 2])
+        for place, (key, case) in enumerate(learnable_cases(24).items())
+    }
+    trainer = train_by_reward(*parse_grpo(words), cases, {})
     first = next(row for row in trainer.state.log_history if "kl" in row)
     assert first["kl"] == pytest.approx(0, abs=1e-5)
     before, after = load_file(late / HEAD), load_file(tmp_path / "out" / "final" / HEAD)
@@ -229,7 +234,7 @@ def test_the_command_line_opens_for_searches(
     monkeypatch.setattr(data, "COLLECTIONS", {name: data.COLLECTIONS[name] for name in ("wikiqa", "qed")})
     main([str(without), str(tmp_path), "--weight", "10", "--feedback", "0.5"])
     assert load_file(tmp_path / HEAD)["feedback"].tolist() == [0.5]
-    opened, closed = (float(x) for x in re.findall(r"median strength ([\d.]+)", capsys.readouterr().out))
+    opened, closed = (float(x) for x in re.findall(r"by the gate ([\d.]+)", capsys.readouterr().out))
     assert opened > closed + 2  # the encoder has random weights
     assert Ranker(tmp_path).rank("red lamp", ["a cat", "a red lamp"]).order
 
