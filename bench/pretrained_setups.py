@@ -55,7 +55,7 @@ _PLAIN = ("causal", "default", "none")
 class Reworded:
     """A prompt format that says other words of the template."""
 
-    def __init__(self, inner: PromptFormat, **words: str) -> None:
+    def __init__(self, inner: PromptFormat, **words: Any) -> None:
         self._inner, self._words = inner, words
         self.uses_identifiers = inner.uses_identifiers
 

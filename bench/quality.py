@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bench.paired import some
+from bench.quality_held_out import HELD_OUT
 from bench.quality_peers import by_score, minilm, minilm_tokens, peers
 from bench.quality_routing import doubts
 from rranker import Ranker, data
@@ -30,8 +31,6 @@ from rranker.permutations import kendall_tau
 
 Figures = dict[str, Any]
 YEARS = (19, 20, 21)
-HELD_OUT = "questions"
-"""A task of validation alone: an answer among six near misses, for questions of the collections that never train."""
 
 
 def figures(cases: Sequence[RankingExample], orders: Sequence[Sequence[int]]) -> Figures:
@@ -107,20 +106,12 @@ def stability(ranker: Ranker, queries: Sequence[dict[str, Any]]) -> float:
     return float(np.mean(taus))
 
 
-def held_out_questions(limit: int) -> list[RankingExample]:
-    """A seeded sample of at most `limit`. Other questions about the same texts may train."""
-    every = [q for name in data.COLLECTIONS for q in data.collection_questions(name)]
-    return data.question_cases([q for q in every if data.in_validation(q.text)], 7, limit=limit)
-
-
 def task_rows(
     task: str, rankers: dict[str, Ranker], split: Any, limit: int, sampler: Any, shuffles: int
 ) -> tuple[int, dict[str, Figures], str]:
     """The number of queries, the rows, and what else there is to say of routing."""
-    if task == HELD_OUT:
-        cases = held_out_questions(limit)
-    else:
-        cases = some(data.task_cases(task, split, sampler=sampler), limit)
+    made = HELD_OUT.get(task)
+    cases = made(limit) if made else some(data.task_cases(task, split, sampler=sampler), limit)
     rows = {"random": chance(cases)}
     for name, scores in peers(task, cases, split).items():
         rows[name] = figures(cases, [by_score(found, i) for i, found in enumerate(scores)])
@@ -215,8 +206,9 @@ def main() -> None:
     parser.add_argument(
         "--tasks",
         nargs="*",
-        choices=[*BENCHMARK_TASKS, *OUT_OF_DOMAIN, HELD_OUT],
-        help=f"default: all but {HELD_OUT}, which has a validation split alone; none where nothing follows",
+        choices=[*BENCHMARK_TASKS, *OUT_OF_DOMAIN, *HELD_OUT],
+        help=f"default: all but {' and '.join(HELD_OUT)}, which have a validation split alone; none where nothing "
+        "follows",
     )
     parser.add_argument("--limit", type=int, default=10_000, help="queries a task, at most")
     parser.add_argument("--lists", type=int, default=10_000, help="queries a TREC DL year, at most; 0: none")
@@ -232,8 +224,8 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, default=Path("quality.json"))
     options = parser.parse_args()
-    if options.split == "test" and HELD_OUT in (options.tasks or []):
-        parser.error(f"{HELD_OUT} has no test split: give --split validation")
+    if options.split == "test" and (held_out := HELD_OUT.keys() & set(options.tasks or [])):
+        parser.error(f"{' and '.join(sorted(held_out))} has no test split: give --split validation")
     rankers = load(options.model, options.method)
     choosing = options.split == "validation"
     tasks = options.tasks

@@ -10,6 +10,7 @@ import numpy as np
 from torch.nn.functional import normalize
 
 from bench.pretrained_models import minilm_folder
+from bench.quality_held_out import HELD_OUT
 from rranker import data
 from rranker.data import INTERACTIONS, Interactions, RankingExample, Split, in_validation
 from rranker.data.recommendation import HISTORY
@@ -36,7 +37,7 @@ def peers(task: str, cases: Sequence[RankingExample], split: Split = "test") -> 
         return {**recommenders(task, cases, split), "MiniLM cosine": cosine(cases)}
     if task.startswith("router-"):
         return routers(task.removeprefix("router-"), cases, split)
-    if task.startswith("passage-") or task in ("ood-pubmedqa", "questions"):
+    if task.startswith("passage-") or task in ("ood-pubmedqa", *HELD_OUT):
         return {"BM25": bm25(cases), "MiniLM cosine": cosine(cases), "MiniLM MaxSim": maxsim(cases)}
     return {"MiniLM cosine": cosine(cases)}
 

@@ -77,7 +77,7 @@ class Ranker(Calls):
         format: how prompts are worded: `text` or `r1_ranker` (the paper's own, answered in words); None is what the
             checkpoint was trained on.
         relevance: of calls that do not say; see `rank`.
-        scorer: answers the method's questions in place of a model; the settings of the model are then of no account.
+        scorer: answers the method's questions in place of a model; the settings of the model are then ignored.
 
     Raises:
         FileNotFoundError: no such model, here or on the hub, or a file of it is missing.

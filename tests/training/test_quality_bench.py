@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from bench import quality, quality_peers
+from bench import quality, quality_held_out, quality_peers
 from bench.paired import some
 from bench.quality import chance, compare, figures, list_rows, ours, table
 from bench.quality_routing import with_others_queries
@@ -91,7 +91,7 @@ def test_recommenders_see_training_users_and_the_history_only() -> None:
 @pytest.mark.data
 def test_held_out_questions_are_those_that_never_train(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "COLLECTIONS", {name: data.COLLECTIONS[name] for name in ("wikiqa", "qed")})
-    cases = quality.held_out_questions(40)
+    cases = quality_held_out.questions(40)
     assert len(cases) == 40
     for case in cases:
         assert in_validation(str(case.query))
@@ -100,7 +100,18 @@ def test_held_out_questions_are_those_that_never_train(monkeypatch: pytest.Monke
         q.text for name, found in Sources(collections=["wikiqa", "qed"]).questions.items() for q in found
     }
     assert trained.isdisjoint(str(case.query) for case in cases)
-    assert set(quality_peers.peers(quality.HELD_OUT, cases[:2])) == {"BM25", "MiniLM cosine", "MiniLM MaxSim"}
+    assert set(quality_peers.peers("questions", cases[:2])) == {"BM25", "MiniLM cosine", "MiniLM MaxSim"}
+
+
+@pytest.mark.data
+def test_keywords_are_titles_whose_paragraph_is_the_only_answer() -> None:
+    cases = quality_held_out.keywords(20)
+    texts = dict(data.wikipedia())
+    assert len({case.query for case in cases}) == 20
+    for case in cases:
+        answers = [text for text, worth in zip(case.candidates, case.relevance, strict=True) if worth]
+        assert answers == [texts[str(case.query)]]
+        assert len(set(case.candidates)) == len(case.candidates) == 12
 
 
 def test_held_out_questions_have_no_test_split(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
