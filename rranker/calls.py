@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal, Unpack, cast, overload
 
 from .batches import Update, play_requests
@@ -15,7 +14,7 @@ from .scorers.chunked import ChunkedScorer
 from .scorers.consistent import ConsistentScorer
 from .scorers.replicas import Replicas
 from .scorers.windowed import WindowedScorer
-from .settings import BatchSettings, OnError, RankSettings, RequestSettings
+from .settings import BatchSettings, OnError, RankSettings, RequestSettings, check_setting_names
 from .streaming import AsyncRankingStream, RankingStream
 from .types import Ranking
 from .workers import Workers
@@ -160,11 +159,7 @@ class Calls:
         Raises TypeError for a setting that does not exist.
         """
         of_query: dict[str, Any] = dict(settings)
-        for name in of_query:
-            if name not in (known := RankSettings.__annotations__):
-                near = get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-                raise TypeError(f"a call has no setting {name!r}; {hint}")
+        check_setting_names(of_query)
         method = of_query.pop("method", None)
         if of_query.get("relevance") is None and of_query.get("threshold") is None:
             of_query["relevance"] = self._relevance

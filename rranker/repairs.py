@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .prompts.assemble import Truncation
+from .prompts.segments import Segments
 from .request import Request
 from .types import Repair
 
@@ -22,6 +23,40 @@ def cut_repairs(
             repairs.append(
                 Repair("truncated", f"{what} was cut from {cut.before} to {cut.after} tokens", index)
             )
+    return repairs
+
+
+def text_repairs(
+    request: Request,
+    segments: Segments,
+    cuts: Sequence[Truncation],
+    groups: Sequence[tuple[int, ...]],
+    unknown: int | None,
+) -> list[Repair]:
+    """All that was done to the texts of a prompt: candidate i of the segments stands for the input's `groups[i]`."""
+    return [
+        *encoding_repairs(request),
+        *unknown_repairs(segments, groups, unknown),
+        *cut_repairs(request, cuts, groups),
+    ]
+
+
+def unknown_repairs(
+    segments: Segments, groups: Sequence[tuple[int, ...]], unknown: int | None
+) -> list[Repair]:
+    """Texts of which half or more are words that the vocabulary lacks: the model reads the token `unknown` for them.
+
+    Another script, as a rule. Tokens that open and close an encoder's text are not counted.
+    """
+    repairs = []
+    texts: list[tuple[str, int | None, tuple[int, ...]]] = [("the query", None, segments.prefix)]
+    for indices, ids in zip(groups, segments.candidates, strict=False):
+        texts += [(f"candidate {index}", index, ids) for index in indices]
+    for what, index, ids in texts:
+        lacking = 0 if unknown is None else ids.count(unknown)
+        if lacking and 2 * lacking >= len(ids) - 2:
+            message = f"{what} has {lacking} words that this model's vocabulary lacks, of {len(ids)} tokens"
+            repairs.append(Repair("unknown", message, index))
     return repairs
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import torch
     from transformers import PreTrainedTokenizerBase
@@ -109,3 +110,13 @@ class LoadSettings(TypedDict, total=False):
 
 class AllSettings(RankSettings, LoadSettings, total=False):
     """What `rranker.rank` takes: settings of a call, and of the model that it loads."""
+
+
+def check_setting_names(settings: Iterable[str]) -> None:
+    """Raises TypeError for one that no call has."""
+    known = RankSettings.__annotations__
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise TypeError(f"a call has no setting {name!r}; {hint}")

@@ -1,4 +1,4 @@
-"""Searches of a word or two, by the bundled model."""
+"""Searches of a word or two, and of words that it does not have, by the bundled model."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def test_a_search_of_a_word_or_two_finds_its_text_among_shorter_ones(template: s
     with Ranker() as ranker:
         for query, answer in answers.items():
             assert ranker.rank(query, [*others, answer], template=template)[0].text == answer
+
+
+def test_texts_that_the_vocabulary_lacks_are_reported() -> None:
+    """Another script is read as one unknown word after the other."""
+    with Ranker() as ranker:
+        ranking = ranker.rank("how do bees find flowers?", ["by scent", "🐝🌸", "the dance 🐝 of bees"])
+        assert [(repair.kind, repair.index) for repair in ranking.repairs] == [("unknown", 1)]
+        asked = ranker.rank("เมืองหลวงของฝรั่งเศสคืออะไร", ["by scent", "by colour"])
+        assert [(repair.kind, repair.index) for repair in asked.repairs] == [("unknown", None)]

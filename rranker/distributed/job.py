@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..methods import method_class
+from ..request import make_request
+from ..settings import check_setting_names
 from .parts import Counts, PartFormat, check_format, claim, read_finished, read_results, write_finished
 from .worker import RankWorker
 
@@ -38,11 +41,13 @@ def rank_files(
     output. What a run that was stopped had written is kept, and left out by the next one.
 
     Raises ImportError without Ray; ValueError for files of other or mixed kinds, for unknown `parts`, and for a folder
-    that holds the rankings of other inputs or settings; FileNotFoundError for no files.
+    that holds the rankings of other inputs or settings, and what `Ranker.rank_batch` raises for wrong settings;
+    FileNotFoundError for no files.
     """
     paths = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     line = _line_column(paths)
     check_format(parts)
+    _check(settings or {})  # before the folder is claimed, and before any worker starts
     folder = Path(output).absolute()
     claim(folder, {"inputs": paths, "load": load or {}, "settings": settings or {}, "parts": parts})
     if (finished := read_finished(folder)) is not None:
@@ -77,6 +82,15 @@ def rank_files(
             bar.update(counted_now.ranked + counted_now.failed + counted_now.skipped)
     write_finished(folder, total)
     return total
+
+
+def _check(settings: dict[str, Any]) -> None:
+    """Raises what a call with these settings would."""
+    check_setting_names(settings)
+    of_query = {name: value for name, value in settings.items() if name != "method"}
+    make_request("any", ["a", "b"], **of_query)
+    if settings.get("method") is not None:
+        method_class(settings["method"])
 
 
 def _line_column(paths: Sequence[str]) -> str | None:

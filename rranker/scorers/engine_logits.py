@@ -21,7 +21,7 @@ from ..prompts.segments import Kind, Segments
 from ..prompts.spans import Span, spans
 from ..prompts.truncation import Truncate
 from ..reasoning import Reasoning
-from ..repairs import cut_repairs, encoding_repairs
+from ..repairs import text_repairs
 from ..request import Request
 from .bill import stats_of
 from .protocol import Job
@@ -95,7 +95,7 @@ class EngineScorer:
         settings = model.settings
         self._calibrated = settings if calibration is None else replace(settings, calibration=calibration)
         self._formats = prompt_formats(settings.prompt_format, encoder, settings.prompts)
-        self._identifiers = Identifiers(encoder)
+        self._identifiers, self._unknown = Identifiers(encoder), model.tokenizer.unk_token_id
         self._limits = Limits(
             engine.attention_mode,
             model.context,
@@ -149,8 +149,8 @@ class EngineScorer:
             job.engine_request = EngineRequest(segments, player, reuse=self._reuse)
         if calibration is not None:
             cuts = self._add_relevance(job, calibration, texts, indices) or cuts
-        if job.requests:
-            job.repairs += [*encoding_repairs(request), *cut_repairs(request, cuts, groups)]
+        if (shown := job.engine_request or job.further_request) is not None:
+            job.repairs += text_repairs(request, shown.segments, cuts, groups, self._unknown)
         for asked in job.requests:
             self.engine.check(asked)
         return job

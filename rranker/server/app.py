@@ -52,7 +52,7 @@ def create_app(
         return error_response(refusal, tei=getattr(request.state, "tei", False))
 
     @app.exception_handler(HTTPException)
-    async def plain(request: Request, error: HTTPException) -> JSONResponse:
+    async def failed(request: Request, error: HTTPException) -> JSONResponse:
         unread = error.status_code == 400  # FastAPI's, of a body that it could not parse
         said = "the body cannot be read as JSON in UTF-8" if unread else str(error.detail)
         return error_response(Refusal(error.status_code, said))

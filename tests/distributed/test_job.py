@@ -104,3 +104,13 @@ def test_a_job_that_was_stopped_goes_on_from_parquet(
     assert counts == Counts(ranked=N - stopped, skipped=stopped)
     assert {file.suffix for file in out.glob("part-*")} == {".parquet"}
     assert orders(out) == expected
+
+
+def test_a_wrong_setting_claims_no_folder_and_starts_no_worker(tmp_path: Path) -> None:
+    from rranker.distributed import rank_files
+
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "query": "q", "candidates": ["a", "b"]}')
+    for wrong in ({"templat": "passage"}, {"template": "nonsense"}, {"method": "nonsense"}):
+        with pytest.raises((TypeError, ValueError), match=r"templat|nonsense"):
+            rank_files(tmp_path / "in.jsonl", tmp_path / "out", settings=wrong)
+    assert not (tmp_path / "out").exists()

@@ -227,3 +227,20 @@ def test_an_encoder_with_attention_of_its_own_is_refused_by_name(name):
 def test_causal_attention_is_refused():
     with pytest.raises(ValueError, match=r"BertModel is an encoder.*attention_mode='block' only"):
         Engine(tiny_encoder("bert"), pointer(), attention_mode="causal")
+
+
+def test_verdicts_are_read_by_the_readout_that_the_engine_has_now():
+    lm, (before, after) = tiny_encoder("bert"), (pointer(seed=seed) for seed in (0, 1))
+    segments = problem(3, suffix=1)
+
+    def order(engine: Engine) -> tuple[int, ...]:
+        method = Greedy(Elimination(len(segments.candidates)))
+        (done,) = engine.run([EngineRequest(segments, method)])
+        assert done.error is None
+        return method.outcome().order
+
+    engine = Engine(lm, before, attention_mode="block", kv_cache_tokens=400)
+    first = order(engine)
+    engine.readout = after
+    expected = order(Engine(lm, after, attention_mode="block", kv_cache_tokens=400))
+    assert order(engine) == expected != first

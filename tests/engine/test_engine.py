@@ -16,9 +16,7 @@ from rranker.engine.errors import CapacityError
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
 from rranker.methods import Elimination, Greedy
-from tests.engine.test_encoders import pointer
 from tests.support.architectures import VOCAB, tiny_model
-from tests.support.encoders import tiny_encoder
 from tests.support.engine_steps import problem
 
 SLOTS = 400
@@ -284,15 +282,6 @@ def test_guesses_are_priced_by_the_queries_in_flight(lm):
         return asked / queries / 11
 
     assert questions(16) < questions(1)
-
-
-def test_verdicts_are_read_by_the_readout_that_the_engine_has_now():
-    lm, (before, after) = tiny_encoder("bert"), (pointer(seed=seed) for seed in (0, 1))
-    engine = Engine(lm, before, attention_mode="block", kv_cache_tokens=SLOTS)
-    first = alone(engine, 3)
-    engine.readout = after
-    expected = alone(Engine(lm, after, attention_mode="block", kv_cache_tokens=SLOTS), 3)
-    assert alone(engine, 3) == expected != first
 
 
 def test_a_pass_that_failed_and_was_repeated_is_booked_once(engine):
