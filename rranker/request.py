@@ -170,11 +170,8 @@ def batch_requests(queries: Iterable[Any], **settings: Unpack[RequestSettings]) 
             requests.append(make_request(**arguments, query_id=key, **of_all))
         except Exception as error:  # of a generator of candidates, anything may come
             # Not `type(error)`: subclasses, such as UnicodeDecodeError, are not made from a message alone.
-            said = (
-                str(error)
-                if isinstance(error, TypeError | ValueError)
-                else f"{type(error).__name__}: {error}"
-            )
+            ours = isinstance(error, TypeError | ValueError)
+            said = str(error) if ours else f"{type(error).__name__}: {error}"
             wrong = (TypeError if isinstance(error, TypeError) else ValueError)(f"{name}: {said}")
             wrong.__cause__ = error
             requests.append(wrong)

@@ -1,4 +1,4 @@
-"""Bodies of requests, by dialect. Fields that another's dialect has beyond these are taken and left alone."""
+"""Bodies of requests, by dialect. Fields that a dialect has beyond these are taken and left alone."""
 
 from __future__ import annotations
 
