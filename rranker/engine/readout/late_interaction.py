@@ -37,8 +37,12 @@ class LateInteraction:
         Histories and routes ask for other words than their own.
         """
         wanted = (normalize(prefix.float(), dim=-1) * self.gate).sum(-1) + self.gate_bias[0]
-        sure = torch.as_tensor(search, device=wanted.device)
-        strength: Tensor = self.weight[0] * torch.where(sure, torch.ones_like(wanted), wanted.sigmoid())
+        share = wanted.sigmoid()
+        if isinstance(search, Tensor):
+            share = torch.where(search, torch.ones_like(share), share)
+        elif search:  # known to the host: nothing travels
+            share = torch.ones_like(share)
+        strength: Tensor = self.weight[0] * share
         return strength
 
 
