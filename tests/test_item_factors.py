@@ -154,3 +154,10 @@ def test_a_file_that_is_damaged_is_named(tmp_path: Path) -> None:
         save_file({**held, name: wrong}, path)
         with pytest.raises(ValueError, match=re.escape(str(path))):
             load_item_factors(tmp_path)
+
+
+def test_a_model_without_any_leaves_none_of_another_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / FACTORS_FILE).write_bytes(b"of the model that was here before")
+    save_item_factors(None, tmp_path)
+    assert not (tmp_path / FACTORS_FILE).exists()
+    save_item_factors(None, tmp_path)

@@ -212,5 +212,4 @@ def save_beside(
     policy.tokenizer.save_pretrained(folder)
     if head:
         _save_head(head, folder)
-    if policy.item_factors is not None:
-        save_item_factors(policy.item_factors, Path(folder))
+    save_item_factors(policy.item_factors, Path(folder))

@@ -55,8 +55,7 @@ def save_model(
     tokenizer.save_pretrained(folder)
     head = {name: p.detach().float().contiguous() for name, p in model.head.named_parameters()}
     save_file(head, folder / HEAD_FILE)
-    if model.item_factors is not None:
-        save_item_factors(model.item_factors, folder)
+    save_item_factors(model.item_factors, folder)
 
 
 def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> RankingModel:

@@ -46,10 +46,16 @@ def load_item_factors(folder: Path) -> ItemFactors | None:
         raise ValueError(f"{path}: {error}") from error
 
 
-def save_item_factors(factors: ItemFactors, folder: Path) -> None:
-    """Writes them beside a checkpoint's weights, each vector in eight bits a number."""
+def save_item_factors(factors: ItemFactors | None, folder: Path) -> None:
+    """Writes them beside a checkpoint's weights, each vector in eight bits a number.
+
+    None: the model has none, and those of a model that was in the folder before go.
+    """
     from safetensors.numpy import save_file
 
+    if factors is None:
+        (folder / FACTORS_FILE).unlink(missing_ok=True)
+        return
     scales = np.abs(factors.factors).max(-1, initial=0.0) / 127
     scaled = factors.factors / np.where(scales > 0, scales, 1.0)[:, None]
     held = {
