@@ -30,6 +30,10 @@ def example_of(row: Mapping[str, Any], default_id: str) -> RankingExample:
     """
     history = row.get("history")
     query = row.get("query") if history is None else history
+    if history is not None and row.get("query") is not None:
+        raise ValueError(
+            "query and history are both given: a row has one of them, the other null or left out"
+        )
     candidates = row.get("candidates")
     relevance = row["relevance"] if "relevance" in row else row.get("grades")  # its name until 0.1
     for column, value in (("query", query), ("candidates", candidates), ("relevance", relevance)):

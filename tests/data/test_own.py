@@ -48,6 +48,7 @@ def test_a_row_has_defaults_and_may_say_everything(tmp_path: Path) -> None:
         ),
         ({**GOOD, "query": None}, "query is null"),
         ({**GOOD, "candidates": None}, "candidates is null"),
+        ({**GOOD, "history": ["Heat"]}, "query and history are both given"),
         ({**GOOD, "query": 5}, "query must be a string, or a history"),
         ({**GOOD, "query": ["a", 5]}, r"query\[1\] must be a string"),
         ({**GOOD, "candidates": "ab"}, "candidates must be"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.training.policy.ranking_model import RankingModel
 from rranker.training.sft.checkpoint import load_model, save_model
@@ -48,8 +49,13 @@ def main(words: Sequence[str] | None = None) -> None:
     options = parser.parse_args(words)
     if not 0 <= options.share <= 1:
         parser.error(f"--share lies between 0 and 1, not at {options.share}")
+    attentions = {read_checkpoint(path, None).settings.attention for path in (options.before, options.after)}
+    if len(attentions) > 1:
+        parser.error(
+            f"one of them attends in block mode, the other causally: {options.before}, {options.after}"
+        )
     between = average(load_model(options.before), load_model(options.after), options.share)
-    save_model(between, read_tokenizer(options.after), options.out)
+    save_model(between, read_tokenizer(options.after), options.out, attentions.pop())
     print(f"wrote {options.out}", flush=True)
 
 

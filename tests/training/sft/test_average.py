@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rranker import Ranker
+from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.training.sft.average import average, main
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.from_encoder import from_encoder
@@ -31,6 +32,17 @@ def test_a_share_of_the_way_is_gone_by_every_weight(tmp_path: Path) -> None:
         )  # saved in bfloat16
     with Ranker(tmp_path / "out") as ranker:
         assert sorted(ranker.rank("red lamps", list(WORDS[:4])).order) == [0, 1, 2, 3]
+
+
+def test_a_causal_model_stays_one(tmp_path: Path) -> None:
+    from rranker.engine.loading.checkpoint import read_checkpoint
+
+    for name in ("before", "after"):
+        save_model(load_model(TINY_START), read_tokenizer(TINY_START), tmp_path / name, "causal")
+    main([str(tmp_path / name) for name in ("before", "after", "out")])
+    assert read_checkpoint(tmp_path / "out", None).settings.attention == "causal"
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "before"), str(TINY_START), str(tmp_path / "mixed")])
 
 
 def test_models_of_two_shapes_and_shares_beyond_the_ends_are_refused(tmp_path: Path) -> None:
