@@ -16,7 +16,7 @@ GPU_BATCH_TOKENS = 32768
 _CPU_LEAST_ROWS = 256
 _CPU_ACTIVATION = 16 << 20
 """Bytes of the widest of a layer's activations. The C library gives blocks of more than 32 MB back to the system when
-they are freed; to fault their pages in again, layer by layer, was a tenth of the time of a long list."""
+they are freed, and to fault their pages in again, layer by layer, takes time."""
 
 
 def token_bytes(lm: Any) -> int:
