@@ -1,5 +1,7 @@
 """Whether relevance can be taken at its word: calibration error, Brier score and reliability on labelled test lists.
 
+Searches of a word or two (`keywords`) are not of the test split, and were fitted on by nobody.
+
     python -m bench.calibration --model bundled=rranker/assets/default --plot calibration.png
 
 prints Markdown tables. Models that carry no calibration are refused: `python -m training.calibrate` fits one.
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.quality_held_out import keywords
 from rranker import Ranker, Ranking
 from rranker.data import BENCHMARK_TASKS, RankingExample
 from rranker.data.labelled import irrelevant_lists, labelled_cases, relevant_lists
@@ -23,6 +26,7 @@ from rranker.metrics.reliability import brier_score, expected_calibration_error,
 Floats = NDArray[np.float64]
 LISTS, SIZE = 50, 7
 """Of the two checks: so many lists of so many passages."""
+KEYWORDS = "keywords"
 
 
 def rankings(ranker: Ranker, cases: Sequence[RankingExample]) -> list[Ranking]:
@@ -116,7 +120,8 @@ def plot(path: Path, families: dict[str, dict[str, tuple[Floats, Floats]]]) -> N
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.calibration", description=__doc__)
     parser.add_argument("--model", action="append", required=True, help="label=folder; may be repeated")
-    parser.add_argument("--tasks", nargs="+", choices=list(BENCHMARK_TASKS), default=list(BENCHMARK_TASKS))
+    tasks = [*BENCHMARK_TASKS, KEYWORDS]
+    parser.add_argument("--tasks", nargs="+", choices=tasks, default=tasks)
     parser.add_argument("--limit", type=int, default=200, help="lists a task, at most")
     parser.add_argument("--plot", type=Path, help="a PNG of the reliability tables")
     options = parser.parse_args(words)
@@ -126,8 +131,8 @@ def main(words: Sequence[str] | None = None) -> None:
         rankers[label] = Ranker(folder if separator else entry, kv_cache_tokens=32768)
     families: dict[str, list[RankingExample]] = {}
     for task in options.tasks:
-        cases = labelled_cases(task, "test", options.limit)
-        families.setdefault(cases[0].task, []).extend(cases)
+        cases = keywords(options.limit) if task == KEYWORDS else labelled_cases(task, "test", options.limit)
+        families.setdefault(KEYWORDS if task == KEYWORDS else cases[0].task, []).extend(cases)
     drawn = {}
     for family, cases in families.items():
         found: dict[str, Sequence[Ranking]] = {

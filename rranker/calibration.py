@@ -34,7 +34,8 @@ class SpaceCurve:
 class Calibration:
     """Logistic calibration (Platt 1999) for one template: P(fits) = 1 / (1 + exp(-(slope · x + intercept))).
 
-    `source` says what x is. `pointer`: the head's fitness without its set-aware term. `pointwise`: the logit of yes
+    `source` says what x is. `pointer`: the head's fitness without its set-aware term, and with `late_interaction` what
+    that adds by the query's words (without, it is left out; feedback always is). `pointwise`: the logit of yes
     less that of no. `query_likelihood`: the mean log-probability of the query's tokens, in nats. With `content_free`,
     x is less by what is said of a candidate that says nothing (contextual calibration, Zhao et al. 2021,
     arXiv 2102.09690), so that how a model takes a query as such falls out. `spaces`: curves for histories whose items
@@ -48,16 +49,20 @@ class Calibration:
     intercept: float
     source: Source = "pointer"
     content_free: bool = False
+    late_interaction: bool = False
     spaces: tuple[SpaceCurve, ...] = ()
 
     def __post_init__(self) -> None:
         _check_curve(self.slope, self.intercept)
         if self.source not in get_args(Source):
             raise ValueError(f"source must be one of {', '.join(get_args(Source))}, not {self.source!r}")
-        if not isinstance(self.content_free, bool):
-            raise ValueError(f"content_free must be true or false, not {self.content_free!r}")
+        for name in ("content_free", "late_interaction"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
         if self.content_free and self.source == "pointer":
             raise ValueError("content_free goes with a question, and source 'pointer' asks none")
+        if self.late_interaction and self.source != "pointer":
+            raise ValueError(f"late_interaction goes with source 'pointer', not {self.source!r}")
         if self.spaces and self.source != "pointer":
             raise ValueError(
                 f"spaces go with source 'pointer', whose scores hold priors, not {self.source!r}"

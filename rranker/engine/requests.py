@@ -19,7 +19,7 @@ from .generation.writing import Thought
 from .loading.settings import AttentionMode
 from .method import Method
 from .readout import Readout
-from .readout.request import Logits, Subset
+from .readout.request import Logits, PointwiseScore, Subset
 from .sessions import QueryState
 from .speculation import Sequential, Speculation
 
@@ -40,7 +40,7 @@ class EngineRequest:
     `speculate`: guess rounds ahead. Off for methods whose questions of one step all count (sampled rollouts).
     `branches`: in causal mode, how many independent questions a step may ask: a question that another one begins with
     does not count. Where all is encoded once (block mode, `reuse="keep"`, questions about one candidate alone) a step
-    may ask any number. `pointwise`: also read what a pointer head says of each candidate alone, which takes no
+    may ask any number. `pointwise`: also read this of what a pointer head says of each candidate alone, which takes no
     question. `thought`: what the model writes behind each question before its verdict is read; nothing is guessed then.
     """
 
@@ -49,7 +49,7 @@ class EngineRequest:
     speculate: bool = True
     branches: int = 1
     reuse: Reuse = "exact"
-    pointwise: bool = False
+    pointwise: PointwiseScore | None = None
     thought: Thought | None = None
 
     @property
@@ -71,6 +71,11 @@ class EngineRequest:
         if self.pointwise and not (readout.needs_states and alone):
             raise ValueError(
                 "a candidate's own score is read by a pointer head, and of candidates that do not see each other"
+            )
+        if self.pointwise == "tokens" and readout.matches is None:
+            raise ValueError(
+                "relevance was calibrated with late interaction, which this model's head does not have: calibrate it "
+                "anew (`python -m rranker.training.calibrate`)"
             )
 
     def stored_tokens(self, mode: AttentionMode) -> int:

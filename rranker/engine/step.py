@@ -91,7 +91,7 @@ class Stepper:
         streams = [stream for handle in writers for stream in handle.streams]
         texts = TokenReader(self.readout, streams, transfer)
         readings = [handle.query_state.readout_request(hidden) for handle, _ in questions]
-        new = [h.question.pointwise and h.pointwise_scores is None for h, _ in questions]
+        new = [h.question.pointwise if h.pointwise_scores is None else None for h, _ in questions]
         reader = StepReader(self.readout, readings, new, transfer, kernels=self._runner.kernels)
         transfer.send()
         texts.compute(hidden, back)

@@ -25,7 +25,7 @@ from ..repairs import text_repairs
 from ..request import Request
 from .bill import stats_of
 from .protocol import Job
-from .relevance import CONTENT_FREE, AskedOnce, asks_the_same, corrected, question_of
+from .relevance import CONTENT_FREE, AskedOnce, asks_the_same, corrected, pointwise_score, question_of
 
 _LEAST_TOKENS = 32  # of a text; rather than show less of each, fewer are shown at once
 _PART_TOKENS = 256
@@ -221,7 +221,7 @@ class EngineScorer:
         Whoever did not ask for relevance gets it where that costs nothing: a pointer's block states are there anyway.
         Returns what had to be cut for the further request.
         """
-        pointer = calibration.source == "pointer"
+        pointer = pointwise_score(calibration)
         own = job.engine_request is not None and (
             self._block if pointer else asks_the_same(job.method, calibration)
         )
@@ -233,7 +233,7 @@ class EngineScorer:
         job.calibration, job.own_scores = calibration, own
         if own and pointer:
             assert job.engine_request is not None
-            job.engine_request = replace(job.engine_request, pointwise=True)
+            job.engine_request = replace(job.engine_request, pointwise=pointer)
         if not asked:
             return []
         kind = question_of(calibration)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import Calibration
+from ..engine.readout.request import PointwiseScore
 from ..methods import Episode, Subset, method_class
 from ..prompts.segments import Kind
 
@@ -41,6 +42,13 @@ class AskedOnce:
 def question_of(calibration: Calibration) -> Kind:
     """What is asked of a candidate alone. A pointer's states are read, so any question that shows it alone does."""
     return "judge" if calibration.source == "pointer" else method_class(calibration.source).kind
+
+
+def pointwise_score(calibration: Calibration) -> PointwiseScore | None:
+    """What a pointer is to say of each candidate, beside its answers; None of a language model."""
+    if calibration.source != "pointer":
+        return None
+    return "tokens" if calibration.late_interaction else "states"
 
 
 def asks_the_same(method: type[Episode], calibration: Calibration) -> bool:

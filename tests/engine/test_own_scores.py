@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout, LateInteraction, PointerReadout
+from rranker.engine.readout.request import PointwiseScore
 from rranker.engine.requests import EngineRequest
 from rranker.methods import Elimination, Greedy, Listwise, Pointwise
 from rranker.prompts import Segments
@@ -25,16 +28,18 @@ def made(pooling: str, **settings: Any) -> tuple[Any, torch.Tensor, Engine]:
     lm = tiny_model("llama") if pooling == "last" else tiny_encoder("bert")
     size = lm.config.hidden_size
     w, scale = torch.randn(size), None if pooling == "last" else torch.tensor([3.0])
-    interaction = LateInteraction(torch.tensor([9.0]), torch.randn(size), torch.zeros(1))
+    interaction = LateInteraction(torch.tensor([9.0]), torch.randn(size), torch.zeros(1), torch.tensor([0.7]))
     late, states = (interaction, "mean") if pooling == "late" else (None, pooling)
     readout = PointerReadout(w, torch.randn(size, size), scale, late, states)
     settings = {"attention_mode": "block", "kv_cache_tokens": 4096, **settings}
     return lm, w, Engine(lm, readout, **settings)
 
 
-def scores(engine: Engine, segments: Segments, method: Any = Elimination, **more: Any) -> np.ndarray:
+def scores(
+    engine: Engine, segments: Segments, method: Any = Elimination, pointwise: PointwiseScore = "states"
+) -> np.ndarray:
     player = Greedy(method(len(segments.candidates)))
-    (handle,) = engine.run([EngineRequest(segments, player, pointwise=True, **more)])
+    (handle,) = engine.run([EngineRequest(segments, player, pointwise=pointwise)])
     assert handle.error is None
     assert handle.pointwise_scores is not None
     return handle.pointwise_scores
@@ -71,6 +76,42 @@ def test_it_depends_on_the_candidate_alone(pooling: str, method: Any) -> None:
 
 
 @pytest.mark.parametrize("method", [Elimination, Pointwise])
+@pytest.mark.parametrize("search", [True, False])
+def test_tokens_count_where_they_are_to_but_no_other_candidate_does(method: Any, search: bool) -> None:
+    """Of twenty candidates feedback counts in the ranking, and not here."""
+    lm, _, _ = made("late")
+    segments = replace(whole(8, 20), search=search)
+    states = [plain_states(lm, [*segments.prefix])] + [
+        plain_states(lm, candidate, segments.prefix) for candidate in segments.candidates
+    ]
+    words = normalize(states[0][1:-1], dim=-1)
+    alike = [float((words @ normalize(rows, dim=-1).T).max(1).values.mean()) for rows in states[1:]]
+    _, _, engine = made("late")
+    found, readout = scores(engine, segments, method, "tokens"), engine.readout
+    assert isinstance(readout, PointerReadout)
+    assert readout.late is not None
+    strength = float(readout.late.strength(states[0].mean(0), search))
+    close(found - scores(engine, segments, method), strength * np.array(alike, dtype=np.float32))
+    few = [3, 17, 8]
+    fewer = replace(segments, candidates=tuple(segments.candidates[i] for i in few))
+    close(scores(engine, fewer, method, "tokens"), found[few])
+
+
+def plain_states(lm: Any, ids: Sequence[int], prefix: Sequence[int] = ()) -> torch.Tensor:
+    """[tokens, D]: of a text alone, or of one that sees a prefix, which sees itself, by a dense mask."""
+    p, n = len(prefix), len(prefix) + len(ids)
+    sees = torch.ones(1, 1, n, n).bool()
+    sees[..., :p, p:] = False
+    mask = torch.zeros(1, 1, n, n).masked_fill(~sees, torch.finfo(torch.float32).min)
+    positions = torch.tensor([[*range(p), *range(len(ids))]])
+    lm.set_attn_implementation("eager")
+    with torch.no_grad():
+        out = lm(torch.tensor([[*prefix, *ids]]), position_ids=positions, attention_mask=mask)
+    states: torch.Tensor = out.last_hidden_state[0, p:]
+    return states
+
+
+@pytest.mark.parametrize("method", [Elimination, Pointwise])
 def test_a_prior_is_part_of_it(method: Any) -> None:
     _, _, engine = made("mean")
     segments, prior = whole(7, 4), (0.5, -2.0, 0.0, 3.0)
@@ -100,7 +141,8 @@ def test_many_requests_of_one_step_get_their_own() -> None:
     problems = [whole(seed, n) for seed, n in ((0, 2), (1, 7), (2, 4))]
     players = [Greedy(Elimination(len(s.candidates))) for s in problems]
     requests = [
-        EngineRequest(s, p, pointwise=bool(i)) for i, (s, p) in enumerate(zip(problems, players, strict=True))
+        EngineRequest(s, p, pointwise="states" if i else None)
+        for i, (s, p) in enumerate(zip(problems, players, strict=True))
     ]
     found = {id(handle.request): handle for handle in engine.run(requests)}
     assert found[id(requests[0])].pointwise_scores is None
@@ -112,7 +154,8 @@ def test_many_requests_of_one_step_get_their_own() -> None:
 
 def test_it_takes_no_further_pass_nor_token() -> None:
     bills = []
-    for pointwise in (False, True):
+    ways: tuple[PointwiseScore | None, ...] = (None, "states")
+    for pointwise in ways:
         _, _, engine = made("mean")
         (handle,) = engine.run([EngineRequest(whole(4), Greedy(Elimination(6)), pointwise=pointwise)])
         bills.append((handle.passes, handle.tokens_encoded, handle.request.method.outcome()))  # type: ignore[attr-defined]
@@ -122,7 +165,7 @@ def test_it_takes_no_further_pass_nor_token() -> None:
 def test_it_is_refused_where_candidates_see_each_other_or_have_no_states() -> None:
     lm = tiny_model("llama")
     engine = Engine(lm, IdentifierReadout(lm), attention_mode="block", kv_cache_tokens=1024)
-    request = EngineRequest(problem(0), Greedy(Elimination(6)), pointwise=True)
+    request = EngineRequest(problem(0), Greedy(Elimination(6)), pointwise="states")
     with pytest.raises(ValueError, match="read by a pointer head"):
         engine.submit(request)
     _, _, engine = made("last", attention_mode="causal")
@@ -130,3 +173,5 @@ def test_it_is_refused_where_candidates_see_each_other_or_have_no_states() -> No
         engine.submit(request)
     _, _, block = made("last")
     close(scores(engine, whole(5), Pointwise), scores(block, whole(5)))
+    with pytest.raises(ValueError, match="late interaction, which this model's head does not have"):
+        block.submit(replace(request, pointwise="tokens"))

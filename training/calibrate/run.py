@@ -2,7 +2,8 @@
 
 Slope and intercept of a logistic curve are fitted by template, on validation lists whose every candidate is labelled
 (docs/relevance.md; `--data`: of your own), and written to the checkpoint's config.json. A language model without a
-head is asked in four ways, and the one under which the labels are most likely is kept.
+head is asked in four ways, a pointer head is read with late interaction and without; the way under which the labels are
+most likely is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rranker.calibration import Calibration, Source, SpaceCurve
+from rranker.calibration import Calibration, SpaceCurve
 from rranker.data import BENCHMARK_TASKS, RankingExample, read_examples
 from rranker.data.labelled import QUESTIONS, labelled_cases
 from rranker.engine.engine import Engine
@@ -35,12 +36,11 @@ from rranker.training.calibrate.scores import score_cases
 
 CONFIG = "config.json"
 TASKS = [*BENCHMARK_TASKS, QUESTIONS]
-_ASKED: tuple[tuple[Source, bool], ...] = (
-    ("pointwise", False),
-    ("pointwise", True),
-    ("query_likelihood", False),
-    ("query_likelihood", True),
-)
+_ASKED = [
+    Calibration(1.0, 0.0, source, content_free)
+    for source in ("pointwise", "query_likelihood")
+    for content_free in (False, True)
+]
 _LEAST = 20
 """Lists that a curve of their own needs; fewer go by the joint one."""
 
@@ -54,10 +54,13 @@ def calibrate(engine: Engine, cases: Sequence[RankingExample]) -> tuple[Calibrat
     pointer = engine.model.settings.readout == "pointer"
     factors = engine.model.item_factors if pointer else None  # a pointer's scores alone hold priors
     best, least, lines = None, float("inf"), list[str]()
-    for source, content_free in (("pointer", False),) if pointer else _ASKED:
-        scores = score_cases(engine, cases, source, content_free)
-        name = source + (", less the content-free candidate's" if content_free else "")
-        found, loss, line = _curve(Calibration(1.0, 0.0, source, content_free), name, cases, scores)
+    late = (False, True) if engine.readout.matches is not None else (False,)
+    read = [Calibration(1.0, 0.0, late_interaction=each) for each in late]
+    for kind in read if pointer else _ASKED:
+        scores = score_cases(engine, cases, kind)
+        name = kind.source + (", less the content-free candidate's" if kind.content_free else "")
+        name += " with late interaction" if kind.late_interaction else ""
+        found, loss, line = _curve(kind, name, cases, scores)
         lines.append(line)
         if found is None:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rranker.calibration import Calibration, Source
+from rranker.calibration import Calibration
 from rranker.data import RankingExample
 from rranker.engine.engine import Engine
 from rranker.methods import method_class
@@ -17,17 +17,14 @@ from rranker.scorers.engine_logits import EngineScorer
 from rranker.training.calibrate.fit import Floats
 
 
-def score_cases(
-    engine: Engine, cases: Sequence[RankingExample], source: Source, content_free: bool
-) -> list[Floats]:
-    """Each case's scores of its candidates, in their order, [candidates].
+def score_cases(engine: Engine, cases: Sequence[RankingExample], kind: Calibration) -> list[Floats]:
+    """Each case's scores of its candidates, in their order, [candidates], as calibrations of this kind take them.
 
     Raises ValueError, naming the case, when one cannot be ranked.
     """
-    unit = Calibration(1.0, 0.0, source, content_free)
-    scorer = EngineScorer(engine, calibration=dict.fromkeys(TEMPLATES, unit))
+    scorer = EngineScorer(engine, calibration=dict.fromkeys(TEMPLATES, kind))
     # One question a list: of a pointer nothing but states is read, and the others are what they ask.
-    method = method_class("dranker" if source == "pointer" else source)
+    method = method_class("dranker" if kind.source == "pointer" else kind.source)
     places, scores = dict[int, int](), [np.zeros(len(case.candidates)) for case in cases]
     jobs = list[Job]()
     for place, case in enumerate(cases):

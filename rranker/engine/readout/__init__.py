@@ -3,6 +3,7 @@
 from .identifier import IdentifierReadout, logit_scale
 from .late_interaction import (
     LateInteraction,
+    Matched,
     Matches,
     feedback_share,
     feedback_similarities,
@@ -14,6 +15,7 @@ from .protocol import Readout
 __all__ = [
     "IdentifierReadout",
     "LateInteraction",
+    "Matched",
     "Matches",
     "PointerReadout",
     "Pooling",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..transfer import Transfer
 from . import IdentifierReadout, PointerReadout, Readout
-from .request import Logits, ReadoutRequest, check_finite, prior_logits
+from .request import Logits, PointwiseScore, ReadoutRequest, check_finite, prior_logits
 
 
 class AloneReader:
@@ -43,7 +43,7 @@ class AloneReader:
         readout, rows = self._readout, hidden[request.suffixes.start : request.suffixes.stop]
         if request.states is not None:
             states = request.states.index_select(0, index)
-            matched = None if request.matched is None else request.matched.index_select(0, index)
+            matched = None if request.added is None else request.added.index_select(0, index)
             return readout.logits(rows, states, "select", request.prefix, matched).diagonal().float()
         if request.kind == "judge":
             yes, no = readout.logits(rows, readout.vectors(index), request.kind).unbind(1)
@@ -54,18 +54,27 @@ class AloneReader:
 
 
 class OwnReader:
-    """What a pointer says of each candidate alone, without a question: of candidates that see nobody else."""
+    """What a pointer says of each candidate alone, without a question: of candidates that see nobody else.
 
-    def __init__(self, readout: Readout, requests: Sequence[ReadoutRequest]) -> None:
-        self._readout, self._requests = readout, requests
+    `scores`: which of it, for each request.
+    """
+
+    def __init__(
+        self, readout: Readout, requests: Sequence[ReadoutRequest], scores: Sequence[PointwiseScore]
+    ) -> None:
+        self._readout, self._requests, self._scores = readout, requests, scores
 
     def compute(self) -> Tensor:
         """[candidates of all requests], fp32."""
         assert isinstance(self._readout, PointerReadout)
         found = list[Tensor]()
-        for request in self._requests:
+        for request, score in zip(self._requests, self._scores, strict=True):
             assert request.states is not None
-            found.append(self._readout.pointwise(request.states, request.prefix))
+            own = self._readout.pointwise(request.states, request.prefix)
+            if score == "tokens":
+                assert request.matched is not None
+                own = own + request.matched.alone
+            found.append(own)
         return torch.cat(found)
 
     def split(self, numbers: Logits) -> list[Logits]:

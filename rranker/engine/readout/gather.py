@@ -17,7 +17,7 @@ from ..batch import Ints
 from ..transfer import Readback, Transfer
 from . import IdentifierReadout, Readout
 from .alone import AloneReader, OwnReader
-from .request import Logits, ReadoutRequest, check_finite, prior_logits
+from .request import Logits, PointwiseScore, ReadoutRequest, check_finite, prior_logits
 
 
 def read(
@@ -29,7 +29,7 @@ def read(
     FloatingPointError when a logit is not finite.
     """
     transfer, back = Transfer(hidden.device), Readback()
-    reader = StepReader(readout, readings, [False] * len(readings), transfer, kernels=kernels)
+    reader = StepReader(readout, readings, [None] * len(readings), transfer, kernels=kernels)
     transfer.send()
     reader.compute(hidden, back)
     back.fetch()
@@ -45,14 +45,14 @@ def _without_autocast(device: str) -> AbstractContextManager[object]:
 class StepReader:
     """What is read of a step: first what to look up is collected, once it is sent all is computed, then copied back.
 
-    `own` says of which readings a pointer's own scores of the candidates are read, too.
+    `own` says of which readings a pointer's own scores of the candidates are read, too, and which.
     """
 
     def __init__(
         self,
         readout: Readout,
         readings: Sequence[ReadoutRequest],
-        own: Sequence[bool],
+        own: Sequence[PointwiseScore | None],
         transfer: Transfer,
         *,
         kernels: bool,
@@ -61,7 +61,7 @@ class StepReader:
         lists = [reading for reading, alone in zip(readings, self._alone_kind, strict=True) if not alone]
         self._lists = _Lists(readout, lists, transfer, kernels)
         self._alone = AloneReader(readout, list(compress(readings, self._alone_kind)), transfer)
-        self._own = OwnReader(readout, list(compress(readings, own)))
+        self._own = OwnReader(readout, list(compress(readings, own)), [score for score in own if score])
         self._parts = bool(lists), any(self._alone_kind), any(own)
         self._numbers: list[Callable[[], Logits]] = []
 
@@ -144,7 +144,7 @@ class _Tables:
             suffixes = hidden[reading.suffixes.start : reading.suffixes.stop]
             vectors = reading.states if identifiers is None else self._readout.vectors(identifiers)
             assert vectors is not None
-            near = reading.prefix, reading.matched
+            near = reading.prefix, reading.added
             tables.append(self._readout.logits(suffixes, vectors, reading.kind, *near))
         self._shapes = [(len(table), table.shape[1]) for table in tables]
         return torch.cat([table.flatten() for table in tables])

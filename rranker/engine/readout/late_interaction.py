@@ -13,8 +13,19 @@ FEW, MANY = 12, 100
 """Candidates of a list up to which feedback does not count, and from which on it counts in full."""
 
 
-Matches = Callable[[Tensor, Tensor, Tensor, Tensor, int, int, bool], Tensor]
-"""What late interaction adds to each candidate's fitness, [n]: see `PointerReadout.matches`."""
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What late interaction adds to the fitness of each candidate: `alone` [n] by the query's words, fp32.
+
+    `added` [n] has feedback in it, too, which depends on who else is there; without any it is `alone` itself.
+    """
+
+    alone: Tensor
+    added: Tensor
+
+
+Matches = Callable[[Tensor, Tensor, Tensor, Tensor, int, int, bool], Matched]
+"""What late interaction adds: see `PointerReadout.matches`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ...prompts.segments import Kind
 from ..batch import Ints
 from .late_interaction import (
     LateInteraction,
+    Matched,
     Matches,
     feedback_share,
     feedback_similarities,
@@ -53,9 +54,8 @@ def own_fitness(
 ) -> Tensor:
     """What relevance is made of: w·h_i / √D, and scale · cos(h_p, h_i), of each candidate alone.
 
-    Late interaction is not in it: it compares candidates of one query, and means little across queries, whose words are
-    more or less common. Shapes as in `pointer_fitness` → […, N]. Sums of products row by row: a number does not depend
-    on the other rows, to the last bit.
+    Late interaction is added where a calibration asks for it (`Matched.alone`). Shapes as in `pointer_fitness` → […, N].
+    Sums of products row by row: a number does not depend on the other rows, to the last bit.
     """
     states = candidates.float()
     fitness: Tensor = (states * w).sum(-1) / states.shape[-1] ** 0.5
@@ -126,8 +126,8 @@ class PointerReadout:
         words: int,
         longest: int,
         search: bool,
-    ) -> Tensor:
-        """tokens [T, D] of the prefix and the candidates end to end, their lengths [1 + n] and states → [n].
+    ) -> Matched:
+        """tokens [T, D] of the prefix and the candidates end to end, their lengths [1 + n] and states → `Matched`.
 
         prefix [D], candidates [n, D]; the prefix has `words` tokens, and no candidate more than `longest`. What late
         interaction adds: its strength times what is matched. Feedback is that of the candidate that fits best without.
@@ -136,10 +136,10 @@ class PointerReadout:
         strength = self.late.strength(prefix, search)
         matched = strength * max_similarities(tokens, lengths, words)
         if self.late.feedback is None or not feedback_share(len(candidates)):
-            return matched
+            return Matched(matched, matched)
         best = (self.pointwise(candidates, prefix) + matched).argmax(0, keepdim=True)
         said = feedback_similarities(tokens, lengths, words, best, longest)
-        return matched + strength * self.late.feedback * said
+        return Matched(matched, matched + strength * self.late.feedback * said)
 
     def logits(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,15 @@ from torch import Tensor
 
 from ...prompts.segments import Kind
 from ..batch import Ints
+from .late_interaction import Matched
 
 Subset = tuple[int, ...]
 """Candidates a question is about, in prompt order: places in the session's segments."""
 
 Logits = NDArray[np.float32]
+
+PointwiseScore = Literal["states", "tokens"]
+"""What a pointer says of each candidate alone: by its `states`, or with late interaction of `tokens` (no feedback)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +30,8 @@ class ReadoutRequest:
 
     subsets[k] is asked about by the question whose hidden state is at suffixes[k]. Candidate i is named by the token
     `identifiers[i]`, or stands for itself in states[i] ([n, D], fp32) when the readout needs states. `prefix` [D] is
-    the prefix's state, where those are means; matched [n] is what late interaction adds to the candidates. `prior`:
-    see `Segments`.
+    the prefix's state, where those are means; `matched` is what late interaction adds to the candidates. `prior`: see
+    `Segments`.
 
     Of a pointwise kind, suffixes holds the rows of each candidate of each subset in turn: one row, or for `likelihood`
     one a target, at which that target is the next token. `targets`: see `Segments`.
@@ -39,8 +44,13 @@ class ReadoutRequest:
     states: Tensor | None
     targets: Sequence[int] = ()
     prefix: Tensor | None = None
-    matched: Tensor | None = None
+    matched: Matched | None = None
     prior: tuple[float, ...] = ()
+
+    @property
+    def added(self) -> Tensor | None:
+        """[n]: what late interaction adds to each candidate's fitness among the others."""
+        return None if self.matched is None else self.matched.added
 
 
 def prior_logits(requests: Sequence[ReadoutRequest]) -> Logits | None:

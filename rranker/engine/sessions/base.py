@@ -14,7 +14,7 @@ from torch import Tensor
 from ...prompts.segments import Kind, Segments
 from ..batch import BatchBuilder, Ints
 from ..kv.cache import KVCache
-from ..readout import Matches, Pooling
+from ..readout import Matched, Matches, Pooling
 from ..readout.request import ReadoutRequest, Subset
 
 
@@ -58,7 +58,7 @@ class QueryStateBase(ABC):
         self._start: int | None = None
         self._states: Tensor | None = None  # [rows, D] fp32: see `ReadoutRequest.states`
         self._prefix_state: Tensor | None = None  # [D] fp32: see `ReadoutRequest.prefix`
-        self._matched: Tensor | None = None  # [rows] fp32: see `ReadoutRequest.matched`
+        self._matched: Matched | None = None
         self._fresh_reads = self._suffix_reads = range(0)
         self._subsets: Sequence[Subset] = ()
 

@@ -17,10 +17,13 @@ from rranker.calibration import Calibration, Source
 from rranker.data import RankingExample
 from rranker.engine.engine import Engine
 from rranker.engine.loading.item_factors import save_item_factors
+from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import ItemFactors, item_key
 from rranker.training.calibrate import run
 from rranker.training.calibrate.run import calibrate, main, target_folder, write_calibration
 from rranker.training.calibrate.scores import score_cases
+from rranker.training.sft.checkpoint import load_model, save_model
+from rranker.training.sft.late_interaction import with_late_interaction
 from tests.support.checkpoints import save_checkpoint, small_tokenizer
 from tests.support.toys import save_encoder_policy, toy_cases
 
@@ -51,7 +54,7 @@ def scored(
     folder: Path, cases: Sequence[RankingExample], source: Source = "pointer", content_free: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     engine = Engine.load(folder, dtype=torch.float32, kv_cache_tokens=4096)
-    found = score_cases(engine, cases, source, content_free)
+    found = score_cases(engine, cases, Calibration(1.0, 0.0, source, content_free))
     engine.close()
     assert [len(row) for row in found] == [len(case.candidates) for case in cases]
     return np.concatenate(found), np.concatenate([case.relevance for case in cases])
@@ -210,6 +213,35 @@ def test_a_language_model_keeps_the_question_under_which_labels_are_most_likely(
             [(case.query, case.candidates) for case in cases], relevance=True, progress=False
         )
     assert all(item.relevance is not None for ranking in found for item in ranking)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_late_interaction_counts_where_labels_are_more_likely_with_it(
+    copied: Path, tmp_path: Path, counts: bool
+) -> None:
+    """A fit by either kind of score: that kind is found again, and `Ranker` goes by it."""
+    folder, cases = tmp_path / "late", list(toy_cases(24).values())
+    tokenizer = read_tokenizer(copied)
+    model = with_late_interaction(load_model(copied), tokenizer, cases[:12], cases[12:], weight=300.0)
+    save_model(model, tokenizer, folder, "block")
+    engine = Engine.load(folder, dtype=torch.float32, kv_cache_tokens=4096)
+    kind = Calibration(1.0, 0.0, late_interaction=counts)
+    scores = score_cases(engine, cases, kind)
+    middle, rng = np.median(np.concatenate(scores)), np.random.default_rng(0)
+    labelled = [
+        replace(case, relevance=((row > middle) ^ (rng.random(len(row)) < 0.05)).astype(float).tolist())
+        for case, row in zip(cases, scores, strict=True)
+    ]
+    best, lines = calibrate(engine, labelled)
+    engine.close()
+    assert best is not None
+    assert best.late_interaction is counts
+    assert [line.split(" | ")[1] for line in lines] == ["pointer", "pointer with late interaction"]
+    write_calibration(folder, {"passage": best})
+    with Ranker(folder, dtype="float32", kv_cache_tokens=4096) as ranker:
+        for case, row in zip(labelled[:3], scores, strict=False):
+            (only,) = ranker.rank(case.query, case.candidates[:1], template="passage")
+            assert only.relevance == pytest.approx(best.probability(float(row[0])), abs=1e-4)
 
 
 def test_other_templates_keep_theirs_and_what_cannot_be_read_is_not_written(copied: Path) -> None:

@@ -73,7 +73,8 @@ def test_the_candidate_that_fits_best_without_is_asked_for_with_its_words() -> N
         lengths = torch.tensor([len(query), *map(len, texts)])
         sizes = len(query), int(lengths[1:].max())
         found = head.matches(torch.cat([query, *texts]), lengths, prefix, states, *sizes, search[b])
-        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(found.added, expected)
+        torch.testing.assert_close(found.alone, strength * plain)
         torch.testing.assert_close(trained[b, : len(texts)], expected)
-        assert int((head.pointwise(states, prefix) + found).argmax()) == best
+        assert int((head.pointwise(states, prefix) + found.added).argmax()) == best
     assert others  # it is not who matches the query's words best
