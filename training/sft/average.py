@@ -10,18 +10,21 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
+from rranker.item_factors import ItemFactors
 from rranker.training.policy.ranking_model import RankingModel
 from rranker.training.sft.checkpoint import load_model, save_model
 
 
 def average(before: RankingModel, after: RankingModel, share: float) -> RankingModel:
-    """`before`, moved by `share` of the way to `after`, head and all.
+    """`before`, moved by `share` of the way to `after`, head and all; item factors stay where both have the same.
 
-    Raises ValueError when they are not of one shape, or attend differently.
+    How much items count was chosen for the weights that they came with: others than the same are left out. Raises
+    ValueError when the models are not of one shape, or attend differently.
     """
     ours, theirs = ({n: p.shape for n, p in model.named_parameters()} for model in (before, after))
     if ours != theirs or (before.attends, before.prompts) != (after.attends, after.prompts):
@@ -31,7 +34,17 @@ def average(before: RankingModel, after: RankingModel, share: float) -> RankingM
     with torch.no_grad():
         for parameter, other in zip(before.parameters(), after.parameters(), strict=True):
             parameter.lerp_(other, share)
+    if not same_items(before.item_factors, after.item_factors):
+        before.item_factors = None
     return before
+
+
+def same_items(one: ItemFactors | None, other: ItemFactors | None) -> bool:
+    """Whether both know the same items by the same numbers, or neither any."""
+    if one is None or other is None:
+        return one is other
+    pairs = ((one.keys, other.keys), (one.spaces, other.spaces), (one.factors, other.factors))
+    return one.decay == other.decay and all(np.array_equal(a, b) for a, b in pairs)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -54,7 +67,14 @@ def main(words: Sequence[str] | None = None) -> None:
         parser.error(
             f"one of them attends in block mode, the other causally: {options.before}, {options.after}"
         )
-    between = average(load_model(options.before), load_model(options.after), options.share)
+    before, after = load_model(options.before), load_model(options.after)
+    known = before.item_factors, after.item_factors
+    between = average(before, after, options.share)
+    if not same_items(*known):
+        print(
+            "item factors are left out, as the two models do not have the same: `python -m training.sft.item_factors` "
+            "adds them to the average"
+        )
     save_model(between, read_tokenizer(options.after), options.out, attentions.pop())
     print(f"wrote {options.out}", flush=True)
 

@@ -41,15 +41,20 @@ def list_format(model: RankingModel, tokenizer: Any) -> PromptFormat:
 
 
 def save_model(
-    model: RankingModel, tokenizer: Any, folder: str | Path, attention: AttentionMode = "block"
+    model: RankingModel,
+    tokenizer: Any,
+    folder: str | Path,
+    attention: AttentionMode = "block",
+    settings: ModelSettings | None = None,
 ) -> None:
     """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32: the parameters of `PointerHead`).
 
-    Item factors stay with the model.
+    Item factors stay with the model. `settings`: of a model that ranks as the one they were read with, calibration and
+    all; None: those of new weights, which no calibration was fitted to.
     """
     folder = Path(folder)
     lm = copy.deepcopy(model.lm).to(torch.bfloat16)
-    lm.config.rranker = settings_of(model, attention).entry()
+    lm.config.rranker = (settings or settings_of(model, attention)).entry()
     lm.config.dtype = torch.bfloat16
     lm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

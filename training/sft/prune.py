@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from rranker.engine.errors import UnsupportedModelError
+from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.sft.checkpoint import load_model, save_model
@@ -24,7 +25,9 @@ _RESERVED = re.compile(r"\[unused\d+\]")
 
 
 def prune(folder: str | Path, out: str | Path) -> int:
-    """Writes the model of `folder` into `out`; it ranks the same to the last bit. Returns how many entries are gone.
+    """Writes the model of `folder` into `out`; it ranks the same to the last bit, settings and calibration included.
+
+    Returns how many entries are gone.
 
     Raises UnsupportedModelError for a tokenizer that is not WordPiece, what `load_model` raises.
     """
@@ -43,7 +46,8 @@ def prune(folder: str | Path, out: str | Path) -> int:
     _keep_rows(model.lm, kept)
     if model.lm.config.pad_token_id is not None:
         model.lm.config.pad_token_id = place[model.lm.config.pad_token_id]
-    save_model(model, tokenizer, out, "block")
+    settings = read_checkpoint(folder, None).settings
+    save_model(model, tokenizer, out, settings=settings)
     (Path(out) / "tokenizer.json").write_text(
         json.dumps(_moved(described, place), ensure_ascii=False), encoding="utf-8"
     )

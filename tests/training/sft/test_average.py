@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from rranker import Ranker
 from rranker.engine.loading.tokenizer import read_tokenizer
+from rranker.item_factors import ItemFactors
 from rranker.training.sft.average import average, main
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.from_encoder import from_encoder
@@ -32,6 +35,23 @@ def test_a_share_of_the_way_is_gone_by_every_weight(tmp_path: Path) -> None:
         )  # saved in bfloat16
     with Ranker(tmp_path / "out") as ranker:
         assert sorted(ranker.rank("red lamps", list(WORDS[:4])).order) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("who", ["neither", "before", "after", "both", "two kinds"])
+def test_items_stay_where_both_models_know_the_same(
+    who: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, tokenizer = from_encoder(save_encoder(tmp_path / "encoder", words=WORDS))
+    keys, spaces = np.array([3, 8]), np.array([0, 0])
+    items = ItemFactors(keys, spaces, np.eye(2, dtype=np.float32), 0.9)
+    others = replace(items, factors=2 * items.factors) if who == "two kinds" else items
+    for name, given in (("before", items), ("after", others)):
+        model.item_factors = given if who in (name, "both", "two kinds") else None
+        save_model(model, tokenizer, tmp_path / name)
+    main([str(tmp_path / name) for name in ("before", "after", "out")])
+    kept = load_model(tmp_path / "out").item_factors
+    assert (kept is not None) == (who == "both")
+    assert ("item factors are left out" in capsys.readouterr().out) == (who not in ("neither", "both"))
 
 
 def test_a_causal_model_stays_one(tmp_path: Path) -> None:

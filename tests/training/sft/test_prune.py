@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 import torch
 
 from rranker import Ranker, UnsupportedModelError
+from rranker.calibration import Calibration
+from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.from_encoder import from_encoder
 from rranker.training.sft.prune import main, prune
@@ -42,6 +46,17 @@ def test_it_ranks_the_same_to_the_last_bit(folder: Path, tmp_path: Path) -> None
             assert [r.probabilities for r in rankings[0].rounds] == [
                 r.probabilities for r in rankings[1].rounds
             ]
+
+
+def test_its_settings_and_its_calibration_stay(folder: Path, tmp_path: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    curve = asdict(Calibration(0.7, -2.0))
+    config["rranker"] |= {"max_candidate_tokens": 99, "method": "dranker", "calibration": {"passage": curve}}
+    (folder / "config.json").write_text(json.dumps(config))
+    prune(folder, tmp_path / "out")
+    before, after = (read_checkpoint(each, None).settings for each in (folder, tmp_path / "out"))
+    assert after == before
+    assert after.calibration == {"passage": Calibration(0.7, -2.0)}
 
 
 def test_a_second_pruning_finds_nothing(folder: Path, tmp_path: Path) -> None:
