@@ -54,7 +54,7 @@ def own_fitness(
 ) -> Tensor:
     """What relevance is made of: w·h_i / √D, and scale · cos(h_p, h_i), of each candidate alone.
 
-    Late interaction is added where a calibration asks for it (`Matched.alone`). Shapes as in `pointer_fitness` → […, N].
+    Late interaction is added where a calibration asks for it (`Matched.alone`). As in `pointer_fitness` → […, N].
     Sums of products row by row: a number does not depend on the other rows, to the last bit.
     """
     states = candidates.float()
