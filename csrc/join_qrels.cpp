@@ -193,10 +193,6 @@ py::tuple rank_int_ids(const I64& run_offsets, const I64& run_ids, const F64& ru
   return to_arrays(out);
 }
 
-std::string_view bytes_view(const py::bytes& bytes) {
-  return {PyBytes_AS_STRING(bytes.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
-}
-
 py::tuple rank_text_ids(const I64& run_offsets, const py::bytes& run_buffer, const I64& run_starts,
                         const I32& run_lengths, const F64& run_scores, const I64& qrel_offsets,
                         const py::bytes& qrel_buffer, const I64& qrel_starts, const I32& qrel_lengths,
@@ -213,10 +209,10 @@ py::tuple rank_text_ids(const I64& run_offsets, const py::bytes& run_buffer, con
   const auto rr = checked_rows(run_rows, ro.rows, -1, "run rows"), qr = checked_rows(qrel_rows, qo.rows, 0, "qrel rows");
   same_count(rr, qr);
   RankedBatch out;
+  const TextIds run{std::string_view(run_buffer), rs.data, rl.data};
+  const TextIds qrels{std::string_view(qrel_buffer), qs.data, ql.data};
   {
     py::gil_scoped_release release;
-    const TextIds run{bytes_view(run_buffer), rs.data, rl.data};
-    const TextIds qrels{bytes_view(qrel_buffer), qs.data, ql.data};
     out = rank_all(run, ro, scores, qrels, qo, levels, rr, qr, {single, max_docs, judged_only});
   }
   return to_arrays(out);

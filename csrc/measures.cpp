@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "arrays.hpp"
@@ -12,6 +13,7 @@ namespace {
 
 // What one query's measure reads.
 struct Query {
+  int64_t row;
   const int32_t* ranked;
   int64_t n;
   const int32_t* judged;  // levels >= 0, highest first
@@ -38,7 +40,7 @@ py::array_t<double> each(const Offs& ro, const Levels& ranked, const Offs& jo, c
   {
     py::gil_scoped_release release;
     for (int64_t q = 0; q < a.rows; ++q) {
-      result[q] = measure(Query{r.data + a.begin(q), a.length(q), j.data + b.begin(q), b.length(q)});
+      result[q] = measure(Query{q, r.data + a.begin(q), a.length(q), j.data + b.begin(q), b.length(q)});
     }
   }
   return out;
@@ -82,6 +84,12 @@ class Gains {
   bool exponential_;
 };
 
+std::string too_large(const Query& q, bool exponential) {
+  return "the gains of query " + std::to_string(q.row) + " (from 0) are too large to add up; its highest level is " +
+         std::to_string(q.judged[0]) +
+         (exponential ? ", and a level gains 2^level - 1: use smaller levels, or linear gains" : ": use smaller gains");
+}
+
 py::array_t<double> ndcg(const Offs& ro, const Levels& ranked, const Offs& jo, const Levels& judged, int64_t k,
                          const Array<double>& table, bool exponential) {
   const Gains gain(table, exponential);
@@ -112,6 +120,7 @@ py::array_t<double> ndcg(const Offs& ro, const Levels& ranked, const Offs& jo, c
       const double g = gain(q.ranked[i]);
       if (g != 0.0) dcg += g / discount[i];
     }
+    if (!std::isfinite(ideal_dcg) || !std::isfinite(dcg)) throw py::value_error(too_large(q, exponential));
     return dcg / ideal_dcg;
   });
 }

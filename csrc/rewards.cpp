@@ -41,9 +41,9 @@ struct Episodes {
 };
 
 // 1 / log2(rank + 2) for ranks from 0, and 0 from rank k on (k of 0: no cutoff).
-class Discounts {
+class RankWeights {
  public:
-  explicit Discounts(int64_t k) : k_(k) {}
+  explicit RankWeights(int64_t k) : k_(k) {}
   void grow(int64_t n) {
     for (auto i = static_cast<int64_t>(values_.size()); i < n; ++i) {
       values_.push_back(k_ > 0 && i >= k_ ? 0.0 : 1.0 / std::log2(static_cast<double>(i + 2)));
@@ -62,7 +62,7 @@ double gain(double level, bool exponential) {
 }
 
 // Gains of one episode, and the DCG of its ideal order.
-double ideal_dcg(const Episodes& all, int64_t e, bool exponential, Discounts& discount, std::vector<double>& falling) {
+double ideal_dcg(const Episodes& all, int64_t e, bool exponential, RankWeights& discount, std::vector<double>& falling) {
   const int64_t n = all.candidates.length(e);
   falling.clear();
   for (int64_t id = 0; id < n; ++id) falling.push_back(gain(all.level(e, id), exponential));
@@ -76,6 +76,16 @@ double ideal_dcg(const Episodes& all, int64_t e, bool exponential, Discounts& di
   return sum;
 }
 
+// The least level that is gold by default: the list's best. Where all tie at 0 or below, nothing is.
+double best_level(const Episodes& all, int64_t e) {
+  double worst = INFINITY, best = -INFINITY;
+  for (int64_t id = 0; id < all.candidates.length(e); ++id) {
+    worst = std::min(worst, all.level(e, id));
+    best = std::max(best, all.level(e, id));
+  }
+  return best > 0.0 || best > worst ? best : INFINITY;
+}
+
 // The paper's step reward: `hit` for a negative that went, `miss` for a gold one, `invalid` for no valid answer.
 py::array_t<double> step_rewards(const F64& relevance, const I64& relevance_offsets, const I64& exclusions,
                                  const I64& exclusion_offsets, double hit, double miss, double invalid, double gold) {
@@ -87,12 +97,7 @@ py::array_t<double> step_rewards(const F64& relevance, const I64& relevance_offs
   for (int64_t e = 0; e < all.candidates.rows; ++e) {
     const int64_t n = all.candidates.length(e);
     gone.assign(static_cast<size_t>(n), 0);
-    double bound = gold;
-    if (std::isnan(gold)) {  // the best level of the list, when it is above 0
-      bound = 0.0;
-      for (int64_t id = 0; id < n; ++id) bound = std::max(bound, all.level(e, id));
-      if (bound <= 0.0) bound = INFINITY;
-    }
+    const double bound = std::isnan(gold) ? best_level(all, e) : gold;
     for (int64_t r = all.names.begin(e); r < all.names.end(e); ++r) {
       const int64_t id = all.named[static_cast<size_t>(r)];
       if (id < 0 || id >= n || gone[static_cast<size_t>(id)]) {
@@ -126,7 +131,7 @@ class Living {
 
   // Takes out one candidate of gain `g` (there must be one) and returns the change of the best DCG still reachable:
   // those below move up a rank, and it goes to the rank behind all that still live.
-  double take(double g, const Discounts& discount) {
+  double take(double g, const RankWeights& discount) {
     const auto found = std::lower_bound(gains_.begin(), gains_.end(), g, std::greater<>());
     if (found == gains_.end()) return 0.0;
     const auto own = static_cast<size_t>(found - gains_.begin());
@@ -179,7 +184,7 @@ py::array_t<double> graded_rewards(const F64& relevance, const I64& relevance_of
   auto out = fresh<double>(static_cast<int64_t>(all.named.size()));
   double* result = out.mutable_data();
   py::gil_scoped_release release;
-  Discounts discount(k);
+  RankWeights discount(k);
   Living living;
   std::vector<double> falling;
   std::vector<char> gone;
@@ -210,7 +215,7 @@ py::array_t<double> listing_rewards(const F64& relevance, const I64& relevance_o
   auto out = fresh<double>(all.candidates.rows);
   double* result = out.mutable_data();
   py::gil_scoped_release release;
-  Discounts discount(k);
+  RankWeights discount(k);
   std::vector<char> seen;
   std::vector<double> falling;
   for (int64_t e = 0; e < all.candidates.rows; ++e) {

@@ -61,7 +61,8 @@ def step_rewards(
     """The step reward of R1-Ranker (arXiv 2506.21638): one number an exclusion.
 
     `hit` when a negative goes, `miss` when a gold candidate goes, `invalid` when the answer names nobody
-    alive. Gold is relevance >= `gold`; by default the list's best level, so that tied golds are all gold.
+    alive. Gold is relevance >= `gold`; by default the list's best level, so that tied golds are all gold. Where all
+    candidates tie at 0 or below, none is.
     """
     return _C.step_rewards(
         _floats(relevance),

@@ -28,6 +28,19 @@ def test_step_rewards_follow_the_paper():
     assert got.tolist() == [1.0, 0.0, -0.5, -0.5, 0.0, 0.0, 1.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("relevance", "expected"),
+    [
+        ([-3, -1, -2], [1.0, 0.0, 1.0]),
+        ([0, -1, 0], [0.0, 1.0, 0.0]),
+        ([-1, -1, -1], [1.0, 1.0, 1.0]),
+        ([-1, -1, 1], [1.0, 1.0, 0.0]),
+    ],
+)
+def test_the_best_level_is_gold_whatever_its_sign_unless_all_tie_at_none(relevance, expected):
+    assert rewards.step_rewards(*rewards.ragged([relevance]), *ints([[0, 1, 2]])).tolist() == expected
+
+
 def test_a_gold_level_can_be_given():
     got = rewards.step_rewards(*rewards.ragged([[3, 1, 0]]), *ints([[1, 0]]), gold=1)
     assert got.tolist() == [0.0, 0.0]

@@ -52,7 +52,7 @@ def evaluate(
     mean. Queries for which qrels and run share no document are listed too, with a warning: ids written in two
     ways look like that.
 
-    `relevance_level` is trec_eval's `-l`, `max_docs` its `-M`, `judged_only` its `-J`.
+    `relevance_level` (1 or more) is trec_eval's `-l`, `max_docs` its `-M`, `judged_only` its `-J`.
 
     Raises TypeError and ValueError for input that cannot be read so, naming query, document, column, or file and line.
 
@@ -62,7 +62,7 @@ def evaluate(
     if isinstance(measures, str | Measure):
         measures = [measures]
     parsed = {name: measure for m in measures for name, measure in parse_measures(m).items()}
-    level = whole_number(relevance_level, "relevance_level")
+    level = whole_number(relevance_level, "relevance_level", least=1)
     most = None if max_docs is None else whole_number(max_docs, "max_docs")
     if most is not None and most < 1:
         raise ValueError(f"max_docs must be at least 1, or None for all, not {max_docs}")

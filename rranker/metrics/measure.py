@@ -35,7 +35,7 @@ class Ranked:
 class Measure:
     """A ranking measure.
 
-    `k` cuts the ranking off (None: all of it); `rel` is the least level that counts as relevant (None: the
+    `k` cuts the ranking off (None: all of it); `rel` is the least level that counts as relevant, 1 or more (None: the
     `relevance_level` given to `evaluate`, 1 by default).
     """
 
@@ -51,6 +51,8 @@ class Measure:
                 object.__setattr__(self, name, whole_number(value, f"{self.label}'s {name}"))
         if self.k is not None and self.k < 1:
             raise ValueError(f"{self.label}'s cutoff must be at least 1, not {self.k}")
+        if self.rel is not None and self.rel < 1:
+            raise ValueError(f"{self.label}'s rel must be at least 1, not {self.rel}: level 0 is irrelevant")
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
         """One value a query, under relevance level `level`."""

@@ -93,8 +93,6 @@ def parse_measures(name: str | Measure) -> dict[str, Measure]:
             params["gains"] = "exp"
         if called == "rbp" and match["mark"] == "." and len(cutoffs) == 1:  # ranx: the digits of p
             params["p"], cutoffs = float(f"0.{match['cutoffs']}"), []
-        elif name == "rbp":
-            params["p"] = 0.9  # trec_eval's
         if kind is NumRet and "rel" in params:  # ir_measures: the relevant ones of those retrieved
             kind = NumRelRet
         if called.endswith("_cut") and not cutoffs and "k" not in params:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,16 +14,23 @@ from rranker.metrics.measure import Floats, Measure, Ranked
 class RBP(Measure):
     """(1 - p) x sum over ranks i <= k of p^(i-1) gain_i (Moffat and Zobel 2008).
 
-    gain is 1 for a relevant document; with `max_level` set it is level / max_level instead. `p` is the
-    reader's persistence. trec_eval's `rbp` on binary judgements, where its p is 0.9.
+    gain is 1 for a relevant document; with `max_level` set it is level / max_level instead. `p`, the reader's
+    persistence, has to be given, as others' defaults differ: trec_eval's is 0.9, ir_measures' 0.8.
+
+    On binary judgements this is trec_eval's `rbp` and ranx's. On graded ones ranx weighs by the bare level, which may
+    exceed 1: that is `max_level` times this with `max_level` set.
     """
 
-    p: float = 0.8
+    p: float = math.nan
     max_level: int = 0
     label: ClassVar[str] = "RBP"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if math.isnan(self.p):
+            raise ValueError(
+                "RBP needs its persistence p, such as RBP(p=0.8): trec_eval's default is 0.9, ir_measures' 0.8"
+            )
         if not 0.0 < self.p < 1.0:
             raise ValueError(f"RBP's persistence p lies between 0 and 1, not {self.p}")
 

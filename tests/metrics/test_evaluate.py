@@ -218,3 +218,27 @@ def test_randomisation_equals_full_enumeration():
     exact = np.mean(np.abs(signs @ d) >= abs(d.sum()) - 1e-12)
     got = metrics.paired_randomisation(d, np.zeros(6), rounds=40_000).p_value
     assert got == pytest.approx(exact, abs=0.01)
+
+
+@pytest.mark.parametrize("level", [0, -1])
+def test_levels_that_make_irrelevant_documents_relevant_are_refused(level):
+    """Below 0 unjudged documents would count as found, and AP and recall exceed 1."""
+    qrels, run = {"q": {"a": 1, "b": 0}}, {"q": {"x": 3.0, "a": 2.0}}
+    with pytest.raises(ValueError, match=f"relevance_level must be at least 1, not {level}"):
+        evaluate(qrels, run, "AP", relevance_level=level)
+    with pytest.raises(ValueError, match=f"AP's rel must be at least 1, not {level}: level 0 is irrelevant"):
+        metrics.AP(rel=level)
+
+
+@pytest.mark.parametrize("high", [1023, 1024, 2000])
+def test_gains_that_do_not_add_up_are_an_error(high):
+    qrels = {"p": {"a": 1}, "q": {"a": high, "b": high, "c": high}}
+    run = {"p": {"a": 1.0}, "q": {"c": 2.0, "a": 1.0, "b": 0.5}}
+    message = (
+        f"gains of query 1 .*too large to add up; its highest level is {high}, and a level gains 2.level - 1"
+    )
+    with pytest.raises(ValueError, match=message):
+        evaluate(qrels, run, "nDCG(gains=exp)")
+    assert evaluate(qrels, run, "nDCG")["nDCG"] == 1
+    with pytest.raises(ValueError, match=r"too large to add up; .*use smaller gains"):
+        evaluate(qrels, run, metrics.nDCG(gains={high: 1.7e308}))

@@ -30,7 +30,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*share no document")
         ("map_cut.1000", "AP@1000"),
         ("recip_rank", "RR"),
         ("success.1", "Success@1"),
-        ("rbp", "RBP(p=0.9)"),
         ("rbp.p=0.7", "RBP(p=0.7)"),
         ("num_rel_ret", "NumRelRet"),
         # ir_measures
@@ -51,6 +50,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*share no document")
         ("map@100", "AP@100"),
         ("map@100-l2", "AP(rel=2)@100"),
         ("rbp.95", "RBP(p=0.95)"),
+        ("RBP.95", "RBP(p=0.95)"),
         ("precision@5", "P@5"),
         # of our own, and as people write them
         ("nDCG(gains=exp)@10", "nDCG(gains=exp)@10"),
@@ -140,6 +140,10 @@ def test_figures_go_into_json():
         ("P", "cannot read the measure 'P': P needs a cutoff"),
         ("nDCG@0", "cutoff must be at least 1"),
         ("RBP(p=2)", "lies between 0 and 1"),
+        ("RBP", r"RBP needs its persistence p, such as RBP\(p=0.8\)"),
+        ("rbp", "trec_eval's default is 0.9, ir_measures' 0.8"),
+        ("RBP@10", "RBP needs its persistence p"),
+        ("AP(rel=0)", "AP's rel must be at least 1, not 0"),
         ("nDCG(gains=odd)", 'gains is "linear"'),
         ("nDCG(1=nan)", "gains must be finite"),
         ("nDCG(rel=2)@10", "nDCG takes no rel"),

@@ -3,6 +3,7 @@
 import ir_measures
 import pytest
 import pytrec_eval
+import ranx
 from ir_measures.providers.gdeval_provider import GdevalProvider
 
 from rranker.metrics import evaluate
@@ -110,3 +111,18 @@ def test_plain_references():
                 seed,
                 query,
             )
+
+
+@pytest.mark.parametrize("top", [1, 3])
+def test_rank_biased_precision_equals_ranx_up_to_the_highest_level(top):
+    """ranx weighs relevant documents by their bare level: on binary judgements it is ours, whatever the case."""
+    measure = "RBP.95" if top == 1 else f"RBP(p=0.95,max_level={top})"
+    for seed in range(5):
+        qrels, run = random_run(seed, levels=range(top + 1))
+        run = {
+            q: {doc: float(i) for i, doc in enumerate(docs)} for q, docs in run.items()
+        }  # ranx has no rule for ties
+        theirs = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), "rbp.95", return_mean=False)
+        ours = evaluate(qrels, run, measure).per_query(measure)
+        by_query = dict(zip(ranx.Qrels(qrels).keys(), theirs, strict=True))
+        assert {q: top * value for q, value in ours.items()} == pytest.approx(by_query, abs=1e-9)

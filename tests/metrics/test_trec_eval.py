@@ -74,8 +74,12 @@ def test_custom_gains():
 
 def test_rank_biased_precision():
     """On binary judgements; on graded ones trec_eval 10 scales by variables it never sets."""
-    evaluation = evaluate(FOLDER / "qrels.test", FOLDER / "results.test", "rbp")
-    compare(evaluation, "out.test.aq", ["rbp"], 4)
+    evaluation = evaluate(FOLDER / "qrels.test", FOLDER / "results.test", "RBP(p=0.9)")
+    printed = [line.split() for line in (FOLDER / "out.test.aq").read_text().splitlines()]
+    figures = {query: float(value) for name, query, value in printed if name == "rbp"}
+    assert len(figures) >= 4
+    assert round(evaluation["RBP(p=0.9)"], 4) == figures.pop("all")
+    assert {q: round(v, 4) for q, v in evaluation.per_query("RBP(p=0.9)").items()} == figures
 
 
 def test_z_scores():
