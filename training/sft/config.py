@@ -94,6 +94,10 @@ class SftConfig:
                 f"files of one's own (--data) and a weight for them ({OWN}=1) go together: "
                 f"data {self.data}, weights {self.weights}"
             )
+        if self.validation and not self.data:
+            raise ValueError(
+                f"a file to measure one's own data by needs them (--data): leave --validation {self.validation} out"
+            )
         if not 0 <= self.anchor < 1 or (self.anchor and self.start is None):
             raise ValueError(
                 "anchor is the share of what is wanted of passages that `start` says: from 0 to less than 1, and 0 "

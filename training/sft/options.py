@@ -14,7 +14,7 @@ from rranker.engine.hardware import best_device, warn_if_emulated
 from rranker.engine.loading.files import read_json
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.examples.sources import OWN
-from rranker.training.options import TRAINABLE, option, parse_options
+from rranker.training.options import TRAINABLE, check_folder, option, parse_options
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig, best_precision
 
@@ -28,14 +28,18 @@ class RunOptions:
 
     out: Path = option(Path("runs/sft"), "state, settings, `latest` and `final`")
     minutes: float | None = option(
-        None, "sets the number of steps by measured speed (default: 40, and `passes` for own data alone)"
+        None,
+        "sets the number of steps by measured speed (default: 40, and `passes` for own data alone)",
+        above=0,
     )
     passes: float = option(
-        10.0, "times each row of --data is seen, on average, where neither steps nor minutes are given"
+        10.0,
+        "times each row of --data is seen, on average, where neither steps nor minutes are given",
+        above=0,
     )
-    steps: int | None = option(None, "the number of steps itself; with --resume, a new end")
-    stop_at: int | None = option(None, "a step to stop at, as if interrupted there")
-    save_every: int = option(200, "steps between states")
+    steps: int | None = option(None, "the number of steps itself; with --resume, a new end", least=1)
+    stop_at: int | None = option(None, "a step to stop at, as if interrupted there", least=1)
+    save_every: int = option(200, "steps between states", least=1)
     device: str | None = option(None, "cpu, cuda or cuda:N (default: a GPU where there is one)")
     resume: bool = option(
         False,
@@ -47,8 +51,8 @@ class RunOptions:
 class ModelOptions:
     """The shape of a new model, or an old one."""
 
-    layers: int = option(ModelConfig.num_hidden_layers, "transformer layers")
-    hidden: int = option(ModelConfig.hidden_size, "a multiple of 64")
+    layers: int = option(ModelConfig.num_hidden_layers, "transformer layers", least=1)
+    hidden: int = option(ModelConfig.hidden_size, "a multiple of 64", least=64)
     tokenizer: Path | None = option(None, "a tokenizer folder, instead of training one")
     start: Path | None = option(
         None,
@@ -64,8 +68,10 @@ class DataOptions:
     weights: list[str] | None = option(
         None, "the whole mixture, as source=share: sources left out are not drawn"
     )
-    uniform: float | None = option(None, "share of lists with uniform negatives (default: 0.5)")
-    early: float | None = option(None, "share of histories of at most 40 items (default: 0)")
+    uniform: float | None = option(
+        None, "share of lists with uniform negatives (default: 0.5)", least=0, most=1
+    )
+    early: float | None = option(None, "share of histories of at most 40 items (default: 0)", least=0, most=1)
     teacher: str | None = option(
         None,
         "an encoder's checkpoint that teaches what passages and routed queries are alike (default: BM25)",
@@ -83,9 +89,9 @@ class DataOptions:
 class StepOptions:
     """What a step does. A resumed run keeps its own."""
 
-    lr: float | None = option(None, f"peak (default: {SftConfig.lr:g}, and {OWN_LR:g} with --data)")
-    tokens: int = option(SftConfig.tokens, "per micro-batch, at most")
-    accumulate: int = option(SftConfig.accumulate, "micro-batches a step")
+    lr: float | None = option(None, f"peak (default: {SftConfig.lr:g}, and {OWN_LR:g} with --data)", above=0)
+    tokens: int = option(SftConfig.tokens, "per micro-batch, at most", least=1)
+    accumulate: int = option(SftConfig.accumulate, "micro-batches a step", least=1)
     optimizer: str = option(SftConfig.optimizer, "of the layers' matrices", ("adamw", "muon"))
     attention: str | None = option(
         None, "what a candidate sees (default: as `start` has it; block of a new model)", ("block", "causal")
@@ -98,15 +104,17 @@ class StepOptions:
     lora_rank: int = option(
         SftConfig.lora_rank,
         "of such a model: train adapters of this rank in place of all weights (peft); 0: all weights",
+        least=0,
     )
     anchor: float = option(
         SftConfig.anchor,
         "share of what is wanted of passages that the start itself says, so that it is not unlearnt",
+        least=0,
     )
     precision: str | None = option(
         None, "of the layers (default: bf16 where the device multiplies it)", ("bf16", "fp32")
     )
-    seed: int = option(SftConfig.seed, "of weights and batches")
+    seed: int = option(SftConfig.seed, "of weights and batches", least=0)
 
 
 @dataclass
@@ -120,7 +128,7 @@ class SftOptions:
 
 
 def parse(words: Sequence[str] | None = None) -> SftOptions:
-    """Command line over YAML (`--config`) over defaults."""
+    """Command line over YAML (`--config`) over defaults. What cannot be ends the process with a message."""
     options = SftOptions(
         *parse_options(
             (RunOptions, ModelOptions, DataOptions, StepOptions),
@@ -129,6 +137,10 @@ def parse(words: Sequence[str] | None = None) -> SftOptions:
             description="Supervised training: of a small ranker with a pointer head, or of any causal language model.",
         )
     )
+    try:
+        check_folder("--out", options.run.out)
+    except ValueError as error:
+        sys.exit(str(error))
     if options.run.resume and not (options.run.out / "state.pt").exists():
         sys.exit(f"there is nothing to resume in {options.run.out}: it has no state.pt")
     return options
@@ -144,8 +156,14 @@ def training_device(run: RunOptions) -> torch.device:
 
 def shares(entries: Sequence[str]) -> dict[str, float]:
     """`["movies=0.2", …]` → {"movies": 0.2, …}. Raises ValueError for an entry that is not name=number."""
-    pairs = [entry.partition("=") for entry in entries]
-    return {name: float(share) for name, _, share in pairs}
+    found = {}
+    for entry in entries:
+        name, _, share = entry.partition("=")
+        try:
+            found[name] = float(share)
+        except ValueError:
+            raise ValueError(f"weights are given as source=share (squad=0.5), not {entry!r}") from None
+    return found
 
 
 def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftConfig:
