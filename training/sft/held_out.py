@@ -16,14 +16,14 @@ from rranker.training.sft.own_data import left_out
 
 
 def reciprocal_ranks_of(
-    model: str | Path, examples: Sequence[RankingExample]
+    model: str | Path, examples: Sequence[RankingExample], method: str
 ) -> tuple[np.ndarray, list[str]]:
-    """[examples]: 1 / rank of the first candidate of the highest relevance, as `Ranker(model)` ranks in float32.
+    """[examples]: 1 / rank of the first candidate of the highest relevance, as the model ranks by `method` in float32.
 
     NaN for those that it refuses (such as a query beyond its context), and why.
     """
     queries = [{**example.as_query(), "id": example.id} for example in examples]
-    with Ranker(model, dtype="float32") as ranker:
+    with Ranker(model, method=method, dtype="float32") as ranker:
         rankings = ranker.rank_batch(queries, on_error="return", progress=False)
     values, reasons = np.full(len(examples), np.nan), list[str]()
     for number, (example, ranking) in enumerate(zip(examples, rankings, strict=True)):
@@ -39,14 +39,16 @@ def reciprocal_ranks_of(
 class HeldOut:
     """Rows that do not train, as the model that a run starts from ranks them: made before anything is trained.
 
-    Those that it refuses are left out, which is printed. Raises ValueError when none is left.
+    Both models play `method`, the one that is trained, whatever they say of themselves: else the difference would be
+    the methods' as well. Rows that the start refuses are left out, which is printed. Raises ValueError when none is
+    left.
     """
 
-    def __init__(self, start: str | Path, examples: Sequence[RankingExample]) -> None:
-        self._examples, self._before = list(examples), np.zeros(0)
+    def __init__(self, start: str | Path, examples: Sequence[RankingExample], method: str) -> None:
+        self._examples, self._before, self._method = list(examples), np.zeros(0), method
         if not examples:
             return
-        before, reasons = reciprocal_ranks_of(start, examples)
+        before, reasons = reciprocal_ranks_of(start, examples, method)
         said = left_out("that are held out cannot be ranked", reasons, len(examples))
         if len(reasons) == len(examples):
             raise ValueError(f"{said}\nGive others as a --validation file")
@@ -59,11 +61,11 @@ class HeldOut:
         """Mean reciprocal ranks before and after, and the interval of their paired difference.
 
         Rows of one query are alike, so that each query counts once and the interval is over queries. Rows that the
-        trained model refuses, as another method may, are left out of all figures.
+        trained model alone refuses are left out of all figures.
         """
         if not self._examples:
             return "No row was held out, so nothing says what the run brought: give a --validation file"
-        ranks, reasons = reciprocal_ranks_of(final, self._examples)
+        ranks, reasons = reciprocal_ranks_of(final, self._examples, self._method)
         kept = np.flatnonzero(~np.isnan(ranks)).tolist()
         said = left_out("that are held out cannot be ranked by the trained model", reasons, len(ranks))
         if not kept:

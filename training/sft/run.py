@@ -43,17 +43,22 @@ def check(model: Model, config: SftConfig) -> None:
         if config.anchor:
             raise ValueError("an anchor holds a model with a pointer head to its start: leave anchor out")
         return
-    if config.lora_rank or config.method != SftConfig.method:
-        raise ValueError(
-            "a model with a pointer head trains all of its weights, and for every method at once: leave lora_rank and "
-            f"method out, not {config.lora_rank} and {config.method!r}"
-        )
+    check_pointer(config)
     if model.head.pooling == "last" and any(name.endswith("-pairs") for name in config.weights):
         raise ValueError("pairs are told by the cosine of mean states: this model's head has no such term")
     if model.attends.bidirectional and (config.lm_weight or config.attention != "block"):
         raise ValueError(
             "an encoder learns in block attention, and has no next tokens to learn: lm_weight must be 0 and attention "
             f"'block', not {config.lm_weight} and {config.attention!r}"
+        )
+
+
+def check_pointer(config: SftConfig) -> None:
+    """Raises ValueError where `config` asks of a pointer head what language models alone can choose."""
+    if config.lora_rank or config.method != SftConfig.method:
+        raise ValueError(
+            "a model with a pointer head trains all of its weights, and for every method at once: leave lora_rank and "
+            f"method out, not {config.lora_rank} and {config.method!r}"
         )
 
 
@@ -81,7 +86,7 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
         optimizer.load_state_dict(state["optimizer"])
         start = int(state["step"])
     (out / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
-    stop = min(stop_at or config.steps, config.steps)
+    stop = config.steps if stop_at is None else min(stop_at, config.steps)
     seen: dict[str, list[tuple[float, float]]] = {}
     tokens, clock = 0, time.perf_counter()
     feed = prefetched(make, start, stop, batch_processes(device))
@@ -174,10 +179,12 @@ def main(words: Sequence[str] | None = None) -> None:
     begun = None if config.start is None else read_checkpoint(config.start, None)
     if begun is not None and options.step.attention is None and not resume:
         config = replace(config, attention=begun.settings.attention)
+    if begun is None or begun.settings.readout == "pointer":
+        check_pointer(config)
     own, held_out = list[RankingExample](), None
     if config.start and begun and config.data:
         own, rows = own_rows(config, begun)
-        held_out = HeldOut(config.start, rows)
+        held_out = HeldOut(config.start, rows, config.method)
     sources = Sources(config.uniform, config.early, config.teacher, config.collections, own)
     folder = options.run.out / "tokenizer"
     if not resume:  # kept beside the state, whose weights know its ids alone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_where_nothing_was_held_out_it_says_so() -> None:
-    assert "--validation" in HeldOut("a", []).report("b")
+    assert "--validation" in HeldOut("a", [], "iranker").report("b")
 
 
 def test_rows_of_one_query_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,11 +33,11 @@ def test_rows_of_one_query_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for number, case in enumerate(cases):
         ranks["before"][case.query], ranks["after"][case.query] = 1 / (2 + number % 2), 1 / (1 + number % 3)
 
-    def measured(model: str, examples: list[Any]) -> tuple[np.ndarray, list[str]]:
+    def measured(model: str, examples: list[Any], method: str) -> tuple[np.ndarray, list[str]]:
         return np.array([ranks[model][example.query] for example in examples]), []
 
     monkeypatch.setattr("rranker.training.sft.held_out.reciprocal_ranks_of", measured)
-    once, often = (HeldOut("before", rows).report("after") for rows in (cases, cases * 30))
+    once, often = (HeldOut("before", rows, "iranker").report("after") for rows in (cases, cases * 30))
     assert f"({len(cases)} rows)" in once
     assert f"({30 * len(cases)} rows)" in often
     assert often.replace(f"({30 * len(cases)} rows)", f"({len(cases)} rows)") == once
@@ -46,7 +48,7 @@ def test_rows_that_the_start_refuses_are_left_out_before_anything_trains(
 ) -> None:
     good = list(toy_cases(4).values())
     long = replace(good[0], query="red " * 15_000, id="row-7")
-    held_out = HeldOut(start, [long, *good])
+    held_out = HeldOut(start, [long, *good], "iranker")
     said = capsys.readouterr().out
     assert "1 of 5 rows that are held out cannot be ranked and are left out" in said
     assert "row-7" in said
@@ -54,18 +56,29 @@ def test_rows_that_the_start_refuses_are_left_out_before_anything_trains(
     assert "(4 rows)" in report
     assert "difference +0.000 [+0.000, +0.000]" in report
     with pytest.raises(ValueError, match=r"1 of 1 rows .*(\n.*)*--validation file"):
-        HeldOut(start, [long])
+        HeldOut(start, [long], "iranker")
 
 
 def test_rows_that_the_trained_model_alone_refuses_are_left_out_of_both(start: Path, tmp_path: Path) -> None:
-    """A query without a word has no likelihood."""
-    for method in ("iranker", "query_likelihood"):
-        save_prompted_model(load_prompted_model(start, "causal", method), tmp_path / method)
-    before, after = tmp_path / "iranker", tmp_path / "query_likelihood"
+    """As one of a shorter context may."""
+    after = shutil.copytree(start, tmp_path / "after")
+    config = json.loads((after / "config.json").read_text())
+    (after / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 400}))
     good = list(toy_cases(4).values())
-    empty = replace(good[0], query="", id="row-7")
-    report = HeldOut(before, [empty, *good]).report(after)
+    long = replace(good[0], query="red " * 400, id="row-7")
+    report = HeldOut(start, [long, *good], "iranker").report(after)
     assert "1 of 5 rows that are held out cannot be ranked by the trained model" in report
-    assert "(id 'row-7'): an empty query" in report
+    assert "row-7" in report
     assert "(4 rows)" in report
-    assert "row-7" in HeldOut(before, [empty]).report(after)
+    assert "row-7" in HeldOut(start, [long], "iranker").report(after)
+
+
+def test_before_and_after_are_ranked_by_the_method_that_is_trained(start: Path, tmp_path: Path) -> None:
+    """Weights that training left as they were bring nothing, whatever method either folder names as its own."""
+    save_prompted_model(load_prompted_model(start, "causal", "iranker"), tmp_path / "before")
+    save_prompted_model(load_prompted_model(start, "causal", "query_likelihood"), tmp_path / "after")
+    cases = list(toy_cases(12).values())
+    methods = ("iranker", "query_likelihood")
+    reports = [HeldOut(tmp_path / "before", cases, method).report(tmp_path / "after") for method in methods]
+    assert all("difference +0.000 [+0.000, +0.000]" in report for report in reports)
+    assert reports[0] != reports[1]
