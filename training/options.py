@@ -153,7 +153,7 @@ def _yaml_values(parser: Any, path: Path) -> dict[Any, Any]:
     if not isinstance(variables, dict):
         parser.error(f"{path}: env must map names of environment variables to values, not be {variables!r}")
     os.environ.update({str(name): str(value) for name, value in variables.items()})
-    return values
+    return dict(values)
 
 
 def _as_read(action: Any, value: Any, hint: Any) -> Any:

@@ -8,7 +8,6 @@ import pytest
 
 from rranker.data import COLLECTIONS
 from rranker.training.grpo import parse
-from rranker.training.grpo.text import refuse_unread
 from rranker.training.policy.network import load_policy
 from rranker.training.sft.options import configured
 from rranker.training.sft.options import parse as parse_sft
@@ -24,8 +23,7 @@ def test_a_configuration_is_taken_whole(path: Path) -> None:
     assert sum(arguments.data.weights().values()) == pytest.approx(1)
     assert config.max_steps > 0
     assert config.save_steps <= config.max_steps
-    if arguments.policy.policy == "text":
-        refuse_unread(arguments)
+    arguments.check(config)
 
 
 @pytest.mark.parametrize("path", SFT, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""What `python -m training.grpo` takes: the ranking side here, everything else from TRL's `GRPOConfig`.
+"""What `python -m training.grpo` takes: the ranking side here, everything else from TRL's `GRPOConfig` (config.py).
 
 Every field is a command-line option and a YAML key.
 """
@@ -11,24 +11,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
-from trl import GRPOConfig
 
-from rranker.engine.hardware import best_device, best_dtype, warn_if_emulated
 from rranker.engine.loading.model import DEFAULT_MODEL
-from rranker.training.options import TRAINABLE, option, parse_options
+from rranker.training.grpo.config import GrpoConfig
+from rranker.training.grpo.settings import deciding, refuse_unread
+from rranker.training.options import TRAINABLE, check_folder, option, parse_options
 
 INTERACTION_TASKS = ["rec-movie", "rec-music", "rec-game"]
-FIXED = (
-    "seed",
-    "learning_rate",
-    "temperature",
-    "beta",
-    "loss_type",
-    "scale_rewards",
-    "num_generations",
-    "num_iterations",
-)
-"""TRL's settings that a resumed run must have as it began."""
 OWN = "own"
 """The task that is made of a user's own files."""
 
@@ -46,7 +35,9 @@ class PolicyArguments:
         "`logits`: decisions by the engine; `text`: a generated thought and answer",
         ("logits", "text"),
     )
-    lora_rank: int = option(0, "train adapters of this rank (peft) in place of all weights; 0: all weights")
+    lora_rank: int = option(
+        0, "train adapters of this rank (peft) in place of all weights; 0: all weights", least=0
+    )
 
 
 @dataclass
@@ -63,19 +54,29 @@ class DataArguments:
         None,
         "a file like those of --data to evaluate `own` on (default: a tenth of their queries is held out)",
     )
-    cases: int = option(20000, "training cases drawn for the whole mixture")
+    cases: int = option(20000, "training cases drawn for the whole mixture", least=1)
     sampler: str = option("mixed", "negatives of recommendation lists", ("mixed", "uniform", "popular"))
     early: bool = option(
         True, "histories end within a user's first 40 items, as the tasks' do; else anywhere in them"
     )
-    history: int = option(20, "longest history of a training case, in items")
+    history: int = option(20, "longest history of a training case, in items", least=1)
 
     def weights(self) -> dict[str, float]:
-        """Task → share of the mixture. Raises ValueError for a malformed entry, and `own` with no --data or unasked."""
+        """Task → share of the mixture.
+
+        Raises ValueError for a malformed entry, `own` with no --data or unasked, and --validation without --data.
+        """
         weights = {}
         for entry in self.tasks or ([OWN] if self.data else INTERACTION_TASKS):
             name, _, weight = entry.partition("=")
-            weights[name] = float(weight or 1)
+            try:
+                weights[name] = float(weight or 1)
+            except ValueError:
+                raise ValueError(f"tasks are given as name=weight (squad=0.5), not {entry!r}") from None
+        if self.validation and not self.data:
+            raise ValueError(
+                f"a file to evaluate one's own data on needs them (--data): leave --validation {self.validation} out"
+            )
         if bool(self.data) != (OWN in weights):
             raise ValueError(
                 f"files of one's own (--data) and the task `{OWN}` go together: data {self.data}, tasks {self.tasks}"
@@ -100,10 +101,12 @@ class RolloutArguments:
         ("full", "single"),
     )
     max_prompt_tokens: int | None = option(
-        None, "positions a training prompt may take; longer ones are left out"
+        None, "positions a training prompt may take; longer ones are left out", least=1
     )
-    max_candidate_tokens: int | None = option(None, "longest training candidate; longer ones are cut")
-    slots: int = option(65536, "KV tokens of the rollout engine, over all queries in flight")
+    max_candidate_tokens: int | None = option(
+        None, "longest training candidate; longer ones are cut", least=1
+    )
+    slots: int = option(65536, "KV tokens of the rollout engine, over all queries in flight", least=1)
 
 
 @dataclass
@@ -122,10 +125,10 @@ class RewardArguments:
         ("graded", "best"),
     )
     gamma: float = option(
-        1.0, "discount of later decisions' rewards; 0 makes each decision answer for itself"
+        1.0, "discount of later decisions' rewards; 0 makes each decision answer for itself", least=0, most=1
     )
-    format_weight: float = option(0.5, "weight of the format reward, for `--policy text`")
-    ndcg_cutoff: int = option(20, "k of the rewards' NDCG@k")
+    format_weight: float = option(0.5, "weight of the format reward, for `--policy text`", least=0)
+    ndcg_cutoff: int = option(20, "k of the rewards' NDCG@k", least=1)
 
 
 @dataclass
@@ -139,8 +142,8 @@ class EvaluationArguments:
         "the tables' cases, to be looked at only",
         ("validation", "test"),
     )
-    eval_cases: int = option(200, "cases per evaluated task, at most")
-    patience: int = option(0, "stop after this many evaluations without a better MRR; 0: never")
+    eval_cases: int = option(200, "cases per evaluated task, at most", least=1)
+    patience: int = option(0, "stop after this many evaluations without a better MRR; 0: never", least=0)
 
 
 @dataclass
@@ -169,75 +172,21 @@ class GrpoArguments:
         }
 
     def fixed(self, config: GrpoConfig) -> dict[str, Any]:
-        """What a resumed run must have as it began; steps, evaluation, logs and hardware may be others."""
+        """What a resumed run must have as it began: all that decides what a step does."""
         result = {
             name: value
             for part in (self.policy, self.data, self.rollout, self.reward)
             for name, value in vars(part).items()
             if name not in ("shape", "slots")
         }
-        return result | {name: getattr(config, name) for name in FIXED}
+        return result | deciding(config.to_dict())
 
-
-@dataclass
-class GrpoConfig(GRPOConfig):
-    """TRL's settings with defaults for rankings: small models, short episodes, local logs."""
-
-    output_dir: str | None = option("runs/grpo", "checkpoints, logs, the report and `final`")
-    per_device_train_batch_size: int = option(128, "rollouts a step and process")
-    num_generations: int = option(16, "rollouts a prompt (G)")
-    learning_rate: float = option(1e-4, "peak of AdamW's rate")
-    max_steps: int = option(200, "optimiser steps")
-    logging_steps: float = option(1, "steps between log rows")
-    save_steps: float = option(50, "steps between checkpoints")
-    save_total_limit: int | None = option(2, "checkpoints kept; at least 2, or a kill could leave none")
-    eval_strategy: str = option("steps", "when to evaluate: `steps`, `epoch` or `no`")
-    eval_steps: float | None = option(25, "steps between evaluations")
-    eval_on_start: bool = option(True, "evaluate the start too, so that the curve has its origin")
-    gradient_checkpointing: bool = option(
-        False, "forget activations and compute them again for gradients: less memory, a third more work"
-    )
-    report_to: list[str] = option(["tensorboard"], "log writers")
-    use_cpu: bool = option(False, "train on the CPU, even where there is a GPU")
-    bf16: bool | None = option(
-        None,
-        "autocast to bfloat16; left out: where the hardware multiplies it, on a CPU when there is no GPU",
-    )
-    remove_unused_columns: bool | None = option(False, "drop columns the model does not take")
-
-    def __post_init__(self) -> None:
-        self.per_device_eval_batch_size = self.num_generations  # TRL checks it; evaluation here is our own
-        self._choose_precision()
-        if (
-            getattr(self, "activation_checkpointing", True) is None
-        ):  # its newer name, of transformers that have it
-            self.activation_checkpointing = self.gradient_checkpointing
-        super().__post_init__()  # type: ignore[no-untyped-call]
-        if self.save_total_limit is not None and self.save_total_limit < 2:
-            raise ValueError(
-                "save_total_limit must be at least 2: a kill while one is written must leave another"
-            )
-        self.check_saves("save_steps")
-
-    def check_saves(self, option: str) -> None:
-        """Raises ValueError, naming `option`, when the checkpoints fall where a run cannot resume."""
-        assert self.steps_per_generation is not None  # TRL has set it
-        every = self.steps_per_generation * self.num_iterations / self.gradient_accumulation_steps
-        if self.save_strategy != "no" and every > 1 and self.save_steps % every:
-            raise ValueError(
-                f"{option} must be a multiple of {every:g}, the steps that share their rollouts: a run can resume "
-                "only where new rollouts begin"
-            )
-
-    def _choose_precision(self) -> None:
-        """Left out, `bf16` follows the hardware. TRL's own default is to ask for it everywhere."""
-        on_cpu = self.use_cpu or not torch.accelerator.is_available()
-        device = torch.device("cpu") if on_cpu else best_device()
-        if self.bf16 is None:
-            self.use_cpu = on_cpu  # where it would run anyway; asked for by name, bf16 is taken on a CPU
-            self.bf16 = not self.fp16 and best_dtype(device) == torch.bfloat16
-        elif self.bf16:
-            warn_if_emulated(device, torch.bfloat16, "bf16")
+    def check(self, config: GrpoConfig) -> None:
+        """Raises ValueError where options would do nothing, and where the output folder cannot be one."""
+        check_folder("--output_dir", str(config.output_dir))
+        self.data.weights()
+        standard = {each.name: each.default for each in fields(config)} | GrpoArguments().flat()
+        refuse_unread(self.policy.policy, vars(config) | self.flat(), standard)
 
 
 def _implied(given: Namespace) -> list[str]:

@@ -55,6 +55,7 @@ def start_from(output: str | Path, resume: bool, settings: Mapping[str, Any]) ->
     if checkpoint is None or not (checkpoint / SETTINGS).exists():
         return checkpoint
     saved = json.loads((checkpoint / SETTINGS).read_text(encoding="utf-8"))
+    settings = json.loads(json.dumps(dict(settings)))  # lists and numbers as files have them
     changed = [
         f"{name} was {saved[name]!r} and is now {value!r}"
         for name, value in settings.items()

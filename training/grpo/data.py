@@ -13,7 +13,8 @@ from rranker.data import Interactions, Question, RankingExample
 from rranker.data.recommendation import EARLY
 from rranker.data.splits import Split, in_validation
 from rranker.data.table import library
-from rranker.training.grpo.arguments import OWN, DataArguments, EvaluationArguments, GrpoConfig
+from rranker.training.grpo.arguments import OWN, DataArguments, EvaluationArguments
+from rranker.training.grpo.config import GrpoConfig
 
 QUESTIONS: dict[str, Callable[[], list[Question]]] = {
     "squad": lambda: data.squad()[0],
@@ -131,6 +132,12 @@ def held_out(
     return result
 
 
+def how_many_fit(kept: int, drawn: int, refusal: object) -> str:
+    """How many of the drawn cases train, and what the first of the others was left out for (None: there are none)."""
+    line = f"{kept} of {drawn} training cases fit"
+    return line if refusal is None else f"{line}; the first that does not: {refusal}"
+
+
 def optimiser_steps(prompts: int, config: GrpoConfig) -> int:
     """Those of a run: `max_steps`, or, where it is not above 0, what `num_train_epochs` take over so many prompts."""
     if config.max_steps > 0:
@@ -162,6 +169,10 @@ def prompt_rows(keys: Iterable[str], config: GrpoConfig) -> Any:
     else:
         count = int(config.num_train_epochs * len(passes)) // chunk * chunk
         config.num_train_epochs = 1
+        if not count:
+            raise ValueError(
+                f"{len(passes)} training cases are less than a step of {chunk} takes: give max_steps"
+            )
     rng, rows = np.random.default_rng(config.seed), list[str]()
     while len(rows) < count:
         rows += [passes[i] for i in rng.permutation(len(passes))]

@@ -16,7 +16,8 @@ from rranker.engine.hardware import best_device
 from rranker.engine.loading.checkpoint import read_config
 from rranker.engine.loading.settings import ModelSettings
 from rranker.methods import method_class
-from rranker.training.grpo.arguments import GrpoConfig, PolicyArguments, RolloutArguments
+from rranker.training.grpo.arguments import PolicyArguments, RolloutArguments
+from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.data import optimiser_steps
 
 

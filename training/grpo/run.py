@@ -12,12 +12,14 @@ import numpy as np
 import torch
 
 from rranker.data import RankingExample
+from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.methods import method_class
 from rranker.prompts.segments import POINTWISE, Kind
-from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, parse
+from rranker.training.grpo.arguments import GrpoArguments, parse
 from rranker.training.grpo.callbacks import Patience, StopOnNaN
 from rranker.training.grpo.checkpoints import CheckpointError, last_good, start_from
-from rranker.training.grpo.data import held_out, mixture
+from rranker.training.grpo.config import GrpoConfig
+from rranker.training.grpo.data import held_out, how_many_fit, mixture
 from rranker.training.grpo.estimate import estimate
 from rranker.training.grpo.trainer import RankingGRPOTrainer
 from rranker.training.policy.adapters import adapters
@@ -29,7 +31,7 @@ from rranker.training.report import write_report
 def fitting(
     prompts: Prompts, kind: Kind, cases: dict[str, RankingExample]
 ) -> tuple[dict[str, RankingExample], tuple[float, float]]:
-    """The cases whose prompt fits, and the mean tokens of a (prompt, question).
+    """The cases whose prompt fits, and the mean tokens of a (prompt, question); prints how many do.
 
     Pointwise questions, asked once of every candidate whatever is decided, are part of the prompt.
 
@@ -54,6 +56,7 @@ def fitting(
             f"none of {len(cases)} cases fits the limits (max_prompt_tokens {prompts.max_prompt}, "
             f"max_candidate_tokens {prompts.max_candidate}). The first one: {refusal}"
         ) from refusal
+    print(how_many_fit(len(kept), len(cases), refusal), flush=True)
     tokens, asked = np.mean(lengths, axis=0)
     return kept, (float(tokens), float(asked))
 
@@ -113,8 +116,9 @@ def train(
 ) -> RankingGRPOTrainer:
     """Trains, and leaves checkpoints, `final` (what `Ranker` loads) and the report in the output folder.
 
-    `watchers` are further callbacks of transformers' Trainer.
+    `watchers` are further callbacks of transformers' Trainer. Raises what `GrpoArguments.check` and `start_from` raise.
     """
+    arguments.check(config)
     out = Path(str(config.output_dir))
     settings = arguments.fixed(config)
     resume = start_from(out, arguments.run.resume, settings)
@@ -127,7 +131,9 @@ def train(
         cases,
         evals,
         callbacks=callbacks,
-        peft_config=adapters(arguments.policy.lora_rank, HEAD if hasattr(policy.lm, HEAD) else None),
+        peft_config=adapters(
+            policy.lm, arguments.policy.lora_rank, HEAD if hasattr(policy.lm, HEAD) else None
+        ),
     )
     trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:
@@ -166,20 +172,26 @@ def explain(error: Exception, out: Path) -> str | None:
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.grpo`."""
     arguments, config = parse(words)
+    arguments.check(config)
     text, rollout = arguments.policy.policy == "text", arguments.rollout
     kind = method_class(rollout.method).kind
     if text and rollout.method == "iranker":
         rollout.episodes = "single"  # one answer a prompt is one exclusion
     cases, lengths = mixture(arguments.data, config.seed, single=rollout.episodes == "single"), None
-    drawn, model = len(cases), arguments.policy.model
+    print(f"{len(cases)} cases drawn; tasks {arguments.data.weights()}", flush=True)
+    model = arguments.policy.model
     prompts: Prompts | None = None
     # A dry run may know no more of a model than its shape.
-    if not text and not (arguments.policy.shape and not Path(model).is_dir()):
-        prompts = Prompts.load(
-            model, max_prompt=rollout.max_prompt_tokens, max_candidate=rollout.max_candidate_tokens
-        )
-        cases, lengths = fitting(prompts, kind, cases)
-    print(f"{len(cases)} of {drawn} training cases; tasks {arguments.data.weights()}", flush=True)
+    if Path(model).is_dir() or not arguments.policy.shape:
+        if text:
+            from rranker.training.grpo.text import fitting as fitting_texts
+
+            cases = fitting_texts(read_checkpoint(model, None).tokenizer, cases, rollout)
+        else:
+            prompts = Prompts.load(
+                model, max_prompt=rollout.max_prompt_tokens, max_candidate=rollout.max_candidate_tokens
+            )
+            cases, lengths = fitting(prompts, kind, cases)
     if arguments.run.dry_run:
         for name, value in estimate(arguments.policy, rollout, config, cases, lengths).items():
             print(f"{name:32} {value:,}")

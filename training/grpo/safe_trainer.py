@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 from trl import GRPOTrainer
 
 from rranker.training.grpo.checkpoints import CheckpointError, drop_partial, mark_complete
@@ -26,6 +27,7 @@ class SafeTrainer:
     model: Any
     state: Any
     accelerator: Any
+    lr_scheduler: Any
 
     run_settings: Mapping[str, Any] = MappingProxyType({})
     """What is saved beside each checkpoint, for a resumed run to be compared with."""
@@ -38,6 +40,23 @@ class SafeTrainer:
         self.accelerator.wait_for_everyone()
         trainer: Any = self
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """transformers', with the next step's rate by the schedule as it is now: a longer run has a longer one.
+
+        What is saved is the rate by the old one, whose end is 0, and a first new step would learn nothing.
+        """
+        super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
+        schedule: Any = self.lr_scheduler
+        if checkpoint is None or not isinstance(schedule, LambdaLR):
+            return
+        rates = [
+            base * rate(schedule.last_epoch)
+            for base, rate in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+        ]
+        for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        schedule._last_lr = rates  # noqa: SLF001 (what is logged as the rate of the next step)
 
     def training_step(self, *inputs: Any, **keywords: Any) -> Tensor:
         """TRL's. Raises FloatingPointError when the loss is not finite."""

@@ -19,10 +19,11 @@ from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_answers import answer_of, match, names_of, ranked
 from rranker.prompts.r1_ranker import R1RankerFormat, Shown
-from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, RolloutArguments
+from rranker.training.grpo.arguments import GrpoArguments, RolloutArguments
 from rranker.training.grpo.callbacks import StopOnNaN
 from rranker.training.grpo.checkpoints import start_from
-from rranker.training.grpo.data import prompt_rows
+from rranker.training.grpo.config import GrpoConfig
+from rranker.training.grpo.data import how_many_fit, prompt_rows
 from rranker.training.grpo.rewards import decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
 from rranker.training.policy.adapters import adapters
@@ -214,13 +215,21 @@ def _eval_rows(keys: Mapping[str, RankingExample]) -> Any:
 def fitting(
     tokenizer: Any, cases: Mapping[str, RankingExample], rollout: RolloutArguments
 ) -> dict[str, RankingExample]:
-    """The cases whose prompt is within `max_prompt_tokens`."""
+    """The cases whose prompt is within `max_prompt_tokens`; prints how many are. Raises ValueError when none is."""
     limit, prompts = rollout.max_prompt_tokens, R1RankerFormat(TextEncoder(tokenizer))
-    if limit is None:
-        return dict(cases)
-    return {
-        key: case for key, case in cases.items() if len(prompt_ids(prompts, case, rollout.method)) <= limit
-    }
+    kept, refusal = {}, None
+    for key, case in cases.items():
+        tokens = 0 if limit is None else len(prompt_ids(prompts, case, rollout.method))
+        if limit is None or tokens <= limit:
+            kept[key] = case
+        elif refusal is None:
+            refusal = f"the prompt of {case.id!r} has {tokens} tokens, max_prompt_tokens {limit}"
+    if not kept:
+        raise ValueError(
+            f"none of {len(cases)} training cases fits: raise the limit. The first one: {refusal}"
+        )
+    print(how_many_fit(len(kept), len(cases), refusal), flush=True)
+    return kept
 
 
 def load_text_policy(arguments: GrpoArguments, config: GrpoConfig) -> Checkpoint:
@@ -244,24 +253,6 @@ def save_text_policy(trained: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def refuse_unread(arguments: GrpoArguments) -> None:
-    """Raises ValueError, naming them, when options are given that a text policy does not read.
-
-    `stepwise` says what an answer earns anyhow, so it may be said.
-    """
-    given, standard = arguments.flat(), GrpoArguments().flat()
-    unread = ["max_candidate_tokens", "reward", "relevance", "gamma", "patience"]
-    refused = [
-        f"--{name} {given[name]}"
-        for name in unread
-        if given[name] != standard[name] and (name, given[name]) != ("reward", "stepwise")
-    ]
-    if refused:
-        raise ValueError(
-            f"--policy text does not read {', '.join(refused)}: leave that out, or give --policy logits"
-        )
-
-
 def train_text(
     arguments: GrpoArguments,
     config: GrpoConfig,
@@ -270,9 +261,9 @@ def train_text(
 ) -> TextGRPOTrainer:
     """Trains, and leaves checkpoints, `final` and the report in the output folder.
 
-    Raises ValueError when an option is given that only decisions by the engine read.
+    `cases` are those that fit. Raises what `GrpoArguments.check` and `start_from` raise.
     """
-    refuse_unread(arguments)
+    arguments.check(config)
     out = Path(str(config.output_dir))
     settings = arguments.fixed(config)
     resume = start_from(out, arguments.run.resume, settings)
@@ -283,10 +274,10 @@ def train_text(
         checkpoint.tokenizer,
         arguments,
         config,
-        fitting(checkpoint.tokenizer, cases, arguments.rollout),
+        cases,
         held_out,
         callbacks=[StopOnNaN()],
-        peft_config=adapters(arguments.policy.lora_rank),
+        peft_config=adapters(checkpoint.lm, arguments.policy.lora_rank),
     )
     trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:

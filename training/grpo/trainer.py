@@ -18,12 +18,14 @@ from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
 from rranker.data import RankingExample
+from rranker.data.own import query_key
 from rranker.engine.encoders import is_encoder
 from rranker.engine.loading.pointer_head import HEAD_FILE
 from rranker.methods import method_class, order_of
 from rranker.metrics.graded import best_level, by_query, ndcgs, reciprocal_ranks
 from rranker.prompts.segments import POINTWISE, Segments
-from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig
+from rranker.training.grpo.arguments import GrpoArguments
+from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import Reward, Scale, advantages, decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
@@ -237,13 +239,13 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """MRR and NDCG@10 of the policy's own rankings, per task and over tasks."""
+        """MRR and NDCG@10 of the policy's own rankings, per task and over tasks; rows of one query count once."""
         metrics: dict[str, float] = {}
         for task, cases in self.held_out.items():
             with self.accelerator.autocast():
                 orders = self.engine.rank(cases, self.rollout_options.method)
             for name, measure in (("mrr", reciprocal_ranks), ("ndcg", ndcgs)):
-                values = by_query((c.id for c in cases), measure([c.relevance for c in cases], orders))
+                values = by_query(map(query_key, cases), measure([c.relevance for c in cases], orders))
                 metrics[f"{metric_key_prefix}_{name}/{task}"] = float(np.mean(list(values.values())))
         for name in ("mrr", "ndcg"):
             mean = np.mean([metrics[f"{metric_key_prefix}_{name}/{task}"] for task in self.held_out])

@@ -23,9 +23,10 @@ from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_answers import names_of
 from rranker.prompts.r1_ranker import R1RankerFormat
-from rranker.training.grpo.arguments import GrpoArguments, GrpoConfig, parse
+from rranker.training.grpo.arguments import GrpoArguments, parse
 from rranker.training.grpo.callbacks import StopOnNaN
 from rranker.training.grpo.checkpoints import CheckpointError, start_from
+from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.data import mixture
 from rranker.training.grpo.run import explain
 from rranker.training.grpo.safe_trainer import SafeTrainer
@@ -94,8 +95,6 @@ def imitate(
     resume = start_from(out, arguments.run.resume, settings)
     checkpoint = load_text_policy(arguments, config)
     kept = fitting(checkpoint.tokenizer, cases, arguments.rollout)
-    if not kept:
-        raise ValueError(f"none of {len(cases)} cases has a prompt of at most max_prompt_tokens: raise it")
     trainer = Imitation(
         model=checkpoint.lm,
         args=SFTConfig(
@@ -119,7 +118,7 @@ def imitate(
         train_dataset=rows(checkpoint.tokenizer, drawn(kept, config), method, config.seed),
         processing_class=checkpoint.tokenizer,
         callbacks=[StopOnNaN(), *watchers],
-        peft_config=adapters(arguments.policy.lora_rank),
+        peft_config=adapters(checkpoint.lm, arguments.policy.lora_rank),
     )
     trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:
@@ -131,8 +130,9 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments, config = parse(words)
     if arguments.policy.policy != "text":
         sys.exit("only what writes its answers can imitate some: give --policy text")
+    arguments.check(config)
     cases = mixture(arguments.data, config.seed, single=arguments.rollout.method == "iranker")
-    print(f"{len(cases)} cases; tasks {arguments.data.weights()}", flush=True)
+    print(f"{len(cases)} cases drawn; tasks {arguments.data.weights()}", flush=True)
     try:
         imitate(arguments, config, cases)
     except (FloatingPointError, CheckpointError) as error:

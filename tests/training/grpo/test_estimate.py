@@ -54,14 +54,15 @@ def test_epochs_are_counted_as_the_steps_that_they_take(monkeypatch: pytest.Monk
     monkeypatch.setattr(estimate, "matmul_flops", lambda *_: 1e12)
     monkeypatch.chdir(ROOT)
     cases = toy_cases(40)
-    words = ["--config", str(CONFIG), "--dry_run", "--num_train_epochs", "2", "--max_steps"]
+    words = ["--config", str(CONFIG), "--dry_run", "--max_steps"]
+    asked = {"-1": ["-1", "--num_train_epochs", "2"], "7": ["7"]}
     steps = {}
-    for most in ("-1", "7"):
-        arguments, config = parse([*words, most])
+    for most, more in asked.items():
+        arguments, config = parse([*words, *more])
         found = estimate.estimate(arguments.policy, arguments.rollout, config, cases, None)
         steps[most] = found["steps"]
         assert found["time on this machine (hours)"] >= 0
-    rows = len(prompt_rows(cases, config_of_epochs := parse([*words, "-1"])[1]))
+    rows = len(prompt_rows(cases, config_of_epochs := parse([*words, *asked["-1"]])[1]))
     chunk = config_of_epochs.generation_batch_size // config_of_epochs.num_generations
     micro_steps = rows // chunk * config_of_epochs.steps_per_generation * config_of_epochs.num_iterations
     assert steps == {"-1": micro_steps // config_of_epochs.gradient_accumulation_steps, "7": 7}

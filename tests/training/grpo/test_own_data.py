@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rranker.data import Question, read_examples
+from rranker.data import Question, RankingExample, read_examples
 from rranker.training.grpo.arguments import DataArguments, EvaluationArguments
 from rranker.training.grpo.data import QUESTIONS, held_out, mixture
 from rranker.training.grpo.run import main
 from rranker.training.policy.model_config import ModelConfig
 from tests.support.own_files import write_own
-from tests.support.toys import options, save_pointer_policy, toy_cases
+from tests.support.toys import options, save_causal_policy, save_pointer_policy, toy_cases
 
 
 @pytest.mark.parametrize("name", ["own.jsonl", "own.parquet"])
@@ -88,11 +88,56 @@ def test_a_held_out_row_that_does_not_fit_is_left_out_before_training(
         main([*words, "--data", str(data), "--validation", str(validation)])
 
 
+def test_rows_of_one_query_count_once_in_an_evaluation(
+    tmp_path: Path, tokenizer: Any, tiny: ModelConfig
+) -> None:
+    """As many draws of one query as a file has, and whatever ids they have, weigh no more than another query."""
+    start = save_pointer_policy(tokenizer, tiny, tmp_path / "start")
+    data = write_own(tmp_path / "own.jsonl", toy_cases(20).values())
+
+    def figures(name: str, rows: list[RankingExample]) -> dict[str, float]:
+        held = write_own(tmp_path / f"{name}.jsonl", rows)
+        words = options(start, tmp_path / name, max_steps=1, eval_steps=1, save_strategy="no")
+        main([*words, "--data", str(data), "--validation", str(held)])
+        first = json.loads((tmp_path / name / "log.json").read_text())[0]
+        return {name: value for name, value in first.items() if name.startswith("eval_")}
+
+    rows = list(toy_cases(6, seed=1).values())
+    often = [*rows, *(replace(rows[0], id=f"again-{i}") for i in range(9))]
+    once = figures("once", rows)
+    assert figures("often", often) == pytest.approx(once)
+    assert 0 < once["eval_mrr/own"] < 1
+
+
+def test_a_text_policy_says_how_many_cases_train_and_why_others_do_not(
+    tmp_path: Path, tokenizer: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = save_causal_policy(tokenizer, tmp_path / "start")
+    rows = list(toy_cases(20).values())
+    long = [replace(rows[0], query="fox " * 900, id=f"long-{i}") for i in range(3)]
+    data = write_own(tmp_path / "own.jsonl", [*rows, *long])
+    held = write_own(tmp_path / "held.jsonl", toy_cases(2, seed=1).values())
+    trained: dict[str, RankingExample] = {}
+    monkeypatch.setattr(
+        "rranker.training.grpo.text.train_text", lambda arguments, config, cases, held: trained.update(cases)
+    )
+    words = options(start, tmp_path / "out", policy="text", max_prompt_tokens=800)
+    main([*words, "--data", str(data), "--validation", str(held)])
+    said = capsys.readouterr().out
+    assert "23 cases drawn" in said
+    assert "20 of 23 training cases fit; the first that does not: the prompt of 'long-" in said
+    assert len(trained) == 20
+
+
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="go together"):
         DataArguments(tasks=["own=1"]).weights()
     with pytest.raises(ValueError, match="go together"):
         DataArguments(tasks=["squad"], data=["a.jsonl"]).weights()
+    with pytest.raises(ValueError, match=r"leave --validation held\.jsonl out"):
+        DataArguments(validation="held.jsonl").weights()
+    with pytest.raises(ValueError, match=r"name=weight \(squad=0\.5\), not 'squad=much'"):
+        DataArguments(tasks=["squad=much"]).weights()
     data = write_own(tmp_path / "own.jsonl", toy_cases(30).values())
     own = DataArguments(data=[str(data)])
     with pytest.raises(ValueError, match="no test split"):

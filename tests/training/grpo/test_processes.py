@@ -20,16 +20,10 @@ from typing import Any
 import pytest
 
 from rranker.training.grpo.checkpoints import checkpoints, last_good
-from rranker.training.policy.model_config import ModelConfig
 from tests.support import toys
-from tests.support.toys import options, save_pointer_policy
+from tests.support.toys import options
 
 NAMES = ("loss", "grad_norm", "reward", "entropy", "eval_mrr/toy")
-
-
-@pytest.fixture
-def pointer(tmp_path: Path, tokenizer: Any, tiny: ModelConfig) -> Path:
-    return save_pointer_policy(tokenizer, tiny, tmp_path / "start")
 
 
 @dataclass

@@ -1,9 +1,8 @@
-"""Whole runs on a toy task: learning, losses, what is left behind, and resuming."""
+"""Whole runs on a toy task: learning, losses, adapters, and what is left behind."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,16 @@ import torch
 from transformers import TrainerCallback
 
 from rranker.training.grpo import explain, parse, train
-from rranker.training.grpo.checkpoints import MARK, checkpoints, drop_partial, last_good
-from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.network import load_policy
 from tests.support.checkpoints import small_tokenizer
+from tests.support.toy_runs import StopAt, run
 from tests.support.toys import (
     learnable_cases,
     options,
     save_causal_policy,
-    save_pointer_policy,
+    save_encoder_policy,
     toy_cases,
 )
-
-
-@pytest.fixture
-def pointer(tmp_path: Path, tokenizer: Any, tiny: ModelConfig) -> Path:
-    return save_pointer_policy(tokenizer, tiny, tmp_path / "start")
-
-
-class StopAt(TrainerCallback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        control.should_training_stop = state.global_step == self.step
 
 
 class Poison(TrainerCallback):
@@ -48,12 +33,6 @@ class Poison(TrainerCallback):
         if state.global_step == self.step:
             with torch.no_grad():
                 model.lm_head.weight[7] = float("nan")
-
-
-def run(words: list[str], watchers: Sequence[Any] = ()) -> Any:
-    arguments, config = parse(words)
-    held = {"toy": list(toy_cases(8, seed=1).values())}
-    return train(arguments, config, toy_cases(24), held if config.eval_strategy != "no" else {}, watchers)
 
 
 def test_it_learns_what_is_rewarded_and_leaves_a_model_and_a_report(pointer: Path, tmp_path: Path) -> None:
@@ -173,33 +152,31 @@ def test_adapters_train_and_are_merged(pointer: Path, tmp_path: Path) -> None:
     assert torch.equal(start["model.embed_tokens.weight"], end["model.embed_tokens.weight"])
 
 
+def test_adapters_of_an_encoder_train_resume_and_are_merged(tmp_path: Path) -> None:
+    from rranker import Ranker
+
+    start, out = save_encoder_policy(tmp_path / "start"), tmp_path / "out"
+    words = {"lora_rank": 2, "beta": 0.1, "eval_steps": 2, "save_steps": 1}
+    run(options(start, out, max_steps=2, **words), [StopAt(1)])
+    trainer = run(options(start, out, max_steps=2, resume=True, **words))
+    assert trainer.state.global_step == 2
+    first, last = load_policy(start).lm.state_dict(), load_policy(out / "final").lm.state_dict()
+    assert first.keys() == last.keys()
+    changed = {name for name in first if not torch.equal(first[name].bfloat16(), last[name].bfloat16())}
+    assert any("attention" in name for name in changed)
+    assert any("pointer_head" in name for name in changed)
+    assert not any("embeddings" in name for name in changed)
+    (case, *_) = toy_cases(1, seed=2).values()
+    with Ranker(out / "final", kv_cache_tokens=2048) as ranker:
+        assert sorted(ranker.rank(case.query, case.candidates).order) == list(range(len(case.candidates)))
+
+
 def test_patience_stops_and_keeps_the_best(pointer: Path, tmp_path: Path) -> None:
     words = options(pointer, tmp_path / "out", max_steps=12, patience=1, eval_steps=1, learning_rate=0)
     trainer = run(words)
     assert (
         trainer.state.global_step == 1
     )  # nothing moves, so the first evaluation is no better than the start
-
-
-def curve(trainer_or_rows: Any) -> list[tuple[int, str, float]]:
-    rows = getattr(trainer_or_rows, "state", trainer_or_rows)
-    rows = rows.log_history if hasattr(rows, "log_history") else rows
-    names = ("loss", "grad_norm", "reward", "eval_mrr/toy", "entropy", "kl")
-    return [(row["step"], name, row[name]) for row in rows for name in names if name in row]
-
-
-def test_a_resumed_run_goes_on_along_the_same_curve(pointer: Path, tmp_path: Path) -> None:
-    """Past the end of the data's first pass (6 steps of 4 prompts of 24), so that the order counts too."""
-    longer = {"beta": 0.1, "max_steps": 9}
-    whole = run(options(pointer, tmp_path / "whole", **longer))
-    half = tmp_path / "half"
-    run(options(pointer, half, **longer), [StopAt(6)])
-    (half / "checkpoint-8").mkdir()  # cut short: no mark
-    again = run(options(pointer, half, **longer, resume=True))
-    assert curve(again) == curve(whole)
-    assert [p.name for p in checkpoints(half)] == ["checkpoint-8", "checkpoint-9"]
-    one, two = (load_policy(folder / "checkpoint-9").lm.state_dict() for folder in (tmp_path / "whole", half))
-    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_checkpoint_is_a_model_as_whole_as_the_last(pointer: Path, tmp_path: Path) -> None:
@@ -224,18 +201,6 @@ def test_a_checkpoint_is_a_model_as_whole_as_the_last(pointer: Path, tmp_path: P
     assert [item.relevance for item in ranking] == [None] * len(case.candidates)
 
 
-def test_only_complete_checkpoints_count(tmp_path: Path) -> None:
-    for step, whole in ((2, True), (10, True), (12, False)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if whole:
-            (folder / MARK).touch()
-    assert last_good(tmp_path) == tmp_path / "checkpoint-10"
-    drop_partial(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-2"]
-    assert last_good(tmp_path / "checkpoint-2") is None
-
-
 def test_a_nan_stops_with_the_last_good_checkpoint_intact(pointer: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(FloatingPointError) as stopped:
@@ -248,30 +213,3 @@ def test_a_nan_stops_with_the_last_good_checkpoint_intact(pointer: Path, tmp_pat
     assert all(bool(t.isfinite().all()) for t in good.values())
     resumed = run(options(pointer, out, resume=True))
     assert resumed.state.global_step == 6
-
-
-def test_settings_that_could_lose_a_run_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="save_total_limit"):
-        parse(options(tmp_path, tmp_path, save_total_limit=1))
-    with pytest.raises(ValueError, match="multiple of 4"):
-        parse(options(tmp_path, tmp_path, num_iterations=4, save_steps=6))
-    with pytest.raises(ValueError, match=r"eval_steps, which save_steps follow .* multiple of 4"):
-        run(options(tmp_path, tmp_path, steps_per_generation=4, save_steps=20, eval_steps=10, patience=2))
-
-
-def test_a_run_does_not_begin_beside_checkpoints_of_another(pointer: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    (out / "checkpoint-200").mkdir(parents=True)
-    with pytest.raises(FileExistsError, match=r"--resume true, give another --output_dir, or delete"):
-        run(options(pointer, out, max_steps=2))
-
-
-def test_a_run_resumes_only_with_the_settings_that_it_began_with(pointer: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(options(pointer, out, max_steps=2, eval_strategy="no"))
-    other = {"learning_rate": 0.01, "gamma": 0.5}
-    with pytest.raises(ValueError, match=r"gamma was 1\.0 and is now 0\.5; learning_rate was 0\.003 and is"):
-        run(options(pointer, out, max_steps=2, eval_strategy="no", resume=True, **other))
-    # Its length, its evaluations and where it runs are free.
-    free = {"max_steps": 3, "eval_steps": 1, "save_steps": 3, "slots": 20000}
-    assert run(options(pointer, out, resume=True, **free)).state.global_step == 3

@@ -77,7 +77,6 @@ def test_titles_and_models_are_called_by_their_names() -> None:
     ("changes", "said"),
     [
         ({"method": "selection"}, "an answer names whom to exclude"),
-        ({"max_prompt_tokens": 3}, "no training case is left"),
         ({"gamma": 0.5, "patience": 2}, "does not read --gamma 0.5, --patience 2: leave"),
         ({"reward": "outcome", "relevance": "best"}, "--reward outcome, --relevance best"),
         ({"max_candidate_tokens": 9, "reward": "stepwise"}, "does not read --max_candidate_tokens 9: leave"),
@@ -107,7 +106,9 @@ def test_prompts_hold_everything_and_user_text_spells_no_special_token(tokenizer
     for part in ("heat", "passage0", "passage1", "leastlikely", "stepbystep.<think>"):
         assert part in text
     limits, _ = parse(["--max_prompt_tokens", str(len(ids) - 1)])
-    assert fitting(tokenizer, {"long": hostile}, limits.rollout) == {}
+    said = rf"none of 1 .* The first one: the prompt of 'q' has {len(ids)} tokens, max_prompt_tokens {len(ids) - 1}"
+    with pytest.raises(ValueError, match=said):
+        fitting(tokenizer, {"long": hostile}, limits.rollout)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from rranker.engine.generation import Sampling
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_ranker import R1RankerFormat
 from rranker.training.grpo import parse, warm_up
-from rranker.training.grpo.arguments import GrpoConfig
 from rranker.training.grpo.checkpoints import checkpoints
+from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.text import answer_rewards, prompt_ids
 from rranker.training.grpo.warm_up import IGNORED, answer_ids, imitate, main, rows
 from rranker.training.policy.network import load_policy
