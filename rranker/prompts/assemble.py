@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from rranker.item_factors import ItemFactors
 
+from .encoding import TextEncoder
 from .identifiers import Identifiers
 from .segments import POINTWISE, Kind, PromptPart, Query, Segments
 from .template import Template
@@ -53,10 +54,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """What was shortened: the candidate of that input index, or the query (None); tokens before and after."""
+    """What was shortened: the candidate of that input index, or the query (None); tokens before and after.
+
+    Before: "at least" so many, in words, of a text so long that it was not tokenised whole (`long_texts`).
+    """
 
     index: int | None
-    before: int
+    before: int | str
     after: int
 
 
@@ -80,20 +84,28 @@ def assemble(  # noqa: PLR0913 (all that a prompt is made of)
     few single-token identifiers.
     """
     named_by = identifiers.first(len(texts)) if prompt_format.uses_identifiers else ()
-    prefix, suffix = prompt_format.prefix(template, instruction, query), prompt_format.suffix(template, kind)
-    targets = prompt_format.targets(template, query)
+    read_texts, read_query = texts, query
+    if truncate != "error":  # whose message counts the tokens
+        read_texts, read_query = _without_middles(identifiers.encoder, texts, query, limits)
+    prefix, suffix = (
+        prompt_format.prefix(template, instruction, read_query),
+        prompt_format.suffix(template, kind),
+    )
+    targets = prompt_format.targets(template, read_query)
     if kind in POINTWISE:
         limits = replace(limits, attention="block")
-    pieces = prompt_format.candidates(texts, list(named_by))
+    pieces = prompt_format.candidates(read_texts, list(named_by))
     cuts: list[Truncation] = []
-    prefix, targets = (_fitted(part, limits, truncate, cuts) for part in (prefix, targets))
+    whole = read_query == query
+    prefix, targets = (_fitted(part, limits, truncate, cuts, whole) for part in (prefix, targets))
     # Where the query is what is asked for, all that stands before it is the question.
     asked = (len(targets), len(prefix) + len(suffix)) if targets.body else (len(prefix), len(suffix))
     room = _room(limits, *asked, pieces, indices, truncate)
     for place, piece in enumerate(pieces):
         if len(piece) > room:
             pieces[place] = truncate_part(piece, room, truncate, f"candidate {indices[place]}")
-            cuts.append(Truncation(indices[place], len(piece), len(pieces[place])))
+            before = _counted(piece, whole=read_texts[place] == texts[place])
+            cuts.append(Truncation(indices[place], before, len(pieces[place])))
     shown = tuple(piece.ids for piece in pieces)
     return Segments(prefix.ids, shown, suffix, named_by, targets.ids, search=template.search), cuts
 
@@ -108,10 +120,33 @@ def with_prior(
     return replace(segments, prior=tuple(prior.tolist())) if prior.any() else segments
 
 
-def _fitted(part: PromptPart, limits: Limits, truncate: Truncate, cuts: list[Truncation]) -> PromptPart:
+def _without_middles(
+    encoder: TextEncoder, texts: list[str], query: Query, limits: Limits
+) -> tuple[list[str], Query]:
+    """Texts and query without the middles that are cut away whatever the prompt: tokenising takes a second a megabyte.
+
+    A query that is one text only where positions restart: elsewhere it is never cut.
+    """
+    bounds = [bound for bound in (limits.context, limits.candidate) if bound is not None]
+    if bounds:
+        texts = [encoder.long_texts.shortened(text, min(bounds)) for text in texts]
+    if limits.context is None:
+        return texts, query
+    if not isinstance(query, str):
+        return texts, [encoder.long_texts.shortened(title, limits.context) for title in query]
+    return texts, encoder.long_texts.shortened(query, limits.context) if limits.restart else query
+
+
+def _counted(part: PromptPart, *, whole: bool) -> int | str:
+    return len(part) if whole else f"at least {len(part)}"
+
+
+def _fitted(
+    part: PromptPart, limits: Limits, truncate: Truncate, cuts: list[Truncation], whole: bool
+) -> PromptPart:
     """A part that holds a history, in half of the context; what was cut is added to `cuts`. Others as they are.
 
-    Where positions restart, any part, in all of it.
+    Where positions restart, any part, in all of it. `whole`: whether all of the query was tokenised.
     """
     if limits.context is None or not (part.keep_end or limits.restart):
         return part
@@ -125,7 +160,7 @@ def _fitted(part: PromptPart, limits: Limits, truncate: Truncate, cuts: list[Tru
         )
     fitted = truncate_part(part, most, truncate, f"the {what}")
     if len(fitted) < len(part):
-        cuts.append(Truncation(None, len(part), len(fitted)))
+        cuts.append(Truncation(None, _counted(part, whole=whole), len(fitted)))
     return fitted
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .long_texts import LongTexts
 from .segments import PromptPart
 from .spans import word_starts
 
@@ -35,6 +36,7 @@ class TextEncoder:
         spellings = sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
         spellings = [s for s in spellings if s]
         self._spelling = re.compile("|".join(map(re.escape, spellings))) if spellings else None
+        self.long_texts = LongTexts(tokenizer, spellings)
         self._anchors = [(text, ids) for text in _ANCHORS if (ids := tuple(self._encode(text)))]
         self._cache: dict[tuple[str, bool], tuple[int, ...]] = {}
 

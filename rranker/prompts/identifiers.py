@@ -22,13 +22,13 @@ def spellings() -> Iterator[str]:
 
 
 class Identifiers:
-    """Token ids of identifiers, found by trying: a number, or a letter, need not be one token.
+    """Token ids of identifiers in the vocabulary of `encoder`, found by trying: a letter need not be one token.
 
     Safe to share between threads: the identifiers are the same ones, in the same order, whoever asks first.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._source = spellings()
         self._found: list[int] = []
         self._seen: set[int] = set()
@@ -48,7 +48,7 @@ class Identifiers:
                         "need one each: rank fewer candidates at once, or use a model with a pointer head",
                         len(self._found),
                     )
-                index = self._encoder.single_token(spelling)
+                index = self.encoder.single_token(spelling)
                 if index is not None and index not in self._seen:
                     self._seen.add(index)
                     self._found.append(index)
