@@ -27,6 +27,7 @@ from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import Floats, ItemFactors
 from rranker.prompts import TEMPLATES
 from rranker.training.examples.factors import Factorisation
+from rranker.training.options import in_range
 from rranker.training.packing.batch import segments_of
 from rranker.training.packing.layout import build_layout
 from rranker.training.policy.ranking_model import RankingModel
@@ -185,19 +186,28 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--validation", type=Path, help="rows to weigh by (default: a tenth of the histories)"
     )
-    parser.add_argument("--tasks", nargs="+", choices=list(INTERACTIONS), default=list(INTERACTIONS))
-    parser.add_argument("--size", type=int, default=Factorisation.size, help="numbers a vector (default: 64)")
+    parser.add_argument(
+        "--tasks", nargs="+", choices=list(INTERACTIONS), help="the public ones to fit (default: all)"
+    )
+    size = in_range(int, least=1)
+    parser.add_argument(
+        "--size", type=size, default=Factorisation.size, help="numbers a vector (default: 64)"
+    )
     parser.add_argument(
         "--refit",
         action="store_true",
         help="fit the items that FOLDER knows again to everybody, held-out people, too; all else stays",
     )
     options = parser.parse_args(words)
+    if options.data is not None and options.tasks is not None:
+        parser.error("--data is fitted in place of the public histories: leave --tasks out")
+    if options.data is None and options.validation is not None:
+        parser.error("the public histories have held-out people of their own: leave --validation out")
     if options.out.exists():
         parser.error(f"{options.out} is there already: name a new folder")
     try:
         if options.data is None:
-            choices = [public_histories(task) for task in options.tasks]
+            choices = [public_histories(task) for task in options.tasks or INTERACTIONS]
         else:
             choices = [own_histories(options.data, options.validation)]
         how = Factorisation(size=options.size)

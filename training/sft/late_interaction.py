@@ -27,6 +27,7 @@ from rranker.engine.loading.pointer_head import FEEDBACK, HEAD_FILE
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts import TEMPLATES
 from rranker.training.examples.sources import HISTORIES, PASSAGES, Sources
+from rranker.training.options import in_range
 from rranker.training.packing.batch import shortened
 from rranker.training.packing.layout import build_text_layout
 from rranker.training.policy.ranking_model import RankingModel
@@ -126,19 +127,23 @@ def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft.late_interaction`."""
     parser = argparse.ArgumentParser(prog="python -m training.sft.late_interaction", description=__doc__)
     parser.add_argument("folder", type=Path, help="a ranking model that was made of an encoder")
-    parser.add_argument("out", type=Path, help="where the ranking model is written")
-    parser.add_argument("--weight", type=float, default=WEIGHT, help="choose it on validation (default: 80)")
+    parser.add_argument("out", type=Path, help="a new folder, where the ranking model is written")
+    parser.add_argument(
+        "--weight", type=in_range(float, above=0), help=f"choose it on validation (default: {WEIGHT:g})"
+    )
     parser.add_argument(
         "--feedback",
-        type=float,
+        type=in_range(float, least=0),
         help="how much what the best candidate says counts beside the query, in lists of a hundred: choose it on "
         "validation (default: nothing)",
     )
     options = parser.parse_args(words)
-    if options.feedback is not None and not 0 <= options.feedback < float("inf"):
-        parser.error(f"--feedback is a share of 0 or more, not {options.feedback}")
+    if options.out.exists():
+        parser.error(f"{options.out} is there already: name a new folder")
     model = load_model(options.folder)
     if options.feedback is not None and model.head.late is not None:
+        if options.weight is not None:
+            parser.error(f"{options.folder} has late interaction, whose weight stays: leave --weight out")
         write_feedback(options.folder, options.out, options.feedback)
         print(f"wrote {options.out}", flush=True)
         return
@@ -147,7 +152,7 @@ def main(words: Sequence[str] | None = None) -> None:
         [q for name in names for q in queries_of(sources, name, rng)] for names in (OPEN, CLOSED)
     )
     tokenizer = read_tokenizer(options.folder)
-    model = with_late_interaction(model, tokenizer, opened, closed, options.weight)
+    model = with_late_interaction(model, tokenizer, opened, closed, options.weight or WEIGHT)
     if options.feedback is not None:
         model.head.feed_back(options.feedback)
     save_model(model, tokenizer, options.out)

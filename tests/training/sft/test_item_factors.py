@@ -111,6 +111,22 @@ def test_the_command_line_takes_histories_of_ones_own(
     assert "is there already: name a new folder" in capsys.readouterr().err
 
 
+REFUSED = [
+    (["--size", "0"], "argument --size: must be at least 1, not 0"),
+    (["--data", "rows.jsonl", "--tasks", "rec-movie"], "in place of the public histories: leave --tasks out"),
+    (["--validation", "held.jsonl"], "have held-out people of their own: leave --validation out"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED)
+def test_options_that_would_do_nothing_or_mean_nothing_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "model"), str(tmp_path / "out"), *words])
+    assert message in capsys.readouterr().err
+
+
 def test_ties_win_nothing_by_the_order_of_the_file() -> None:
     first = RankingExample("recommendation", ["a"], None, ITEMS[:5], [1.0, 0, 0, 0, 0], "1")
     last = RankingExample("recommendation", ["a"], None, ITEMS[:5], [0.0, 0, 0, 0, 1], "2")

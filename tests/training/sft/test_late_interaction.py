@@ -146,7 +146,7 @@ def test_what_opens_and_closes_a_query_counts_only_where_there_is_no_word() -> N
 
 
 def test_feedback_is_added_to_what_was_trained_and_changes_nothing_else(
-    late: Path, fed: Path, capsys: Any, tmp_path: Path
+    late: Path, fed: Path, tmp_path: Path
 ) -> None:
     for file in late.iterdir():
         if file.name != HEAD:
@@ -157,9 +157,28 @@ def test_feedback_is_added_to_what_was_trained_and_changes_nothing_else(
     assert all(torch.equal(before[name], after[name]) for name in before)
     main([str(fed), str(tmp_path / "more"), "--feedback", "0.25"])  # instead of what it had
     assert load_file(tmp_path / "more" / HEAD)["feedback"].tolist() == [0.25]
+
+
+REFUSED = [
+    (["less", "--feedback", "-1"], "argument --feedback: must be at least 0, not -1"),
+    (["less", "--weight", "0"], "argument --weight: must be above 0, not 0"),
+    (
+        ["less", "--feedback", "1", "--weight", "40"],
+        "has late interaction, whose weight stays: leave --weight",
+    ),
+    (["there", "--feedback", "1"], "there is there already: name a new folder"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED)
+def test_what_cannot_be_added_is_refused_and_nothing_is_written(
+    fed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    (tmp_path / "there").mkdir()
     with pytest.raises(SystemExit):
-        main([str(fed), str(tmp_path / "less"), "--feedback", "-1"])
-    assert "--feedback is a share of 0 or more, not -1.0" in capsys.readouterr().err
+        main([str(fed), str(tmp_path / words[0]), *words[1:]])
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_an_empty_query_is_ranked(late: Path) -> None:
@@ -232,11 +251,12 @@ def test_the_command_line_opens_for_searches(
 ) -> None:
     monkeypatch.setattr("rranker.training.sft.late_interaction.QUERIES", 150)
     monkeypatch.setattr(data, "COLLECTIONS", {name: data.COLLECTIONS[name] for name in ("wikiqa", "qed")})
-    main([str(without), str(tmp_path), "--weight", "10", "--feedback", "0.5"])
-    assert load_file(tmp_path / HEAD)["feedback"].tolist() == [0.5]
+    out = tmp_path / "out"
+    main([str(without), str(out), "--weight", "10", "--feedback", "0.5"])
+    assert load_file(out / HEAD)["feedback"].tolist() == [0.5]
     opened, closed = (float(x) for x in re.findall(r"by the gate ([\d.]+)", capsys.readouterr().out))
     assert opened > closed + 2  # the encoder has random weights
-    assert Ranker(tmp_path).rank("red lamp", ["a cat", "a red lamp"]).order
+    assert Ranker(out).rank("red lamp", ["a cat", "a red lamp"]).order
 
 
 def test_a_head_with_half_of_it_is_refused(late: Path, tmp_path: Path) -> None:
