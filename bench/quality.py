@@ -28,6 +28,7 @@ from rranker.methods import method_names
 from rranker.metrics import bootstrap_interval, evaluate, paired_bootstrap
 from rranker.metrics.graded import by_query, ndcgs, random_reciprocal_rank, reciprocal_ranks
 from rranker.permutations import kendall_tau
+from rranker.training.options import in_range
 
 Figures = dict[str, Any]
 YEARS = (19, 20, 21)
@@ -85,7 +86,8 @@ def ours(ranker: Ranker, cases: Sequence[RankingExample], shuffles: int) -> Figu
     result["calls"] = float(np.mean([s.forward_passes for s in stats]))
     result["tokens"] = float(np.mean([s.tokens_encoded for s in stats]))
     result["seconds"] = seconds / len(cases)
-    result["tau"] = stability(ranker, queries[:shuffles])
+    if shuffles:
+        result["tau"] = stability(ranker, queries[:shuffles])
     return result
 
 
@@ -210,8 +212,15 @@ def main() -> None:
         help=f"default: all but {' and '.join(HELD_OUT)}, which have a validation split alone; none where nothing "
         "follows",
     )
-    parser.add_argument("--limit", type=int, default=10_000, help="queries a task, at most")
-    parser.add_argument("--lists", type=int, default=10_000, help="queries a TREC DL year, at most; 0: none")
+    parser.add_argument(
+        "--limit", type=in_range(int, least=1), default=10_000, help="queries a task, at most"
+    )
+    parser.add_argument(
+        "--lists",
+        type=in_range(int, least=0),
+        default=10_000,
+        help="queries a TREC DL year, at most; 0: none",
+    )
     parser.add_argument(
         "--split",
         choices=("validation", "test"),
@@ -220,7 +229,10 @@ def main() -> None:
     )
     parser.add_argument("--sampler", choices=("uniform", "popular"), default="uniform")
     parser.add_argument(
-        "--shuffles", type=int, default=20, help="queries ranked again in another input order"
+        "--shuffles",
+        type=in_range(int, least=0),
+        default=20,
+        help="queries ranked again in another input order; 0: none, and no tau",
     )
     parser.add_argument("--json", type=Path, default=Path("quality.json"))
     options = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,9 @@ def test_our_row_has_prices_and_does_not_follow_the_input_order(
     cases = list(toy_cases(6, seed=9).values())
     row = ours(ranker, cases, 6)
     assert row["tau"] == 1.0
+    unshuffled = ours(ranker, cases, 0)
+    assert "tau" not in unshuffled
+    assert "nan" not in table("toy", {"ours": unshuffled}) + json.dumps(unshuffled).lower()
     assert row["tokens"] > 0
     assert "random" in table("toy", {"random": chance(cases), "ours": row})
 
@@ -119,6 +123,16 @@ def test_held_out_questions_have_no_test_split(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(SystemExit):
         quality.main()
     assert "questions has no test split: give --split validation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "least"), [("limit", 1), ("lists", 0), ("shuffles", 0)])
+def test_counts_that_mean_nothing_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, least: int
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bench.quality", f"--{name}", str(least - 1)])
+    with pytest.raises(SystemExit):
+        quality.main()
+    assert f"argument --{name}: must be at least {least}, not {least - 1}" in capsys.readouterr().err
 
 
 def test_a_model_is_compared_with_the_best_row_that_is_no_model() -> None:
