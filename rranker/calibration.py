@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 Source = Literal["pointer", "pointwise", "query_likelihood"]
 
 
@@ -130,16 +128,3 @@ def non_increasing(values: Sequence[float]) -> list[float]:
         sums.append(total)
         sizes.append(size)
     return [total / size for total, size in zip(sums, sizes, strict=True) for _ in range(size)]
-
-
-def strictly_falling(values: Sequence[float]) -> list[float]:
-    """Values that do not rise, each lowered where it must be so that they fall strictly, as 32-bit floats too.
-
-    Those that would tie, or tie once rounded to float32, are one step of float32 apart: whoever sorts by them, in
-    single or double precision, gets the order back.
-    """
-    falling, last = list[float](), np.float32(np.inf)
-    for value in values:
-        last = min(np.float32(value), np.nextafter(last, np.float32(-np.inf)))
-        falling.append(float(last))
-    return falling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rranker.calibration import strictly_falling
+from rranker.falling import strictly_falling
 
 
 def trec_lines(query: str, documents: Sequence[str], scores: Sequence[float], tag: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Unpack
 
-from ..calibration import strictly_falling
+from ..falling import strictly_falling
 from ..ranker import Ranker
 from ..settings import RankSettings
 from ..types import RankedCandidate, Ranking

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rranker.falling import strictly_falling
 from rranker.ids import as_ids, id_text
 from rranker.types import Ranking
 
@@ -86,14 +87,4 @@ def _documents(docs: Any, role: str, query: Any) -> tuple[list[Any], list[Any]]:
             f"candidate {nameless.index} in {role}[{query!r}] has no id to look up in the qrels: rank candidates with "
             "ids, such as {'id': 'd7', 'text': …}"
         )
-    return [item.id for item in docs], falling([item.score for item in docs])
-
-
-def falling(scores: Sequence[float]) -> list[float]:
-    """The scores of a ranking, best first, kept apart in single precision, which is what trec_eval compares."""
-    result: list[float] = []
-    last = np.float32(np.inf)
-    for score in scores:
-        last = min(np.float32(score), np.nextafter(last, np.float32(-np.inf)))
-        result.append(float(last))
-    return result
+    return [item.id for item in docs], strictly_falling([item.score for item in docs])
