@@ -215,7 +215,7 @@ def test_wrong_settings_are_named(served, monkeypatch):
     for wrong, said in [
         ({"top_logprobs": 21}, "top_logprobs must be from 1 to 20, not 21"),
         ({"concurrency": 0}, "concurrency must be at least 1"),
-        ({"timeout": 0}, "timeout must be a number of seconds above 0"),
+        ({"timeout": 0}, "timeout .seconds. must be a number above 0"),
         ({"client": object()}, "leave base_url and api_key out"),
     ]:
         with pytest.raises(ValueError, match=said):

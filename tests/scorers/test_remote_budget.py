@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from rranker import Ranker
 from rranker.methods import method_class, method_names
 from rranker.prompts.segments import POINTWISE
 from rranker.scorers.chat_api import ChatScorer
-from rranker.scorers.remote import Budget
+from rranker.scorers.remote import Budget, Prices, RemoteError
 from tests.support.chat_answers import VALUES, honest, wordy
 from tests.support.chat_server import Body, Fault, completion, error
 
@@ -104,3 +105,65 @@ def test_a_pause_that_would_outlast_the_time_limit_is_not_waited_for(served):
         (repair,) = ranker.rank("q", TEXTS).repairs
     assert repair.kind == "stopped"
     assert time.monotonic() - began < 5
+
+
+def test_what_never_reached_an_endpoint_is_not_counted(served):
+    """Nobody listens there: five tries, none of which was sent, and nothing is spent of the budget."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"  # bound, and not listening
+        one = ChatScorer("m", base_url=dead, backoff=0.01, budget=Budget(calls=2, tokens=10_000))
+        with (
+            Ranker(scorer=one) as ranker,
+            pytest.raises(
+                RemoteError, match=r"no answer after 5 tries: the connection failed \(ConnectError"
+            ),
+        ):
+            ranker.rank("q", TEXTS)
+    assert (one.spent.calls, one.spent.tokens) == (0, 0)
+
+
+def test_calls_under_way_hold_the_budget_of_calls(served):
+    """Eight at once, two may be sent: the others wait for these, as they might not have been sent."""
+    server = served(lambda path, body: Fault(body=honest(path, body), delay=0.05))
+    one = scorer(server, budget=Budget(calls=2), concurrency=8)
+    with Ranker(scorer=one) as ranker:
+        rankings = ranker.rank_batch([("q", TEXTS)] * 8, progress=False)
+    assert (len(server.asked), one.spent.calls) == (2, 2)
+    assert sum(not ranking.repairs for ranking in rankings) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"timeout": "5"}, TypeError, r"timeout \(seconds\) must be a number above 0, not '5'"),
+        ({"timeout": True}, TypeError, "timeout .* not True"),
+        ({"timeout": 0}, ValueError, "timeout .* above 0, not 0"),
+        ({"timeout": float("nan")}, ValueError, "timeout .* not nan"),
+        ({"timeout": None}, TypeError, "timeout .* not None"),
+        (
+            {"time_limit": "1"},
+            TypeError,
+            r"time_limit \(seconds, or None for none\) must be a number above 0",
+        ),
+        ({"backoff": [1]}, TypeError, r"backoff .* not \[1\]"),
+        ({"retries": 1.5}, TypeError, "retries must be a whole number, not 1.5"),
+        ({"concurrency": "8"}, TypeError, "concurrency must be a whole number, not '8'"),
+        ({"max_retries": 1}, TypeError, "calls have no setting 'max_retries'; did you mean 'retries'"),
+        ({"budget": True}, TypeError, r"budget must be a Budget, such as Budget\(calls=100\), not True"),
+        ({"budget": None}, TypeError, "budget must be a Budget, .* not None"),
+        ({"prices": (1, 2)}, TypeError, r"prices must be Prices\(prompt, completion\).*, not \(1, 2\)"),
+        ({"base_url": 8000}, TypeError, "base_url must be a string, or None for the environment's, not 8000"),
+        ({"api_key": b"k"}, TypeError, "api_key must be a string, .*, not b'k'"),
+    ],
+)
+def test_wrong_settings_are_refused_when_the_scorer_is_made(settings, error, message):
+    with pytest.raises(error, match=message):
+        ChatScorer("m", **{"base_url": "http://127.0.0.1:9/v1", **settings})
+
+
+def test_prices_are_numbers():
+    with pytest.raises(TypeError, match="the price of prompt tokens must be a number from 0, not '1'"):
+        Prices("1", 2)
+    with pytest.raises(ValueError, match="the price of cached tokens must be a number from 0, not -1"):
+        Prices(1, 2, -1)

@@ -13,7 +13,8 @@ from .errors import StopError
 class Budget:
     """The most that a scorer may spend, over all its rankings; None sets no bound.
 
-    `calls` counts every request that was sent, those that failed too. `tokens` counts what was read and written
+    `calls` counts every request that was sent, those that failed too; where no connection came about, nothing was sent.
+    `tokens` counts what was read and written
     together, as the server reports it; of calls under way, an estimate (four characters a token, and the longest
     answer) is held back, so only a wrong estimate can overspend.
 
@@ -58,32 +59,35 @@ class Ledger:
 
     def __init__(self, budget: Budget, spent: Usage = Usage()) -> None:
         self.budget, self.spent = budget, spent
-        self._held, self._changed = 0, asyncio.Condition()
+        self._held, self._under_way, self._changed = 0, 0, asyncio.Condition()
 
     async def reserve(self, tokens: int) -> None:
-        """Books a call, and holds back what it is expected to take; waits while calls under way may leave enough.
+        """Holds back a call, and the tokens that it is expected to take; waits while calls under way may leave enough.
 
         Raises StopError when the budget cannot take it.
         """
         async with self._changed:
-            while True:
-                if self.budget.calls is not None and self.spent.calls >= self.budget.calls:
-                    raise StopError(f"the budget of {self.budget.calls} calls was used up")
-                most = self.budget.tokens
-                if most is None or self.spent.tokens + self._held + tokens <= most:
-                    break
-                if not self._held:
-                    raise StopError(
-                        f"the budget of {most} tokens leaves {max(most - self.spent.tokens, 0)}, too few for the next "
-                        f"call (about {tokens})"
-                    )
+            while (lacking := self._lacking(tokens)) is not None:
+                if not self._under_way:
+                    raise StopError(lacking)
                 await self._changed.wait()
-            self.spent += Usage(calls=1)
+            self._under_way += 1
             self._held += tokens
 
     async def release(self, tokens: int, used: Usage) -> None:
-        """Ends a call that held back `tokens` and took what `used` says, its call not counted again."""
+        """Ends a call that held back `tokens` and took what `used` says."""
         async with self._changed:
+            self._under_way -= 1
             self._held -= tokens
             self.spent += used
             self._changed.notify_all()
+
+    def _lacking(self, tokens: int) -> str | None:
+        """Why another call cannot be afforded as long as those under way are; None when it can."""
+        calls, most = self.budget.calls, self.budget.tokens
+        if calls is not None and self.spent.calls + self._under_way >= calls:
+            return f"the budget of {calls} calls was used up"
+        if most is not None and self.spent.tokens + self._held + tokens > most:
+            left = max(most - self.spent.tokens, 0)
+            return f"the budget of {most} tokens leaves {left}, too few for the next call (about {tokens})"
+        return None

@@ -75,20 +75,22 @@ class Connection:
             ):  # it may have been put off while this call waited for it
                 await self._until(self._silent_until, deadline)
             await self.ledger.reserve(expected)
-            took = Usage(prompt=expected)  # where nobody knows: the request may have been read, and paid for
+            # Where nobody knows: the request may have been read, and paid for.
+            took = Usage(calls=1, prompt=expected)
             try:
                 async with asyncio.timeout(self._settings.timeout):
                     response = await send(self._client)
-                took = used(response) or took
+                if (said := used(response)) is not None:
+                    took = Usage(calls=1) + said
                 return response
             except TimeoutError as error:
                 raise TransientError(f"no answer within {self._settings.timeout:g} s") from error
             except Exception as error:
-                fault, free = as_fault(error)
-                took = Usage() if free else took
+                fault, certain = as_fault(error)
+                took = took if certain is None else certain
                 raise fault from error
             finally:
-                book(Usage(calls=1) + took)
+                book(took)
                 await self.ledger.release(expected, took)
 
     async def _pause(self, attempt: int, fault: TransientError, deadline: float | None) -> None:

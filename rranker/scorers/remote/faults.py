@@ -1,4 +1,4 @@
-"""What an exception of the `openai` client means: ask again, or give up; and whether the call cost anything."""
+"""What an exception of the `openai` client means: ask again, or give up; and what the call cost."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from .budget import Usage
 from .errors import MalformedError, RemoteError, StopError, TransientError
 
 _AGAIN = frozenset({408, 409, 425, 429})
 """Besides all from 500: time-out, conflict, too early, too many requests."""
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
+"""Of httpx or httpx2, by names: which of them `openai` goes through depends on its version."""
 _READING_JSON = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 
 
-def as_fault(error: Exception) -> tuple[Exception, bool]:
-    """The error to raise in place of `error`, and whether the call certainly cost nothing."""
+def as_fault(error: Exception) -> tuple[Exception, Usage | None]:
+    """The error to raise in place of `error`, and what the call took where that is certain."""
     import openai
 
     if isinstance(error, StopError | RemoteError | TransientError):
-        return error, False
+        return error, None
     if isinstance(error, openai.APIStatusError):
-        return _of_status(error), True
+        return _of_status(error), Usage(calls=1)
     if isinstance(error, openai.APIConnectionError):  # time-outs of the client's own among them
         cause = error.__cause__ or error
-        return TransientError(f"the connection failed ({type(cause).__name__}: {cause})"), False
+        fault = TransientError(f"the connection failed ({type(cause).__name__}: {cause})")
+        return fault, Usage() if type(cause).__name__ in _NEVER_SENT else None
     if isinstance(error, (openai.APIResponseValidationError, MalformedError, *_READING_JSON)):
-        return TransientError(f"the response is not what the protocol says: {error}"), False
-    return error, False
+        return TransientError(f"the response is not what the protocol says: {error}"), None
+    return error, None
 
 
 def _of_status(error: Any) -> Exception:

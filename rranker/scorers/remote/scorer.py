@@ -55,7 +55,7 @@ class RemoteScorer(ABC):
     """
 
     def __init__(self, **calls: Unpack[CallSettings]) -> None:
-        self._settings = Settings(**calls)
+        self._settings = Settings.of(calls)
         self._settings.make_client()  # what is missing is said now, and not by the first ranking
         self._spent, self._closed = Usage(), False
         self._connection: Connection | None = None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from numbers import Real
 from typing import Any, TypedDict
 
 from ...whole import whole_number
@@ -12,11 +16,20 @@ from .budget import Budget, Usage
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Money per million tokens, in any currency: read, written, read from the server's cache (None: as `prompt`)."""
+    """Money per million tokens, in any currency: read, written, read from the server's cache (None: as `prompt`).
+
+    Raises TypeError or ValueError for what is no number from 0.
+    """
 
     prompt: float
     completion: float
     cached: float | None = None
+
+    def __post_init__(self) -> None:
+        _number(self.prompt, "the price of prompt tokens")
+        _number(self.completion, "the price of completion tokens")
+        if self.cached is not None:
+            _number(self.cached, "the price of cached tokens")
 
     def cost(self, used: Usage) -> float:
         """What that costs."""
@@ -68,12 +81,30 @@ class Settings:
     def __post_init__(self) -> None:
         whole_number(self.concurrency, "concurrency", least=1)
         whole_number(self.retries, "retries", least=0)
-        for name in ("timeout", "time_limit", "backoff"):
-            seconds = getattr(self, name)
-            if seconds is not None and not seconds > 0:
-                raise ValueError(f"{name} must be a number of seconds above 0, not {seconds!r}")
+        _number(self.timeout, "timeout (seconds)", above=True)
+        _number(self.backoff, "backoff (seconds)", above=True)
+        if self.time_limit is not None:
+            _number(self.time_limit, "time_limit (seconds, or None for none)", above=True)
+        _instance(self.budget, Budget, "budget must be a Budget, such as Budget(calls=100)")
+        if self.prices is not None:
+            wanted = "prices must be Prices(prompt, completion), a million tokens each, or None"
+            _instance(self.prices, Prices, wanted)
+        for name in ("base_url", "api_key"):
+            if getattr(self, name) is not None:
+                _instance(getattr(self, name), str, f"{name} must be a string, or None for the environment's")
         if self.client is not None and (self.base_url is not None or self.api_key is not None):
             raise ValueError("client= brings its own address and key: leave base_url and api_key out")
+
+    @classmethod
+    def of(cls, calls: Mapping[str, Any]) -> Settings:
+        """Settings by name. Raises TypeError for a name that there is not, and what `Settings` raises."""
+        known = [each.name for each in fields(cls)]
+        for name in calls:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+                raise TypeError(f"calls have no setting {name!r}; {hint}")
+        return cls(**calls)
 
     def make_client(self) -> Any:
         """An asynchronous client that neither retries nor gives up by itself.
@@ -95,6 +126,19 @@ class Settings:
                 )
             key = "none"  # servers of one's own ask for none, and the client insists on one
         return openai.AsyncOpenAI(base_url=self.base_url, api_key=key, max_retries=0, timeout=None)
+
+
+def _number(value: Any, what: str, *, above: bool = False) -> None:
+    bound = "a number above 0" if above else "a number from 0"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{what} must be {bound}, not {value!r}")
+    if not math.isfinite(value) or value < 0 or (above and value == 0):
+        raise ValueError(f"{what} must be {bound}, not {value!r}")
+
+
+def _instance(value: Any, kind: type, wanted: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{wanted}, not {value!r}")
 
 
 def _openai() -> Any:
