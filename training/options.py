@@ -106,8 +106,8 @@ def parse_options(
     given = list(sys.argv[1:] if words is None else words)
     config = parser.parse_known_args([*given])[0].config
     if config is not None:
-        hints = {name: hint for group in groups for name, hint in get_type_hints(group).items()}
-        _take_defaults(parser, config, hints)
+        field_types = {name: kind for group in groups for name, kind in get_type_hints(group).items()}
+        _take_defaults(parser, config, field_types)
     if implied is not None:
         given += implied(parser.parse_known_args([*given])[0])
     *parsed, _, unknown = parser.parse_args_into_dataclasses(
@@ -118,19 +118,19 @@ def parse_options(
     return tuple(parsed)
 
 
-def _take_defaults(parser: Any, path: Path, hints: dict[str, Any]) -> None:
-    """Lays the values of a YAML file over the parser's defaults. `hints`: option → the type of its field."""
+def _take_defaults(parser: Any, path: Path, field_types: dict[str, Any]) -> None:
+    """Lays the values of a YAML file over the parser's defaults. `field_types`: option → the type of its field."""
     values = _yaml_values(parser, path)
     options: dict[str, list[Any]] = {}
     for action in parser._actions:  # noqa: SLF001 (argparse has no other way to list its options)
-        if action.dest in hints:
+        if action.dest in field_types:
             options.setdefault(action.dest, []).append(action)  # --x and --no_x of one field
     unknown = sorted({str(name) for name in values if name not in options})
     if unknown:
         parser.error(f"{path} has keys that are no options: {', '.join(unknown)}")
     for name, value in values.items():
         try:
-            read = _as_read(options[name][0], value, hints[name])
+            read = _as_read(options[name][0], value, field_types[name])
         except (ArgumentTypeError, ValueError) as error:
             parser.error(f"{path}: {name} {error}")
         for action in options[name]:
