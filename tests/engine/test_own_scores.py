@@ -85,7 +85,12 @@ def test_tokens_count_where_they_are_to_but_no_other_candidate_does(method: Any,
         plain_states(lm, candidate, segments.prefix) for candidate in segments.candidates
     ]
     words = normalize(states[0][1:-1], dim=-1)
-    alike = [float((words @ normalize(rows, dim=-1).T).max(1).values.mean()) for rows in states[1:]]
+    alike = [
+        float((words @ normalize(rows[1:-1], dim=-1).T).max(1).values.clamp_min(0.0).mean())
+        if len(rows) > 2
+        else 0.0
+        for rows in states[1:]
+    ]
     _, _, engine = made("late")
     found, readout = scores(engine, segments, method, "tokens"), engine.readout
     assert isinstance(readout, PointerReadout)

@@ -81,7 +81,7 @@ class Layout:
         """hidden [T, D], chosen [B] → [B, N], as the engine's `feedback_similarities`."""
         texts, valid = picked(hidden, self.candidates), self.candidates_valid
         one = torch.arange(len(chosen), device=chosen.device), chosen
-        said = padded_max_similarities(texts[one], words_of(valid[one]), texts, valid)
+        said = padded_max_similarities(texts[one], asked_words_of(valid[one]), texts, valid)
         shares = [feedback_share(n) for n in self.present.sum(1).tolist()]
         return said.new_tensor(shares)[:, None] * said
 
@@ -97,8 +97,8 @@ class Layout:
 
     @property
     def prefix_words(self) -> Tensor:
-        """[B, P] bool: see `words_of`."""
-        return words_of(self.prefix_valid)
+        """[B, P] bool: see `asked_words_of`."""
+        return asked_words_of(self.prefix_valid)
 
     def to(self, device: torch.device) -> Self:
         """The same layout with its index tensors on `device`."""
@@ -116,10 +116,15 @@ class Layout:
 
 
 def words_of(valid: Tensor) -> Tensor:
-    """valid [B, P] bool, tokens that are there first → [B, P]: those that neither open nor close a text with others."""
-    lengths = valid.sum(1, keepdim=True)
-    places = torch.arange(valid.shape[1], device=valid.device)
-    return valid & ((lengths <= 2) | ((places > 0) & (places < lengths - 1)))
+    """valid […, P] bool, tokens that are there first → […, P]: those that neither open nor close a text."""
+    places = torch.arange(valid.shape[-1], device=valid.device)
+    return (places > 0) & (places < valid.sum(-1, keepdim=True) - 1)
+
+
+def asked_words_of(valid: Tensor) -> Tensor:
+    """As `words_of`, of a query; one without words asks with all of its tokens."""
+    words = words_of(valid)
+    return torch.where(words.any(-1, keepdim=True), words, valid)
 
 
 def padded_max_similarities(queries: Tensor, words: Tensor, texts: Tensor, texts_valid: Tensor) -> Tensor:
@@ -129,8 +134,8 @@ def padded_max_similarities(queries: Tensor, words: Tensor, texts: Tensor, texts
     """
     n, c = texts.shape[1:3]
     tokens = normalize(texts.float(), dim=-1).flatten(1, 2)
-    alike = normalize(queries.float(), dim=-1) @ tokens.mT
-    best = alike.view(*alike.shape[:2], n, c).masked_fill(~texts_valid[:, None], -2.0).amax(-1)  # [B, P, N]
+    alike = (normalize(queries.float(), dim=-1) @ tokens.mT).view(*queries.shape[:2], n, c)
+    best = alike.masked_fill(~words_of(texts_valid)[:, None], 0.0).amax(-1)  # [B, P, N]
     counted: Tensor = (best * words[..., None]).sum(1) / words.sum(1, keepdim=True)
     return counted
 

@@ -67,9 +67,10 @@ def max_similarities(states: Tensor, lengths: Tensor, prefix: int) -> Tensor:
 
     The first `prefix` states are the query's.
 
-    Of each candidate the mean, over the query's words, of the cosine to the candidate's token that is most like it:
+    Of each candidate the mean, over the query's words, of the cosine to the candidate's word that is most like it:
     late interaction, the MaxSim of ColBERT (arXiv 2004.12832) divided by the number of words. The tokens that open and
-    close the query, an encoder's `[CLS]` and `[SEP]`, are words only where there are no others.
+    close a text, an encoder's `[CLS]` and `[SEP]`, are no words; a query without words asks with them. A word that is like
+    none of a candidate's counts 0, so a candidate without words matches nothing.
     """
     tokens = normalize(states.float(), dim=-1)
     words = slice(1, prefix - 1) if prefix > 2 else slice(prefix)
@@ -95,6 +96,11 @@ def feedback_similarities(
 
 
 def _best_matches(texts: Tensor, words: Tensor, lengths: Tensor) -> Tensor:
-    """texts [T, D] end to end, lengths [n], words [W, D], all of length 1 → [n, W]: cosines to the most like token."""
-    best: Tensor = torch.segment_reduce(texts @ words.T, "max", lengths=lengths, unsafe=True)
+    """texts [T, D] end to end, lengths [n], words [W, D], all of length 1 → [n, W]: cosines to the most like word.
+
+    At least 0, which the tokens count that open and close a text.
+    """
+    ends = lengths.cumsum(0)
+    alike = (texts @ words.T).index_fill(0, torch.cat([ends - lengths, ends - 1]), 0.0)
+    best: Tensor = torch.segment_reduce(alike, "max", lengths=lengths, unsafe=True)
     return best

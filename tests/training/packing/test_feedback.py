@@ -29,11 +29,16 @@ def random_lists() -> tuple[list[list[torch.Tensor]], Layout, torch.Tensor]:
 
 
 def matches(asked: torch.Tensor, texts: list[torch.Tensor]) -> torch.Tensor:
-    """By its definition: of the words of `asked`, the mean cosine to the most like token of each text."""
+    """By its definition: of the words of `asked`, the mean cosine to the most like word of each text, or 0."""
     words = asked[1:-1] if len(asked) > 2 else asked
-    return torch.stack(
-        [torch.cosine_similarity(words[:, None], t[None], dim=-1).amax(1).mean() for t in texts]
-    ).float()
+    return torch.stack([best(words, text[1:-1]).mean() for text in texts]).float()
+
+
+def best(words: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    """Of each word the largest cosine to those of `text`, at least 0."""
+    if not len(text):
+        return words.new_zeros(len(words))
+    return torch.cosine_similarity(words[:, None], text[None], dim=-1).amax(1).clamp_min(0.0)
 
 
 def test_feedback_asks_with_a_candidates_words_as_far_as_there_are_many() -> None:

@@ -118,14 +118,21 @@ def test_it_trains_and_the_engine_ranks_as_the_training_forward_does(
             assert ranker.rank(case.query, case.candidates, task=case.task).order == expected
 
 
-def test_what_opens_and_closes_a_query_counts_only_where_there_is_no_word() -> None:
-    """By their definition, a word and a candidate at a time; the engine's and the training's are the same."""
+def test_what_opens_and_closes_a_text_is_no_word() -> None:
+    """By their definition, a word and a candidate at a time; the engine's and the training's are the same.
+
+    A query without words asks with what it has, and a candidate without words matches nothing.
+    """
     rng, lengths, texts = np.random.default_rng(3), (2, 3, 7), (2, 5, 4)
     queries = [torch.from_numpy(rng.normal(size=(n, 6))) for n in lengths]
     candidates = [torch.from_numpy(rng.normal(size=(n, 6))) for n in texts]
     expected = torch.tensor(
         [
-            [torch.cosine_similarity(words[:, None], c[None], dim=-1).amax(1).mean() for c in candidates]
+            [0.0]
+            + [
+                torch.cosine_similarity(words[:, None], c[None, 1:-1], dim=-1).amax(1).clamp_min(0.0).mean()
+                for c in candidates[1:]
+            ]
             for words in (queries[0], queries[1][1:2], queries[2][1:6])
         ]
     )
