@@ -5,49 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_FREE = (
-    # How long it goes on, and what is watched, logged and kept of it.
-    *(
-        "max_steps",
-        "num_train_epochs",
-        "eval_",
-        "per_device_eval_",
-        "num_generations_eval",
-        "batch_eval_metrics",
-    ),
-    *(
-        "prediction_loss_only",
-        "metric_for_best_model",
-        "greater_is_better",
-        "load_best_model_at_end",
-        "label_names",
-    ),
-    *(
-        "logging_",
-        "log_",
-        "report_to",
-        "run_name",
-        "project",
-        "trackio_",
-        "disable_tqdm",
-        "include_",
-        "debug",
-    ),
-    *("num_completions_to_print", "skip_memory_metrics", "output_dir", "save_", "hub_", "push_to_hub"),
-    *("resume_from_checkpoint", "restore_callback_states", "enable_jit_checkpoint", "do_"),
-    # Where it runs, at which precision and in how much memory.
-    *("use_cpu", "bf16", "fp16", "tf32", "gradient_checkpointing", "activation_checkpointing", "use_cache"),
-    *(
-        "torch_compile",
-        "torch_empty_cache_steps",
-        "use_liger_kernel",
-        "liger_kernel_config",
-        "full_determinism",
-    ),
-    *("dataloader_", "remove_unused_columns", "ddp_", "ds3_", "fsdp", "deepspeed", "local_rank"),
-    *("accelerator_config", "parallelism_config"),
-    *("vllm_server_", "vllm_group_port", "vllm_gpu_", "vllm_enable_sleep_mode", "vllm_tensor_parallel_size"),
-)
+_LENGTH_AND_RECORDS = """
+max_steps num_train_epochs eval_ per_device_eval_ num_generations_eval batch_eval_metrics prediction_loss_only
+metric_for_best_model greater_is_better load_best_model_at_end label_names logging_ log_ report_to run_name project
+trackio_ disable_tqdm include_ debug skip_memory_metrics num_completions_to_print output_dir save_ hub_ push_to_hub
+resume_from_checkpoint restore_callback_states enable_jit_checkpoint do_
+"""
+_HARDWARE = """
+use_cpu bf16 fp16 tf32 gradient_checkpointing activation_checkpointing use_cache torch_compile torch_empty_cache_steps
+use_liger_kernel liger_kernel_config full_determinism dataloader_ remove_unused_columns ddp_ ds3_ fsdp deepspeed
+local_rank accelerator_config parallelism_config vllm_server_ vllm_group_port vllm_gpu_ vllm_enable_sleep_mode
+vllm_tensor_parallel_size
+"""
+_FREE = (*_LENGTH_AND_RECORDS.split(), *_HARDWARE.split())
 """How the names of TRL's settings begin that a resumed run may change. All others decide what a step does."""
 
 _UNREAD = {
