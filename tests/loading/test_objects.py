@@ -17,8 +17,10 @@ import rranker
 from rranker import Ranker, UnsupportedModelError
 from rranker.engine.engine import Engine
 from rranker.engine.loading.objects import ModelAndTokenizer
+from rranker.training.sft import from_encoder
 from tests.support.architectures import CONFIGS, tiny_model
 from tests.support.checkpoints import TINY_START, small_tokenizer
+from tests.support.encoders import wordpiece
 
 QUERY = "which fox answers the query?"
 TEXTS = ["the quick brown fox", "a lazy dog", "passages by how well", "the items next", "oldest first"]
@@ -223,3 +225,34 @@ def test_several_devices_are_refused(given: Any) -> None:
 def test_arguments_of_transformers_say_what_there_is_here(name: str, says: str) -> None:
     with pytest.raises(TypeError, match=says):
         Ranker(**{name: True})
+
+
+@pytest.mark.parametrize("kind", [t.BertModel, t.BertForSequenceClassification, t.BertForMaskedLM])
+def test_what_is_said_of_an_encoder_leads_to_a_ranker(tmp_path: Path, kind: Any) -> None:
+    """Each message names a step, of the loaded model and of its folder, and the last step ranks."""
+    tokenizer = wordpiece(["fox", "dog"])
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    model = kind(t.BertConfig(vocab_size=len(tokenizer), **sizes))
+    with pytest.raises(
+        UnsupportedModelError, match=r"save.*FOLDER.*from_encoder FOLDER OUT`, and give OUT"
+    ) as told:
+        Ranker(model, tokenizer=tokenizer)
+    assert ("model.base_model.save_pretrained(FOLDER)" in str(told.value)) == (kind is not t.BertModel)
+    folder, saved, out = tmp_path / "folder", tmp_path / "saved", tmp_path / "out"
+    model.base_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(saved)
+    tokenizer.save_pretrained(saved)
+    if kind is not t.BertModel:
+        with pytest.raises(
+            UnsupportedModelError, match=r"AutoModel.from_pretrained\('.*saved'\).*FOLDER, its tok"
+        ):
+            Ranker(saved)
+        t.AutoModel.from_pretrained(saved).save_pretrained(folder)
+    with pytest.raises(UnsupportedModelError, match="from_encoder FOLDER OUT"):
+        Ranker(folder)
+    from_encoder.main([str(folder), str(out)])
+    with Ranker(out) as ranker:
+        assert sorted(ranker.rank("fox", ["a dog", "a fox"]).order) == [0, 1]
+    with pytest.raises(UnsupportedModelError, match=r"pointer head, .* give the checkpoint folder in place"):
+        Ranker(t.AutoModel.from_pretrained(out), tokenizer=t.AutoTokenizer.from_pretrained(out))

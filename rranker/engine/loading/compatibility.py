@@ -21,6 +21,12 @@ _KINDS = {
     "Model": "a bare model without a language-model head",
 }
 
+_CAUSAL = ("ForCausalLM", "LMHeadModel")
+_MAKE_A_RANKER = (
+    "its tokenizer too, run `python -m rranker.training.sft.from_encoder FOLDER OUT`, and give OUT: a ranking model to "
+    "start from"
+)
+
 # Reads of config attributes that mean state flows from token to token outside attention.
 _RECURRENT = ("mamba", "linear_attention", "recurrent", "conv", "rwkv")
 
@@ -85,14 +91,20 @@ def check_kind(config: Any, folder: Path) -> None:
         raise no_causal
     known = {kind.__name__ for kind in as_tuple(causal)}
     for name in getattr(config, "architectures", None) or ():
-        if name in known or name.endswith(("ForCausalLM", "LMHeadModel")):
+        if name in known or name.endswith(_CAUSAL):
             continue
         if is_multimodal(config) and name.endswith("ForConditionalGeneration"):
             continue
-        what = next((kind for ending, kind in _KINDS.items() if name.endswith(ending)), "something else")
+        if _encodes(config):
+            bare = (
+                f"`AutoModel.from_pretrained({str(folder)!r})` reads it without its head: save that as FOLDER"
+            )
+            raise UnsupportedModelError(
+                f"{folder} was saved by {name}: {_kind(name)}, whose head does not rank. {bare}, {_MAKE_A_RANKER}"
+            )
         raise UnsupportedModelError(
-            f"{folder} was saved by {name}: {what}; rranker needs a causal language model (…ForCausalLM) or an encoder "
-            "without a head (BertModel and the like)"
+            f"{folder} was saved by {name}: {_kind(name)}; rranker needs a causal language model (…ForCausalLM) or an "
+            "encoder without a head (BertModel and the like)"
         )
     if not causal:
         raise no_causal
@@ -105,9 +117,39 @@ def check_class(model: Any) -> None:
         raise UnsupportedModelError(
             f"{name} is an encoder-decoder; rranker drives decoder-only language models"
         )
+    if _encodes(model.config) and not name.endswith(_CAUSAL):
+        raise UnsupportedModelError(_loaded_encoder(model, name))
     if model.get_output_embeddings() is None:
-        what = next((kind for ending, kind in _KINDS.items() if name.endswith(ending)), "something else")
-        raise UnsupportedModelError(f"{name} is {what}; rranker needs a causal language model (…ForCausalLM)")
+        raise UnsupportedModelError(
+            f"{name} is {_kind(name)}; rranker needs a causal language model (…ForCausalLM)"
+        )
+
+
+def _loaded_encoder(model: Any, name: str) -> str:
+    """What to do with a loaded encoder: its head for ranking lies in a file, or has to be made."""
+    if getattr(model.config, "rranker", None) is not None:
+        return (
+            f"this {name} ranks through a pointer head, which lies in a file beside its weights: give the checkpoint "
+            "folder in place of the loaded model"
+        )
+    if model.base_model is model:
+        return f"{name} is an encoder without a head to rank by: `save_pretrained` it as FOLDER, {_MAKE_A_RANKER}"
+    return (
+        f"{name} is an encoder with a head that does not rank: save what is below it "
+        f"(`model.base_model.save_pretrained(FOLDER)`), {_MAKE_A_RANKER}"
+    )
+
+
+def _encodes(config: Any) -> bool:
+    """Whether a config is of the BERT family's types, with whatever head, and makes no decoder of it."""
+    from transformers import MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING
+
+    known = type(config) in MODEL_FOR_MASKED_LM_MAPPING and type(config) in MODEL_MAPPING
+    return known and not getattr(config, "is_decoder", False)
+
+
+def _kind(name: str) -> str:
+    return next((kind for ending, kind in _KINDS.items() if name.endswith(ending)), "something else")
 
 
 def check_supported(config: Any) -> None:
