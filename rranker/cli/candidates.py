@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -126,16 +127,18 @@ def _table(
 
 
 def _candidate(row: Any, column: str) -> CandidateLike:
+    own = None
     if isinstance(row, dict) and column != "text":
         if column not in row:
             raise ValueError(f"no {column!r}; it has {', '.join(map(repr, row)) or 'nothing'}")
-        row = {
-            "text": row[column],
-            **{name: value for name, value in row.items() if name not in (column, "text")},
-        }
+        own = row.get("text")
+        rest = {name: value for name, value in row.items() if name not in (column, "text")}
+        row = {"text": row[column], **rest}
     try:
-        as_candidates([row])
+        (candidate,) = as_candidates([row])
     except (ValueError, TypeError) as error:
         kind = type(error)
         raise kind(str(error).replace("candidates[0]", "the candidate")) from error
-    return row  # type: ignore[no-any-return]
+    if own is None:
+        return row  # type: ignore[no-any-return]
+    return replace(candidate, metadata={**candidate.metadata, "text": own})  # a field like any other

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rranker import Candidate
 from rranker.cli.candidates import read_candidates
 from rranker.cli.errors import Failure
 from rranker.cli.lines import Faults
@@ -63,3 +64,12 @@ def test_what_is_no_array_of_candidates_is_named(written: str, message: str, tmp
     path.write_text(written)
     with pytest.raises((Failure, ValueError), match=message):
         read_candidates(str(path), None, "text", Faults(skip=False))
+
+
+def test_a_text_beside_the_text_column_stays_with_the_record(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"body": "tea", "text": "a note", "id": 7, "year": 1999}\n{"body": "bees"}\n'
+    )
+    first, second = read_candidates(str(tmp_path / "a.jsonl"), None, "body", Faults(skip=False))
+    assert first == Candidate("tea", 7, {"year": 1999, "text": "a note"})
+    assert second == {"text": "bees"}
