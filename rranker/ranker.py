@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -22,10 +22,12 @@ from .ordering import check_seed
 from .processes import building, check_process
 from .prompts.truncation import Truncate, check_truncate
 from .reasoning import reasoning_of
+from .request import make_request
 from .scorers import Scorer
 from .scorers.engine_logits import EngineScorer
 from .scorers.made import engine_scorer
 from .scorers.replicas import Replicas, load_replicas
+from .settings import check_setting_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -201,6 +203,15 @@ class Ranker(Calls):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_again, (type(self), self._arguments)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Raises what a call with these settings (`RankSettings`) would, before there is anything to rank."""
+    check_setting_names(settings)
+    of_query = {name: value for name, value in settings.items() if name != "method"}
+    make_request("any", ["a", "b"], **of_query)
+    if settings.get("method") is not None:
+        method_class(settings["method"])
 
 
 def _load_again(kind: type[Ranker], arguments: dict[str, Any]) -> Ranker:

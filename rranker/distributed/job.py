@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..methods import method_class
-from ..request import make_request
-from ..settings import check_setting_names
+from ..ranker import check_settings
 from .parts import Counts, PartFormat, check_format, claim, read_finished, read_results, write_finished
 from .worker import RankWorker
 
@@ -41,15 +39,19 @@ def rank_files(
     output. What a run that was stopped had written is kept, and left out by the next one.
 
     Raises ImportError without Ray; ValueError for files of other or mixed kinds, for unknown `parts`, and for a folder
-    that holds the rankings of other inputs or settings, and what `Ranker.rank_batch` raises for wrong settings;
-    FileNotFoundError for no files.
+    that holds the rankings of other inputs (files that were written to since are others) or settings, and what
+    `Ranker.rank_batch` raises for wrong settings; FileNotFoundError for no files.
     """
     paths = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     line = _line_column(paths)
     check_format(parts)
-    _check(settings or {})  # before the folder is claimed, and before any worker starts
+    check_settings(settings or {})  # before the folder is claimed, and before any worker starts
     folder = Path(output).absolute()
-    claim(folder, {"inputs": paths, "load": load or {}, "settings": settings or {}, "parts": parts})
+    known = {path: _state(path) for path in paths}
+    claim(
+        folder,
+        {"inputs": paths, "files": known, "load": load or {}, "settings": settings or {}, "parts": parts},
+    )
     if (finished := read_finished(folder)) is not None:
         return finished
     try:
@@ -84,13 +86,10 @@ def rank_files(
     return total
 
 
-def _check(settings: dict[str, Any]) -> None:
-    """Raises what a call with these settings would."""
-    check_setting_names(settings)
-    of_query = {name: value for name, value in settings.items() if name != "method"}
-    make_request("any", ["a", "b"], **of_query)
-    if settings.get("method") is not None:
-        method_class(settings["method"])
+def _state(path: str) -> list[int]:
+    """A file's size, and when it was written: other contents under the same name are another job."""
+    stat = Path(path).stat()
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _line_column(paths: Sequence[str]) -> str | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Unpack
 
 from ..falling import strictly_falling
-from ..ranker import Ranker
+from ..ranker import Ranker, check_settings
 from ..settings import RankSettings
 from ..types import RankedCandidate, Ranking
 
@@ -25,12 +25,26 @@ class Adapter:
     """A Ranker, and the settings of its calls.
 
     `ranker` None is one of the bundled model. `settings` are those of `Ranker.rank`; the template is `passage` where
-    they do not say. They are not checked before the first call.
+    they do not say. Raises TypeError or ValueError for those that every call would refuse.
     """
 
     def __init__(self, ranker: Ranker | None = None, **settings: Unpack[RankSettings]) -> None:
+        check_settings(settings)  # before a model is loaded
         self.ranker = Ranker() if ranker is None else ranker
         self.settings: RankSettings = {"template": "passage", **settings}
+
+
+class CheckedFields:
+    """Before a pydantic model whose fields are settings of `Ranker.rank`: they are checked when it is made."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Raises what every call with these settings would."""
+        super().model_post_init(context)  # type: ignore[misc]
+        check_settings(self._settings())
+
+    def _settings(self: Any) -> Any:
+        fields = {name: getattr(self, name) for name in ("template", "instruction", "method", "threshold")}
+        return {"top_k": self.top_n, **fields, **self.settings}
 
 
 def falling_scores(ranking: Ranking) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .common import best, extra
+from .common import CheckedFields, best, extra
 
 with extra("langchain", "langchain-core"):
     from langchain_core.callbacks import Callbacks
@@ -16,7 +16,7 @@ from ..ranker import Ranker
 from ..types import Ranking
 
 
-class RRankerCompressor(BaseDocumentCompressor):
+class RRankerCompressor(CheckedFields, BaseDocumentCompressor):
     """Ranks documents by their `page_content` and keeps the best `top_n` (None: all), as copies.
 
     Each copy's `metadata["relevance_score"]` falls with its place (docs/adapters.md). `ranker` is shared by all who are
@@ -46,10 +46,6 @@ class RRankerCompressor(BaseDocumentCompressor):
         """The async twin of `compress_documents`."""
         texts = [document.page_content for document in documents]
         return self._copies(documents, await self.ranker.arank(query, texts, **self._settings()))
-
-    def _settings(self) -> Any:
-        fields = self.model_dump(exclude={"ranker", "top_n", "settings"})
-        return {"top_k": self.top_n, **fields, **self.settings}
 
     def _copies(self, documents: Sequence[Document], ranking: Ranking) -> list[Document]:
         copies = list[Document]()

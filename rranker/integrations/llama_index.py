@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .common import best, extra, model_name
+from .common import CheckedFields, best, extra, model_name
 
 with extra("llama-index", "llama-index-core"):
     from llama_index.core.bridge.pydantic import Field
@@ -21,7 +21,7 @@ from ..ranker import Ranker
 _dispatcher = get_dispatcher(__name__)
 
 
-class RRankerPostprocessor(BaseNodePostprocessor):
+class RRankerPostprocessor(CheckedFields, BaseNodePostprocessor):
     """Ranks nodes by the text that would be embedded, and keeps the best `top_n` (None: all) in new `NodeWithScore`s.
 
     Scores fall with the place (docs/adapters.md). `ranker` is shared by all who are given it; the rest are settings of
@@ -69,10 +69,11 @@ class RRankerPostprocessor(BaseNodePostprocessor):
         _dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top_n, model_name=name))
         payload = {EventPayload.NODES: nodes, EventPayload.MODEL_NAME: name}
         payload |= {EventPayload.QUERY_STR: query.query_str, EventPayload.TOP_K: top_n}
-        names = "template", "instruction", "method", "threshold"
-        settings = {name: getattr(self, name) for name in names} | self.settings
         texts = [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
-            yield {"query": query.query_str, "candidates": texts, "top_k": self.top_n, **settings}, ranked
+            yield (
+                {"query": query.query_str, "candidates": texts, **self._settings()},
+                ranked,
+            )
             event.on_end(payload={EventPayload.NODES: ranked})
         _dispatcher.event(ReRankEndEvent(nodes=ranked))

@@ -16,7 +16,7 @@ Pair = tuple[str, str] | list[str]
 class RRankerCrossEncoder(Adapter):
     """Takes a CrossEncoder's place where `rank` and `predict` are called. `settings` are those of `Ranker.rank`.
 
-    Arguments that say how to batch, or which activation to use, are not there: the engine batches by tokens.
+    Arguments that say how to batch change nothing: the engine batches by tokens. Scores are probabilities.
     """
 
     def rank(
@@ -50,12 +50,19 @@ class RRankerCrossEncoder(Adapter):
         show_progress_bar: bool | None = None,
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
+        activation_fn: Any = None,
     ) -> Any:
         """Of each (query, text) pair, or of one, the calibrated relevance: that of the text alone, in [0, 1].
 
         float32: a NumPy array [pairs], a tensor [pairs], or (`convert_to_numpy=False`) a list of tensors. `batch_size`
-        is of no account. Raises ValueError for a model that was not calibrated, and for a `prompt_name`.
+        is of no account. Raises ValueError for a model that was not calibrated, for a `prompt_name`, and for an
+        `activation_fn` other than the sigmoid.
         """
+        if activation_fn is not None and not isinstance(activation_fn, torch.nn.Sigmoid):
+            cure = (
+                "scores are calibrated probabilities; leave it out, and take torch.logit of them for log-odds"
+            )
+            raise ValueError(f"activation_fn={activation_fn!r} is not there: {cure}")
         if prompt_name is not None:
             raise ValueError(f"there are no named prompts: pass prompt=, not prompt_name={prompt_name!r}")
         single = len(inputs) > 0 and isinstance(inputs[0], str)

@@ -70,3 +70,10 @@ def test_in_a_retriever_sync_and_async(ranker: Any, expected: Ranking) -> None:
 
     assert [[d.metadata["place"] for d in found] for found in asyncio.run(eight())] == [first] * 8
     assert ranker.most == 8
+
+
+def test_wrong_settings_are_refused_when_it_is_made(ranker: Any) -> None:
+    with pytest.raises(TypeError, match="a call has no setting 'methd'; did you mean 'method'"):
+        RRankerCompressor(ranker=ranker, settings={"methd": "iranker"})
+    with pytest.raises(ValueError, match="unknown template 'passages'"):
+        RRankerCompressor(ranker=ranker, template="passages")

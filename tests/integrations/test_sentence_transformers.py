@@ -74,3 +74,27 @@ def test_beirs_own_second_stage_takes_it_as_its_model(ranker: Any) -> None:
     model = RRankerCrossEncoder(ranker)
     found = Rerank(model).rerank({"d": {"text": TEXTS[0]}}, {"q": QUERY}, {"q": {"d": 1.0}}, top_k=1)
     assert found == {"q": {"d": pytest.approx(float(model.predict(PAIRS[0])))}}
+
+
+def test_an_activation_is_the_sigmoid_or_refused(ranker: Any) -> None:
+    model = RRankerCrossEncoder(ranker)
+    given = model.predict(PAIRS, activation_fn=torch.nn.Sigmoid())
+    assert given.tolist() == pytest.approx(model.predict(PAIRS).tolist())
+    with pytest.raises(ValueError, match=r"activation_fn=Identity\(\) is not there: .*torch.logit"):
+        model.predict(PAIRS, activation_fn=torch.nn.Identity())
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"methd": "iranker"}, TypeError, "a call has no setting 'methd'; did you mean 'method'"),
+        ({"method": "iranked"}, ValueError, "iranked"),
+        ({"window": 1}, ValueError, "window must be at least 2"),
+        ({"threshold": "high"}, TypeError, "threshold"),
+    ],
+)
+def test_wrong_settings_are_refused_before_the_first_call(
+    ranker: Any, settings: Any, error: Any, message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        RRankerCrossEncoder(ranker, **settings)

@@ -1,0 +1,30 @@
+"""A job knows its inputs by more than their names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rranker.distributed.job import rank_files
+from rranker.distributed.parts import Counts, write_finished
+
+
+def test_inputs_that_changed_under_their_names_are_another_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray is kept away: what is asked is whether the folder is taken."""
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    queries, out = tmp_path / "queries.jsonl", tmp_path / "out"
+    row = {"id": "1", "query": "tea", "candidates": ["a", "b"]}
+    queries.write_text(json.dumps(row) + "\n")
+    with pytest.raises(ImportError, match="this needs Ray"):
+        rank_files(queries, out)
+    write_finished(out, Counts(ranked=1))
+    assert rank_files(queries, out).skipped == 1
+    queries.write_text(json.dumps(row) + "\n" + json.dumps({**row, "id": "2"}) + "\n")
+    with pytest.raises(
+        ValueError, match="rankings of another job: take another folder, or the inputs and settings"
+    ):
+        rank_files(queries, out)
