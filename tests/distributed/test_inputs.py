@@ -25,6 +25,6 @@ def test_inputs_that_changed_under_their_names_are_another_job(
     assert rank_files(queries, out).skipped == 1
     queries.write_text(json.dumps(row) + "\n" + json.dumps({**row, "id": "2"}) + "\n")
     with pytest.raises(
-        ValueError, match="rankings of another job: take another folder, or the inputs and settings"
+        ValueError, match=r"rankings of another job: take another folder, or the inputs .unchanged since"
     ):
         rank_files(queries, out)

@@ -126,7 +126,8 @@ def test_a_folder_belongs_to_one_job(tmp_path: Path) -> None:
     """Else the rankings of two models would lie in one folder, and nobody could tell them apart."""
     path, out = tmp_path / "a.jsonl", tmp_path / "out"
     path.touch()
-    claim(out, {"inputs": [str(path)], "load": {}, "settings": {}, "parts": "jsonl"})
+    files = {str(path): [0, path.stat().st_mtime_ns]}
+    claim(out, {"inputs": [str(path)], "files": files, "load": {}, "settings": {}, "parts": "jsonl"})
     write_finished(out, Counts(ranked=3))
     assert rank_files(path, out) == Counts(skipped=3)
     for other in ({"load": {"dtype": "float32"}}, {"settings": {"top_k": 3}}, {"parts": "parquet"}):
