@@ -123,8 +123,8 @@ def claim(folder: Path, job: dict[str, Any]) -> None:
         path.write_text(said, encoding="utf-8")
     elif (known := path.read_text(encoding="utf-8")) != said:
         raise ValueError(
-            f"{folder} holds rankings of another job: take another folder, or the inputs (unchanged since) and settings "
-            f"of that one: {known.strip()}"
+            f"{folder} holds rankings of another job: take another folder, or the inputs (unchanged since) and "
+            f"settings of that one: {known.strip()}"
         )
 
 
