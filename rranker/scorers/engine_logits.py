@@ -126,7 +126,7 @@ class EngineScorer:
     def prepare(self, request: Request, method: type[Episode]) -> EngineJob:
         """See `Scorer.prepare`. Raises TooManyError (a ValueError) for more candidates than fit at once."""
         self.check_reasoning(request.reasoning)
-        calibration = self._calibration(request)
+        calibration, prompt_format = self._calibration(request), self._format(request, method)
         groups = distinct([candidate.text for candidate in request.candidates])
         texts = [request.candidates[group[0]].text for group in groups]
         if self._block:
@@ -144,7 +144,6 @@ class EngineScorer:
         job = EngineJob(request, method, tuple(groups), player)
         indices, cuts = [group[0] for group in groups], list[Truncation]()
         if not job.decided:
-            prompt_format = self._format(request, method)
             segments, cuts = self._segments(request, prompt_format, method.kind, texts, indices)
             job.engine_request = EngineRequest(segments, player, reuse=self._reuse)
         if calibration is not None:

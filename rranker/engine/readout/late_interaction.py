@@ -69,8 +69,8 @@ def max_similarities(states: Tensor, lengths: Tensor, prefix: int) -> Tensor:
 
     Of each candidate the mean, over the query's words, of the cosine to the candidate's word that is most like it:
     late interaction, the MaxSim of ColBERT (arXiv 2004.12832) divided by the number of words. The tokens that open and
-    close a text, an encoder's `[CLS]` and `[SEP]`, are no words; a query without words asks with them. A word like none of
-    a candidate's counts 0, so a candidate without words matches nothing.
+    close a text, an encoder's `[CLS]` and `[SEP]`, are no words, though a query without words asks with them. A word to
+    which a candidate has none alike counts 0, so a candidate without words matches nothing.
     """
     tokens = normalize(states.float(), dim=-1)
     words = slice(1, prefix - 1) if prefix > 2 else slice(prefix)
