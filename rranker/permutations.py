@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rranker import _C
 from rranker.types import Repair
-from rranker.whole import whole_number
+from rranker.whole import whole_number, whole_numbers
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -85,7 +85,7 @@ def parse(
         whole_number(n, "n"),
         whole_number(base, "base"),
         _encode_all(candidates),
-        None if fallback is None else _ints(fallback, "fallback"),
+        None if fallback is None else whole_numbers(fallback, "fallback"),
     )
     return Parsed(tuple(order.tolist()), listed, tuple(_repair(kind, value) for kind, value in notes))
 
@@ -133,16 +133,9 @@ def _encode_all(candidates: Sequence[str] | None) -> list[bytes] | None:
     return [_encode(text, f"candidate {index}") for index, text in enumerate(candidates)]
 
 
-def _ints(values: ArrayLike, name: str) -> Ints:
-    array = np.asarray(values)
-    if array.size and not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"{name} must hold integers, not {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.int64)
-
-
 def _batch(values: ArrayLike, offsets: ArrayLike | None, name: str) -> tuple[Ints, Ints]:
-    flat = _ints(values, name)
-    return flat, np.array([0, flat.size]) if offsets is None else _ints(offsets, "offsets")
+    flat = whole_numbers(values, name)
+    return flat, np.array([0, flat.size]) if offsets is None else whole_numbers(offsets, "offsets")
 
 
 def invert(order: ArrayLike, offsets: ArrayLike | None = None) -> Ints:
@@ -153,7 +146,7 @@ def invert(order: ArrayLike, offsets: ArrayLike | None = None) -> Ints:
 def compose(first: ArrayLike, second: ArrayLike, offsets: ArrayLike | None = None) -> Ints:
     """`compose(first, second)[i] = first[second[i]]`: `second` re-orders the places of `first`."""
     flat, ends = _batch(first, offsets, "first")
-    return _C.compose(flat, _ints(second, "second"), ends)
+    return _C.compose(flat, whole_numbers(second, "second"), ends)
 
 
 @overload
@@ -176,7 +169,7 @@ def kendall_tau(a: ArrayLike, b: ArrayLike, offsets: ArrayLike | None = None) ->
     1 for equal orders, -1 for reversed ones; 1 for fewer than two items.
     """
     flat, ends = _batch(a, offsets, "a")
-    result = _C.kendall_tau(flat, _ints(b, "b"), ends)
+    result = _C.kendall_tau(flat, whole_numbers(b, "b"), ends)
     return float(result[0]) if offsets is None else result
 
 
@@ -190,7 +183,7 @@ def spearman(a: ArrayLike, b: ArrayLike, offsets: ArrayLike | None = None) -> fl
     1 for fewer than two items.
     """
     flat, ends = _batch(a, offsets, "a")
-    result = _C.spearman(flat, _ints(b, "b"), ends)
+    result = _C.spearman(flat, whole_numbers(b, "b"), ends)
     return float(result[0]) if offsets is None else result
 
 
@@ -205,5 +198,5 @@ def rbo(a: ArrayLike, b: ArrayLike, offsets: ArrayLike | None = None, *, p: floa
     hold.
     """
     flat, ends = _batch(a, offsets, "a")
-    result = _C.rbo(flat, _ints(b, "b"), ends, p)
+    result = _C.rbo(flat, whole_numbers(b, "b"), ends, p)
     return float(result[0]) if offsets is None else result

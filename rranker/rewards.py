@@ -17,20 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from rranker import _C
 from rranker.containers import members
-from rranker.whole import whole_number
+from rranker.whole import whole_number, whole_numbers
 
 Floats = NDArray[np.float64]
 
 
 def _floats(values: ArrayLike) -> Floats:
     return np.ascontiguousarray(values, dtype=np.float64)
-
-
-def _ints(values: ArrayLike, name: str) -> NDArray[np.int64]:
-    array = np.asarray(values)
-    if array.size and not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"{name} must hold integers, not {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.int64)
 
 
 def _finite(value: float, name: str) -> float:
@@ -66,9 +59,9 @@ def step_rewards(
     """
     return _C.step_rewards(
         _floats(relevance),
-        _ints(relevance_offsets, "relevance_offsets"),
-        _ints(exclusions, "exclusions"),
-        _ints(exclusion_offsets, "exclusion_offsets"),
+        whole_numbers(relevance_offsets, "relevance_offsets"),
+        whole_numbers(exclusions, "exclusions"),
+        whole_numbers(exclusion_offsets, "exclusion_offsets"),
         _finite(hit, "hit"),
         _finite(miss, "miss"),
         _finite(invalid, "invalid"),
@@ -94,9 +87,9 @@ def graded_rewards(
     """
     return _C.graded_rewards(
         _floats(relevance),
-        _ints(relevance_offsets, "relevance_offsets"),
-        _ints(exclusions, "exclusions"),
-        _ints(exclusion_offsets, "exclusion_offsets"),
+        whole_numbers(relevance_offsets, "relevance_offsets"),
+        whole_numbers(exclusions, "exclusions"),
+        whole_numbers(exclusion_offsets, "exclusion_offsets"),
         _cutoff(k),
         exponential,
         _finite(invalid, "invalid"),
@@ -120,9 +113,9 @@ def listing_rewards(
     """
     return _C.listing_rewards(
         _floats(relevance),
-        _ints(relevance_offsets, "relevance_offsets"),
-        _ints(listed, "listed"),
-        _ints(listed_offsets, "listed_offsets"),
+        whole_numbers(relevance_offsets, "relevance_offsets"),
+        whole_numbers(listed, "listed"),
+        whole_numbers(listed_offsets, "listed_offsets"),
         _cutoff(k),
         exponential,
         _finite(coverage_weight, "coverage_weight"),
@@ -146,7 +139,7 @@ def format_scores(responses: Sequence[str], *, prefilled: bool = False) -> Float
 
 def returns(rewards: ArrayLike, offsets: ArrayLike, *, gamma: float = 1.0) -> Floats:
     """Discounted returns G_t = r_t + gamma G_{t+1} within each episode."""
-    return _C.returns(_floats(rewards), _ints(offsets, "offsets"), _finite(gamma, "gamma"))
+    return _C.returns(_floats(rewards), whole_numbers(offsets, "offsets"), _finite(gamma, "gamma"))
 
 
 def group_advantages(
@@ -169,8 +162,8 @@ def group_advantages(
         raise ValueError(f'baseline is "step" or "group", not {baseline!r}')
     return _C.group_advantages(
         _floats(values),
-        _ints(offsets, "offsets"),
-        _ints(group_offsets, "group_offsets"),
+        whole_numbers(offsets, "offsets"),
+        whole_numbers(group_offsets, "group_offsets"),
         baseline == "step",
         scale,
         _finite(epsilon, "epsilon"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 
 def whole_number(value: Any, what: str, *, least: int | None = None) -> int:
     """`value` (Python's or NumPy's) as an int; `what` names it in errors, as in "top_k".
@@ -22,3 +25,11 @@ def whole_number(value: Any, what: str, *, least: int | None = None) -> int:
     if least is not None and number < least:
         raise ValueError(f"{what} must be at least {least}, not {number}")
     return number
+
+
+def whole_numbers(values: ArrayLike, what: str) -> NDArray[np.int64]:
+    """`values` as an array of int64, of any shape; `what` names them in errors. Raises TypeError for other types."""
+    array = np.asarray(values)
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{what} must hold integers, not {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.int64)

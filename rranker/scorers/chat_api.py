@@ -15,12 +15,13 @@ from ..prompts.segments import POINTWISE
 from ..repairs import encoding_repairs
 from ..request import Request
 from ..types import Repair
+from ..whole import whole_number
 from .answers import TextQuestion, observe_answer, player_of, question_of, report
 from .chat_reply import Alternatives, ChatReply, label_logits, place_of, read_reply
 from .protocol import Job
 from .remote import RemoteError, RemoteScorer
 from .remote.scorer import Calls
-from .remote.settings import CallSettings
+from .remote.settings import CallSettings, check_number
 
 _MOST_ALTERNATIVES = 20
 """What the protocol allows."""
@@ -66,10 +67,16 @@ class ChatScorer(RemoteScorer):
         extra_body: Mapping[str, Any] | None = None,
         **calls: Unpack[CallSettings],
     ) -> None:
-        if not 1 <= top_logprobs <= _MOST_ALTERNATIVES:
+        if not 1 <= whole_number(top_logprobs, "top_logprobs") <= _MOST_ALTERNATIVES:
             raise ValueError(f"top_logprobs must be from 1 to {_MOST_ALTERNATIVES}, not {top_logprobs!r}")
-        if max_answer_tokens is not None and max_answer_tokens < 1:
-            raise ValueError(f"max_answer_tokens must be at least 1, not {max_answer_tokens!r}")
+        if max_answer_tokens is not None:
+            whole_number(max_answer_tokens, "max_answer_tokens", least=1)
+        if temperature is not None:
+            check_number(temperature, "temperature (or None for the endpoint's own)")
+        if not isinstance(prefill, bool):
+            raise TypeError(f"prefill must be True or False, not {prefill!r}")
+        if not isinstance(logprobs, bool | None):
+            raise TypeError(f"logprobs must be True, False or None, not {logprobs!r}")
         super().__init__(**calls)
         self.model = model
         self._insists, self._alternatives, self._prefill = logprobs, top_logprobs, prefill

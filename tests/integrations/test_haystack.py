@@ -50,6 +50,13 @@ def test_documents_of_one_id_are_one_and_those_without_content_are_empty(ranker:
     assert sorted(document.id for document in ranked) == ["a", "b"]
 
 
+def test_wrong_settings_are_refused_when_it_is_made() -> None:
+    with pytest.raises(ValueError, match="method must be one of"):
+        RRanker(method="guessing")
+    with pytest.raises(TypeError, match="no setting 'treshold'"):
+        RRanker(settings={"treshold": 0.5})
+
+
 @pytest.mark.parametrize("top_k", [0, -1])
 def test_a_top_k_of_nothing_is_refused(ranker: Any, top_k: int) -> None:
     with pytest.raises(ValueError, match="top_k must be above 0"):

@@ -214,11 +214,17 @@ def test_wrong_settings_are_named(served, monkeypatch):
         ChatScorer("m")
     for wrong, said in [
         ({"top_logprobs": 21}, "top_logprobs must be from 1 to 20, not 21"),
+        ({"top_logprobs": "5"}, "top_logprobs must be a whole number, not '5'"),
+        ({"max_answer_tokens": 0}, "max_answer_tokens must be at least 1, not 0"),
+        ({"max_answer_tokens": 2.5}, "max_answer_tokens must be a whole number, not 2.5"),
+        ({"temperature": "hot"}, "temperature .* must be a number from 0, not 'hot'"),
+        ({"prefill": "yes"}, "prefill must be True or False, not 'yes'"),
+        ({"logprobs": 1}, "logprobs must be True, False or None, not 1"),
         ({"concurrency": 0}, "concurrency must be at least 1"),
         ({"timeout": 0}, "timeout .seconds. must be a number above 0"),
         ({"client": object()}, "leave base_url and api_key out"),
     ]:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises((TypeError, ValueError), match=said):
             ChatScorer("m", base_url="http://127.0.0.1:9/v1", **wrong)
     with pytest.raises(TypeError, match="must be an asynchronous one"):
         ChatScorer("m", client=object())

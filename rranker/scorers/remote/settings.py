@@ -26,10 +26,10 @@ class Prices:
     cached: float | None = None
 
     def __post_init__(self) -> None:
-        _number(self.prompt, "the price of prompt tokens")
-        _number(self.completion, "the price of completion tokens")
+        check_number(self.prompt, "the price of prompt tokens")
+        check_number(self.completion, "the price of completion tokens")
         if self.cached is not None:
-            _number(self.cached, "the price of cached tokens")
+            check_number(self.cached, "the price of cached tokens")
 
     def cost(self, used: Usage) -> float:
         """What that costs."""
@@ -81,10 +81,10 @@ class Settings:
     def __post_init__(self) -> None:
         whole_number(self.concurrency, "concurrency", least=1)
         whole_number(self.retries, "retries", least=0)
-        _number(self.timeout, "timeout (seconds)", above=True)
-        _number(self.backoff, "backoff (seconds)", above=True)
+        check_number(self.timeout, "timeout (seconds)", above=True)
+        check_number(self.backoff, "backoff (seconds)", above=True)
         if self.time_limit is not None:
-            _number(self.time_limit, "time_limit (seconds, or None for none)", above=True)
+            check_number(self.time_limit, "time_limit (seconds, or None for none)", above=True)
         _instance(self.budget, Budget, "budget must be a Budget, such as Budget(calls=100)")
         if self.prices is not None:
             wanted = "prices must be Prices(prompt, completion), a million tokens each, or None"
@@ -128,7 +128,8 @@ class Settings:
         return openai.AsyncOpenAI(base_url=self.base_url, api_key=key, max_retries=0, timeout=None)
 
 
-def _number(value: Any, what: str, *, above: bool = False) -> None:
+def check_number(value: Any, what: str, *, above: bool = False) -> None:
+    """Raises TypeError for what is no number, ValueError for one below 0, or 0 where it must be `above`; by name."""
     bound = "a number above 0" if above else "a number from 0"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{what} must be {bound}, not {value!r}")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from rranker import Ranker, Ranking
 from rranker.integrations.common import best, extra
+from rranker.ranker import check_settings
 
 with extra("haystack", "haystack-ai"):
     from haystack import Document, component, default_from_dict, default_to_dict
@@ -39,6 +40,7 @@ class RRanker:
         of_call = {"top_k": top_k, "template": template, "instruction": instruction, "method": method}
         self._settings = {**of_call, "threshold": threshold, **(settings or {})}
         self._call("", [], None)  # refuses a wrong top_k at once
+        check_settings(self._settings)
         self._ranker: Ranker | None = None
 
     def warm_up(self) -> Ranker:
