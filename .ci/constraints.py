@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -20,6 +21,8 @@ HEADER = """\
 # (`.venv/bin/pip install -e ".[ci]"`), run `make constraints` again."""
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 EXTRA = "ci"
+# Distributions keep to one patch release: Debian 12 has 3.11.2, and pip finds no way out of a pin that needs 3.11.5.
+OLDEST_PYTHON = "3.11.0"
 BUILD_TOOLS = {"pip", "setuptools", "wheel", "pybind11"}
 # torch's own wheel for Linux names the one triton it works with, and the CUDA packages.
 CHOSEN_BY_TORCH = {"triton"}
@@ -53,6 +56,12 @@ def versions(needs: list[Requirement]) -> dict[str, str]:
             raise SystemExit(f'{need.name} is not installed: pip install -e ".[{EXTRA}]"') from None
         # Without the local part: `2.13.0+cpu` is 2.13.0 elsewhere.
         found[key[0]] = Version(installed.version).public
+        supported = SpecifierSet(installed.metadata.get("Requires-Python") or "")
+        if OLDEST_PYTHON not in supported:
+            raise SystemExit(
+                f"{need.name} {installed.version} needs Python {supported}: install a release of it that runs on "
+                f"{OLDEST_PYTHON}, too"
+            )
         for line in installed.requires or ():
             inner = Requirement(line)
             if not inner.marker or any(inner.marker.evaluate({"extra": e}) for e in need.extras or {""}):

@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import rranker
 
@@ -64,6 +67,23 @@ def test_constraints_pin_a_supported_version_of_all_that_ci_installs(extra: str 
         # torch's wheels name the triton that they work with.
         assert name in pinned or name == "triton", f"{name} is missing"
         assert name == "triton" or need.specifier.contains(pinned[name]), f"{name} {pinned[name]}"
+
+
+def test_pins_run_on_every_patch_release_of_the_oldest_python() -> None:
+    """A pin that needs Python 3.11.5 cannot be installed on a Debian that has 3.11.2."""
+    needed = {name: requires_python(name, version) for name, version in pins().items()}
+    assert not {
+        name: which for name, which in needed.items() if which and "3.11.0" not in SpecifierSet(which)
+    }
+
+
+def requires_python(name: str, version: str) -> str | None:
+    """What the installed release says; None where it says nothing, or another release is installed."""
+    try:
+        installed = distribution(name)
+    except PackageNotFoundError:
+        return None
+    return installed.metadata["Requires-Python"] if Version(installed.version).public == version else None
 
 
 def test_workflows_call_targets_of_the_makefile_and_workflows_that_exist() -> None:
