@@ -78,8 +78,9 @@ def expected_logits(lm, segments, subset, readout: PointerReadout) -> np.ndarray
             query = state_of(prefix)
             wanted = late.gate.double() @ query / query.norm() + late.gate_bias
             words = prefix[1:-1] if len(prefix) > 2 else prefix
-            alike = torch.cosine_similarity(words[:, None], states[None], dim=-1)
-            score = score + late.weight * wanted.sigmoid() * alike.max(1).values.mean()
+            texts = states[1:-1] if len(states) > 2 else torch.zeros_like(states[:1])  # like no word
+            alike = torch.cosine_similarity(words[:, None], texts[None], dim=-1).max(1).values
+            score = score + late.weight * wanted.sigmoid() * alike.clamp_min(0).mean()
         found.append(float(score))
     return np.array(found)
 

@@ -59,9 +59,9 @@ def test_wrong_settings_are_refused_when_it_is_made() -> None:
 
 @pytest.mark.parametrize("top_k", [0, -1])
 def test_a_top_k_of_nothing_is_refused(ranker: Any, top_k: int) -> None:
-    with pytest.raises(ValueError, match="top_k must be above 0"):
+    with pytest.raises(ValueError, match="top_k must be at least 1"):
         RRanker(top_k=top_k)
-    with pytest.raises(ValueError, match="top_k must be above 0"):
+    with pytest.raises(ValueError, match="top_k must be at least 1"):
         component(ranker).run(QUERY, DOCUMENTS, top_k=top_k)
 
 

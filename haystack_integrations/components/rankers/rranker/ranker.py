@@ -5,9 +5,9 @@ import threading
 from dataclasses import replace
 from typing import Any, cast
 
-from rranker import Ranker, Ranking
+from rranker import Ranking
 from rranker.integrations.common import best, extra
-from rranker.ranker import check_settings
+from rranker.ranker import Ranker, check_settings
 
 with extra("haystack", "haystack-ai"):
     from haystack import Document, component, default_from_dict, default_to_dict
@@ -39,8 +39,7 @@ class RRanker:
         self._loading = {"model": model, **(ranker_kwargs or {})}
         of_call = {"top_k": top_k, "template": template, "instruction": instruction, "method": method}
         self._settings = {**of_call, "threshold": threshold, **(settings or {})}
-        self._call("", [], None)  # refuses a wrong top_k at once
-        check_settings(self._settings)
+        self._call("", [], None)  # refuses wrong settings at once
         self._ranker: Ranker | None = None
 
     def warm_up(self) -> Ranker:
@@ -60,7 +59,7 @@ class RRanker:
 
     @component.output_types(documents=list[Document])
     def run(self, query: str, documents: list[Document], top_k: int | None = None) -> Output:
-        """Copies of the best documents. Raises what `Ranker.rank` raises, ValueError for a top_k of 0 or less."""
+        """Copies of the best documents. Raises what `Ranker.rank` raises."""
         known, call = self._call(query, documents, top_k)
         return _copies(known, self.warm_up().rank(**call), call["top_k"])
 
@@ -72,8 +71,7 @@ class RRanker:
 
     def _call(self, query: str, documents: list[Document], top_k: int | None) -> tuple[list[Document], Any]:
         call = self._settings if top_k is None else {**self._settings, "top_k": top_k}
-        if call["top_k"] <= 0:
-            raise ValueError(f"top_k must be above 0, not {call['top_k']}")
+        check_settings(call)
         known = _deduplicate_documents(documents)
         return known, {**call, "query": query, "candidates": [each.content or "" for each in known]}
 
