@@ -1,11 +1,20 @@
-"""Tasks that have a validation split alone: questions of collections that train, and searches of a word or two."""
+"""Tasks that have a validation split alone.
+
+Questions of collections that train, searches of a word or two, and language models that there are not.
+"""
 
 from __future__ import annotations
 
 import random
+from functools import partial
+
+import numpy as np
 
 from rranker import data
 from rranker.data import RankingExample
+from rranker.data.routing import ROUTING_WEIGHTS, utilities
+from rranker.prompts import ROUTING_INSTRUCTIONS
+from rranker.training.examples.invented import invent
 
 NOTHING = ["", "n/a", "Home", "Tea", "Read more...", "dog food"]
 """Texts that answer nobody; a search index has such."""
@@ -36,5 +45,29 @@ def keywords(limit: int) -> list[RankingExample]:
     return cases
 
 
-HELD_OUT = {"questions": questions, "keywords": keywords}
+def invented(setting: str, limit: int) -> list[RankingExample]:
+    """RouterBench's validation queries, each among its models under other names, descriptions and prices.
+
+    Costs are measured by the dearest answer that these models would give to any query.
+    """
+    train, _ = data.routerbench()
+    rows = [row for row in train if data.in_validation(row.query)]
+    shares, costs = np.mean([row.scores for row in train], 0), np.array([row.costs for row in train])
+    cases = []
+    for place in np.random.default_rng(0).permutation(len(rows))[:limit]:
+        row, rng = rows[place], np.random.default_rng([0, int(place)])
+        order = rng.permutation(len(row.candidates))
+        texts, factors = invent([row.candidates[i] for i in order], shares[order], rng, renamed=True)
+        own = np.array(row.scores)[order], np.array(row.costs)[order] * factors
+        values = utilities(*own, setting, float((costs[:, order] * factors).max()))
+        instruction, name = ROUTING_INSTRUCTIONS[setting], f"{setting}-{row.id}"
+        cases.append(RankingExample("routing", row.query, instruction, texts, values.tolist(), name))
+    return cases
+
+
+HELD_OUT = {
+    "questions": questions,
+    "keywords": keywords,
+    **{f"invented-{setting}": partial(invented, setting) for setting in ROUTING_WEIGHTS},
+}
 """By name, what makes their cases."""

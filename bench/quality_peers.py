@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -36,7 +37,9 @@ def peers(task: str, cases: Sequence[RankingExample], split: Split = "test") -> 
     if task in INTERACTIONS:
         return {**recommenders(task, cases, split), "MiniLM cosine": cosine(cases)}
     if task.startswith("router-"):
-        return routers(task.removeprefix("router-"), cases, split)
+        return {**routers(task.removeprefix("router-"), cases, split), "cheapest first": cheapest(cases)}
+    if task.startswith(("invented-", "ood-router-")):
+        return {"cheapest first": cheapest(cases), "MiniLM cosine": cosine(cases)}
     if task.startswith("passage-") or task in ("ood-pubmedqa", *HELD_OUT):
         return {"BM25": bm25(cases), "MiniLM cosine": cosine(cases), "MiniLM MaxSim": maxsim(cases)}
     return {"MiniLM cosine": cosine(cases)}
@@ -162,7 +165,9 @@ def routers(setting: str, cases: Sequence[RankingExample], split: Split = "test"
     top = data.max_cost(train)
     if split == "validation":
         train = [row for row in train if not in_validation(row.query)]
-    table = np.array([utilities(row, setting, top) for row in train])  # [queries, models]
+    table = utilities(
+        [row.scores for row in train], [row.costs for row in train], setting, top
+    )  # [queries, models]
     place = {text: model for model, text in enumerate(train[0].candidates)}
     lists = [np.array([place[text] for text in case.candidates]) for case in cases]
     known, asked = _vectors(tuple(row.query for row in train), tuple(str(case.query) for case in cases))
@@ -180,6 +185,16 @@ def routers(setting: str, cases: Sequence[RankingExample], split: Split = "test"
         name: [row[models] for row, models in zip(rows, lists, strict=True)]
         for name, rows in predicted.items()
     }
+
+
+def cheapest(cases: Sequence[RankingExample]) -> Scores:
+    """By the price that a description tells: of several, as of reading and writing, their mean. None told: last."""
+    return [np.array([_told_price(text) for text in case.candidates]) for case in cases]
+
+
+def _told_price(text: str) -> float:
+    told = [float(a or b) for a, b in re.findall(r"\$(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?) USD", text)]
+    return -float(np.mean(told)) if told else -np.inf
 
 
 @lru_cache(maxsize=4)

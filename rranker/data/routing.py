@@ -9,6 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rranker.prompts import ROUTING_INSTRUCTIONS
 
@@ -87,10 +88,10 @@ def _constant_start(prompts: list[str]) -> str:
     return common[: common.rfind("\n\n") + 2] if "\n\n" in common else ""
 
 
-def utilities(row: RouterRow, setting: str, max_train_cost: float) -> np.ndarray:
-    """[models]: a·score − b·cost / max train cost."""
+def utilities(scores: ArrayLike, costs: ArrayLike, setting: str, max_train_cost: float) -> np.ndarray:
+    """a·score − b·cost / max train cost, of any shape [..., models]."""
     a, b = ROUTING_WEIGHTS[setting]
-    result: np.ndarray = a * np.array(row.scores) - b * np.array(row.costs) / max_train_cost
+    result: np.ndarray = a * np.asarray(scores) - b * np.asarray(costs) / max_train_cost
     return result
 
 
@@ -98,7 +99,7 @@ def routing_case(
     row: RouterRow, setting: str, max_train_cost: float, rng: np.random.Generator
 ) -> RankingExample:
     """The candidates' order is shuffled, so that it cannot say anything; equal utilities stay ties."""
-    texts, values = row.candidates, utilities(row, setting, max_train_cost)
+    texts, values = row.candidates, utilities(row.scores, row.costs, setting, max_train_cost)
     order = rng.permutation(len(texts))
     return RankingExample(
         task="routing",

@@ -118,6 +118,30 @@ def test_keywords_are_titles_whose_paragraph_is_the_only_answer() -> None:
         assert len(set(case.candidates)) == len(case.candidates) == 12
 
 
+@pytest.mark.data
+def test_invented_models_are_nobody_that_trains_and_cheapest_first_knows_their_prices() -> None:
+    by_cost = quality_held_out.HELD_OUT["invented-cost"](30)
+    queries = {case.query for case in data.task_cases("router-cost", "validation")}
+    assert len({case.id for case in by_cost}) == 30
+    for case in by_cost:
+        assert case.query in queries
+        assert len(set(case.candidates)) == 11
+        assert set(case.candidates).isdisjoint(data.DESCRIPTIONS.values())
+    ranked = [quality_peers.by_score(scores, i) for i, scores in enumerate(quality_peers.cheapest(by_cost))]
+    assert figures(by_cost, ranked)["mrr"] > chance(by_cost)["mrr"] + 0.1
+
+
+def test_the_cheapest_is_told_by_all_prices_of_a_description() -> None:
+    texts = [
+        "A: small. $0.30 per M tokens",
+        "B: $1 in, $2 out per 1M tokens",
+        "C: no price",
+        "D: 0.2 USD per M",
+    ]
+    (scores,) = quality_peers.cheapest([RankingExample("routing", "q", None, texts, [1.0, 0, 0, 0], "x")])
+    assert scores.tolist() == [-0.3, -1.5, -np.inf, -0.2]
+
+
 def test_held_out_questions_have_no_test_split(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr("sys.argv", ["bench.quality", "--tasks", "questions"])
     with pytest.raises(SystemExit):
