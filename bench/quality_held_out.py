@@ -6,6 +6,7 @@ Questions of collections that train, searches of a word or two, and language mod
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -65,7 +66,7 @@ def invented(setting: str, limit: int) -> list[RankingExample]:
     return cases
 
 
-HELD_OUT = {
+HELD_OUT: dict[str, Callable[[int], list[RankingExample]]] = {
     "questions": questions,
     "keywords": keywords,
     **{f"invented-{setting}": partial(invented, setting) for setting in ROUTING_WEIGHTS},
