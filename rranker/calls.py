@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, Literal, Unpack, cast, overload
+from typing import Any, Literal, Unpack, cast, get_args, overload
 
 from .batches import Update, play_requests
+from .choices import one_of
 from .collect import acollect, collect
 from .processes import check_process
 from .request import CandidateLike, QueryLike, Request, batch_requests, first_wrong, make_request
@@ -144,8 +145,7 @@ class Calls:
     def _play_batch(
         self, queries: Iterable[Any], on_error: OnError, settings: RankSettings
     ) -> tuple[Generator[Update | None], int]:
-        if on_error not in ("raise", "return"):
-            raise ValueError(f"on_error must be one of 'raise', 'return', not {on_error!r}")
+        one_of(on_error, "on_error", get_args(OnError))
         method, wanted = self._parted(settings)
         make_request("any", ["a", "b"], **wanted)  # a wrong setting of the call is no query's error
         requests = batch_requests(queries, **wanted)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from .calls import CLOSED, Calls
+from .choices import one_of
 from .deprecated import renamed
 from .engine.engine import Engine
 from .engine.loading.arguments import as_device, as_devices, refuse_transformers_arguments
@@ -127,12 +128,12 @@ class Ranker(Calls):
             return
         self._arguments = arguments
         method = None if method is None else method_class(method).name
-        _one_of("relevance", relevance, (None, True, False))
-        _one_of("fused_kernels", fused_kernels, (None, True, False))
-        _one_of("reuse", reuse, (None, "exact", "keep"))
-        _one_of("relayout", relayout, (None, "keep", "best_first"))
-        _one_of("attention_mode", attention_mode, (None, "causal", "block"))
-        _one_of("format", format, (None, "text", "r1_ranker"))
+        one_of(relevance, "relevance", (None, True, False))
+        one_of(fused_kernels, "fused_kernels", (None, True, False))
+        one_of(reuse, "reuse", (None, "exact", "keep"))
+        one_of(relayout, "relayout", (None, "keep", "best_first"))
+        one_of(attention_mode, "attention_mode", (None, "causal", "block"))
+        one_of(format, "format", (None, "text", "r1_ranker"))
         check_truncate(truncate)
         check_seed(seed)
         thinks = reasoning_of(reasoning, max_think_tokens, temperature, top_p)
@@ -216,8 +217,3 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def _load_again(kind: type[Ranker], arguments: dict[str, Any]) -> Ranker:
     return kind(**arguments)
-
-
-def _one_of(name: str, value: Any, known: Sequence[Any]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")

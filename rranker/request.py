@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any, Unpack
+from typing import Any, Unpack, get_args
 
 from .candidates import CandidateLike as CandidateLike
 from .candidates import as_candidates, take_id
+from .choices import one_of
 from .containers import is_table, members
 from .ids import Id, as_id
 from .json_values import is_missing
@@ -103,8 +104,8 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
         relevance,
         threshold,
         shown,
-        _one_of("long_text", long_text, ("truncate", "chunk")),
-        _one_of("aggregate", aggregate, ("max", "mean")),
+        "truncate" if long_text is None else one_of(long_text, "long_text", get_args(LongText)),
+        "max" if aggregate is None else one_of(aggregate, "aggregate", get_args(Aggregate)),
         _as_doubt(stop_below),
         None if self_consistency is None else whole_number(self_consistency, "self_consistency", least=2),
         reasoning=reasoning_of(reasoning, max_think_tokens, temperature, top_p),
@@ -119,13 +120,6 @@ def _as_doubt(stop_below: float | None) -> float | None:
     if not 0 < stop_below <= 0.5:
         raise ValueError(f"stop_below must be a number above 0 and up to 0.5, not {stop_below!r}")
     return float(stop_below)
-
-
-def _one_of(name: str, value: Any, known: Sequence[str]) -> Any:
-    """The value; of None, the first known one. Raises ValueError for any other."""
-    if value is not None and (not isinstance(value, str) or value not in known):
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")
-    return known[0] if value is None else value
 
 
 def _as_relevance(relevance: bool | None, threshold: float | None) -> tuple[bool | None, float | None]:
