@@ -17,7 +17,7 @@ from .encoders import is_encoder, position_offset
 from .errors import SettingError, UnsupportedModelError, out_of_memory
 from .fused import unfused
 from .loading.settings import AttentionMode
-from .readout import IdentifierReadout, Matches, Pooling
+from .readout import IdentifierReadout, ReadsIdentifiers
 from .readout.request import Subset
 from .runner import ModelRunner
 from .sessions import BlockQueryState, CausalQueryState
@@ -154,7 +154,7 @@ def _through_engine(lm: Any, runner: ModelRunner, segments: Segments, problem: P
         return runner.hidden(builder.build()).float().cpu()
     readout = None if runner.bidirectional else IdentifierReadout(lm)
     session_type = BlockQueryState if problem == "block" else CausalQueryState
-    session = session_type(segments, "exclude", runner.kv_cache, _Identifiers())
+    session = session_type(segments, "exclude", runner.kv_cache, ReadsIdentifiers())
     if not session.open():
         raise SettingError(
             f"kv_cache_tokens is too small to check the model: it takes {session.slots} tokens at least"
@@ -207,14 +207,6 @@ def _whole_forwards(
         else:
             rows.append(output.logits[0, -1, _identifiers(int(lm.config.vocab_size))].float())
     return torch.stack(rows).cpu()
-
-
-class _Identifiers:
-    """What a session must know of a readout that reads no candidate's state."""
-
-    needs_states = False
-    matches: Matches | None = None
-    pooling: Pooling = "last"
 
 
 def dense_prompt(

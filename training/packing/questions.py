@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.kv.cache import KVCache
-from rranker.engine.readout import Matches, Pooling
+from rranker.engine.readout import ReadsIdentifiers
 from rranker.engine.sessions import BlockQueryState, CausalQueryState, PointwiseQueryState
 from rranker.prompts.segments import POINTWISE, Kind, Segments
 from rranker.training.packing.chunks import Chunks, build_chunks
@@ -108,15 +108,15 @@ def _planned(
     for query_index, q in enumerate(questions):
         session: BlockQueryState | CausalQueryState
         if kind in POINTWISE:
-            session = PointwiseQueryState(q.segments, kind, store, _Identifiers())
+            session = PointwiseQueryState(q.segments, kind, store, ReadsIdentifiers())
         elif not q.segments.identifiers:
             raise ValueError(
                 "only models that name candidates by an identifier can be re-scored in this mode"
             )
         elif mode == "block":
-            session = BlockQueryState(q.segments, kind, store, _Identifiers())
+            session = BlockQueryState(q.segments, kind, store, ReadsIdentifiers())
         else:
-            session = CausalQueryState(q.segments, kind, store, _Identifiers(), branches=len(q.subsets))
+            session = CausalQueryState(q.segments, kind, store, ReadsIdentifiers(), branches=len(q.subsets))
         session.open()
         session.plan(builder, query_index, q.subsets)
     plan = builder.build()
@@ -138,11 +138,3 @@ def _reads(question: Question, kind: Kind) -> int:
         return len(question.subsets)
     each = len(question.segments.targets) if kind == "likelihood" else 1
     return each * len(question.segments.candidates)
-
-
-class _Identifiers:
-    """What a session must know of a readout that names candidates by an identifier."""
-
-    needs_states = False
-    matches: Matches | None = None
-    pooling: Pooling = "last"

@@ -1,6 +1,6 @@
 """From hidden states to logits over candidates."""
 
-from .identifier import IdentifierReadout, logit_scale
+from .identifier import IdentifierReadout, ReadsIdentifiers, logit_scale
 from .late_interaction import (
     LateInteraction,
     Matched,
@@ -20,6 +20,7 @@ __all__ = [
     "PointerReadout",
     "Pooling",
     "Readout",
+    "ReadsIdentifiers",
     "feedback_share",
     "feedback_similarities",
     "logit_scale",

@@ -20,15 +20,19 @@ from .pointer import Pooling
 _ROWS = 64  # whose logits over the whole vocabulary are held at a time, where they are capped
 
 
-class IdentifierReadout:
-    """The language model's own head, at the rows of the candidates' identifier tokens.
-
-    weight: [V, D]; logits are multiplied by `scale`, then soft-capped to `cap` (None: they are not).
-    """
+class ReadsIdentifiers:
+    """What a session must know of a readout that reads no candidate's own state (see `Readout`)."""
 
     needs_states = False
     matches: Matches | None = None
     pooling: Pooling = "last"
+
+
+class IdentifierReadout(ReadsIdentifiers):
+    """The language model's own head, at the rows of the candidates' identifier tokens.
+
+    weight: [V, D]; logits are multiplied by `scale`, then soft-capped to `cap` (None: they are not).
+    """
 
     def __init__(self, lm: Any) -> None:
         if is_encoder(lm.config):
