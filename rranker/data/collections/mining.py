@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
@@ -84,6 +84,16 @@ def mined(
         if asked.text and asked.good and bad:
             found.append(Question(f"{name}-{number}", asked.text, asked.good, bad))
     return found
+
+
+def mined_in_one_pool(name: str, questions: Sequence[Asked]) -> list[Question]:
+    """`mined` among the good texts of all these questions, which are of one group."""
+    return mined(name, questions, {"": good_texts(questions)})
+
+
+def good_texts(questions: Iterable[Asked]) -> list[str]:
+    """Those of all the questions, in their order."""
+    return [text for asked in questions for text in asked.good]
 
 
 def merged(questions: Iterable[Asked]) -> list[Asked]:

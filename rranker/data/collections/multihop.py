@@ -9,7 +9,7 @@ from typing import Any
 from ..example import data_file
 from ..questions import Question
 from ..records import json_lines, json_records
-from .mining import Asked, mined
+from .mining import Asked, mined_in_one_pool
 from .texts import one_line
 
 
@@ -17,18 +17,14 @@ def hotpotqa_evidence(folder: str | Path | None = None) -> list[Question]:
     """1,500 questions of HotpotQA with their evidence."""
     train = json_lines(data_file("questions/hotpotqa_evidence/train.jsonl", folder), _evident)
     test = json_records(data_file("questions/hotpotqa_evidence/test.json", folder), _evident)
-    return _one_pool("hotpotqa_evidence", list(chain(train, test)))
+    return mined_in_one_pool("hotpotqa_evidence", list(chain(train, test)))
 
 
 def strategyqa(folder: str | Path | None = None) -> list[Question]:
     """StrategyQA's train and dev: yes-or-no questions with the facts their authors wrote down."""
     files = ("questions/strategyqa/train.json.gz", "questions/strategyqa/dev.json")
     read = (json_records(data_file(name, folder), _strategic) for name in files)
-    return _one_pool("strategyqa", list(chain.from_iterable(read)))
-
-
-def _one_pool(name: str, questions: list[Asked]) -> list[Question]:
-    return mined(name, questions, {"": [text for asked in questions for text in asked.good]})
+    return mined_in_one_pool("strategyqa", list(chain.from_iterable(read)))
 
 
 def _evident(row: dict[str, Any]) -> Asked:

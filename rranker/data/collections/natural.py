@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 from ..example import data_file
 from ..questions import Question
 from ..records import json_lines, json_records
-from .mining import Asked, mined
+from .mining import Asked, good_texts, mined, mined_in_one_pool
 from .texts import detokenised, one_line
 
 
 def nq_oracle(folder: str | Path | None = None) -> list[Question]:
     """The open questions' dev part with the gold passage each, as "Lost in the Middle" published them."""
-    return _one_pool("nq_oracle", _oracle(folder))
+    return mined_in_one_pool("nq_oracle", _oracle(folder))
 
 
 def qed(folder: str | Path | None = None) -> list[Question]:
@@ -24,21 +24,13 @@ def qed(folder: str | Path | None = None) -> list[Question]:
     elsewhere = {asked.text.lower() for asked in _oracle(folder)}
     questions = list(json_lines(data_file("questions/qed/qed-dev.jsonlines.gz", folder), _explained))
     kept = [asked for asked in questions if asked.text.lower() not in elsewhere]
-    return mined("qed", kept, {"": _good(questions)})
+    return mined("qed", kept, {"": good_texts(questions)})
 
 
 def multispanqa(folder: str | Path | None = None) -> list[Question]:
     """MultiSpanQA's valid part: the answer is several spans."""
     path = data_file("questions/multispanqa/valid.json.gz", folder)
-    return _one_pool("multispanqa", list(json_records(path, _spans, within="data")))
-
-
-def _one_pool(name: str, questions: list[Asked]) -> list[Question]:
-    return mined(name, questions, {"": _good(questions)})
-
-
-def _good(questions: Iterable[Asked]) -> list[str]:
-    return [text for asked in questions for text in asked.good]
+    return mined_in_one_pool("multispanqa", list(json_records(path, _spans, within="data")))
 
 
 def _oracle(folder: str | Path | None) -> list[Asked]:
