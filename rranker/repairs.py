@@ -20,9 +20,8 @@ def cut_repairs(
     for cut in cuts:
         for index in [None] if cut.index is None else group[cut.index]:
             what = asked if index is None else f"candidate {index}"
-            repairs.append(
-                Repair("truncated", f"{what} was cut from {cut.before} to {cut.after} tokens", index)
-            )
+            before = f"{cut.before}" if cut.counted else f"at least {cut.before}"
+            repairs.append(Repair("truncated", f"{what} was cut from {before} to {cut.after} tokens", index))
     return repairs
 
 

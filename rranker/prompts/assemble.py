@@ -56,58 +56,67 @@ class Limits:
 class Truncation:
     """What was shortened: the candidate of that input index, or the query (None); tokens before and after.
 
-    Before: "at least" so many, in words, of a text so long that it was not tokenised whole (`long_texts`).
+    `counted`: whether all of it was; of a text so long that it was not tokenised whole (`long_texts`), there were at
+    least so many `before`.
     """
 
     index: int | None
-    before: int | str
+    before: int
     after: int
+    counted: bool = True
 
 
-def assemble(  # noqa: PLR0913 (all that a prompt is made of)
-    prompt_format: PromptFormat,
-    identifiers: Identifiers,
-    template: Template,
-    instruction: str | None,
-    query: Query,
-    texts: list[str],
-    indices: list[int],
-    kind: Kind,
-    limits: Limits,
-    truncate: Truncate,
-) -> tuple[Segments, list[Truncation]]:
-    """Segments of one query, its candidates in the order of `texts`; `indices` are their places in the input.
+@dataclass(frozen=True, slots=True)
+class Assembler:
+    """Words of one format to segments within limits. `truncate`: what becomes of text that does not fit."""
 
-    A history gives way from its oldest end and takes half of the context at most; a query that is one text is cut only
-    by encoders, which read a few hundred tokens of any text; an instruction and the question never are. Raises
-    ValueError when they do not fit, when a cut would be needed under `truncate="error"`, or when the vocabulary has too
-    few single-token identifiers.
-    """
-    named_by = identifiers.first(len(texts)) if prompt_format.uses_identifiers else ()
-    read_texts, read_query = texts, query
-    if truncate != "error":  # whose message counts the tokens
-        read_texts, read_query = _without_middles(identifiers.encoder, texts, query, limits)
-    prefix, suffix = (
-        prompt_format.prefix(template, instruction, read_query),
-        prompt_format.suffix(template, kind),
-    )
-    targets = prompt_format.targets(template, read_query)
-    if kind in POINTWISE:
-        limits = replace(limits, attention="block")
-    pieces = prompt_format.candidates(read_texts, list(named_by))
-    cuts: list[Truncation] = []
-    whole = read_query == query
-    prefix, targets = (_fitted(part, limits, truncate, cuts, whole) for part in (prefix, targets))
-    # Where the query is what is asked for, all that stands before it is the question.
-    asked = (len(targets), len(prefix) + len(suffix)) if targets.body else (len(prefix), len(suffix))
-    room = _room(limits, *asked, pieces, indices, truncate)
-    for place, piece in enumerate(pieces):
-        if len(piece) > room:
-            pieces[place] = truncate_part(piece, room, truncate, f"candidate {indices[place]}")
-            before = _counted(piece, whole=read_texts[place] == texts[place])
-            cuts.append(Truncation(indices[place], before, len(pieces[place])))
-    shown = tuple(piece.ids for piece in pieces)
-    return Segments(prefix.ids, shown, suffix, named_by, targets.ids, search=template.search), cuts
+    prompt_format: PromptFormat
+    identifiers: Identifiers
+    limits: Limits
+    truncate: Truncate
+
+    def assemble(
+        self,
+        template: Template,
+        instruction: str | None,
+        query: Query,
+        kind: Kind,
+        texts: list[str],
+        indices: list[int],
+    ) -> tuple[Segments, list[Truncation]]:
+        """Segments of one query, its candidates in the order of `texts`; `indices` are their places in the input.
+
+        A history gives way from its oldest end and takes half of the context at most; a query that is one text is cut
+        only by encoders, which read a few hundred tokens of any text; an instruction and the question never are.
+        Raises ValueError when they do not fit, when a cut would be needed under `truncate="error"`, or when the
+        vocabulary has too few single-token identifiers.
+        """
+        prompt_format, limits, truncate = self.prompt_format, self.limits, self.truncate
+        named_by = self.identifiers.first(len(texts)) if prompt_format.uses_identifiers else ()
+        read_texts, read_query = texts, query
+        if truncate != "error":  # whose message counts the tokens
+            read_texts, read_query = _without_middles(self.identifiers.encoder, texts, query, limits)
+        prefix, suffix = (
+            prompt_format.prefix(template, instruction, read_query),
+            prompt_format.suffix(template, kind),
+        )
+        targets = prompt_format.targets(template, read_query)
+        if kind in POINTWISE:
+            limits = replace(limits, attention="block")
+        pieces = prompt_format.candidates(read_texts, list(named_by))
+        cuts: list[Truncation] = []
+        whole = read_query == query
+        prefix, targets = (_fitted(part, limits, truncate, cuts, whole) for part in (prefix, targets))
+        # Where the query is what is asked for, all that stands before it is the question.
+        asked = (len(targets), len(prefix) + len(suffix)) if targets.body else (len(prefix), len(suffix))
+        room = _room(limits, *asked, pieces, indices, truncate)
+        for place, piece in enumerate(pieces):
+            if len(piece) > room:
+                pieces[place] = truncate_part(piece, room, truncate, f"candidate {indices[place]}")
+                counted = read_texts[place] == texts[place]
+                cuts.append(Truncation(indices[place], len(piece), len(pieces[place]), counted=counted))
+        shown = tuple(piece.ids for piece in pieces)
+        return Segments(prefix.ids, shown, suffix, named_by, targets.ids, search=template.search), cuts
 
 
 def with_prior(
@@ -137,10 +146,6 @@ def _without_middles(
     return texts, encoder.long_texts.shortened(query, limits.context) if limits.restart else query
 
 
-def _counted(part: PromptPart, *, whole: bool) -> int | str:
-    return len(part) if whole else f"at least {len(part)}"
-
-
 def _fitted(
     part: PromptPart, limits: Limits, truncate: Truncate, cuts: list[Truncation], whole: bool
 ) -> PromptPart:
@@ -160,7 +165,7 @@ def _fitted(
         )
     fitted = truncate_part(part, most, truncate, f"the {what}")
     if len(fitted) < len(part):
-        cuts.append(Truncation(None, _counted(part, whole=whole), len(fitted)))
+        cuts.append(Truncation(None, len(part), len(fitted), counted=whole))
     return fitted
 
 

@@ -13,7 +13,7 @@ from ..engine.loading.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle, Reuse
 from ..methods import UNTRAINED, Episode, Greedy, Relayout, method_names
 from ..ordering import canonical_order, distinct
-from ..prompts.assemble import Limits, PromptFormat, Truncation, assemble, with_prior
+from ..prompts.assemble import Assembler, Limits, PromptFormat, Truncation, with_prior
 from ..prompts.encoding import TextEncoder
 from ..prompts.formats import prompt_formats
 from ..prompts.identifiers import Identifiers
@@ -248,17 +248,9 @@ class EngineScorer:
         texts: list[str],
         indices: list[int],
     ) -> tuple[Segments, list[Truncation]]:
-        segments, cuts = assemble(
-            prompt_format,
-            self._identifiers,
-            request.template,
-            request.instruction,
-            request.query,
-            texts,
-            indices,
-            kind,
-            self._limits_of(request),
-            self._truncate,
+        assembler = Assembler(prompt_format, self._identifiers, self._limits_of(request), self._truncate)
+        segments, cuts = assembler.assemble(
+            request.template, request.instruction, request.query, kind, texts, indices
         )
         return with_prior(segments, self.model.item_factors, request.query, texts), cuts
 

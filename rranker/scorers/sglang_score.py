@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..engine.loading.tokenizer import read_tokenizer
 from ..methods import Episode, Greedy, Relayout, Subset
 from ..ordering import distinct
-from ..prompts.assemble import Limits, assemble
+from ..prompts.assemble import Assembler, Limits
 from ..prompts.encoding import TextEncoder, Tokenizer
 from ..prompts.formats import prompt_formats
 from ..prompts.identifiers import Identifiers
@@ -113,17 +113,15 @@ class SGLangScorer(RemoteScorer):
         job = ScoreJob(request, method, groups, player)
         if not job.decided:
             indices = [group[0] for group in groups]
-            job.segments, cuts = assemble(
-                self._formats[method.kind],
-                self._identifiers,
+            prompt_format = self._formats[method.kind]
+            assembler = Assembler(prompt_format, self._identifiers, self._limits, self._truncate)
+            job.segments, cuts = assembler.assemble(
                 request.template,
                 request.instruction,
                 request.query,
+                method.kind,
                 [request.candidates[index].text for index in indices],
                 indices,
-                method.kind,
-                self._limits,
-                self._truncate,
             )
             job.repairs += [*encoding_repairs(request), *cut_repairs(request, cuts, groups)]
         return job

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rranker.prompts import TEMPLATES
-from rranker.prompts.assemble import Limits, Truncation, assemble
+from rranker.prompts.assemble import Assembler, Limits, Truncation
 from rranker.prompts.compact import CompactFormat
 from rranker.prompts.identifiers import Identifiers
 from rranker.prompts.text import TextFormat
@@ -26,8 +26,8 @@ def prompt_format(request, encoders):
 def lay(prompt_format, query, texts, limits=FREE, truncate="end", indices=None):
     identifiers = Identifiers(prompt_format.encoder)
     places = list(range(len(texts))) if indices is None else indices
-    return assemble(
-        prompt_format, identifiers, PASSAGE, None, query, texts, places, "exclude", limits, truncate
+    return Assembler(prompt_format, identifiers, limits, truncate).assemble(
+        PASSAGE, None, query, "exclude", texts, places
     )
 
 
@@ -96,11 +96,9 @@ def test_a_query_is_never_cut(prompt_format):
 def test_an_instruction_that_leaves_a_history_no_room_is_blamed(prompt_format):
     template = replace(PASSAGE, instruction=LONG * 3, brief=LONG * 3)
     identifiers = Identifiers(prompt_format.encoder)
+    assembler = Assembler(prompt_format, identifiers, Limits("causal", 160, None), "end")
     with pytest.raises(ValueError, match=r"half of the 160 tokens .*: shorten the instruction"):
-        assemble(
-            *(prompt_format, identifiers, template, None, ["a", "b"], ["one"], [0], "exclude"),
-            *(Limits("causal", 160, None), "end"),
-        )
+        assembler.assemble(template, None, ["a", "b"], "exclude", ["one"], [0])
 
 
 def test_no_room_for_even_empty_candidates(prompt_format):

@@ -10,7 +10,7 @@ from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.settings import ModelSettings
 from rranker.item_factors import ItemFactors
 from rranker.prompts import TEMPLATES
-from rranker.prompts.assemble import Limits, assemble, with_prior
+from rranker.prompts.assemble import Assembler, Limits, with_prior
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.formats import prompt_formats
 from rranker.prompts.identifiers import Identifiers
@@ -66,17 +66,9 @@ class Prompts:
         Raises ValueError when the query alone does not fit.
         """
         texts = case.candidates
-        segments, _ = assemble(
-            self._formats[kind],
-            self._identifiers,
-            TEMPLATES[case.task],
-            case.instruction,
-            case.query,
-            texts,
-            list(range(len(texts))),
-            kind,
-            self._full if full else self._limits,
-            "end",
+        limits = self._full if full else self._limits
+        segments, _ = Assembler(self._formats[kind], self._identifiers, limits, "end").assemble(
+            TEMPLATES[case.task], case.instruction, case.query, kind, texts, list(range(len(texts)))
         )
         return with_prior(segments, self._item_factors, case.query, texts)
 
