@@ -16,6 +16,7 @@ import transformers as t
 from rranker import Ranker, UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint, read_config
 from tests.support.checkpoints import cut, edit, save_checkpoint, small_tokenizer, write
+from tests.support.encoders import tiny_encoder
 
 QUERY = "which fox answers the query?"
 TEXTS = ["the quick brown fox", "a lazy dog", "passages by how well", "the items next", "oldest first"]
@@ -181,6 +182,17 @@ def test_a_classifiers_adapter_is_refused(copy: Path) -> None:
     edit("adapter_config.json", task_type="SEQ_CLS")(copy)
     with pytest.raises(UnsupportedModelError, match="an adapter for SEQ_CLS"):
         Ranker(copy)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float32], ids=["read without weights", "read"])
+def test_an_encoders_adapter_is_refused(tmp_path: Path, dtype: torch.dtype | None) -> None:
+    base, tokenizer = tmp_path / "base", small_tokenizer()
+    tiny_encoder("bert", vocab_size=len(tokenizer)).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    config = peft.LoraConfig(r=4, target_modules=["query"])
+    peft.get_peft_model(t.AutoModel.from_pretrained(base), config).save_pretrained(tmp_path / "adapter")
+    with pytest.raises(UnsupportedModelError, match=r"is of an encoder.*merge it where it was trained"):
+        read_checkpoint(tmp_path / "adapter", dtype)
 
 
 def test_a_learned_prompt_cannot_be_merged(sound_checkpoint: Path, tmp_path: Path) -> None:

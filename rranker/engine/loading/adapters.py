@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UnsupportedModelError
+from .adapter_embeddings import fit_vocabulary, untie
 from .arguments import as_source
 from .files import INDEX, WEIGHTS, check_tensors, read_json
 
@@ -72,7 +73,7 @@ def refuse_adapter(base: str | Path, folder: Path, adapter: Path) -> None:
 
 
 def merge_adapter(folder: Path, lm: Any) -> Any:
-    """`lm` with the folder's adapter merged into its weights.
+    """`lm` with the folder's adapter merged into its weights, and with the tokens that it was trained with.
 
     Raises FileNotFoundError or ValueError for missing or damaged weights, UnsupportedModelError for an adapter that
     does not fit `lm`, or that cannot be merged.
@@ -91,6 +92,7 @@ def merge_adapter(folder: Path, lm: Any) -> Any:
     config.inference_mode = True
     if config.is_prompt_learning:
         raise _not_mergeable(folder, config)
+    said_again = fit_vocabulary(path, lm)
     with warnings.catch_warnings():
         # Of deprecated names that peft uses, and of what is an error here (below).
         warnings.filterwarnings("ignore", module=r"peft|transformers")
@@ -101,11 +103,12 @@ def merge_adapter(folder: Path, lm: Any) -> Any:
             lines = [line.strip() for line in str(error).splitlines()]
             why = next((line for line in lines if "mismatch" in line), lines[0])
             raise _other_base(folder, lm, why) from error
-    wrong = sorted([*report.missing_keys, *report.unexpected_keys])
+    wrong = sorted({*report.missing_keys, *report.unexpected_keys} - said_again)
     if wrong:
         raise _other_base(folder, lm, f"{len(wrong)} weights are in one of them only, such as {wrong[0]}")
     if not hasattr(adapted.base_model, "merge_and_unload"):
         raise _not_mergeable(folder, config)
+    untie(lm)
     return adapted.merge_and_unload()
 
 

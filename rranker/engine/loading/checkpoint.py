@@ -11,6 +11,8 @@ import torch
 from rranker.item_factors import ItemFactors
 
 from ..encoders import is_encoder, position_offset
+from ..errors import UnsupportedModelError
+from .adapter_embeddings import MERGE_IT
 from .adapters import base_of, is_adapter, merge_adapter, refuse_adapter
 from .arguments import as_source
 from .compatibility import check_kind, check_model_type, check_supported, is_multimodal, text_config
@@ -167,13 +169,20 @@ def _gguf_config(file: GGUFFile) -> Any:
 
 def _read_adapted(source: str | Path, folder: Path, dtype: torch.dtype | None) -> Checkpoint:
     base = _read(base_of(folder), dtype, adapter=folder)
+    if is_encoder(base.config):
+        raise UnsupportedModelError(
+            f"the adapter in {folder} is of an encoder ({base.folder}); those of causal language models alone "
+            f"are merged here: {MERGE_IT}"
+        )
     tokenizer = read_tokenizer(folder) if has_tokenizer(folder) else base.tokenizer
-    check_vocabulary(folder, base.config, tokenizer)
-    lm = None
-    if dtype is not None:
-        if isinstance(source, str):
-            folder = download(source, weights=True)
-        lm = merge_adapter(folder, base.lm)
-        check_finite(folder, lm)
     settings = replace(base.settings, calibration=None)  # fitted on other weights
-    return Checkpoint(base.folder, base.config, settings, tokenizer, lm, base.item_factors)
+    if dtype is None:  # how many tokens it knows, the adapter's weights say
+        return Checkpoint(base.folder, base.config, settings, tokenizer, None, base.item_factors)
+    if isinstance(source, str):
+        folder = download(source, weights=True)
+    lm = merge_adapter(folder, base.lm)
+    check_vocabulary(
+        folder, lm.config, tokenizer, f"tokens were added whose embeddings are not in the adapter: {MERGE_IT}"
+    )
+    check_finite(folder, lm)
+    return Checkpoint(base.folder, lm.config, settings, tokenizer, lm, base.item_factors)

@@ -45,8 +45,16 @@ def _without_tokenizer(folder: Path) -> FileNotFoundError:
     )
 
 
-def check_vocabulary(source: Path | str, config: Any, tokenizer: Any) -> None:
-    """Raises UnsupportedModelError when `tokenizer` writes tokens that the model of `config` does not know."""
+def check_vocabulary(
+    source: Path | str,
+    config: Any,
+    tokenizer: Any,
+    cause: str = "tokens were added without `resize_token_embeddings`",
+) -> None:
+    """Raises UnsupportedModelError when `tokenizer` writes tokens that the model of `config` does not know.
+
+    `cause`: how that can come about, other than by a tokenizer of another model.
+    """
     # transformers gives some tokenizers special tokens that the checkpoint never had. Only prompts' tokens count: text,
     # the beginning of a sequence, and what the chat template writes.
     written = str(tokenizer.chat_template)
@@ -59,6 +67,5 @@ def check_vocabulary(source: Path | str, config: Any, tokenizer: Any) -> None:
     if largest >= config.vocab_size:
         raise UnsupportedModelError(
             f"the tokenizer of {source} has ids up to {largest}, but the model knows {config.vocab_size} tokens "
-            "(`vocab_size` in config.json): it belongs to another model, or tokens were added without "
-            "`resize_token_embeddings`"
+            f"(`vocab_size` in config.json): it belongs to another model, or {cause}"
         )
