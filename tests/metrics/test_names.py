@@ -140,6 +140,7 @@ def test_figures_go_into_json():
         ("P", "cannot read the measure 'P': P needs a cutoff"),
         ("nDCG@0", "cutoff must be at least 1"),
         ("RBP(p=2)", "lies between 0 and 1"),
+        ("RBP(p=nan)", "lies between 0 and 1, not nan"),
         ("RBP", r"RBP needs its persistence p, such as RBP\(p=0.8\)"),
         ("rbp", "trec_eval's default is 0.9, ir_measures' 0.8"),
         ("RBP@10", "RBP needs its persistence p"),
