@@ -12,6 +12,7 @@ import pytest
 
 import rranker
 from rranker import Candidate, CapacityError, Ranker
+from rranker.engine.attention import BACKENDS
 from tests.support.checkpoints import TINY_START
 from tests.support.samples import QUERY, TEXTS
 
@@ -233,7 +234,7 @@ def test_a_closed_ranker_says_so() -> None:
         ({"method": "franker"}, "method must be one of 'iranker', "),
         ({"relayout": "worst"}, "relayout must be one of"),
         ({"attention_mode": "diagonal"}, "attention_mode must be one of"),
-        ({"attention_backend": "abacus"}, "unknown attention backend 'abacus'"),
+        ({"attention_backend": "abacus"}, "unknown attention backend 'abacus': use 'triton', "),
         ({"dtype": "int8"}, "dtype must be"),
         ({"seed": 2**63}, "seed must lie between"),
         ({"seed": -(2**62) - 1}, "seed must lie between"),
@@ -244,6 +245,10 @@ def test_a_closed_ranker_says_so() -> None:
 def test_wrong_settings_say_what_to_pass(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Ranker(**setting)
+
+
+def test_every_attention_backend_is_named_where_one_is_chosen() -> None:
+    assert [name for name in BACKENDS if f"`{name}`" not in str(Ranker.__doc__)] == []
 
 
 @pytest.mark.parametrize("name", ["seed", "kv_cache_tokens", "max_batch_tokens"])

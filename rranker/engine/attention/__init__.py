@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from importlib.util import find_spec
 
 from torch import device
 
 from .protocol import AttentionBackend, StepAttention
+
+BACKENDS = {
+    "triton": (".triton", "TritonAttention"),
+    "varlen": (".varlen", "VarlenAttention"),
+    "flash": (".varlen", "flash_or_torch"),
+    "flashinfer": (".flashinfer", "FlashInferAttention"),
+    "cpu": (".cpu", "CpuAttention"),
+    "reference": (".reference", "ReferenceAttention"),
+}
+"""By name: the module, imported when it is asked for, as some need optional packages; and what makes the backend."""
 
 
 def default_backend(on: device) -> AttentionBackend:
@@ -28,33 +39,12 @@ def attention_backend(name: str) -> AttentionBackend:
     Raises ValueError, naming the known ones, for any other; ImportError, naming the extra, when what it needs is not
     installed.
     """
-    if name == "reference":
-        from .reference import ReferenceAttention
-
-        return ReferenceAttention()
-    if name == "cpu":
-        from .cpu import CpuAttention
-
-        return CpuAttention()
-    if name == "triton":
-        from .triton import TritonAttention
-
-        return TritonAttention()
-    if name == "varlen":
-        from .varlen import VarlenAttention
-
-        return VarlenAttention()
-    if name == "flash":
-        from .varlen import flash_or_torch
-
-        return flash_or_torch()
-    if name == "flashinfer":
-        from .flashinfer import FlashInferAttention
-
-        return FlashInferAttention()
-    raise ValueError(
-        f"unknown attention backend {name!r}: use 'triton', 'varlen', 'flash', 'flashinfer', 'cpu' or 'reference'"
-    )
+    if not isinstance(name, str) or name not in BACKENDS:
+        *others, last = map(repr, BACKENDS)
+        raise ValueError(f"unknown attention backend {name!r}: use {', '.join(others)} or {last}")
+    module, constructor = BACKENDS[name]
+    backend: AttentionBackend = getattr(import_module(module, __name__), constructor)()
+    return backend
 
 
-__all__ = ["AttentionBackend", "StepAttention", "attention_backend", "default_backend"]
+__all__ = ["BACKENDS", "AttentionBackend", "StepAttention", "attention_backend", "default_backend"]
