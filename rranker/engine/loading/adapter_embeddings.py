@@ -58,11 +58,11 @@ def untie(lm: Any) -> None:
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    def plain(layer: Any) -> Any:
+    def base_of(layer: Any) -> Any:
         return layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
 
     ends = lm.get_input_embeddings(), lm.get_output_embeddings()
-    words, head = map(plain, ends)
+    words, head = map(base_of, ends)
     if words.weight is head.weight and any(isinstance(end, BaseTunerLayer) for end in ends):
         head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
         lm.config.tie_word_embeddings = False
