@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import field
@@ -83,6 +84,23 @@ def check_folder(name: str, folder: str | Path) -> None:
     there = next((place for place in (path, *path.parents) if place.exists()), None)
     if there is not None and not there.is_dir():
         raise ValueError(f"{name} names a folder to write to, and {there} is a file: give another")
+
+
+def run_command(prog: str, main: Callable[[], None]) -> None:
+    """Runs what `prog` names. What its user can mend ends the process with one line and code 2, as argparse does.
+
+    RRANKER_DEBUG=1 shows the traceback as well. Any other error keeps its own.
+    """
+    try:
+        main()
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get("RRANKER_DEBUG"):
+            traceback.print_exception(error)
+        said = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            said = f"{error.filename}: {error.strerror}"
+        print(f"{prog}: error: {said}", file=sys.stderr)
+        sys.exit(2)
 
 
 def parse_options(

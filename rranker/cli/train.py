@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-from rranker.cli.errors import command
+from rranker.cli.errors import ExitCode, command, failing_as
 
 train = typer.Typer(help="Train a ranking model (extra `train`).", no_args_is_help=True)
 # All words go on to the trainer, --help too: its options are its own.
@@ -21,7 +21,8 @@ def _run(trainer: str, words: list[str]) -> None:
         raise ImportError(
             f"training needs the package {error.name!r}: pip install 'rranker[train]'"
         ) from error
-    module.main(words)
+    with failing_as(ExitCode.USAGE):
+        module.main(words)
 
 
 @train.command("sft", context_settings=_AS_THEY_ARE, add_help_option=False)

@@ -208,5 +208,5 @@ def test_shares_are_numbers_and_a_validation_file_is_of_ones_own_data() -> None:
 def test_a_file_in_the_place_of_the_output_folder_is_refused(tmp_path: Path, inside: str) -> None:
     path = tmp_path / "a.txt"
     path.write_text("mine")
-    with pytest.raises(SystemExit, match=f"--out names a folder to write to, and {path} is a file"):
+    with pytest.raises(ValueError, match=f"--out names a folder to write to, and {path} is a file"):
         parse_sft(["--out", str(path / inside)])

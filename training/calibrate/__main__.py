@@ -1,6 +1,7 @@
 """`python -m training.calibrate`."""
 
 from rranker.training.calibrate.run import main
+from rranker.training.options import run_command
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m training.calibrate", main)

@@ -189,11 +189,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="a new folder for a calibrated copy of the checkpoint")
     parser.add_argument("--device", help="default: the first GPU when there is one, else the CPU")
     options = parser.parse_args(words)
-    try:
-        folder, target = target_folder(options.model, options.out)
-        found = _fitted(options)
-    except (ValueError, OSError) as error:
-        sys.exit(f"{parser.prog}: {error}")
+    folder, target = target_folder(options.model, options.out)
+    found = _fitted(options)
     if not found:
         sys.exit(f"{parser.prog}: nothing could be calibrated, and {folder} stays as it is")
     if target != folder:

@@ -31,6 +31,7 @@ from rranker.training.grpo.data import mixture
 from rranker.training.grpo.run import explain
 from rranker.training.grpo.safe_trainer import SafeTrainer
 from rranker.training.grpo.text import fitting, load_text_policy, prompt_ids, save_text_policy, shown
+from rranker.training.options import run_command
 from rranker.training.policy.adapters import adapters
 
 IGNORED = -100
@@ -129,7 +130,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.grpo.warm_up`."""
     arguments, config = parse(words)
     if arguments.policy.policy != "text":
-        sys.exit("only what writes its answers can imitate some: give --policy text")
+        raise ValueError("only what writes its answers can imitate some: give --policy text")
     arguments.check(config)
     cases = mixture(arguments.data, config.seed, single=arguments.rollout.method == "iranker")
     print(f"{len(cases)} cases drawn; tasks {arguments.data.weights()}", flush=True)
@@ -140,4 +141,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m training.grpo.warm_up", main)

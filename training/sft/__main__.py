@@ -1,6 +1,7 @@
 """`python -m training.sft`."""
 
+from rranker.training.options import run_command
 from rranker.training.sft.run import main
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m training.sft", main)

@@ -16,6 +16,7 @@ import torch
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import ItemFactors
+from rranker.training.options import run_command
 from rranker.training.policy.ranking_model import RankingModel
 from rranker.training.sft.checkpoint import load_model, save_model
 
@@ -80,4 +81,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m training.sft.average", main)

@@ -21,6 +21,7 @@ from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.sentence_encoder import CompareBy, read_sentence_encoding
 from rranker.prompts.compact import SUFFIXES
+from rranker.training.options import run_command
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 from rranker.training.sft.checkpoint import save_model
 
@@ -109,4 +110,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m training.sft.from_encoder", main)

@@ -18,6 +18,7 @@ from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts.compact import PAD, SPECIAL_TOKENS
+from rranker.training.options import run_command
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 from rranker.training.sft.checkpoint import save_model
 
@@ -77,4 +78,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m training.sft.from_language_model", main)

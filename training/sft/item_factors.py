@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import Floats, ItemFactors
 from rranker.prompts import TEMPLATES
 from rranker.training.examples.factors import Factorisation
-from rranker.training.options import in_range
+from rranker.training.options import in_range, run_command
 from rranker.training.packing.batch import segments_of
 from rranker.training.packing.layout import build_layout
 from rranker.training.policy.ranking_model import RankingModel
@@ -205,25 +204,22 @@ def main(words: Sequence[str] | None = None) -> None:
         parser.error("the public histories have held-out people of their own: leave --validation out")
     if options.out.exists():
         parser.error(f"{options.out} is there already: name a new folder")
-    try:
-        if options.data is None:
-            choices = [public_histories(task) for task in options.tasks or INTERACTIONS]
-        else:
-            choices = [own_histories(options.data, options.validation)]
-        how = Factorisation(size=options.size)
-        if options.refit:
-            head = REFIT_COLUMNS
-            factors, rows = refit_item_factors(load_item_factors(options.folder), choices, how)
-        else:
-            head = COLUMNS
-            model, tokenizer = load_model(options.folder), read_tokenizer(options.folder)
-            factors, rows = fit_item_factors(model, tokenizer, choices, how)
-    except (ValueError, OSError) as error:
-        sys.exit(f"{parser.prog}: {error}")
+    if options.data is None:
+        choices = [public_histories(task) for task in options.tasks or INTERACTIONS]
+    else:
+        choices = [own_histories(options.data, options.validation)]
+    how = Factorisation(size=options.size)
+    if options.refit:
+        head = REFIT_COLUMNS
+        factors, rows = refit_item_factors(load_item_factors(options.folder), choices, how)
+    else:
+        head = COLUMNS
+        model, tokenizer = load_model(options.folder), read_tokenizer(options.folder)
+        factors, rows = fit_item_factors(model, tokenizer, choices, how)
     write_item_factors(options.folder, options.out, factors, keep_calibration=options.refit)
     print("\n".join([head, "|---" + "|---:" * (head.count("|") - 2) + "|", *rows]))
     print(f"wrote {options.out}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m training.sft.item_factors", main)

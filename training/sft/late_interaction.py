@@ -27,7 +27,7 @@ from rranker.engine.loading.pointer_head import FEEDBACK, HEAD_FILE
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts import TEMPLATES
 from rranker.training.examples.sources import HISTORIES, PASSAGES, Sources
-from rranker.training.options import in_range
+from rranker.training.options import in_range, run_command
 from rranker.training.packing.batch import shortened
 from rranker.training.packing.layout import build_text_layout
 from rranker.training.policy.ranking_model import RankingModel
@@ -84,6 +84,15 @@ def fit_gate(states: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     return gate.detach(), bias.detach()
 
 
+def check_head(model: RankingModel) -> None:
+    """Raises UnsupportedModelError where late interaction cannot be added to the model's head."""
+    if model.head.pooling == "last" or model.head.late is not None:
+        raise UnsupportedModelError(
+            "late interaction is added to a head that compares states with the query's (an encoder's), once: this one "
+            "does not, or has it already"
+        )
+
+
 def with_late_interaction(
     model: RankingModel,
     tokenizer: Any,
@@ -93,14 +102,10 @@ def with_late_interaction(
 ) -> RankingModel:
     """The model with late interaction of this weight for queries like `opened`, and hardly any for those like `closed`.
 
-    Raises UnsupportedModelError for a head that compares no states with the query's, or has it already.
+    Raises what `check_head` raises.
     """
+    check_head(model)
     head = model.head
-    if head.pooling == "last" or head.late is not None:
-        raise UnsupportedModelError(
-            "late interaction is added to a head that compares states with the query's (an encoder's), once: this one "
-            "does not, or has it already"
-        )
     states = mean_states(model, tokenizer, [*opened, *closed])
     wanted = torch.cat([torch.ones(len(opened)), torch.zeros(len(closed))])
     gate, bias = fit_gate(states, wanted)
@@ -147,6 +152,7 @@ def main(words: Sequence[str] | None = None) -> None:
         write_feedback(options.folder, options.out, options.feedback)
         print(f"wrote {options.out}", flush=True)
         return
+    check_head(model)
     sources, rng = Sources(), np.random.default_rng(0)
     opened, closed = (
         [q for name in names for q in queries_of(sources, name, rng)] for names in (OPEN, CLOSED)
@@ -166,4 +172,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m training.sft.late_interaction", main)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,7 +127,11 @@ class SftOptions:
 
 
 def parse(words: Sequence[str] | None = None) -> SftOptions:
-    """Command line over YAML (`--config`) over defaults. What cannot be ends the process with a message."""
+    """Command line over YAML (`--config`) over defaults.
+
+    What cannot be read ends the process with a message. Raises ValueError for a folder that cannot be written to, and
+    for one that holds nothing to resume.
+    """
     options = SftOptions(
         *parse_options(
             (RunOptions, ModelOptions, DataOptions, StepOptions),
@@ -137,12 +140,9 @@ def parse(words: Sequence[str] | None = None) -> SftOptions:
             description="Supervised training: of a small ranker with a pointer head, or of any causal language model.",
         )
     )
-    try:
-        check_folder("--out", options.run.out)
-    except ValueError as error:
-        sys.exit(str(error))
+    check_folder("--out", options.run.out)
     if options.run.resume and not (options.run.out / "state.pt").exists():
-        sys.exit(f"there is nothing to resume in {options.run.out}: it has no state.pt")
+        raise ValueError(f"there is nothing to resume in {options.run.out}: it has no state.pt")
     return options
 
 

@@ -19,6 +19,7 @@ from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
+from rranker.training.options import run_command
 from rranker.training.sft.checkpoint import load_model, save_model
 
 _RESERVED = re.compile(r"\[unused\d+\]")
@@ -84,4 +85,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m training.sft.prune", main)

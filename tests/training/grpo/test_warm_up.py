@@ -177,5 +177,5 @@ def test_one_that_diverges_says_what_to_do(tmp_path: Path, tokenizer: Any) -> No
 
 
 def test_only_texts_can_be_imitated() -> None:
-    with pytest.raises(SystemExit, match="give --policy text"):
+    with pytest.raises(ValueError, match="give --policy text"):
         main(["--use_cpu", "true", "--bf16", "false"])

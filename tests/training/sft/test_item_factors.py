@@ -104,7 +104,7 @@ def test_the_command_line_takes_histories_of_ones_own(
         [RankingExample("passage", f"red {i}", None, ITEMS[:2], [1, 0], "q") for i in range(3)],
         tmp_path / "searches.jsonl",
     )
-    with pytest.raises(SystemExit, match="0 rows with a history as their query train"):
+    with pytest.raises(ValueError, match="0 rows with a history as their query train"):
         main([str(without), str(tmp_path / "other"), "--data", str(searches), "--validation", str(held)])
     with pytest.raises(SystemExit):
         main([str(without), str(out), "--data", str(rows), "--validation", str(held)])

@@ -97,7 +97,7 @@ def test_what_knows_nothing_of_these_items_cannot_be_fitted_again(
     without: Path, knowing: Path, tmp_path: Path
 ) -> None:
     rows = rows_of(cases(30, 1), tmp_path / "rows.jsonl")
-    with pytest.raises(SystemExit, match="this model knows no items: fit them first, without --refit"):
+    with pytest.raises(ValueError, match="this model knows no items: fit them first, without --refit"):
         main([str(without), str(tmp_path / "out"), "--data", str(rows), "--refit"])
     strangers = Choices("toy", [["x", "y"], ["y", "x"]], [], [])
     with pytest.raises(ValueError, match="toy: the model knows none of these items"):

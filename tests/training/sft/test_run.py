@@ -162,5 +162,5 @@ def test_a_resumed_run_keeps_its_settings_but_for_those_that_may_change(
 
 
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="nothing to resume"):
+    with pytest.raises(ValueError, match="nothing to resume"):
         parse(["--out", str(tmp_path), "--resume"])
