@@ -204,6 +204,31 @@ def test_shares_are_numbers_and_a_validation_file_is_of_ones_own_data() -> None:
         configured(parse_sft(["--validation", "held.jsonl"]))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--steps 5 --minutes 2", "--steps 5 and --minutes 2 each say"),
+        ("--steps 5 --passes 3 --data rows.jsonl", "--steps 5 and --passes 3 each say"),
+        ("--minutes 0.5 --passes 10 --data rows.jsonl", "--minutes 0.5 and --passes 10 each say"),
+    ],
+)
+def test_how_long_a_run_is_is_said_once(words: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{said} how long the run is: give one of them alone"):
+        parse_sft(words.split())
+    first, *rest = words.split(" --")
+    name, value = first.removeprefix("--").split()
+    (tmp_path / "run.yaml").write_text(f"{name}: {value}\n")
+    with pytest.raises(ValueError, match=said):
+        parse_sft(["--config", str(tmp_path / "run.yaml"), *(" --".join(["", *rest]).split())])
+
+
+@pytest.mark.parametrize("words", ["--weights movies=1", "--data rows.jsonl --weights own=1 movies=1"])
+def test_passes_are_of_ones_own_rows_alone(words: str) -> None:
+    with pytest.raises(ValueError, match=r"--passes 3 counts how often rows of --data.*movies: give --steps"):
+        configured(parse_sft(["--passes", "3", *words.split()]))
+    configured(parse_sft(["--passes", "3", "--data", "rows.jsonl"]))
+
+
 @pytest.mark.parametrize("inside", ["", "runs/sft"])
 def test_a_file_in_the_place_of_the_output_folder_is_refused(tmp_path: Path, inside: str) -> None:
     path = tmp_path / "a.txt"

@@ -19,6 +19,8 @@ from rranker.training.sft.config import SftConfig, best_precision
 
 OWN_LR = 2e-4
 """What a model that ranks already learns other data by."""
+MINUTES, PASSES = 40.0, 10.0
+"""Of a run that says nothing of its length: passes where own data alone are learnt from."""
 
 
 @dataclass
@@ -28,15 +30,17 @@ class RunOptions:
     out: Path = option(Path("runs/sft"), "state, settings, `latest` and `final`")
     minutes: float | None = option(
         None,
-        "sets the number of steps by measured speed (default: 40, and `passes` for own data alone)",
+        f"sets the number of steps by measured speed (default: {MINUTES:g}, and `passes` for own data alone)",
         above=0,
     )
-    passes: float = option(
-        10.0,
-        "times each row of --data is seen, on average, where neither steps nor minutes are given",
+    passes: float | None = option(
+        None,
+        f"sets the number of steps by how often each row of --data is seen, on average (default: {PASSES:g})",
         above=0,
     )
-    steps: int | None = option(None, "the number of steps itself; with --resume, a new end", least=1)
+    steps: int | None = option(
+        None, "the number of steps itself, in place of both; with --resume, a new end", least=1
+    )
     stop_at: int | None = option(None, "a step to stop at, as if interrupted there", least=1)
     save_every: int = option(200, "steps between states", least=1)
     device: str | None = option(None, "cpu, cuda or cuda:N (default: a GPU where there is one)")
@@ -129,8 +133,8 @@ class SftOptions:
 def parse(words: Sequence[str] | None = None) -> SftOptions:
     """Command line over YAML (`--config`) over defaults.
 
-    What cannot be read ends the process with a message. Raises ValueError for a folder that cannot be written to, and
-    for one that holds nothing to resume.
+    What cannot be read ends the process with a message. Raises ValueError for a folder that cannot be written to, for
+    one that holds nothing to resume, and for a length that is said twice.
     """
     options = SftOptions(
         *parse_options(
@@ -141,6 +145,12 @@ def parse(words: Sequence[str] | None = None) -> SftOptions:
         )
     )
     check_folder("--out", options.run.out)
+    lengths = {name: getattr(options.run, name) for name in ("steps", "minutes", "passes")}
+    given = [f"--{name} {value:g}" for name, value in lengths.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(
+            f"{' and '.join(given)} each say how long the run is: give one of them alone (a --config file counts, too)"
+        )
     if options.run.resume and not (options.run.out / "state.pt").exists():
         raise ValueError(f"there is nothing to resume in {options.run.out}: it has no state.pt")
     return options
@@ -191,7 +201,13 @@ def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftC
             {"weights": {OWN: 1.0}, **given},
             start or DEFAULT_MODEL,
         )
-    return SftConfig(**given, **chosen, start=whole_path(start))
+    config = SftConfig(**given, **chosen, start=whole_path(start))
+    if options.run.passes is not None and set(config.weights) != {OWN}:
+        raise ValueError(
+            f"--passes {options.run.passes:g} counts how often rows of --data are seen, and this run learns from "
+            f"{', '.join(config.weights)}: give --steps or --minutes"
+        )
+    return config
 
 
 def whole_path(model: str | Path | None) -> str | None:

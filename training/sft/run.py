@@ -27,14 +27,19 @@ from rranker.training.sft.feeding import Maker, batch_processes, mixture, prefet
 from rranker.training.sft.held_out import HeldOut
 from rranker.training.sft.lsa import lay_into, lsa_embeddings
 from rranker.training.sft.optimizer import MasterOptimizer, learnt
-from rranker.training.sft.options import RunOptions, configured, parse, saved_settings, training_device
+from rranker.training.sft.options import (
+    MINUTES,
+    PASSES,
+    RunOptions,
+    configured,
+    parse,
+    saved_settings,
+    training_device,
+)
 from rranker.training.sft.own_data import own_rows
 from rranker.training.sft.prompted import PromptedModel, load_prompted_model, save_prompted_model
 from rranker.training.sft.step import Model, learners, train_step
 from rranker.training.sft.tokenizer import train_tokenizer
-
-MINUTES = 40.0
-"""Of a run that says neither how many steps nor how long."""
 
 
 def check(model: Model, config: SftConfig) -> None:
@@ -158,7 +163,7 @@ def start(config: SftConfig, run: RunOptions, sources: Sources, tokenizer: Any) 
         in_precision(model, config)
         make = mixture(sources, model, tokenizer, config)
         if run.minutes is None and set(config.weights) == {OWN}:
-            steps = steps_for_passes(run.passes, sources.own.rows, make)
+            steps = steps_for_passes(run.passes or PASSES, sources.own.rows, make)
         else:
             steps = steps_for(run.minutes or MINUTES, config, model, make)
         config = replace(config, steps=steps)
