@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
 from rranker.data import RankingExample
@@ -36,6 +38,20 @@ from rranker.training.policy.adapters import adapters
 
 IGNORED = -100
 """The label of tokens that are not imitated."""
+_UNREAD = (
+    *(
+        "do_",
+        "eval_",
+        "per_device_eval_",
+        "batch_eval_",
+        "bf16_full_eval",
+        "fp16_full_eval",
+        "include_for_metrics",
+    ),
+    *("prediction_loss_only", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
+    "resume_from_checkpoint",
+)
+"""How the names of the settings begin that are of evaluation, or said otherwise here."""
 
 
 class Imitation(SafeTrainer, SFTTrainer):
@@ -77,6 +93,14 @@ def drawn(cases: Mapping[str, RankingExample], config: GrpoConfig) -> list[Ranki
     return [pool[i] for i in order[: int(config.max_steps) * batch]]
 
 
+def trainer_settings(config: GrpoConfig) -> SFTConfig:
+    """All that `config` says to any trainer of transformers, so nothing of rollouts; and nothing is evaluated."""
+    names = [
+        each.name for each in fields(TrainingArguments) if each.init and not each.name.startswith(_UNREAD)
+    ]
+    return SFTConfig(**{name: getattr(config, name) for name in names}, max_length=None)
+
+
 def imitate(
     arguments: GrpoArguments,
     config: GrpoConfig,
@@ -98,24 +122,7 @@ def imitate(
     kept = fitting(checkpoint.tokenizer, cases, arguments.rollout)
     trainer = Imitation(
         model=checkpoint.lm,
-        args=SFTConfig(
-            output_dir=str(out),
-            max_steps=int(config.max_steps),
-            per_device_train_batch_size=config.per_device_train_batch_size,
-            gradient_accumulation_steps=config.gradient_accumulation_steps,
-            learning_rate=config.learning_rate,
-            warmup_steps=config.warmup_steps,
-            bf16=config.bf16,
-            use_cpu=config.use_cpu,
-            seed=config.seed,
-            logging_steps=config.logging_steps,
-            report_to=config.report_to,
-            disable_tqdm=config.disable_tqdm,
-            save_strategy=config.save_strategy,
-            save_steps=config.save_steps,
-            save_total_limit=config.save_total_limit,
-            max_length=None,
-        ),
+        args=trainer_settings(config),
         train_dataset=rows(checkpoint.tokenizer, drawn(kept, config), method, config.seed),
         processing_class=checkpoint.tokenizer,
         callbacks=[StopOnNaN(), *watchers],

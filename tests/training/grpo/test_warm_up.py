@@ -176,6 +176,42 @@ def test_one_that_diverges_says_what_to_do(tmp_path: Path, tokenizer: Any) -> No
         main(words)
 
 
+OPTIMISER = {
+    "weight_decay": 0.25,
+    "max_grad_norm": 0.5,
+    "adam_beta2": 0.95,
+    "adam_epsilon": 1e-6,
+    "lr_scheduler_type": "constant_with_warmup",
+    "warmup_steps": 2,
+    "optim": "adafactor",
+    "logging_steps": 2,
+    "save_steps": 2,
+    "gradient_checkpointing": True,
+}
+
+
+def test_what_is_said_of_the_optimiser_holds_here_too(tmp_path: Path, tokenizer: Any) -> None:
+    start = save_causal_policy(tokenizer, tmp_path / "start")
+    words = options(start, tmp_path / "out", policy="text", max_steps=4, eval_steps=2, **OPTIMISER)
+    arguments, config = parse(words)
+    seen: list[dict[str, Any]] = []
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            group = more["optimizer"].param_groups[0]
+            seen.append(
+                {**args.to_dict(), "kind": type(more["optimizer"].optimizer).__name__, "group": group}
+            )
+
+    imitate(arguments, config, toy_cases(80, n=2), [Watch()])
+    (held,) = seen
+    assert {name: held[name] for name in OPTIMISER} == OPTIMISER
+    assert held["kind"] == "Adafactor"
+    assert (held["group"]["weight_decay"], held["group"]["lr"]) == (0.25, config.learning_rate)  # constant
+    assert held["eval_strategy"] == "no"
+    assert {path.name for path in checkpoints(tmp_path / "out")} == {"checkpoint-2", "checkpoint-4"}
+
+
 def test_only_texts_can_be_imitated() -> None:
     with pytest.raises(ValueError, match="give --policy text"):
         main(["--use_cpu", "true", "--bf16", "false"])
