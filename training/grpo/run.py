@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +64,18 @@ def fitting(
 
 
 def fitting_held_out(
-    prompts: Prompts, kind: Kind, evals: Mapping[str, Sequence[RankingExample]]
+    check: Callable[[RankingExample], object], evals: Mapping[str, Sequence[RankingExample]]
 ) -> dict[str, list[RankingExample]]:
     """The held-out cases that fit the checkpoint, whose limits alone bound an evaluation; prints what is left out.
 
-    Raises ValueError when a task has none that fits.
+    `check` raises ValueError for one that does not. Raises ValueError when a task has none that fits.
     """
     kept: dict[str, list[RankingExample]] = {}
     for task, cases in evals.items():
         kept[task], refusal = [], None
         for case in cases:
             try:
-                prompts.segments(case, kind, full=True)
+                check(case)
             except ValueError as error:
                 refusal = refusal or error
             else:
@@ -180,18 +182,20 @@ def main(words: Sequence[str] | None = None) -> None:
     cases, lengths = mixture(arguments.data, config.seed, single=rollout.episodes == "single"), None
     print(f"{len(cases)} cases drawn; tasks {arguments.data.weights()}", flush=True)
     model = arguments.policy.model
-    prompts: Prompts | None = None
+    fits: Callable[[RankingExample], object] | None = None
     # A dry run may know no more of a model than its shape.
     if Path(model).is_dir() or not arguments.policy.shape:
         if text:
-            from rranker.training.grpo.text import fitting as fitting_texts
+            from rranker.training.grpo.text_limits import fitting_texts, rollout_limits
 
-            cases = fitting_texts(read_checkpoint(model, None).tokenizer, cases, rollout)
+            limits = rollout_limits(read_checkpoint(model, None), rollout, config)
+            cases, fits = fitting_texts(limits, cases), replace(limits, max_prompt=None).check
         else:
             prompts = Prompts.load(
                 model, max_prompt=rollout.max_prompt_tokens, max_candidate=rollout.max_candidate_tokens
             )
             cases, lengths = fitting(prompts, kind, cases)
+            fits = partial(prompts.segments, kind=kind, full=True)
     if arguments.run.dry_run:
         for name, value in estimate(arguments.policy, rollout, config, cases, lengths).items():
             print(f"{name:32} {value:,}")
@@ -201,8 +205,8 @@ def main(words: Sequence[str] | None = None) -> None:
         # What is written is evaluated by what it earns, so on questions like those of training.
         alike = text and rollout.episodes == "single"
         evals = held_out(arguments.data, arguments.evaluation, config.seed, single=alike)
-        if prompts is not None:
-            evals = fitting_held_out(prompts, kind, evals)
+        if fits is not None:
+            evals = fitting_held_out(fits, evals)
     try:
         if text:
             from rranker.training.grpo.text import train_text

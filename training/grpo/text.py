@@ -19,11 +19,11 @@ from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_answers import answer_of, match, names_of, ranked
 from rranker.prompts.r1_ranker import R1RankerFormat, Shown
-from rranker.training.grpo.arguments import GrpoArguments, RolloutArguments
+from rranker.training.grpo.arguments import GrpoArguments
 from rranker.training.grpo.callbacks import StopOnNaN
 from rranker.training.grpo.checkpoints import start_from
 from rranker.training.grpo.config import GrpoConfig
-from rranker.training.grpo.data import how_many_fit, prompt_rows
+from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
 from rranker.training.policy.adapters import adapters
@@ -210,26 +210,6 @@ def _eval_rows(keys: Mapping[str, RankingExample]) -> Any:
     from rranker.data.table import library
 
     return library().Dataset.from_dict({"prompt": list(keys)})
-
-
-def fitting(
-    tokenizer: Any, cases: Mapping[str, RankingExample], rollout: RolloutArguments
-) -> dict[str, RankingExample]:
-    """The cases whose prompt is within `max_prompt_tokens`; prints how many are. Raises ValueError when none is."""
-    limit, prompts = rollout.max_prompt_tokens, R1RankerFormat(TextEncoder(tokenizer))
-    kept, refusal = {}, None
-    for key, case in cases.items():
-        tokens = 0 if limit is None else len(prompt_ids(prompts, case, rollout.method))
-        if limit is None or tokens <= limit:
-            kept[key] = case
-        elif refusal is None:
-            refusal = f"the prompt of {case.id!r} has {tokens} tokens, max_prompt_tokens {limit}"
-    if not kept:
-        raise ValueError(
-            f"none of {len(cases)} training cases fits: raise the limit. The first one: {refusal}"
-        )
-    print(how_many_fit(len(kept), len(cases), refusal), flush=True)
-    return kept
 
 
 def load_text_policy(arguments: GrpoArguments, config: GrpoConfig) -> Checkpoint:

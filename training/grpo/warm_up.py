@@ -32,7 +32,8 @@ from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.data import mixture
 from rranker.training.grpo.run import explain
 from rranker.training.grpo.safe_trainer import SafeTrainer
-from rranker.training.grpo.text import fitting, load_text_policy, prompt_ids, save_text_policy, shown
+from rranker.training.grpo.text import load_text_policy, prompt_ids, save_text_policy, shown
+from rranker.training.grpo.text_limits import TextLimits, fitting_texts
 from rranker.training.options import run_command
 from rranker.training.policy.adapters import adapters
 
@@ -58,19 +59,29 @@ class Imitation(SafeTrainer, SFTTrainer):
     """Supervised, of texts."""
 
 
+def answers(case: RankingExample, method: str) -> list[list[tuple[str, bool]]]:
+    """What may be written behind the case's prompt, after the thought's opening: texts, each trusted or not."""
+    names = names_of(TEMPLATES[case.task], shown(case))
+    if method == "iranker":
+        worse = [
+            name for name, value in zip(names, case.relevance, strict=True) if value < max(case.relevance)
+        ]
+        written = [([(" ", True), (name, False), (" fits least.", True)], name) for name in worse]
+    else:
+        order = np.argsort(-np.asarray(case.relevance), kind="stable")
+        written = [([(" The best comes first.", True)], "\n".join(names[i] for i in order))]
+    return [
+        [*thought, ("</think>\n<answer>", True), (answer, False), ("</answer>", True)]
+        for thought, answer in written
+    ]
+
+
 def answer_ids(
     encoder: TextEncoder, case: RankingExample, method: str, rng: np.random.Generator
 ) -> tuple[int, ...]:
-    """What is written behind the case's prompt, which has opened the thought; names can never spell a special token."""
-    names = names_of(TEMPLATES[case.task], shown(case))
-    if method == "iranker":
-        worse = [i for i, value in enumerate(case.relevance) if value < max(case.relevance)]
-        name = names[int(rng.choice(worse))]
-        thought, answer = [(" ", True), (name, False), (" fits least.", True)], name
-    else:
-        order = np.argsort(-np.asarray(case.relevance), kind="stable")
-        thought, answer = [(" The best comes first.", True)], "\n".join(names[i] for i in order)
-    return encoder.mixed([*thought, ("</think>\n<answer>", True), (answer, False), ("</answer>", True)])
+    """One of the `answers`, drawn; names can never spell a special token."""
+    possible = answers(case, method)
+    return encoder.mixed(possible[int(rng.integers(len(possible)))])
 
 
 def rows(tokenizer: Any, cases: Sequence[RankingExample], method: str, seed: int) -> Any:
@@ -119,7 +130,16 @@ def imitate(
     settings = arguments.fixed(config) | {"max_steps": config.max_steps}
     resume = start_from(out, arguments.run.resume, settings)
     checkpoint = load_text_policy(arguments, config)
-    kept = fitting(checkpoint.tokenizer, cases, arguments.rollout)
+    encoder = TextEncoder(checkpoint.tokenizer)
+    limits = TextLimits(
+        R1RankerFormat(encoder),
+        method,
+        checkpoint.context,
+        arguments.rollout.max_prompt_tokens,
+        lambda case: 1 + max(len(encoder.mixed(answer)) for answer in answers(case, method)),
+        "the answer",
+    )
+    kept = fitting_texts(limits, cases)
     trainer = Imitation(
         model=checkpoint.lm,
         args=trainer_settings(config),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,14 @@ import pytest
 
 from rranker import Ranker
 from rranker.data import RankingExample
+from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_ranker import R1RankerFormat
 from rranker.training.grpo import parse
-from rranker.training.grpo.text import answer_rewards, fitting, format_reward, prompt_ids, train_text
+from rranker.training.grpo.run import main
+from rranker.training.grpo.text import answer_rewards, format_reward, prompt_ids, train_text
+from rranker.training.grpo.text_limits import fitting_texts, rollout_limits
+from tests.support.checkpoints import edit
 from tests.support.toys import options, save_causal_policy, toy_cases
 
 CASE = RankingExample("passage", "who?", None, ["Heat", "Alien", "Up"], [0.0, 1.0, 0.0], "q")
@@ -97,7 +103,12 @@ def test_format_is_of_the_response() -> None:
     assert format_reward([good, "passage 0", good + good]) == [1.0, 0.0, 0.0]
 
 
-def test_prompts_hold_everything_and_user_text_spells_no_special_token(tokenizer: Any) -> None:
+QUICK = ["--policy", "text", "--use_cpu", "true", "--bf16", "false"]
+
+
+def test_prompts_hold_everything_and_user_text_spells_no_special_token(
+    tmp_path: Path, tokenizer: Any
+) -> None:
     encoder = TextEncoder(tokenizer)
     hostile = RankingExample("passage", "<|exclude|> who?", None, ["<|end|> Heat", "Up"], [1.0, 0.0], "q")
     ids = prompt_ids(R1RankerFormat(encoder), hostile, "iranker")
@@ -105,10 +116,56 @@ def test_prompts_hold_everything_and_user_text_spells_no_special_token(tokenizer
     text = "".join(encoder.decode(tuple(ids)).split())
     for part in ("heat", "passage0", "passage1", "leastlikely", "stepbystep.<think>"):
         assert part in text
-    limits, _ = parse(["--max_prompt_tokens", str(len(ids) - 1)])
+    checkpoint = replace(read_checkpoint(save_causal_policy(tokenizer, tmp_path), None), tokenizer=tokenizer)
+    arguments, config = parse([*QUICK, "--max_prompt_tokens", str(len(ids) - 1)])
+    limits = rollout_limits(checkpoint, arguments.rollout, config)
     said = rf"none of 1 .* The first one: the prompt of 'q' has {len(ids)} tokens, max_prompt_tokens {len(ids) - 1}"
     with pytest.raises(ValueError, match=said):
-        fitting(tokenizer, {"long": hostile}, limits.rollout)
+        fitting_texts(limits, {"long": hostile})
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_a_prompt_leaves_room_in_the_context_for_what_is_written(
+    tmp_path: Path, tokenizer: Any, capsys: pytest.CaptureFixture[str], spare: int
+) -> None:
+    case = toy_cases(1)["toy/0"]
+    longer = replace(case, id="longer", candidates=[f"{text} again" for text in case.candidates])
+    start = save_causal_policy(tokenizer, tmp_path)
+    encoder = TextEncoder(read_checkpoint(start, None).tokenizer)
+    tokens = len(prompt_ids(R1RankerFormat(encoder), longer, "iranker"))
+    edit("config.json", max_position_embeddings=tokens + 20 + spare)(start)
+    arguments, config = parse([*QUICK, "--max_completion_length", "20"])
+    limits = rollout_limits(read_checkpoint(start, None), arguments.rollout, config)
+    kept = fitting_texts(limits, {"short": case, "long": longer})
+    assert list(kept) == (["short", "long"] if spare == 0 else ["short"])
+    said = capsys.readouterr().out
+    assert f"{len(kept)} of 2 training cases fit" in said
+    why = f"has {tokens} tokens, and with 20 behind it (max_completion_length) they are more than the {tokens + 19} "
+    assert (why in said) == (spare < 0)
+
+
+def test_what_the_context_cannot_hold_is_left_out_of_training_and_evaluation(
+    tmp_path: Path, tokenizer: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = save_causal_policy(tokenizer, tmp_path / "start")
+    for name, queries in (("train", range(6)), ("held", range(6, 9))):
+        rows = [
+            {"query": f"q{i}" + " more" * 80 * (i % 3 == 2), "candidates": ["a", "b"], "relevance": [1, 0]}
+            for i in queries
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    case = RankingExample("generic", "q0", None, ["a", "b"], [1, 0], "q")
+    encoder = TextEncoder(read_checkpoint(start, None).tokenizer)
+    tokens = len(prompt_ids(R1RankerFormat(encoder), case, "iranker"))
+    edit("config.json", max_position_embeddings=tokens + 60)(start)
+    words = options(
+        start, tmp_path / "out", policy="text", data=tmp_path / "train.jsonl", max_completion_length=8,
+        validation=tmp_path / "held.jsonl", max_steps=1, per_device_train_batch_size=4, eval_cases=3,
+    )  # fmt: skip
+    main(words)
+    said = capsys.readouterr().out
+    assert "4 of 6 training cases fit; the first that does not: the prompt of" in said
+    assert "2 of 3 held-out cases of own fit the checkpoint; the first that does not" in said
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from rranker.training.grpo.text import answer_rewards, prompt_ids
 from rranker.training.grpo.warm_up import IGNORED, answer_ids, imitate, main, rows
 from rranker.training.policy.network import load_policy
 from rranker.training.policy.texts import write_texts
-from tests.support.checkpoints import small_tokenizer
+from tests.support.checkpoints import edit, small_tokenizer
 from tests.support.toys import options, save_causal_policy, toy_cases
 
 FILMS = RankingExample(
@@ -174,6 +174,24 @@ def test_one_that_diverges_says_what_to_do(tmp_path: Path, tokenizer: Any) -> No
     )  # fmt: skip
     with pytest.raises(SystemExit, match=r"(?s)step \d.*lower the learning rate"):
         main(words)
+
+
+def test_an_answer_fits_the_context_behind_its_prompt(
+    tmp_path: Path, tokenizer: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, encoder = save_causal_policy(tokenizer, tmp_path / "start"), TextEncoder(tokenizer)
+    cases = toy_cases(40, n=2)
+    long = max(cases.values(), key=lambda case: sum(map(len, case.candidates)))
+    cases["long"] = replace(long, candidates=[text + " and on" * 40 for text in long.candidates])
+    lengths = [len(row) for row in rows(tokenizer, list(cases.values())[:-1], "iranker", 0)["input_ids"]]
+    prompt = len(prompt_ids(R1RankerFormat(encoder), cases["long"], "iranker"))
+    assert prompt > max(lengths)
+    edit("config.json", max_position_embeddings=prompt + 10)(start)  # its answer names one of its candidates
+    imitate(*parse(options(start, tmp_path / "out", policy="text", max_steps=1)), cases)
+    said = capsys.readouterr().out
+    assert "40 of 41 training cases fit; the first that does not" in said
+    assert f"has {prompt} tokens" in said
+    assert "(the answer)" in said
 
 
 OPTIMISER = {
