@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UnsupportedModelError
-from .files import check_json
+from .files import check_json, read_json
 
 _VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
+_GENERAL = ("TokenizersBackend", "PreTrainedTokenizerFast")
+"""Classes that no family of models owns: as transformers 5 calls it, and as it was called before."""
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -21,10 +23,11 @@ def read_tokenizer(folder: Path) -> Any:
 
     Raises FileNotFoundError when there is none, ValueError, naming the file, for a damaged one.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+    reader = PreTrainedTokenizerFast if _of_no_family(folder) else AutoTokenizer
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = reader.from_pretrained(folder, trust_remote_code=False)
     except (MemoryError, ImportError):
         raise
     except Exception as error:  # the tokenizers library raises plain Exceptions
@@ -36,6 +39,17 @@ def read_tokenizer(folder: Path) -> Any:
     if not set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()):
         raise _without_tokenizer(folder)
     return tokenizer
+
+
+def _of_no_family(folder: Path) -> bool:
+    """Whether all there is to know of a tokenizer stands in its tokenizer.json.
+
+    Of some families transformers' AutoTokenizer makes one from the vocabulary alone, and splits text as that family
+    does, also where a tokenizer of another kind was saved beside the model.
+    """
+    if not (folder / "tokenizer.json").is_file() or not (folder / "tokenizer_config.json").is_file():
+        return False
+    return read_json(folder / "tokenizer_config.json").get("tokenizer_class") in _GENERAL
 
 
 def _without_tokenizer(folder: Path) -> FileNotFoundError:
