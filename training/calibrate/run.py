@@ -41,6 +41,8 @@ _ASKED = [
     for source in ("pointwise", "query_likelihood")
     for content_free in (False, True)
 ]
+_GAIN = 1e-5
+"""Nats by which labels must be likelier under a later way: where a gate is shut, ways differ by rounding alone."""
 _LEAST = 20
 """Lists that a curve of their own needs; fewer go by the joint one."""
 
@@ -70,7 +72,7 @@ def calibrate(engine: Engine, cases: Sequence[RankingExample]) -> tuple[Calibrat
             if own is not None:
                 curve = SpaceCurve(space, own.slope, own.intercept)
                 found = replace(found, spaces=(*found.spaces, curve))
-        if loss < least:
+        if loss < least - _GAIN:
             best, least = found, loss
     return best, lines
 
