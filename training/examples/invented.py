@@ -21,14 +21,14 @@ ONE_PRICE = (
     "${0} per M tokens",
     "${0} per 1M tokens",
     "${0} per million tokens",
-    "Price: ${0}/1M tokens",
+    "${0}/1M tokens",
     "{0} USD per million tokens",
 )
 TWO_PRICES = (
     "${0} in, ${1} out per M tokens",
     "${0} input, ${1} output per 1M tokens",
     "${0} per million input tokens and ${1} per million output tokens",
-    "Input ${0}/1M, output ${1}/1M",
+    "${0}/1M in, ${1}/1M out",
     "{0} USD in and {1} USD out per million tokens",
 )
 STANDINGS: tuple[tuple[float, tuple[str, ...], tuple[int, ...]], ...] = (
@@ -82,32 +82,33 @@ ASIDES = (
     "Follows instructions and calls tools.",
     "Released in 2024.",
     "Licensed under Apache 2.0.",
+    "It was trained on 15 trillion tokens of text in 29 languages.",
+    "Its instruction tuning covers conversation, summaries, extraction and rewriting.",
+    "It supports structured output, function calling and streaming, and is served from several regions.",
+    "A good choice for production workloads with many requests.",
+    "It offers an attractive balance of quality and cost for teams of any size.",
+    "Great value for its capabilities.",
+    "Premium quality for professional users.",
+    "The architecture is a decoder of 48 layers with grouped-query attention and a context window of 8,192 tokens.",
+    "Developers use it in assistants, search and document processing.",
 )
-"""Said of any model; some hold numbers that are no prices."""
+"""Said of any model, whatever it is and costs; some hold numbers that are no prices, some praise a price."""
+MOST_ASIDES = 3
+LEADS = ("", "", "It costs ", "Price: ", "This model is priced at ", "Available at ", "Its price is ")
+"""Before a price."""
 KINDS = ("", " Chat", " Instruct", "-it")
-SYLLABLES = (
-    (
-        "al",
-        "be",
-        "cor",
-        "da",
-        "el",
-        "fa",
-        "gre",
-        "hel",
-        "jun",
-        "ka",
-        "lu",
-        "mer",
-        "no",
-        "or",
-        "pa",
-        "quo",
-        "ri",
-        "so",
-    ),
-    ("ba", "da", "ga", "li", "ma", "na", "ra", "ri", "so", "ta", "ve", "vo", "xi", "zo"),
-    ("don", "la", "lon", "mind", "nix", "ra", "ris", "ro", "ta", "thos", "va", "x"),
+OPENINGS = (
+    "{name}: {told}.",
+    "{name} is {told}.",
+    "{name}: {name} is {told}, an update of an earlier release.",
+)
+SYLLABLES = tuple(
+    part.split()
+    for part in (
+        "al be cor da el fa gre hel jun ka lu mer no or pa quo ri so",
+        "ba da ga li ma na ra ri so ta ve vo xi zo",
+        "don la lon mind nix ra ris ro ta thos va x",
+    )
 )
 
 
@@ -137,9 +138,11 @@ def invent(
         wanted = np.clip(centre * np.exp(spread * rng.standard_normal()), CHEAPEST, DEAREST)
         after = [_rounded(price * wanted / max(before)) for price in before]
         factors[place] = max(after) / max(before)
-        told = _price(after, rng)
         words = _words(text, share, rng) if renamed else text[: found.start()].strip()
-        made.append(f"{words} {told}")
+        said = rng.permutation(ASIDES)[: int(rng.integers(MOST_ASIDES + 1))].tolist() if renamed else []
+        before_price = int(rng.integers(len(said) + 1))
+        told = _price(after, rng) + ("." if said else "")
+        made.append(" ".join([words, *said[:before_price], told, *said[before_price:]]))
     return Invented(made, factors)
 
 
@@ -151,9 +154,9 @@ def _words(text: str, share: float, rng: np.random.Generator) -> str:
         name += f"-{rng.integers(1, 5)}" + (f".{rng.integers(1, 9)}" if rng.random() < 0.5 else "")
     if rng.random() < 0.6:
         name += f" {rng.choice(sizes)}B"
+    name += str(rng.choice(KINDS))
     told = str(rng.choice(words)) + (str(rng.choice(FOR_CODE)) if "code" in text.lower() else "")
-    aside = f" {rng.choice(ASIDES)}" if rng.random() < 0.4 else ""
-    return f"{name}{rng.choice(KINDS)}: {told}.{aside}"
+    return str(rng.choice(OPENINGS)).format(name=name, told=told)
 
 
 def _price(prices: Sequence[float], rng: np.random.Generator) -> str:
@@ -161,7 +164,7 @@ def _price(prices: Sequence[float], rng: np.random.Generator) -> str:
     forms = ONE_PRICE if len(prices) == 1 and rng.random() < 0.5 else TWO_PRICES
     cents = rng.random() < 0.5
     told = [f"{price:.2f}" if cents and price >= 0.1 else f"{price:g}" for price in (prices[0], prices[-1])]
-    return str(rng.choice(forms)).format(*told)
+    return str(rng.choice(LEADS)) + str(rng.choice(forms)).format(*told)
 
 
 def _rounded(price: float) -> float:

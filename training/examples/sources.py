@@ -187,7 +187,7 @@ class Sources:
             return Draw([histories.window(rng, length) for _ in range(lists)], 32, 256)
         if name == "routing":
             lists = min(most, max(20, tokens // LIST_TOKENS))
-            return Draw([self.routing.draw(rng) for _ in range(lists)], 64, 96)
+            return Draw([self.routing.draw(rng) for _ in range(lists)], 96, 96)
         if name == OWN:
             lists = min(most, max(32, tokens // LIST_TOKENS))
             return Draw(self.own.draw(rng, lists), CANDIDATE_TOKENS, PREFIX_TOKENS)
