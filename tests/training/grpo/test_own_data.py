@@ -121,7 +121,7 @@ def test_a_text_policy_says_how_many_cases_train_and_why_others_do_not(
     monkeypatch.setattr(
         "rranker.training.grpo.text.train_text", lambda arguments, config, cases, held: trained.update(cases)
     )
-    words = options(start, tmp_path / "out", policy="text", max_prompt_tokens=800)
+    words = options(start, tmp_path / "out", policy="text", max_prompt_tokens=1200)
     main([*words, "--data", str(data), "--validation", str(held)])
     said = capsys.readouterr().out
     assert "23 cases drawn" in said
