@@ -165,9 +165,8 @@ def routers(setting: str, cases: Sequence[RankingExample], split: Split = "test"
     top = data.max_cost(train)
     if split == "validation":
         train = [row for row in train if not in_validation(row.query)]
-    table = utilities(
-        [row.scores for row in train], [row.costs for row in train], setting, top
-    )  # [queries, models]
+    scores, costs = [row.scores for row in train], [row.costs for row in train]
+    table = utilities(scores, costs, setting, top)  # [queries, models]
     place = {text: model for model, text in enumerate(train[0].candidates)}
     lists = [np.array([place[text] for text in case.candidates]) for case in cases]
     known, asked = _vectors(tuple(row.query for row in train), tuple(str(case.query) for case in cases))

@@ -16,7 +16,7 @@ import numpy as np
 PRICE = re.compile(r"\$(\d+(?:\.\d+)?)(?: in, \$(\d+(?:\.\d+)?) out)? per M tokens")
 """As RouterBench's models tell it."""
 CHEAPEST, DEAREST = 0.02, 60.0
-"""Dollars a million tokens: what invented prices keep to."""
+"""Dollars a million tokens, of writing where that costs more: what invented prices keep to."""
 ONE_PRICE = (
     "${0} per M tokens",
     "${0} per 1M tokens",

@@ -35,6 +35,7 @@ class Routing:
         self.rows, self._max_cost = rows, max_cost
         self._scores = np.array([row.scores for row in rows])
         self._costs = np.array([row.costs for row in rows])
+        self._shares = self._scores.mean(0)  # of the queries, that each model answers
         self._weights = np.eye(len(rows))
         if vectors is not None:
             found = vectors([row.query for row in rows])
@@ -47,17 +48,15 @@ class Routing:
     def draw(self, rng: np.random.Generator) -> Example:
         """A row under one of the settings, with some of its models in a random order."""
         row = int(rng.integers(len(self.rows)))
-        setting, look = (
-            str(rng.choice(list(ROUTING_WEIGHTS))),
-            str(rng.choice(list(LOOKS), p=list(LOOKS.values()))),
-        )
+        setting = str(rng.choice(list(ROUTING_WEIGHTS)))
+        look = str(rng.choice(list(LOOKS), p=list(LOOKS.values())))
         known = self.rows[row].candidates
         chosen = rng.permutation(len(known))[: int(rng.integers(4, len(known) + 1))]
         texts, factors, scale = [known[i] for i in chosen], np.ones(len(chosen)), self._max_cost
         if look == "names":
             texts = [text.partition(":")[0] for text in texts]
         elif look != "known":
-            texts, factors = invent(texts, self._scores.mean(0)[chosen], rng, renamed=look == "invented")
+            texts, factors = invent(texts, self._shares[chosen], rng, renamed=look == "invented")
             dearest = (self._costs[self._speak_for(row)][:, chosen] * factors).max()
             scale = dearest * np.exp(rng.uniform(0, np.log(SCALES)))
         own = utilities(self._scores[row, chosen], self._costs[row, chosen] * factors, setting, scale)

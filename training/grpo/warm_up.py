@@ -40,16 +40,17 @@ from rranker.training.policy.adapters import adapters
 IGNORED = -100
 """The label of tokens that are not imitated."""
 _UNREAD = (
-    *(
-        "do_",
-        "eval_",
-        "per_device_eval_",
-        "batch_eval_",
-        "bf16_full_eval",
-        "fp16_full_eval",
-        "include_for_metrics",
-    ),
-    *("prediction_loss_only", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
+    "do_",
+    "eval_",
+    "per_device_eval_",
+    "batch_eval_",
+    "bf16_full_eval",
+    "fp16_full_eval",
+    "include_for_metrics",
+    "prediction_loss_only",
+    "load_best_model_at_end",
+    "metric_for_best_model",
+    "greater_is_better",
     "resume_from_checkpoint",
 )
 """How the names of the settings begin that are of evaluation, or said otherwise here."""
