@@ -15,6 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+import torch
 from transformers import HfArgumentParser
 
 from rranker.methods import method_class, method_names
@@ -29,8 +30,17 @@ LISTWISE = [
 TRAINABLE = [*LISTWISE, "pointwise", "query_likelihood"]
 """Methods whose question can be taught: by labelled lists, or by rewards of the rankings that its answers lead to."""
 
+SAVE_DTYPES = ("float32", "bfloat16", "float16")
+SAVED_AS = "dtype of the weights that are saved, apart from checkpoints (default: as they were trained)"
+"""What `--save_dtype` takes, and says of itself."""
 
 _WANTED = {"int": "a whole number", "float": "a number", "string_to_bool": "true or false"}
+
+
+def as_dtype(name: str | None) -> torch.dtype | None:
+    """Of a name out of `SAVE_DTYPES`; None, which leaves weights as they were trained, stays None."""
+    dtype: torch.dtype | None = None if name is None else getattr(torch, name)
+    return dtype
 
 
 def in_range(

@@ -15,7 +15,7 @@ import torch
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.settings import deciding, refuse_unread
-from rranker.training.options import TRAINABLE, check_folder, option, parse_options
+from rranker.training.options import SAVE_DTYPES, SAVED_AS, TRAINABLE, check_folder, option, parse_options
 
 INTERACTION_TASKS = ["rec-movie", "rec-music", "rec-game"]
 OWN = "own"
@@ -151,6 +151,7 @@ class RunArguments:
     """Which part of a run is wanted."""
 
     resume: bool = option(False, "go on from the last complete checkpoint of output_dir, if there is one")
+    save_dtype: str | None = option(None, SAVED_AS, SAVE_DTYPES)
     dry_run: bool = option(False, "print steps, tokens, memory and time estimates, and stop")
 
 

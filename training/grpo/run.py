@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from rranker.data import RankingExample
 from rranker.engine.loading.checkpoint import read_checkpoint
@@ -24,6 +23,7 @@ from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.data import held_out, how_many_fit, mixture
 from rranker.training.grpo.estimate import estimate
 from rranker.training.grpo.trainer import RankingGRPOTrainer
+from rranker.training.options import as_dtype
 from rranker.training.policy.adapters import adapters
 from rranker.training.policy.network import HEAD, load_policy, save_policy
 from rranker.training.policy.prompts import Prompts
@@ -154,7 +154,8 @@ def export(trainer: RankingGRPOTrainer, arguments: GrpoArguments, out: Path) -> 
         )
     if arguments.policy.lora_rank:
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
-    save_policy(trainer.policy, out / "final", torch.bfloat16, arguments.rollout.method)
+    dtype = as_dtype(arguments.run.save_dtype)
+    save_policy(trainer.policy, out / "final", dtype, arguments.rollout.method)
 
 
 def explain(error: Exception, out: Path) -> str | None:

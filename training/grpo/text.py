@@ -26,6 +26,7 @@ from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.data import prompt_rows
 from rranker.training.grpo.rewards import decision_rewards
 from rranker.training.grpo.safe_trainer import SafeGRPOTrainer
+from rranker.training.options import as_dtype
 from rranker.training.policy.adapters import adapters
 from rranker.training.policy.texts import engine_writes, write_texts
 from rranker.training.policy.token_logprobs import answer_scored, plain_head
@@ -226,10 +227,13 @@ def load_text_policy(arguments: GrpoArguments, config: GrpoConfig) -> Checkpoint
     return checkpoint
 
 
-def save_text_policy(trained: Any, tokenizer: Any, folder: Path) -> None:
-    """A folder that `Ranker` loads, adapters merged."""
-    whole = trained.merge_and_unload() if hasattr(trained, "peft_config") else trained
-    whole.save_pretrained(folder)
+def save_text_policy(trained: Any, tokenizer: Any, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """A folder that `Ranker` loads, in `dtype` or as it was trained. Adapters are merged, in fp32: nothing trains on.
+
+    Added to weights in bfloat16, most of what they learnt would be rounded away.
+    """
+    whole = trained.cpu().float().merge_and_unload() if hasattr(trained, "peft_config") else trained
+    whole.to(dtype or whole.dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
@@ -262,6 +266,6 @@ def train_text(
     trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:
         trained = trainer.accelerator.unwrap_model(trainer.model)
-        save_text_policy(trained, checkpoint.tokenizer, out / "final")
+        save_text_policy(trained, checkpoint.tokenizer, out / "final", as_dtype(arguments.run.save_dtype))
         write_report(trainer.state.log_history, {**arguments.flat(), **config.to_dict()}, out)
     return trainer

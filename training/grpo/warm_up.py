@@ -34,7 +34,7 @@ from rranker.training.grpo.run import explain
 from rranker.training.grpo.safe_trainer import SafeTrainer
 from rranker.training.grpo.text import load_text_policy, prompt_ids, save_text_policy, shown
 from rranker.training.grpo.text_limits import TextLimits, fitting_texts
-from rranker.training.options import run_command
+from rranker.training.options import as_dtype, run_command
 from rranker.training.policy.adapters import adapters
 
 IGNORED = -100
@@ -151,7 +151,8 @@ def imitate(
     )
     trainer.train_from(resume, arguments.run.resume, settings)
     if trainer.accelerator.is_main_process:
-        save_text_policy(trainer.accelerator.unwrap_model(trainer.model), checkpoint.tokenizer, out / "final")
+        trained, dtype = trainer.accelerator.unwrap_model(trainer.model), as_dtype(arguments.run.save_dtype)
+        save_text_policy(trained, checkpoint.tokenizer, out / "final", dtype)
 
 
 def main(words: Sequence[str] | None = None) -> None:

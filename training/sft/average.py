@@ -18,7 +18,7 @@ from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import ItemFactors
 from rranker.training.options import run_command
 from rranker.training.policy.ranking_model import RankingModel
-from rranker.training.sft.checkpoint import load_model, save_model
+from rranker.training.sft.checkpoint import dtype_of, load_model, save_model
 
 
 def average(before: RankingModel, after: RankingModel, share: float) -> RankingModel:
@@ -76,7 +76,8 @@ def main(words: Sequence[str] | None = None) -> None:
             "item factors are left out, as the two models do not have the same: `python -m training.sft.item_factors` "
             "adds them to the average"
         )
-    save_model(between, read_tokenizer(options.after), options.out, attentions.pop())
+    dtype = torch.promote_types(dtype_of(options.before), dtype_of(options.after))
+    save_model(between, read_tokenizer(options.after), options.out, attentions.pop(), dtype=dtype)
     print(f"wrote {options.out}", flush=True)
 
 

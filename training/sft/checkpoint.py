@@ -46,16 +46,17 @@ def save_model(
     folder: str | Path,
     attention: AttentionMode = "block",
     settings: ModelSettings | None = None,
+    dtype: torch.dtype | None = None,
 ) -> None:
-    """A Hugging Face folder in bf16, with `pointer_head.safetensors` (fp32: the parameters of `PointerHead`).
+    """A Hugging Face folder, with `pointer_head.safetensors` (fp32: the parameters of `PointerHead`).
 
     Item factors stay with the model. `settings`: of a model that ranks as the one they were read with, calibration and
-    all; None: those of new weights, which no calibration was fitted to.
+    all; None: those of new weights, which no calibration was fitted to. `dtype`: of the language model's weights; None
+    is the one that they have.
     """
     folder = Path(folder)
-    lm = copy.deepcopy(model.lm).to(torch.bfloat16)
+    lm = copy.deepcopy(model.lm).to(dtype or model.lm.dtype)
     lm.config.rranker = (settings or settings_of(model, attention)).entry()
-    lm.config.dtype = torch.bfloat16
     lm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     head = {name: p.detach().float().contiguous() for name, p in model.head.named_parameters()}
@@ -70,6 +71,15 @@ def load_model(folder: str | Path, dtype: torch.dtype = torch.float32) -> Rankin
     weights = load_head(checkpoint.folder, lm.config.hidden_size, settings.pooling)
     head = PointerHead.of(weights, settings.pooling)
     return RankingModel(lm, head, settings.context_bias, checkpoint.item_factors, settings.prompts)
+
+
+def dtype_of(folder: str | Path) -> torch.dtype:
+    """What a checkpoint's weights are saved in, and what is made of them then: float32 where it says nothing.
+
+    Raises as `read_checkpoint` does.
+    """
+    named = getattr(read_checkpoint(folder, None).config, "dtype", None)
+    return named if isinstance(named, torch.dtype) else torch.float32
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from rranker.engine.hardware import best_device, best_dtype
 from rranker.engine.loading.settings import AttentionMode
 from rranker.methods import method_class
 from rranker.training.examples.sources import OWN, SOURCES
+from rranker.training.options import SAVE_DTYPES
 from rranker.training.policy.model_config import ModelConfig
 
 
@@ -25,7 +26,8 @@ class SftConfig:
 
     `uniform` is the share of recommendation lists whose negatives are drawn uniformly over the catalogue; the
     others' are drawn by popularity. `precision` is that of the layers, chosen by the hardware: `bf16` or `fp32`
-    (updates are fp32 either way). `early` is the share of histories that end within a user's first 40 items, as
+    (updates are fp32 either way), and `save_dtype`, by its name in torch, that of the model that is saved; None saves
+    it as it was trained. `early` is the share of histories that end within a user's first 40 items, as
     the tasks' do; the others end anywhere. `start` is the folder of the ranking model to start from, None
     for a new one of the shape `model`. `teacher` is an encoder's checkpoint that says how alike a query and a passage
     are; None leaves that to BM25. `collections` are those the source `questions` draws from, None for all.
@@ -73,12 +75,15 @@ class SftConfig:
     method: str = "iranker"
     lora_rank: int = 0
     anchor: float = 0.0
+    save_dtype: str | None = None
 
     def __post_init__(self) -> None:
         if self.attention not in get_args(AttentionMode):
             raise ValueError(f"attention is 'block' or 'causal', not {self.attention!r}")
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision is 'bf16' or 'fp32', not {self.precision!r}")
+        if self.save_dtype not in (None, *SAVE_DTYPES):
+            raise ValueError(f"save_dtype is one of {', '.join(SAVE_DTYPES)}, not {self.save_dtype!r}")
         if type(self.lora_rank) is not int or self.lora_rank < 0:
             raise ValueError(f"lora_rank must be a whole number of at least 0, not {self.lora_rank!r}")
         method_class(self.method)

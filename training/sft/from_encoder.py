@@ -23,7 +23,7 @@ from rranker.engine.loading.sentence_encoder import CompareBy, read_sentence_enc
 from rranker.prompts.compact import SUFFIXES
 from rranker.training.options import run_command
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
-from rranker.training.sft.checkpoint import save_model
+from rranker.training.sft.checkpoint import dtype_of, save_model
 
 CONTEXT_BIAS = -2.0
 """What a candidate's scores of the query's tokens are lowered by (nats)."""
@@ -101,7 +101,7 @@ def main(words: Sequence[str] | None = None) -> None:
         query_prompt=options.query_prompt,
         document_prompt=options.document_prompt,
     )
-    save_model(model, tokenizer, options.out)
+    save_model(model, tokenizer, options.out, dtype=dtype_of(options.folder))
     query, document = model.prompts
     print(
         f"wrote {options.out}: pooling {model.head.pooling}, query prompt {query!r}, document prompt {document!r}",

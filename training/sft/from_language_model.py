@@ -20,7 +20,7 @@ from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts.compact import PAD, SPECIAL_TOKENS
 from rranker.training.options import run_command
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
-from rranker.training.sft.checkpoint import save_model
+from rranker.training.sft.checkpoint import dtype_of, save_model
 
 
 def from_language_model(folder: str | Path) -> tuple[RankingModel, Any]:
@@ -73,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(words)
     model, tokenizer = from_language_model(options.folder)
-    save_model(model, tokenizer, options.out, options.attention)
+    save_model(model, tokenizer, options.out, options.attention, dtype=dtype_of(options.folder))
     print(f"wrote {options.out}", flush=True)
 
 

@@ -31,7 +31,7 @@ from rranker.training.options import in_range, run_command
 from rranker.training.packing.batch import shortened
 from rranker.training.packing.layout import build_text_layout
 from rranker.training.policy.ranking_model import RankingModel
-from rranker.training.sft.checkpoint import list_format, load_model, save_model
+from rranker.training.sft.checkpoint import dtype_of, list_format, load_model, save_model
 
 WEIGHT = 80.0
 """Four times what the cosine of mean states counts in a new head."""
@@ -161,7 +161,7 @@ def main(words: Sequence[str] | None = None) -> None:
     model = with_late_interaction(model, tokenizer, opened, closed, options.weight or WEIGHT)
     if options.feedback is not None:
         model.head.feed_back(options.feedback)
-    save_model(model, tokenizer, options.out)
+    save_model(model, tokenizer, options.out, dtype=dtype_of(options.folder))
     late = model.head.late
     assert late is not None
     for name, cases in (("open", opened), ("closed", closed)):

@@ -13,7 +13,7 @@ from rranker.engine.hardware import best_device, warn_if_emulated
 from rranker.engine.loading.files import read_json
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.examples.sources import OWN
-from rranker.training.options import TRAINABLE, check_folder, option, parse_options
+from rranker.training.options import SAVE_DTYPES, SAVED_AS, TRAINABLE, check_folder, option, parse_options
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig, best_precision
 
@@ -117,6 +117,7 @@ class StepOptions:
     precision: str | None = option(
         None, "of the layers (default: bf16 where the device multiplies it)", ("bf16", "fp32")
     )
+    save_dtype: str | None = option(None, SAVED_AS, SAVE_DTYPES)
     seed: int = option(SftConfig.seed, "of weights and batches", least=0)
 
 

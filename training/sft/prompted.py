@@ -204,9 +204,12 @@ def load_prompted_model(
     return PromptedModel(replace(policy, settings=settings), method, lora_rank)
 
 
-def save_prompted_model(model: PromptedModel, folder: str | Path) -> None:
-    """A folder in bf16 that `Ranker` loads, with adapters merged into a copy of the weights; training may go on."""
+def save_prompted_model(model: PromptedModel, folder: str | Path, dtype: torch.dtype | None = None) -> None:
+    """A folder that `Ranker` loads, with adapters merged into a copy of the weights in fp32; training may go on.
+
+    `dtype`: of its weights; None leaves them as they are.
+    """
     policy = model.policy
     if model.lora_rank:
         policy = replace(policy, lm=copy.deepcopy(model.lm).float().merge_and_unload())
-    save_policy(policy, folder, torch.bfloat16, model.method)
+    save_policy(policy, folder, dtype, model.method)

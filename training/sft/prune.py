@@ -20,7 +20,7 @@ from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.options import run_command
-from rranker.training.sft.checkpoint import load_model, save_model
+from rranker.training.sft.checkpoint import dtype_of, load_model, save_model
 
 _RESERVED = re.compile(r"\[unused\d+\]")
 
@@ -48,7 +48,7 @@ def prune(folder: str | Path, out: str | Path) -> int:
     if model.lm.config.pad_token_id is not None:
         model.lm.config.pad_token_id = place[model.lm.config.pad_token_id]
     settings = read_checkpoint(folder, None).settings
-    save_model(model, tokenizer, out, settings=settings)
+    save_model(model, tokenizer, out, settings=settings, dtype=dtype_of(folder))
     (Path(out) / "tokenizer.json").write_text(
         json.dumps(_moved(described, place), ensure_ascii=False), encoding="utf-8"
     )

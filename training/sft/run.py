@@ -17,6 +17,7 @@ from rranker.engine.loading.checkpoint import Checkpoint, read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
 from rranker.training.examples.sources import OWN, Sources
+from rranker.training.options import as_dtype
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.anchor import anchor_of
@@ -123,9 +124,9 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
 def save(model: Model, tokenizer: Any, folder: Path, config: SftConfig) -> None:
     """A folder that `Ranker` loads."""
     if isinstance(model, PromptedModel):
-        save_prompted_model(model, folder)
+        save_prompted_model(model, folder, as_dtype(config.save_dtype))
     else:
-        save_model(model, tokenizer, folder, config.attention)
+        save_model(model, tokenizer, folder, config.attention, dtype=as_dtype(config.save_dtype))
 
 
 def first_model(config: SftConfig) -> Model:

@@ -11,7 +11,7 @@ import torch
 from transformers import TrainerCallback
 
 from rranker.training.grpo import explain, parse, train
-from rranker.training.policy.network import load_policy
+from rranker.training.policy.network import load_policy, save_policy
 from tests.support.checkpoints import small_tokenizer
 from tests.support.toy_runs import StopAt, run
 from tests.support.toys import (
@@ -169,6 +169,25 @@ def test_adapters_of_an_encoder_train_resume_and_are_merged(tmp_path: Path) -> N
     (case, *_) = toy_cases(1, seed=2).values()
     with Ranker(out / "final", kv_cache_tokens=2048) as ranker:
         assert sorted(ranker.rank(case.query, case.candidates).order) == list(range(len(case.candidates)))
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_what_is_saved_is_what_was_trained_however_small_its_steps(tmp_path: Path, rank: int) -> None:
+    """Rounded to bfloat16, in which the start is saved, steps of a millionth would all be lost."""
+    start, out = save_encoder_policy(tmp_path / "start"), tmp_path / "out"
+    begun = load_policy(start)
+    save_policy(begun, start, torch.bfloat16)
+    words = {"max_steps": 2, "learning_rate": 1e-6, "eval_strategy": "no", "lora_rank": rank}
+    trained = run(options(start, out, **words)).policy.lm.state_dict()
+    saved, start_weights = (load_policy(folder).lm.state_dict() for folder in (out / "final", start))
+    assert all(torch.equal(saved[name], trained[name]) for name in saved)
+    moved = [name for name in saved if not torch.equal(saved[name], start_weights[name])]
+    assert any("attention" in name for name in moved)
+    run(options(start, tmp_path / "small", save_dtype="bfloat16", **words))
+    small = load_policy(tmp_path / "small" / "final").lm
+    for name, weight in small.named_parameters():
+        if "pointer_head" not in name:
+            assert torch.equal(weight, weight.bfloat16().float())
 
 
 def test_patience_stops_and_keeps_the_best(pointer: Path, tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from rranker import Ranker
 from rranker.data import RankingExample
@@ -16,8 +19,15 @@ from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.r1_ranker import R1RankerFormat
 from rranker.training.grpo import parse
 from rranker.training.grpo.run import main
-from rranker.training.grpo.text import answer_rewards, format_reward, prompt_ids, train_text
+from rranker.training.grpo.text import (
+    answer_rewards,
+    format_reward,
+    prompt_ids,
+    save_text_policy,
+    train_text,
+)
 from rranker.training.grpo.text_limits import fitting_texts, rollout_limits
+from rranker.training.policy.adapters import adapters
 from tests.support.checkpoints import edit
 from tests.support.toys import options, save_causal_policy, toy_cases
 
@@ -142,6 +152,27 @@ def test_a_prompt_leaves_room_in_the_context_for_what_is_written(
     assert f"{len(kept)} of 2 training cases fit" in said
     why = f"has {tokens} tokens, and with 20 behind it (max_completion_length) they are more than the {tokens + 19} "
     assert (why in said) == (spare < 0)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_adapters_on_weights_in_bfloat16_are_merged_without_loss(
+    tmp_path: Path, tokenizer: Any, dtype: torch.dtype | None
+) -> None:
+    peft = pytest.importorskip("peft", reason="needs the train extra")
+    folder = save_causal_policy(tokenizer, tmp_path / "start")
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    name = "model.layers.0.mlp.up_proj.weight"
+    before = base.get_parameter(name).detach().float()
+    adapted = peft.get_peft_model(base, adapters(base, 2))
+    module = adapted.get_submodule(f"base_model.model.{name.removesuffix('.weight')}")
+    with torch.no_grad():
+        module.lora_B["default"].weight.normal_(std=1e-5)
+    learnt = module.get_delta_weight("default").float()
+    save_text_policy(adapted, tokenizer, tmp_path / "final", dtype)
+    saved = load_file(tmp_path / "final" / "model.safetensors")[name]
+    assert saved.dtype == (dtype or torch.float32)
+    assert learnt.abs().max() > 1e-6
+    torch.testing.assert_close(saved, (before + learnt).to(saved.dtype), atol=1e-8, rtol=0)
 
 
 def test_what_the_context_cannot_hold_is_left_out_of_training_and_evaluation(

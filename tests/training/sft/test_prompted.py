@@ -97,7 +97,7 @@ def test_all_weights_or_adapters_learn_a_batch_by_heart(
     saved = load_prompted_model(tmp_path / "final", attention, method)
     with torch.no_grad():
         merged = question_loss(saved, batch)[1]
-    assert merged == pytest.approx(after, abs=0.05)  # the folder is bfloat16
+    assert merged == pytest.approx(after, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path, start: Path,
     whole, halves = (load_file(tmp_path / run / "final" / "model.safetensors") for run in ("whole", "halves"))
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
     begun = load_file(start / "model.safetensors")
-    assert any(not torch.equal(whole[name].float(), begun[name].bfloat16().float()) for name in whole)
+    assert any(not torch.equal(whole[name], begun[name]) for name in whole)
 
 
 def test_the_attention_of_the_start_is_kept_unless_another_is_asked_for(tmp_path: Path, start: Path) -> None:

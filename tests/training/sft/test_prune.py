@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from rranker import Ranker, UnsupportedModelError
 from rranker.calibration import Calibration
 from rranker.engine.loading.checkpoint import read_checkpoint
+from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.training.sft.checkpoint import load_model, save_model
 from rranker.training.sft.from_encoder import from_encoder
 from rranker.training.sft.prune import main, prune
@@ -46,6 +48,15 @@ def test_it_ranks_the_same_to_the_last_bit(folder: Path, tmp_path: Path) -> None
             assert [r.probabilities for r in rankings[0].rounds] == [
                 r.probabilities for r in rankings[1].rounds
             ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_its_numbers_stay_as_they_are(folder: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+    save_model(load_model(folder), read_tokenizer(folder), tmp_path / "before", dtype=dtype)
+    prune(tmp_path / "before", tmp_path / "out")
+    before, after = (load_file(tmp_path / each / "model.safetensors") for each in ("before", "out"))
+    assert {weight.dtype for weight in after.values()} == {dtype}
+    assert all(torch.equal(after[name], before[name]) for name in after if "word_embeddings" not in name)
 
 
 def test_its_settings_and_its_calibration_stay(folder: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from rranker.training.packing.batch import training_batch
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft import Maker, train
-from rranker.training.sft.checkpoint import load_model
+from rranker.training.sft.checkpoint import dtype_of, load_model
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.options import configured, parse, saved_settings, shares
 from tests.support.rounds import order_by_rounds
@@ -84,13 +84,44 @@ def test_the_folder_is_a_hugging_face_one_with_a_mark_and_a_head(
         "calibration": None,
     }
     weights = load_file(folder / "model.safetensors")
-    assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
     head = load_file(folder / "pointer_head.safetensors")
     assert {name: tuple(t.shape) for name, t in head.items()} == {"w": (32,), "W": (32, 32)}
     assert all(tensor.dtype == torch.float32 for tensor in head.values())
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert set(SPECIAL_TOKENS) <= set(tokenizer.get_added_vocab())
     assert AutoModelForCausalLM.from_pretrained(folder).config.tie_word_embeddings
+
+
+@pytest.mark.parametrize(
+    ("precision", "asked", "saved"),
+    [
+        ("fp32", None, torch.float32),
+        ("bf16", None, torch.bfloat16),
+        ("fp32", "bfloat16", torch.bfloat16),
+        ("fp32", "float16", torch.float16),
+    ],
+)
+def test_a_model_is_saved_as_it_was_trained_or_as_is_asked_for(
+    tmp_path: Path,
+    prompt_format: CompactFormat,
+    tiny: ModelConfig,
+    precision: str,
+    asked: str | None,
+    saved: torch.dtype,
+) -> None:
+    config, model = settings(tiny, precision=precision, save_dtype=asked), build_model(tiny)
+    train(config, tmp_path, model, prompt_format.encoder.tokenizer, maker(prompt_format))
+    weights = load_file(tmp_path / "final" / "model.safetensors")
+    assert all(
+        torch.equal(weight, model.lm.get_parameter(name).to(saved)) for name, weight in weights.items()
+    )
+    assert dtype_of(tmp_path / "final") == saved
+
+
+def test_no_other_type_of_numbers_is_saved(tiny: ModelConfig) -> None:
+    with pytest.raises(ValueError, match="save_dtype is one of float32, bfloat16, float16, not 'int8'"):
+        settings(tiny, save_dtype="int8")
 
 
 def test_a_nan_stops_the_run_with_the_step_and_the_source(
