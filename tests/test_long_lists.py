@@ -16,6 +16,10 @@ from tests.support.checkpoints import edit
 from tests.support.samples import QUERY, TEXTS
 
 MANY = [f"{text} {i}" for i in range(12) for text in TEXTS]
+BEST = (TEXTS[0], TEXTS[3], "Scouts find flowers far away.")
+APART = [f"{text} {i}" for i in range(19) for text in (TEXTS[1], TEXTS[2], TEXTS[4])]
+APART[20:20], APART[40:40] = BEST[:1], BEST[1:]
+"""Sixty, of which three speak of flowers, each otherwise: nobody is level with them."""
 SLOTS = 512
 
 
@@ -40,11 +44,12 @@ def told(ranking: Ranking) -> str:
 def test_a_list_beyond_the_cache_is_ranked_and_its_top_k_is_that_of_the_whole(
     small: Ranker, large: Ranker
 ) -> None:
-    ranking = small.rank(QUERY, MANY, top_k=3)
+    ranking = small.rank(QUERY, APART, top_k=3)
     assert sorted(ranking.order) == list(range(60))
     assert "KV tokens" in told(ranking)
-    whole = large.rank(QUERY, MANY, top_k=3)
+    whole = large.rank(QUERY, APART, top_k=3)
     assert whole.repairs == ()
+    assert {item.text for item in whole.top(3)} == set(BEST)
     assert ranking.order[:3] == whole.order[:3]
     assert {i.index: i.relevance for i in ranking[:3]} == pytest.approx(
         {i.index: i.relevance for i in whole[:3]}

@@ -13,6 +13,7 @@ from rranker.data import Interactions, Question, RankingExample
 from rranker.data.recommendation import EARLY
 from rranker.data.splits import Split, in_validation
 from rranker.data.table import library
+from rranker.training.examples.routing import Routing
 from rranker.training.grpo.arguments import OWN, DataArguments, EvaluationArguments
 from rranker.training.grpo.config import GrpoConfig
 
@@ -26,8 +27,9 @@ QUESTIONS: dict[str, Callable[[], list[Question]]] = {
 def cases_of(name: str, split: Split, count: int, options: DataArguments, seed: int) -> list[RankingExample]:
     """Up to `count` cases of a task's split (not the test), in an order that is already shuffled.
 
-    Names: the nine tasks; `squad`, `classic` (Cranfield, CACM) and `questions` (the collections), lists of seven
-    passages; and `own`, the rows of the user's files.
+    Names: the nine tasks; `routing`, routed queries under all three settings, among models at other prices and under
+    other names, too; `squad`, `classic` (Cranfield, CACM) and `questions` (the collections), lists of seven passages;
+    and `own`, the rows of the user's files.
     """
     rng = np.random.default_rng([seed, crc32(name.encode())])
     if name == OWN:
@@ -37,6 +39,11 @@ def cases_of(name: str, split: Split, count: int, options: DataArguments, seed: 
         histories = data.INTERACTIONS[name](None)
         users = sorted(histories.validation_users) if split == "validation" else histories.train_users
         return [_window(histories, users, options, rng) for _ in range(count)]
+    if name == "routing":
+        known, _ = data.routerbench()
+        routes = [row for row in known if in_validation(row.query) == (split == "validation")]
+        source = Routing(routes, data.max_cost(known))
+        return [source.draw(rng).ranking for _ in range(count)]
     if name in QUESTIONS:
         questions = QUESTIONS[name]()
         kept = [q for q in questions if in_validation(q.text) == (split == "validation")]
