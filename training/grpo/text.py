@@ -233,7 +233,9 @@ def save_text_policy(trained: Any, tokenizer: Any, folder: Path, dtype: torch.dt
     Added to weights in bfloat16, most of what they learnt would be rounded away.
     """
     whole = trained.cpu().float().merge_and_unload() if hasattr(trained, "peft_config") else trained
-    whole.to(dtype or whole.dtype).save_pretrained(folder)
+    if dtype is not None:
+        whole = whole.to(dtype)
+    whole.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
