@@ -173,7 +173,7 @@ def test_adapters_of_an_encoder_train_resume_and_are_merged(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("rank", [0, 2])
 def test_what_is_saved_is_what_was_trained_however_small_its_steps(tmp_path: Path, rank: int) -> None:
-    """Rounded to bfloat16, in which the start is saved, steps of a millionth would all be lost."""
+    """Rounded to bfloat16, in which the start is saved, most steps of a millionth would be lost."""
     start, out = save_encoder_policy(tmp_path / "start"), tmp_path / "out"
     begun = load_policy(start)
     save_policy(begun, start, torch.bfloat16)
