@@ -148,7 +148,7 @@ class EvaluationArguments:
 
 @dataclass
 class RunArguments:
-    """Which part of a run is wanted."""
+    """Which part of a run is wanted, and what is kept of it."""
 
     resume: bool = option(False, "go on from the last complete checkpoint of output_dir, if there is one")
     save_dtype: str | None = option(None, SAVED_AS, SAVE_DTYPES)
