@@ -154,7 +154,8 @@ def test_calls_under_way_hold_the_budget_of_calls(served):
         ({"budget": None}, TypeError, "budget must be a Budget, .* not None"),
         ({"prices": (1, 2)}, TypeError, r"prices must be Prices\(prompt, completion\).*, not \(1, 2\)"),
         ({"base_url": 8000}, TypeError, "base_url must be a string, or None for the environment's, not 8000"),
-        ({"api_key": b"k"}, TypeError, "api_key must be a string, .*, not b'k'"),
+        ({"api_key": b"k"}, TypeError, "api_key must be a string, .*, not bytes"),
+        ({"api_key": ""}, ValueError, "api_key is empty"),
     ],
 )
 def test_wrong_settings_are_refused_when_the_scorer_is_made(settings, error, message):

@@ -28,6 +28,9 @@ def as_fault(error: Exception) -> tuple[Exception, Usage | None]:
         return _of_status(error), Usage(calls=1)
     if isinstance(error, openai.APIConnectionError):  # time-outs of the client's own among them
         cause = error.__cause__ or error
+        if type(cause).__name__ == "LocalProtocolError":  # its words hold the header, which may be the key
+            said = "no request can carry one of the client's headers: check its API key for spaces and line breaks"
+            return RemoteError(said), Usage()
         fault = TransientError(f"the connection failed ({type(cause).__name__}: {cause})")
         return fault, Usage() if type(cause).__name__ in _NEVER_SENT else None
     if isinstance(error, (openai.APIResponseValidationError, MalformedError, *_READING_JSON)):

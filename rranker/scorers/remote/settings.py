@@ -68,7 +68,7 @@ class Settings:
     """
 
     base_url: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     client: Any = None
     concurrency: int = 8
     timeout: float = 60.0
@@ -89,9 +89,10 @@ class Settings:
         if self.prices is not None:
             wanted = "prices must be Prices(prompt, completion), a million tokens each, or None"
             _instance(self.prices, Prices, wanted)
-        for name in ("base_url", "api_key"):
-            if getattr(self, name) is not None:
-                _instance(getattr(self, name), str, f"{name} must be a string, or None for the environment's")
+        if self.base_url is not None:
+            _instance(self.base_url, str, "base_url must be a string, or None for the environment's")
+        if self.api_key is not None:
+            _check_key(self.api_key, "api_key")
         if self.client is not None and (self.base_url is not None or self.api_key is not None):
             raise ValueError("client= brings its own address and key: leave base_url and api_key out")
 
@@ -119,7 +120,9 @@ class Settings:
                 )
             return self.client.with_options(max_retries=0, timeout=None)
         key = self.api_key
-        if key is None and not os.environ.get("OPENAI_API_KEY"):
+        if key is None and (known := os.environ.get("OPENAI_API_KEY")):
+            _check_key(known, "OPENAI_API_KEY")
+        elif key is None:
             if self.base_url is None and not os.environ.get("OPENAI_BASE_URL"):
                 raise ValueError(
                     "no API key: pass api_key=, or set OPENAI_API_KEY; for a server of your own pass base_url="
@@ -135,6 +138,19 @@ def check_number(value: Any, what: str, *, above: bool = False) -> None:
         raise TypeError(f"{what} must be {bound}, not {value!r}")
     if not math.isfinite(value) or value < 0 or (above and value == 0):
         raise ValueError(f"{what} must be {bound}, not {value!r}")
+
+
+def _check_key(key: Any, name: str) -> None:
+    """Raises TypeError or ValueError, which never show it, for an API key that no request can carry."""
+    if not isinstance(key, str):
+        raise TypeError(f"{name} must be a string, or None for the environment's, not {type(key).__name__}")
+    if not key:
+        raise ValueError(f"{name} is empty: pass a key, or None for the environment's")
+    if key != key.strip() or not key.isascii() or not key.isprintable():
+        raise ValueError(
+            f"{name} begins or ends with a space or a line break, or holds a character that is not plain ASCII, so no "
+            "request can carry it: a key that was read from a file often ends with a line break (use .strip())"
+        )
 
 
 def _instance(value: Any, kind: type, wanted: str) -> None:
