@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-import traceback
 import uuid
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import Refusal, error_response
+from .errors import BROKEN, Refusal, error_response
 from .limits import Limits, may_enter
-from .telemetry import Telemetry, log, logger
+from .telemetry import Telemetry, log, log_failure
 
 OPEN = ("/", "/health", "/ready", "/favicon.ico")
 """What needs no key: they say nothing of anybody's queries, and cost nothing."""
@@ -59,23 +58,14 @@ class Border:
             except Refusal as refusal:
                 await error_response(refusal)(scope, receive, noted)
             except Exception as error:
-                logger.error(
-                    "error",
-                    extra={
-                        "facts": {
-                            "id": name,
-                            "type": type(error).__name__,
-                            "at": traceback.format_tb(error.__traceback__),
-                        }
-                    },
-                )
-                if answered:
-                    raise
-                broken = Refusal(500, "something went wrong here; the log says where")
+                log_failure(name, error)
+                if answered:  # the server logs what it is given: not its words
+                    raise RuntimeError("an answer broke off; the line before says where") from None
                 tei = scope["state"].get("tei", False)
-                await error_response(broken, tei=tei)(scope, receive, noted)
+                await error_response(Refusal(500, BROKEN), tei=tei)(scope, receive, noted)
         finally:
             seconds = time.perf_counter() - began
+            status = scope["state"].get("status", status)  # what a stream said in its end, behind its 200
             # Paths that do not exist are one: clients could make any number of them.
             label = path if path in self._paths else "other"
             self._telemetry.requests.labels(label, str(status)).inc()

@@ -8,6 +8,9 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+BROKEN = "something went wrong here; the log says where"
+"""What clients are told of an error that they are not to blame for."""
+
 
 class Refusal(HTTPException):
     """A request that gets no ranking. `status` is HTTP's; `retry_after` in seconds, where it may come again.

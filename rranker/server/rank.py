@@ -15,10 +15,11 @@ from starlette.types import Receive, Scope, Send
 
 from ..json_values import json_value
 from ..types import Ranking, Round
-from .errors import Refusal
+from .errors import BROKEN, Refusal
 from .rerank import TEMPLATE, facts, usage
 from .schemas import Rank, Score
 from .service import Service
+from .telemetry import log_failure
 
 GRACE = 1.0
 """Seconds after the deadline of a stream for its last event, which says that its time is over."""
@@ -110,10 +111,14 @@ async def _events(
                     request.state.facts = facts(step)
                     yield _event("ranking", _whole(service, request, step))
                 begun = True
-    except Refusal as refusal:
+    except Exception as error:
         if not begun:
             raise
-        yield _event("error", {"message": str(refusal), "status": refusal.status})
+        if not isinstance(error, Refusal):
+            log_failure(request.state.request_id, error)
+            error = Refusal(500, BROKEN)
+        request.state.status = error.status
+        yield _event("error", {"message": str(error), "status": error.status})
 
 
 def _event(kind: str, data: Any) -> bytes:

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+import traceback
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -70,6 +71,12 @@ class Telemetry:
 def log(event: str, **facts: Any) -> None:
     """A structured log line, at the level INFO."""
     logger.info(event, extra={"facts": facts})
+
+
+def log_failure(request: str, error: Exception) -> None:
+    """What broke here while a request was served: its type and place, but not its words, which may hold its texts."""
+    at = traceback.format_tb(error.__traceback__)
+    logger.error("error", extra={"facts": {"id": request, "type": type(error).__name__, "at": at}})
 
 
 class JsonLines(logging.Formatter):

@@ -1,0 +1,74 @@
+"""What breaks here in the middle of an answer: the client is told in its stream, and no log holds anybody's words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from rranker import Ranker
+from rranker.scorers.text import TextQuestion, TextScorer
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
+from rranker.server.border import Border
+from rranker.server.limits import Limits
+from rranker.server.telemetry import Telemetry
+from tests.server.conftest import serving
+
+STREAM = {"query": "SECRET", "candidates": list("abcd"), "method": "iranker", "stream": True}
+
+
+class BreaksLater(TextScorer):
+    """Answers once, then fails in a way that no client is to blame for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered = False
+
+    def complete(self, questions: Sequence[TextQuestion]) -> list[str]:
+        if self.answered:
+            raise FloatingPointError(questions[0].request.query)
+        self.answered = True
+        return ["2" for _ in questions]
+
+
+def test_a_stream_that_breaks_here_ends_with_an_error_that_is_counted_and_logged_without_its_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Ranker(scorer=BreaksLater()) as ranker, serving(ranker) as server:
+        answer = server.post("/v1/rank", STREAM)
+        metrics = server.request("GET", "/metrics").body.decode()
+    first, last = (block.split("\n") for block in answer.body.decode().split("\n\n") if block)
+    assert first[0] == "event: round"
+    assert last[0] == "event: error"
+    assert json.loads(last[1].removeprefix("data: ")) == {
+        "message": "something went wrong here; the log says where",
+        "status": 500,
+    }
+    assert 'rranker_requests_total{path="/v1/rank",status="500"} 1.0' in metrics
+    facts = [record.__dict__["facts"] for record in caplog.records if record.name == "rranker.server"]
+    (broken,) = [fact for fact in facts if fact.get("type") == "FloatingPointError"]
+    assert broken["id"] == answer.headers["x-request-id"]
+    assert [fact["status"] for fact in facts if fact.get("path") == "/v1/rank"] == [500]
+    assert "SECRET" not in caplog.text + json.dumps(facts)
+
+
+def test_what_breaks_behind_the_beginning_of_an_answer_is_raised_without_its_words() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ValueError("SECRET")
+
+    async def send(message: Any) -> None:
+        pass
+
+    border = Border(app, keys=(), limits=Limits(), telemetry=Telemetry(), paths=["/x"])
+    scope = {"type": "http", "method": "GET", "path": "/x", "headers": []}
+    with pytest.raises(RuntimeError, match="an answer broke off") as raised:
+        asyncio.run(border(scope, None, send))  # type: ignore[arg-type]
+    assert raised.value.__suppress_context__
