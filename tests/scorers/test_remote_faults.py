@@ -124,6 +124,15 @@ def test_all_calls_wait_as_long_as_the_server_says(served, header):
     assert 0.35 < server.times[1] - server.times[0] < 10
 
 
+@pytest.mark.parametrize("past", ["0", "-5", "nan", formatdate(0, usegmt=True)])
+def test_a_time_to_come_again_that_is_not_to_come_leaves_the_pause_to_us(served, past):
+    refusals = iter([error(503, "busy", retry_after=past)])
+    server = served(lambda path, body: next(refusals, None) or honest(path, body))
+    with Ranker(scorer=scorer(server, backoff=0.4)) as ranker:
+        assert ranker.rank("q", TEXTS).order == BEST
+    assert server.times[1] - server.times[0] > 0.2
+
+
 def test_a_call_that_waited_for_another_ones_slot_waits_as_long_as_that_was_told(served):
     both = threading.Barrier(2, timeout=10)
     refusals = iter([replace(error(429, "slow down", retry_after="0.4"), delay=0.2)])

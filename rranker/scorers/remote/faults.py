@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from math import isnan, nan
 from typing import Any
 
 from .budget import Usage
@@ -67,20 +68,24 @@ def message_of(error: Any) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a server wants to wait: `retry-after-ms`, or `Retry-After` as a number or a date."""
+    """The seconds that a server wants to wait: `retry-after-ms`, or `Retry-After` as a number or a date.
+
+    None where that is no time to come, as of a clock that runs behind: the pause is ours to choose.
+    """
+    milliseconds, given = headers.get("retry-after-ms"), headers.get("retry-after")
+    wanted = _number(milliseconds) / 1000
+    if isnan(wanted):
+        wanted = _number(given)
+    if isnan(wanted) and given is not None:
+        try:
+            wanted = parsedate_to_datetime(given).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return None
+    return wanted if wanted > 0 else None
+
+
+def _number(text: str | None) -> float:
     try:
-        if (milliseconds := headers.get("retry-after-ms")) is not None:
-            return max(float(milliseconds) / 1000, 0.0)
+        return nan if text is None else float(text)
     except ValueError:
-        pass
-    given = headers.get("retry-after")
-    if given is None:
-        return None
-    try:
-        return max(float(given), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(given).timestamp() - time.time(), 0.0)
-    except (TypeError, ValueError):
-        return None
+        return nan
