@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
@@ -22,7 +23,8 @@ class Workers:
     """
 
     def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="rranker")
+        self._threads, self._process = threads, os.getpid()
+        self._pool = self._made()
 
     async def read(self, generator: Generator[T | None]) -> AsyncGenerator[T]:
         """All that the generator yields but None. It is closed when this is closed, or its reader cancelled.
@@ -36,7 +38,7 @@ class Workers:
         try:
             more = True
             while more:
-                running = self._pool.submit(context.run, take_step, generator)
+                running = self._here().submit(context.run, take_step, generator)
                 items, more = await asyncio.wrap_future(running)
                 for item in items:
                     yield item
@@ -47,7 +49,16 @@ class Workers:
 
     def close(self) -> None:
         """Lets the threads go once they have done what they were given."""
-        self._pool.shutdown(wait=False)
+        self._here().shutdown(wait=False)
+
+    def _here(self) -> ThreadPoolExecutor:
+        """The pool; another one in a child, as threads do not survive a fork."""
+        if self._process != os.getpid():
+            self._process, self._pool = os.getpid(), self._made()
+        return self._pool
+
+    def _made(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="rranker")
 
 
 def when_reader_goes(call: Callable[[], Any]) -> None:

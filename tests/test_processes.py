@@ -142,6 +142,31 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert in_a_fresh_process(code) == "2"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_async_calls_of_a_scorer_go_on_in_a_child_forked_after_the_first_one() -> None:
+    code = """
+import asyncio, os, signal
+from rranker import Ranker
+from rranker.scorers.text import TextScorer
+
+class Second(TextScorer):
+    def complete(self, questions):
+        return ["2" for _ in questions]
+
+ranker = Ranker(scorer=Second(), method="selection")
+order = asyncio.run(ranker.arank("b", ["x", "y", "z"])).order
+child = os.fork()
+if child == 0:
+    signal.alarm(30)  # a hang ends as a signal
+    same = asyncio.run(ranker.arank("b", ["x", "y", "z"])).order == order
+    ranker.close()
+    os._exit(7 if same else 8)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(asyncio.run(ranker.arank("b", ["x", "y", "z"])).order == order)  # the parent goes on
+"""
+    assert in_a_fresh_process(code).splitlines() == ["7", "True"]
+
+
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))])
 def test_a_copy_ranks_as_the_original(again) -> None:
     with Ranker(method="dranker", kv_cache_tokens=2048, seed=3) as ranker:
