@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..prompts.encoding import encodable
 from .errors import Refusal
 from .schemas import Document, Parts, Rerank
 
@@ -64,10 +65,14 @@ def shortened(body: Rerank, texts: list[str], ranker: Ranker) -> tuple[list[str]
             "scorer that has none: leave them out",
         ) from error
     if both is not None and both >= 0:
-        most.append(max(0, both - len(tokenizer(body.query, add_special_tokens=False)["input_ids"])))
+        most.append(
+            max(0, both - len(tokenizer(encodable(body.query), add_special_tokens=False)["input_ids"]))
+        )
     allowed = min(most)
     cut, warnings = list[str](), list[str]()
-    offsets = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    # Characters are put for characters, so that spans are those of the texts as well.
+    found = tokenizer([*map(encodable, texts)], add_special_tokens=False, return_offsets_mapping=True)
+    offsets = found["offset_mapping"]
     for place, (text, spans) in enumerate(zip(texts, offsets, strict=True)):
         if len(spans) <= allowed:
             cut.append(text)

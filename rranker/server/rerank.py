@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -86,8 +85,14 @@ async def _superset(
     """`texts`: whether results hold their documents where the request does not say."""
     wanted = texts if body.return_documents is None else body.return_documents
     given = texts_of(body)
-    ranked, warnings = await asyncio.to_thread(shortened, body, given, service.ranker)
-    ranking = await _ranked(service, request, body.query, ranked, body.top_n, body.instruction)
+    warnings = list[str]()
+
+    def cut() -> list[str]:
+        texts, said = shortened(body, given, service.ranker)
+        warnings.extend(said)
+        return texts
+
+    ranking = await _ranked(service, request, body.query, given, body.top_n, body.instruction, cut)
     warnings += [repair.message for repair in ranking.repairs]
     results = list[dict[str, Any]]()
     for item in _best(ranking, body.top_n):
@@ -144,9 +149,10 @@ async def _ranked(
     texts: Sequence[str],
     top_n: int | None,
     instruction: str | None,
+    prepare: Callable[[], Sequence[str]] | None = None,
 ) -> Ranking:
     ranking = await service.rank(
-        request, query, texts, template=TEMPLATE, top_k=top_n or None, instruction=instruction
+        request, query, texts, prepare, template=TEMPLATE, top_k=top_n or None, instruction=instruction
     )
     request.state.facts = facts(ranking)
     return ranking

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,12 +41,25 @@ class Service:
         return self._running < self.limits.requests
 
     async def rank(
-        self, client: Request, query: QueryLike, candidates: Sequence[CandidateLike], **settings: Any
+        self,
+        client: Request,
+        query: QueryLike,
+        candidates: Sequence[CandidateLike],
+        prepare: Callable[[], Sequence[CandidateLike]] | None = None,
+        **settings: Any,
     ) -> Ranking:
-        """A ranking, as `Ranker.rank` gives it. Raises Refusal."""
+        """A ranking, as `Ranker.rank` gives it. Raises Refusal.
+
+        `prepare` makes of the candidates those to rank, in a thread; it counts as work, and is bounded as all is.
+        """
         self._check(len(candidates), settings)
+
+        async def work() -> Ranking:
+            made = candidates if prepare is None else await asyncio.to_thread(prepare)
+            return await self.ranker.arank(query, made, **settings)
+
         with self._admitted(client):
-            ranking = await self._while_waited_for(client, self.ranker.arank(query, candidates, **settings))
+            ranking = await self._while_waited_for(client, work())
         self.telemetry.ranked(ranking)
         return ranking
 

@@ -122,6 +122,31 @@ def test_a_scorer_without_a_tokenizer_cuts_no_documents(slow: Slow) -> None:
         assert server.post("/v2/rerank", {**BODY, "max_tokens_per_doc": 0}).status == 200
 
 
+def test_documents_are_cut_within_the_bounds_of_a_request(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cutting, go_on = threading.Semaphore(0), threading.Event()
+
+    def shortened(body: Any, texts: list[str], ranker: Ranker) -> tuple[list[str], list[str]]:
+        cutting.release()
+        go_on.wait(20)
+        return texts, []
+
+    monkeypatch.setattr("rranker.server.rerank.shortened", shortened)
+    slow.go.set()
+    limits = Limits(requests=1, candidates=2)
+    with Ranker(scorer=slow) as ranker, serving(ranker, limits=limits) as server:
+        assert server.post("/v2/rerank", {**BODY, "documents": ["a"] * 3}).status == 413
+        client = open_request(server)
+        assert cutting.acquire(timeout=20)
+        assert in_flight(server) == 1
+        assert server.post("/v2/rerank", BODY).status == 429
+        client.close()
+        until(lambda: in_flight(server) == 0)
+        go_on.set()
+        assert server.post("/v2/rerank", BODY).status == 200
+
+
 @pytest.mark.parametrize("path", ["/v2/rerank", "/rerank", "/sglang/v1/rerank", "/v1/rank", "/score"])
 def test_a_body_in_chunks_is_as_bounded_as_one_that_says_its_length(path: str, slow: Slow) -> None:
     with Ranker(scorer=slow) as ranker, serving(ranker, limits=Limits(body_bytes=1000)) as server:

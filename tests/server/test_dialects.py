@@ -91,6 +91,16 @@ def test_what_is_cut_is_ranked_as_cut_and_warned_of(
     assert len(found["meta"]["warnings"]) == 4
 
 
+@pytest.mark.parametrize("setting", [{"max_tokens_per_doc": 3}, {"truncate_prompt_tokens": 9}])
+def test_what_no_encoding_can_hold_is_cut_like_other_text(setting: dict[str, int], server: Server) -> None:
+    broken = "Bees \ud800 dance to say where"
+    body = {"query": QUERY + "\ud800", "documents": [broken, TEXTS[0]], "return_documents": True, **setting}
+    found = server.post("/v2/rerank", body)
+    assert found.status == 200
+    assert {row["document"]["text"] for row in found.json["results"]} == {broken, TEXTS[0]}
+    assert any("document 0 was cut" in warning for warning in found.json["meta"]["warnings"])
+
+
 def test_vllm_takes_one_document_and_no_limit_by_nought(server: Server) -> None:
     body = {"query": QUERY, "documents": TEXTS[1], "max_tokens_per_doc": 0}
     found = server.post("/rerank", body).json
