@@ -122,13 +122,18 @@ def _pair(entry: Any) -> tuple[str, float] | None:
 
 
 def read_usage(response: Any) -> Usage | None:
-    """What a response says that it took, if it does."""
+    """What a response says that it took, if it does; numbers below 0 say nothing."""
     usage = _field(response, "usage")
     read, written = _field(usage, "prompt_tokens"), _field(usage, "completion_tokens")
-    if not isinstance(read, int) or not isinstance(written, int | None):
+    if not _is_count(read) or not (written is None or _is_count(written)):
         return None
     cached = _field(_field(usage, "prompt_tokens_details"), "cached_tokens")
-    return Usage(0, read, cached if isinstance(cached, int) else 0, written or 0)
+    # Gateways that count cached tokens apart from those read may say more of them.
+    return Usage(0, read, min(cached, read) if _is_count(cached) else 0, written or 0)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _field(thing: Any, name: str) -> Any:

@@ -123,6 +123,21 @@ def test_what_never_reached_an_endpoint_is_not_counted(served):
     assert (one.spent.calls, one.spent.tokens) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("usage", "encoded"),
+    [((-100, -5, 0), None), ((100, -5, 0), None), ((10, 5, 50), 0), ((10, 5, -50), 10)],
+)
+def test_impossible_counts_of_tokens_give_nothing_back(served, usage, encoded):
+    server = served(lambda path, body: completion("[1] > [2]", usage=usage))
+    scorer = ChatScorer("m", base_url=server.url, logprobs=False, prices=Prices(2.0, 8.0, cached=0.5))
+    with Ranker(scorer=scorer) as ranker:
+        stats = ranker.rank("q", TEXTS).stats
+    assert 0 <= stats.tokens_encoded <= stats.tokens_naive
+    assert stats.cost > 0
+    assert scorer.spent.tokens > 0
+    assert stats.tokens_encoded == (stats.tokens_naive if encoded is None else encoded)
+
+
 def test_calls_under_way_hold_the_budget_of_calls(served):
     """Eight at once, two may be sent: the others wait for these, as they might not have been sent."""
     server = served(lambda path, body: Fault(body=honest(path, body), delay=0.05))
