@@ -55,7 +55,9 @@ def create_app(
     async def failed(request: Request, error: HTTPException) -> JSONResponse:
         unread = error.status_code == 400  # FastAPI's, of a body that it could not parse
         said = "the body cannot be read as JSON in UTF-8" if unread else str(error.detail)
-        return error_response(Refusal(error.status_code, said))
+        response = error_response(Refusal(error.status_code, said))
+        response.headers.update(error.headers or {})  # Allow, of a 405
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -72,6 +74,7 @@ def create_app(
 
 
 def _add_operations(app: FastAPI, service: Service, telemetry: Telemetry) -> None:
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         """Where people ask, and watch."""
@@ -79,11 +82,13 @@ def _add_operations(app: FastAPI, service: Service, telemetry: Telemetry) -> Non
             server_page(), headers={"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff"}
         )
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "ok"}
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready")
     async def ready() -> Response:
         """Whether one more request would be accepted; 503 where not."""

@@ -35,10 +35,8 @@ class AsciiJSON(JSONResponse):
 
 
 _KINDS = {
-    400: "invalid_request_error",
     401: "authentication_error",
     413: "request_too_large",
-    422: "invalid_request_error",
     429: "overloaded_error",
 }
 # text-embeddings-inference's words. An empty list is its 400, a failed inference its 424.
@@ -53,7 +51,7 @@ def error_response(refusal: Refusal, *, tei: bool = False) -> JSONResponse:
         status = 424 if status == 500 else status
         body = {"error": message, "error_type": _TEI_KINDS.get(status, "Backend")}
     else:
-        kind = _KINDS.get(status, "server_error")
+        kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
         body = {
             "message": message,
             "detail": message,

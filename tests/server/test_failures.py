@@ -1,4 +1,4 @@
-"""What breaks here in the middle of an answer: the client is told in its stream, and no log holds anybody's words."""
+"""What is said where something fails: to clients in the middle of an answer, to probes, and in the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 from rranker.server.border import Border
 from rranker.server.limits import Limits
 from rranker.server.telemetry import Telemetry
-from tests.server.conftest import serving
+from tests.server.conftest import Server, serving
 
 STREAM = {"query": "SECRET", "candidates": list("abcd"), "method": "iranker", "stream": True}
 
@@ -72,3 +72,19 @@ def test_what_breaks_behind_the_beginning_of_an_answer_is_raised_without_its_wor
     with pytest.raises(RuntimeError, match="an answer broke off") as raised:
         asyncio.run(border(scope, None, send))  # type: ignore[arg-type]
     assert raised.value.__suppress_context__
+
+
+def test_probes_may_ask_for_the_head_alone(server: Server) -> None:
+    for path in ("/", "/health", "/ready"):
+        got, head = server.request("GET", path), server.request("HEAD", path)
+        assert (head.status, head.body) == (200, b"")
+        assert head.headers["content-length"] == got.headers["content-length"]
+
+
+@pytest.mark.parametrize(("verb", "path", "status"), [("GET", "/v2/rerank", 405), ("POST", "/nowhere", 404)])
+def test_a_path_or_method_that_is_not_there_is_said_to_be_the_client_s_error(
+    verb: str, path: str, status: int, server: Server
+) -> None:
+    answer = server.request(verb, path, {})
+    assert (answer.status, answer.json["error"]["type"]) == (status, "invalid_request_error")
+    assert answer.headers.get("allow") == ("POST" if status == 405 else None)
