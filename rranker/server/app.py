@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 try:
     from fastapi import FastAPI, Request
@@ -28,6 +28,12 @@ from .service import Service
 if TYPE_CHECKING:
     from ..ranker import Ranker
 
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "What to change in the request, in the words of its dialect"},
+    "5XX": {"description": "No answer: in time (503), or at all"},
+}
+"""For the schema, in place of FastAPI's own 422, of a shape that no client gets."""
+
 
 def create_app(
     ranker: Ranker, *, limits: Limits | None = None, keys: Sequence[str] = (), name: str | None = None
@@ -43,8 +49,8 @@ def create_app(
     app = FastAPI(
         title="rranker", version=__version__, docs_url=None, redoc_url=None, default_response_class=AsciiJSON
     )
-    app.include_router(rerank_routes(service))
-    app.include_router(rank_routes(service))
+    for router in (rerank_routes(service), rank_routes(service)):
+        app.include_router(router, responses=_ERRORS)
     _add_operations(app, service, service.telemetry)
 
     @app.exception_handler(Refusal)

@@ -88,3 +88,11 @@ def test_a_path_or_method_that_is_not_there_is_said_to_be_the_client_s_error(
     answer = server.request(verb, path, {})
     assert (answer.status, answer.json["error"]["type"]) == (status, "invalid_request_error")
     assert answer.headers.get("allow") == ("POST" if status == 405 else None)
+
+
+def test_openapi_promises_no_error_of_a_shape_that_no_client_gets(server: Server) -> None:
+    schema = server.request("GET", "/openapi.json").json
+    asked = {path: verbs["post"]["responses"] for path, verbs in schema["paths"].items() if "post" in verbs}
+    assert {"/v2/rerank", "/rerank", "/v1/rank", "/score"} <= set(asked)
+    assert all(set(answers) == {"200", "4XX", "5XX"} for answers in asked.values())
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
