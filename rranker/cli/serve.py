@@ -47,7 +47,7 @@ def serve(  # noqa: PLR0913 (options of a command)
     keys = api_keys(os.environ)
     with failing_as(ExitCode.USAGE):
         check_exposure(host, keys)
-        limits = Limits(requests, candidates, int(body_megabytes * 2**20), seconds)
+        limits = Limits(requests, candidates, body_megabytes * 2**20, seconds)
     log_to_stderr()
     with load_ranker(
         model=model,
@@ -69,7 +69,7 @@ def serve(  # noqa: PLR0913 (options of a command)
         )
         with failing_as(ExitCode.USAGE, ExitCode.UNAVAILABLE):
             socket = config.bind_socket()
-        where = "http://{}:{}".format(*socket.getsockname()[:2])
+        where = url_of(*socket.getsockname()[:2])
         say(f"serving on {where}")
         log("start", where=where, keys=len(keys))
         # uvicorn finishes what is running and then raises the signal anew, for whoever had it before: nobody.
@@ -77,3 +77,8 @@ def serve(  # noqa: PLR0913 (options of a command)
             signal.signal(number, lambda *_: None)
         uvicorn.Server(config).run(sockets=[socket])
     log("stop")
+
+
+def url_of(address: str, port: int) -> str:
+    """What to type to reach an address; one of IPv6 goes into brackets."""
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"

@@ -91,4 +91,4 @@ class Border:
             raise self._too_large()
 
     def _too_large(self) -> Refusal:
-        return Refusal(413, f"the body is larger than {self._limits.body_bytes:,} bytes")
+        return Refusal(413, f"the body is larger than {self._limits.body_bytes:,.0f} bytes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,13 +22,13 @@ class Limits:
 
     requests: int = 256
     candidates: int = 1000
-    body_bytes: int = 8 * 2**20
+    body_bytes: float = 8 * 2**20
     seconds: float = 60.0
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if getattr(self, name) <= 0:
-                raise ValueError(f"the limit of {name} must be above 0, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"the limit of {name} must be a number above 0, not {getattr(self, name)}")
 
 
 def api_keys(environment: Mapping[str, str]) -> tuple[str, ...]:
