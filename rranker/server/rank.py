@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..json_values import json_value
 from ..types import Ranking, Round
-from .errors import BROKEN, Refusal
+from .errors import BROKEN, AsciiJSON, Refusal
 from .rerank import TEMPLATE, facts, usage
 from .schemas import Rank, Score
 from .service import Service
@@ -35,7 +35,9 @@ def rank_routes(service: Service) -> APIRouter:
         settings = body.model_dump(exclude={"query", "candidates", "stream"})
         if not body.stream:
             ranking = await service.rank(request, body.query, body.candidates, **settings)
-            return _whole(service, request, ranking)
+            return AsciiJSON(
+                _whole(service, request, ranking)
+            )  # as it is: FastAPI would walk it all once more
         events = _events(service, request, body, settings)
         # Whatever is wrong with the request comes up here, while there is still a status to send.
         first = await anext(events)
@@ -127,7 +129,11 @@ def _event(kind: str, data: Any) -> bytes:
 
 def _whole(service: Service, request: Request, ranking: Ranking) -> dict[str, Any]:
     request.state.facts = facts(ranking)
-    return {"id": request.state.request_id, "model": service.name, **ranking.to_dict()}
+    try:
+        whole = ranking.to_dict()
+    except ValueError as error:  # what a candidate holds besides its text is nested too deeply
+        raise Refusal(400, str(error)) from error
+    return {"id": request.state.request_id, "model": service.name, **whole}
 
 
 def _pairs(body: Score) -> list[tuple[str, str]]:

@@ -74,6 +74,17 @@ def test_what_breaks_behind_the_beginning_of_an_answer_is_raised_without_its_wor
     assert raised.value.__suppress_context__
 
 
+@pytest.mark.parametrize("depth", [300, 800])
+def test_a_candidate_that_is_nested_deeply_breaks_nothing(depth: int, server: Server) -> None:
+    nested = "[" * depth + "]" * depth
+    for stream in ("false", "true"):
+        body = f'{{"query": "tea", "candidates": ["a", {{"text": "b", "x": {nested}}}], "stream": {stream}}}'
+        answer = server.post("/v1/rank", body.encode())
+        assert answer.status in (200, 400)
+        assert answer.status == 200 or "nested too deeply" in answer.json["message"]
+        assert b'"status": 500' not in answer.body
+
+
 def test_probes_may_ask_for_the_head_alone(server: Server) -> None:
     for path in ("/", "/health", "/ready"):
         got, head = server.request("GET", path), server.request("HEAD", path)
