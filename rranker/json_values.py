@@ -13,6 +13,9 @@ from enum import Enum
 from numbers import Integral, Real
 from typing import Any
 
+_PLAIN = frozenset({int, str})
+"""Most of what there is; the questions that all else is asked take many times as long."""
+
 
 def json_value(value: Any, name: str = "the value") -> Any:
     """`value` as None, booleans, numbers, strings, lists and dicts with string keys: what `json.dumps` takes.
@@ -36,8 +39,11 @@ def json_value(value: Any, name: str = "the value") -> Any:
 
 
 def _convert(value: Any) -> Any:
-    if value is None or isinstance(value, bool):
+    kind = type(value)
+    if value is None or kind in _PLAIN or isinstance(value, bool):
         return value
+    if kind is float:
+        return value if math.isfinite(value) else None
     if isinstance(value, Enum):
         return _convert(value.value)
     if isinstance(value, str):

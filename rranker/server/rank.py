@@ -35,9 +35,8 @@ def rank_routes(service: Service) -> APIRouter:
         settings = body.model_dump(exclude={"query", "candidates", "stream"})
         if not body.stream:
             ranking = await service.rank(request, body.query, body.candidates, **settings)
-            return AsciiJSON(
-                _whole(service, request, ranking)
-            )  # as it is: FastAPI would walk it all once more
+            # Beside the event loop, for a thousand rounds take their time; FastAPI would walk them all once more.
+            return await asyncio.to_thread(lambda: AsciiJSON(_whole(service, request, ranking)))
         events = _events(service, request, body, settings)
         # Whatever is wrong with the request comes up here, while there is still a status to send.
         first = await anext(events)
@@ -111,7 +110,7 @@ async def _events(
                     yield _event("round", json_value(step))
                 else:
                     request.state.facts = facts(step)
-                    yield _event("ranking", _whole(service, request, step))
+                    yield await asyncio.to_thread(_last_event, service, request, step)
                 begun = True
     except Exception as error:
         if not begun:
@@ -125,6 +124,10 @@ async def _events(
 
 def _event(kind: str, data: Any) -> bytes:
     return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def _last_event(service: Service, request: Request, ranking: Ranking) -> bytes:
+    return _event("ranking", _whole(service, request, ranking))
 
 
 def _whole(service: Service, request: Request, ranking: Ranking) -> dict[str, Any]:

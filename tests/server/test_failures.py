@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from rranker import Ranker
+from rranker import Ranker, Ranking
 from rranker.scorers.text import TextQuestion, TextScorer
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
@@ -72,6 +74,28 @@ def test_what_breaks_behind_the_beginning_of_an_answer_is_raised_without_its_wor
     with pytest.raises(RuntimeError, match="an answer broke off") as raised:
         asyncio.run(border(scope, None, send))  # type: ignore[arg-type]
     assert raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_others_are_answered_while_a_large_ranking_is_written(
+    stream: bool, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, answered, in_time = threading.Event(), threading.Event(), list[bool]()
+    whole = Ranking.to_dict
+
+    def slow(ranking: Ranking) -> dict[str, Any]:
+        writing.set()
+        in_time.append(answered.wait(10))
+        return whole(ranking)
+
+    monkeypatch.setattr(Ranking, "to_dict", slow)
+    with ThreadPoolExecutor(1) as pool:
+        large = pool.submit(server.post, "/v1/rank", {**STREAM, "stream": stream})
+        assert writing.wait(20)
+        assert server.request("GET", "/health").status == 200
+        answered.set()
+        assert large.result().status == 200
+    assert in_time == [True]
 
 
 @pytest.mark.parametrize("depth", [300, 800])
