@@ -48,7 +48,7 @@ def error_response(refusal: Refusal, *, tei: bool = False) -> JSONResponse:
     status, message = refusal.status, str(refusal)
     body: dict[str, Any]
     if tei:
-        status = 424 if status == 500 else status
+        status = 424 if status in (500, 502) else status
         body = {"error": message, "error_type": _TEI_KINDS.get(status, "Backend")}
     else:
         kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")

@@ -12,15 +12,18 @@ from starlette.requests import Request
 
 from ..candidates import CandidateLike
 from ..request import QueryLike
+from ..scorers.remote import RemoteError
 from ..types import Ranking, Round
 from .errors import Refusal
 from .limits import Limits
-from .telemetry import Telemetry
+from .telemetry import Telemetry, log_failure
 
 if TYPE_CHECKING:
     from ..ranker import Ranker
 
 T = TypeVar("T")
+_BUSY = (429, 503)
+"""What a remote model answers that has too much to do."""
 
 
 class Service:
@@ -133,7 +136,7 @@ class Service:
                     {task, gone}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED
                 )
             if task in done:
-                return _result(task)
+                return _result(task, client)
             if gone in done:
                 self.telemetry.hang_ups.inc()
                 raise Refusal(499, "the client has left")
@@ -154,9 +157,14 @@ async def _hang_up(client: Request) -> None:
         pass
 
 
-def _result(task: asyncio.Future[T]) -> T:
-    """Its result. What the caller did wrong becomes a Refusal; all else is raised as it is."""
+def _result(task: asyncio.Future[T], client: Request) -> T:
+    """Its result. What the caller or a remote model did wrong becomes a Refusal; all else is raised as it is."""
     error = task.exception()
+    if isinstance(error, RemoteError):
+        log_failure(client.state.request_id, error, upstream_status=error.status)
+        if error.status in _BUSY:
+            raise Refusal(503, "the model behind this server is busy: come again", 1) from error
+        raise Refusal(502, "the model behind this server did not answer; the log says how") from error
     if isinstance(error, ValueError | TypeError):
         raise Refusal(400, str(error)) from error
     return task.result()

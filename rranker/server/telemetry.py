@@ -73,10 +73,10 @@ def log(event: str, **facts: Any) -> None:
     logger.info(event, extra={"facts": facts})
 
 
-def log_failure(request: str, error: Exception) -> None:
+def log_failure(request: str, error: BaseException, **facts: Any) -> None:
     """What broke here while a request was served: its type and place, but not its words, which may hold its texts."""
     at = traceback.format_tb(error.__traceback__)
-    logger.error("error", extra={"facts": {"id": request, "type": type(error).__name__, "at": at}})
+    logger.error("error", extra={"facts": {"id": request, "type": type(error).__name__, "at": at, **facts}})
 
 
 class JsonLines(logging.Formatter):

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rranker import Ranker, Ranking
+from rranker.scorers.remote import RemoteError
 from rranker.scorers.text import TextQuestion, TextScorer
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
@@ -59,6 +60,39 @@ def test_a_stream_that_breaks_here_ends_with_an_error_that_is_counted_and_logged
     assert broken["id"] == answer.headers["x-request-id"]
     assert [fact["status"] for fact in facts if fact.get("path") == "/v1/rank"] == [500]
     assert "SECRET" not in caplog.text + json.dumps(facts)
+
+
+class Refused(TextScorer):
+    """Asks a model elsewhere, which answers with this status."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__()
+        self.status = status
+
+    def complete(self, questions: Sequence[TextQuestion]) -> list[str]:
+        raise RemoteError(f"{questions[0].request.query}: it said no", self.status)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "status"), [(401, 502), (None, 502), (500, 502), (429, 503), (503, 503)]
+)
+def test_a_model_elsewhere_that_does_not_answer_is_told_from_a_fault_here(
+    upstream: int | None, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    body = {"query": "SECRET", "texts": list("abcd")}
+    with Ranker(scorer=Refused(upstream)) as ranker, serving(ranker) as server:
+        answer, streamed, tei = (
+            server.post("/v1/rank", {**STREAM, "stream": False}),
+            server.post("/v1/rank", STREAM),
+            server.post("/rerank", body),
+        )
+    assert (answer.status, streamed.status, tei.status) == (status, status, 424 if status == 502 else 503)
+    assert answer.json["error"]["type"] == "server_error"
+    assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
+    facts = [record.__dict__["facts"] for record in caplog.records if record.name == "rranker.server"]
+    assert [fact["upstream_status"] for fact in facts if fact.get("type") == "RemoteError"] == [upstream] * 3
+    assert "SECRET" not in caplog.text + json.dumps(facts) + answer.body.decode()
 
 
 def test_what_breaks_behind_the_beginning_of_an_answer_is_raised_without_its_words() -> None:
