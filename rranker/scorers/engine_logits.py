@@ -248,14 +248,16 @@ class EngineScorer:
         texts: list[str],
         indices: list[int],
     ) -> tuple[Segments, list[Truncation]]:
-        assembler = Assembler(prompt_format, self._identifiers, self._limits_of(request), self._truncate)
+        assembler = Assembler(
+            prompt_format, self._identifiers, self._limits_of(request, kind), self._truncate
+        )
         segments, cuts = assembler.assemble(
             request.template, request.instruction, request.query, kind, texts, indices
         )
         return with_prior(segments, self.model.item_factors, request.query, texts), cuts
 
-    def _limits_of(self, request: Request) -> Limits:
-        """What prompts of the request may take."""
+    def _limits_of(self, request: Request, kind: Kind) -> Limits:
+        """What prompts of the request that ask a question of that kind may take."""
         return self._limits
 
     def _format(self, request: Request, method: type[Episode]) -> PromptFormat:

@@ -13,7 +13,7 @@ from ..engine.generation import Stretch, Thought, Writing
 from ..methods import Episode
 from ..prompts.assemble import Limits, PromptFormat
 from ..prompts.encoding import TextEncoder
-from ..prompts.segments import POINTWISE
+from ..prompts.segments import POINTWISE, Kind
 from ..prompts.thinking import ThinkingFormat
 from ..reasoning import Reasoning
 from ..request import Request
@@ -82,11 +82,13 @@ class ReasoningScorer(EngineScorer):
         writing = Writing((stretch,), self._end_of_turn, reasoning.sampling, self._drafts)
         return Thought(writing, draw_seed(self._seed, job.engine_request.segments.prefix), tell)
 
-    def _limits_of(self, request: Request) -> Limits:
-        """Positions of the context are kept free for what is written."""
+    def _limits_of(self, request: Request, kind: Kind) -> Limits:
+        """Positions of the context are kept free for the thought, and for what opens the answer behind it."""
         if request.reasoning is None or self._limits.context is None:
             return self._limits
-        return replace(self._limits, context=self._limits.context - _bound(request.reasoning))
+        ends = self._thinking.ends(request.template, kind)
+        written = _bound(request.reasoning) + max(len(ends.closed), len(ends.unclosed))
+        return replace(self._limits, context=max(self._limits.context - written, 1))
 
     def _format(self, request: Request, method: type[Episode]) -> PromptFormat:
         if request.reasoning is None:

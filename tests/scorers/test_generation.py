@@ -235,6 +235,19 @@ def test_a_thought_that_does_not_fit_is_refused(checkpoint):
         ranker_of(checkpoint, max_think_tokens=2048)
 
 
+@pytest.mark.parametrize("settings", [{}, {"reuse": "keep"}, {"attention_mode": "block"}])
+def test_a_prompt_its_thought_and_what_opens_the_answer_fit_the_context(settings):
+    """GPT-2's positions are a table: a token behind the last of them has no embedding."""
+    tokenizer = small_tokenizer()
+    size = {"n_positions": 320, "n_embd": 48, "n_layer": 2, "n_head": 4}
+    lm = t.GPT2LMHeadModel(t.GPT2Config(vocab_size=len(tokenizer), **size))
+    texts = ["quick brown fox jumps " * 60, "lazy dog " * 120, "the query " * 90]
+    with Ranker(lm, tokenizer=tokenizer, reasoning=True, max_think_tokens=20, **settings) as made:
+        ranking = made.rank(QUERY, texts, template="passage", method="iranker")
+    assert [repair.kind for repair in ranking.repairs] == ["truncated"] * 3
+    assert [len(played.alive) for played in ranking.rounds] == [3, 2]
+
+
 def test_methods_that_ask_about_one_candidate_do_not_think(ranker, written):
     for made in (ranker, written):
         with pytest.raises(ValueError, match="use iranker"):
