@@ -163,8 +163,13 @@ class Handle:
         if not method.remaining and not self.done:
             self.status = "finished"
 
-    def wrote(self, hidden: Tensor) -> None:
-        """Books a step that wrote text; of a request for text, its author gets what is complete. hidden: [reads, D]."""
+    def wrote(self, hidden: Tensor, tokens: Sequence[Sequence[int]]) -> None:
+        """Gives a step's `tokens` to its streams and books the step. hidden: [reads, D].
+
+        The author of a request for text gets what is complete.
+        """
+        for stream, chosen in zip(self.streams, tokens, strict=True):
+            stream.accept(chosen)
         if isinstance(self.state, ThinkingState):
             self.state.wrote(hidden)
         elif isinstance(self.state, TextState):

@@ -99,10 +99,11 @@ class Stepper:
         back.fetch()
         texts.check()
         verdicts, scores = reader.answers()
-        texts.accept()
+        chosen = texts.chosen()
         for handle in writers:
+            tokens = [next(chosen) for _ in handle.streams]
             with _own_errors(handle):
-                handle.wrote(hidden)
+                handle.wrote(hidden, tokens)
         for (handle, _), found in zip(compress(questions, new), scores, strict=True):
             handle.pointwise_scores = found
         for (handle, subsets), logits in zip(questions, verdicts, strict=True):

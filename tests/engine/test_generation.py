@@ -164,6 +164,27 @@ def test_a_prompt_that_outgrows_its_room_fails_its_request_and_says_so(engine):
     assert "`longest`" in str(failed.error)
 
 
+def test_an_error_of_what_ends_a_text_is_its_own_requests(engine, lm):
+    """The others are in the middle of their texts, at their ends, and in rankings; no pass is made again for them."""
+
+    def faulty(tokens):
+        if len(tokens) == 3:
+            raise RuntimeError("a fault in what ends a text")
+        return False
+
+    prompts = prompts_of(8)
+    texts = [request_of(prompt, most) for prompt, most in zip(prompts, (3, 2, 4, 9, 3), strict=True)]
+    bad = request_of(prompts[0], ended=faulty)
+    requests = [*texts[:2], bad, EngineRequest(problem(0), Greedy(Elimination(6), nested=True)), *texts[2:]]
+    handles = {id(handle.request): handle for handle in engine.run(requests)}
+    assert str(handles.pop(id(bad)).error) == "a fault in what ends a text"
+    assert [handle.error for handle in handles.values()] == [None] * 6
+    for prompt, request in zip(prompts, texts, strict=True):
+        most = request.writing.stretches[0].most
+        assert list(request.author.texts[0].tokens) == generated(lm, prompt, most, END)
+        assert handles[id(request)].tokens_encoded <= len(prompt) + most
+
+
 def test_stretches_end_by_their_sign_their_bound_or_the_turns_end(engine, lm):
     prompt = prompts_of(5)[1]
     plain = generated(lm, prompt, 12)

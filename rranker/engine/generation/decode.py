@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from .stream import Stream
 
 
 class TokenReader:
-    """Gives each stream the tokens that its states (`Stream.reads`) say.
+    """Reads the tokens that the states of each stream (`Stream.reads`) say.
 
     First what to look up is collected, once it is sent all is computed, and copied back with whatever else is.
     """
@@ -45,8 +45,8 @@ class TokenReader:
         if self._tokens is not None and not self._tokens()[-1]:
             raise FloatingPointError(NOT_FINITE)
 
-    def accept(self) -> None:
-        """Hands the tokens to the streams."""
+    def chosen(self) -> Iterator[list[int]]:
+        """The next tokens of each stream, in turn."""
         tokens = iter([] if self._tokens is None else self._tokens()[:-1].tolist())
         for stream in self._streams:
-            stream.accept([next(tokens) for _ in stream.reads])
+            yield [next(tokens) for _ in stream.reads]
