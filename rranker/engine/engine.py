@@ -20,6 +20,7 @@ from .errors import CapacityError, SettingError, release_frames
 from .fused import fuse_judged, wants_fused
 from .generation.request import TextRequest
 from .hardware import best_device
+from .loading.apart import apart
 from .loading.model import LoadedModel, load_model
 from .loading.objects import ModelAndTokenizer, Source
 from .loading.settings import AttentionMode
@@ -101,6 +102,7 @@ class Engine:
         self._stepping = self._closed = False
 
     @classmethod
+    @apart()
     def load(  # noqa: PLR0913 (settings of a loaded model, all but the first by keyword)
         cls,
         model: Source = None,

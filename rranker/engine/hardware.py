@@ -54,7 +54,7 @@ def packs(dtype: torch.dtype) -> bool:
     """Whether oneDNN packs a weight of `dtype` on this CPU and multiplies by it. Tried once, on a tiny matrix."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    ones = torch.ones(8, 8, dtype=dtype)
+    ones = torch.ones(8, 8, dtype=dtype, device="cpu")
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(ones)
         product = torch.ops.mkldnn._linear_pointwise(ones, packed, None, "none", [], "")

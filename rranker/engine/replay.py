@@ -136,7 +136,8 @@ class _Graph:
 
     def fill(self, arrays: list[Array]) -> None:
         """Writes a step's arrays over the buffer, padded with zeros; nobody waits for the copy."""
-        host = torch.zeros(len(self._buffer), dtype=torch.uint8, pin_memory=self._buffer.is_cuda)
+        pinned = self._buffer.is_cuda
+        host = torch.zeros(len(self._buffer), dtype=torch.uint8, device="cpu", pin_memory=pinned)
         flat = host.numpy()
         for place, array in zip(self._places, arrays, strict=True):
             flat[place][: array.nbytes] = np.ascontiguousarray(array).view(np.uint8)

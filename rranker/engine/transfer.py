@@ -28,7 +28,7 @@ class Transfer:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._host = self._there = torch.empty(0, dtype=torch.uint8)
+        self._host = self._there = torch.empty(0, dtype=torch.uint8, device="cpu")
         self._used = self._sent = 0
 
     def add(self, array: Array) -> Tensor:
@@ -56,7 +56,8 @@ class Transfer:
     def _reserve(self, needed: int) -> None:
         size = max(_BYTES, needed, 2 * len(self._host))
         # Pinned where something is there to pin it for; a device that is no GPU takes plain memory as well.
-        self._host = torch.empty(size, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        pinned = self.device.type == "cuda"
+        self._host = torch.empty(size, dtype=torch.uint8, device="cpu", pin_memory=pinned)
         self._there = torch.empty(size, dtype=torch.uint8, device=self.device)
         self._used = self._sent = 0
 
@@ -88,7 +89,7 @@ class Readback:
         flat, begin, arrays = torch.cat(there).cpu().numpy(), 0, list[Array]()
         for tensor in self._tensors:
             some = flat[begin : begin + tensor.nbytes].copy()  # from its own beginning on, as its type needs
-            dtype = torch.empty(0, dtype=tensor.dtype).numpy().dtype
+            dtype = torch.empty(0, dtype=tensor.dtype, device="cpu").numpy().dtype
             arrays.append(some.view(dtype).reshape(tuple(tensor.shape)))
             begin += tensor.nbytes
         self._arrays = arrays

@@ -67,7 +67,7 @@ class _Attend:
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float) -> Tensor:
         heads, rows, size = query.shape[1:]
         out = query.new_empty(rows, heads, size)
-        lse = torch.empty(rows, heads, dtype=torch.float32)
+        lse = query.new_empty(rows, heads, dtype=torch.float32)
         for part in self._self_parts:
             self._attend_self(part, query[0], key[0], value[0], scaling, out, lse)
         for place, shared in enumerate(self._shared_parts):
@@ -93,7 +93,7 @@ class _Attend:
 
         bias = None
         if part.padding is not None:
-            bias = torch.zeros(part.padding.shape, dtype=query.dtype).masked_fill_(part.padding, -torch.inf)
+            bias = query.new_zeros(part.padding.shape).masked_fill_(part.padding, -torch.inf)
         mixed, norm = _flash(
             padded(query), padded(key), padded(value), 0.0, part.causal, attn_mask=bias, scale=scaling
         )
@@ -122,7 +122,7 @@ class _Attend:
         bias = None
         if part.hidden is not None:
             if index not in self._bias:
-                bias = torch.zeros(count, part.hidden.shape[1], dtype=query.dtype)
+                bias = query.new_zeros(count, part.hidden.shape[1])
                 bias.masked_fill_(part.hidden, float("-inf"))
                 self._bias[index] = bias.repeat(groups, 1)[None, None]
             bias = self._bias[index]

@@ -87,7 +87,7 @@ class _Calls:
         kind = (query.shape[1], stored[0].shape[0], stored[0].shape[2], query.dtype, scaling)
         paged, _ = self._wrappers.of(kind, query.device)
         queries, keys = shared.ragged.host
-        last_page = torch.ones(len(keys) - 1, dtype=torch.int32)
+        last_page = torch.ones(len(keys) - 1, dtype=torch.int32, device="cpu")
         plan = (queries, keys, _pages(shared.slots, query.device), last_page, *kind[:3], 1)
         # [pages, kv_heads, 1, D], which is FlashInfer's layout HND: a view, by strides
         caches = tuple(x.transpose(0, 1).unsqueeze(2) for x in stored)

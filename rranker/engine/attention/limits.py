@@ -38,7 +38,7 @@ def layer_windows(lm: Any) -> Windows:
         return (None,) * layers
     with limited(lm, SHORT):
         masks = _masks(lm)
-    usual = torch.ones(_TOKENS, _TOKENS, dtype=torch.bool)
+    usual = torch.ones(_TOKENS, _TOKENS, dtype=torch.bool, device="cpu")
     if not is_encoder(lm.config):
         usual = usual.tril()
     return tuple(_window(lm, layer, masks.get(layer), announced, usual) for layer in range(layers))
@@ -106,7 +106,7 @@ def _window(lm: Any, layer: int, mask: Tensor | None, announced: dict[str, int],
     if torch.equal(visible, usual):
         return None
     window = int(visible[:, 0].sum())  # rows that see the first token
-    places = torch.arange(_TOKENS)
+    places = torch.arange(_TOKENS, device="cpu")
     limit = announced.get("sliding_window")
     if limit is None or not torch.equal(visible, usual & ((places[:, None] - places).abs() < window)):
         kind = _kind(lm.base_model.config, layer)
