@@ -48,3 +48,16 @@ def test_loading_and_ranking_draw_none_of_the_callers_random_numbers(windowed, n
     with Ranker(None if name == "bundled" else windowed, dtype="float32", kv_cache_tokens=8000) as ranker:
         asked(ranker, [{}] if name == "bundled" else CALLS)
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("bundled", None), ("windowed", "causal"), ("windowed", "block")])
+def test_autocast_of_whoever_takes_a_step_changes_nothing(windowed, name, mode):
+    """A step serves the calls of other threads, too: the model computes in the types that it was loaded in."""
+    model, calls = (None, [{}]) if name == "bundled" else (windowed, CALLS)
+    settings = {"dtype": "float32", "kv_cache_tokens": 8000, "attention_mode": mode}
+    with Ranker(model, **settings) as before:
+        expected = asked(before, calls)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert asked(before, calls) == expected
+            with Ranker(model, **settings) as inside:
+                assert asked(inside, calls) == expected

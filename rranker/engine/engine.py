@@ -144,7 +144,7 @@ class Engine:
         else:
             check()
         engine.load_seconds["probe"] = time.perf_counter() - began
-        engine.model = loaded
+        engine.model, engine.runner.own_types = loaded, True
         return engine
 
     def check(self, request: EngineRequest | TextRequest) -> None:

@@ -49,6 +49,8 @@ class ModelRunner:
         """Whether its plans are an encoder's (`BatchBuilder`)."""
         self.context_bias = context_bias
         """Of its plans (`BatchBuilder`)."""
+        self.own_types = False
+        """Whether steps compute in the model's own types even where whoever takes them has autocast on."""
         self._offset = position_offset(lm)
         self.kv_cache = KVCache(lm.config.num_hidden_layers, slots)
         self.windows = layer_windows(lm)

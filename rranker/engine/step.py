@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import compress
 
 from torch import Tensor
 
+from .autocast import without_autocast
 from .batch import BatchBuilder
 from .generation.decode import TokenReader
 from .generation.request import TextRequest
@@ -53,6 +54,11 @@ class Stepper:
 
     def forward(self, handles: Sequence[Handle]) -> None:
         """One pass for all of them. Raises what the pass raises; an error of a request's own rules becomes its own."""
+        own_types = without_autocast(self._runner.device.type) if self._runner.own_types else nullcontext()
+        with own_types:
+            self._forward(handles)
+
+    def _forward(self, handles: Sequence[Handle]) -> None:
         # The handles of a pass share what it costs before its first token.
         overhead = self._runner.overhead / len(handles)
         builder = self._runner.builder()

@@ -1,4 +1,4 @@
-"""A load leaves its caller's torch as it was: random numbers, and the device that tensors are made on by default."""
+"""A load and its caller leave each other's torch alone: random numbers, the default device, autocast."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from ..autocast import without_autocast
+
 
 @contextmanager
 def apart() -> Iterator[None]:
@@ -14,7 +16,8 @@ def apart() -> Iterator[None]:
 
     Models are built, and weights read, on the CPU, whatever `torch.set_default_device` says. On the way transformers
     and peft draw numbers for weights that are then read or dropped: a seeded run may not depend on whether its model
-    was loaded before.
+    was loaded before. Nor is a model checked in other types than its own because the caller has autocast on.
     """
-    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+    uncast = without_autocast("cpu"), without_autocast("cuda")
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]), uncast[0], uncast[1]:
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, compress, pairwise
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from rranker.kernels.launch import MOST_IDENTIFIERS
 
 from ...prompts.segments import POINTWISE
+from ..autocast import without_autocast
 from ..batch import Ints
 from ..transfer import Readback, Transfer
 from . import IdentifierReadout, Readout
@@ -34,12 +34,6 @@ def read(
     reader.compute(hidden, back)
     back.fetch()
     return reader.answers()[0]
-
-
-def _without_autocast(device: str) -> AbstractContextManager[object]:
-    """Verdicts are differences of logits: they are taken in fp32 even where a caller has autocast on."""
-    available = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if available else nullcontext()
 
 
 class StepReader:
@@ -69,7 +63,8 @@ class StepReader:
     def compute(self, hidden: Tensor, back: Readback) -> None:
         """hidden [reads of the step, D]: what is asked of it goes into `back`."""
         ways = lambda: self._lists.compute(hidden), lambda: self._alone.compute(hidden), self._own.compute
-        with _without_autocast(hidden.device.type):
+        # Verdicts are differences of logits: they are taken in fp32 even where a caller has autocast on.
+        with without_autocast(hidden.device.type):
             self._numbers = [back.add(way()) for way in compress(ways, self._parts)]
 
     def answers(self) -> tuple[list[list[Logits]], list[Logits]]:
