@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers as t
 from torch import nn
+from torch.nn.utils import prune
 
 import rranker
 from rranker import Ranker, UnsupportedModelError
@@ -138,6 +139,11 @@ def with_hooks(lm: Any) -> Any:
     return lm
 
 
+def pruned(lm: Any) -> Any:
+    prune.random_unstructured(lm.model.layers[0].mlp.up_proj, "weight", 0.3)
+    return lm
+
+
 def wrapped(lm: Any) -> Any:
     outer = nn.Module()
     outer.module = lm
@@ -163,6 +169,7 @@ def recurrent(lm: Any) -> Any:
     [
         (spread, ValueError, r"spread over devices \(cpu, meta\).*whole model on one.*without device_map"),
         (with_hooks, ValueError, r"by `device_map`"),
+        (pruned, UnsupportedModelError, r"layers.0.mlp.up_proj.weight of this .*prune.remove"),
         (wrapped, TypeError, r"not a Module: unwrap it \(`\.module`"),
         (with_adapter, TypeError, r"not a PeftModel: `merge_and_unload\(\)` it first"),
         (as_kind("Qwen3Model"), UnsupportedModelError, "a bare model without a language-model head"),

@@ -107,6 +107,11 @@ def _checked(model: Any, tokenizer: Any) -> ModelAndTokenizer:
             f"this {name} is spread over devices ({', '.join(sorted(devices))}) by `device_map`, and the engine runs a "
             "whole model on one: load it without device_map and move it (`model.to('cuda')`)"
         )
+    if (made := _made_of_others(model)) is not None:
+        raise UnsupportedModelError(
+            f"{made} of this {name} is made of other tensors in each pass (by pruning or weight norm), and cannot be "
+            "shared: make it permanent first (`torch.nn.utils.prune.remove`, `torch.nn.utils.remove_weight_norm`)"
+        )
     if tokenizer is None:
         raise TypeError("a loaded model needs its tokenizer: Ranker(model, tokenizer=tokenizer)")
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
@@ -116,3 +121,11 @@ def _checked(model: Any, tokenizer: Any) -> ModelAndTokenizer:
         )
     check_vocabulary(f"this {name}", model.config, tokenizer)
     return ModelAndTokenizer(model, tokenizer)
+
+
+def _made_of_others(model: torch.nn.Module) -> str | None:
+    """A tensor that is no weight and no buffer, but computed of some, with gradients: nothing copies it."""
+    held = (
+        (f"{name}.{key}", value) for name, part in model.named_modules() for key, value in vars(part).items()
+    )
+    return next((name for name, x in held if isinstance(x, torch.Tensor) and not x.is_leaf), None)
