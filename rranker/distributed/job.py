@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..ranker import check_settings
-from .parts import Counts, PartFormat, check_format, claim, read_finished, read_results, write_finished
+from .parts import Counts, PartFormat, check_format, claim, read_done, read_finished, write_finished
 from .worker import RankWorker
 
 
@@ -65,7 +65,7 @@ def rank_files(
         ray.init()
     gpus = int(ray.cluster_resources().get("GPU", 0))
     count = workers or gpus or max(1, int(ray.cluster_resources()["CPU"]) - 1)
-    done = sorted(result["id"] for result in read_results(folder))
+    done = sorted(read_done(folder))
     ray.data.DataContext.get_current().enable_progress_bars = False  # ours counts queries
     queries = ray.data.read_text(paths) if line else ray.data.read_parquet(paths)
     counted = queries.repartition(target_num_rows_per_block=batch_size).map_batches(

@@ -20,6 +20,8 @@ JOB = "_job.json"
 """The file that says what a folder's rankings are of."""
 FINISHED = "_SUCCESS"
 """The file that a job leaves when all is done."""
+_ROW = "row"
+"""What a part says of each result beside it: of which row it is (`row_key`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,22 @@ def as_result(query: str, ranking: Ranking | Exception) -> dict[str, Any]:
     return {"id": query, "order": ranking.order, "scores": scores, "relevance": relevance}
 
 
+def row_key(row: dict[str, Any]) -> str:
+    """What tells a row from all others: its content, as queries of two files may have the same id."""
+    return _digest([repr(sorted(row.items()))])
+
+
 def part_path(folder: Path, rows: Sequence[dict[str, Any]], form: PartFormat = "jsonl") -> Path:
     """Where the part of these queries lies: whoever ranks them again, after a crash, writes the same file.
 
-    Its name says all of them, not their ids alone: those of two files may be the same.
+    Its name says all of them, by their content.
     """
-    return folder / f"part-{_digest([repr(sorted(row.items())) for row in rows])}.{form}"
+    return folder / f"part-{_digest([row_key(row) for row in rows])}.{form}"
 
 
-def write_part(path: Path, results: Sequence[dict[str, Any]]) -> None:
-    """Writes a part in the format that its name says, or replaces it; nobody ever sees half of one."""
+def write_part(path: Path, rows: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> None:
+    """Writes the results of rows in the format that the path says, or replaces them; nobody ever sees half a part."""
+    written = [{**result, _ROW: row_key(row)} for row, result in zip(rows, results, strict=True)]
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     if path.suffix == ".parquet":
         import pyarrow
@@ -85,11 +93,12 @@ def write_part(path: Path, results: Sequence[dict[str, Any]]) -> None:
             "scores": numbers,
             "relevance": numbers,
             "error": pyarrow.string(),
+            _ROW: pyarrow.string(),
         }
-        table = pyarrow.Table.from_pylist(list(results), schema=pyarrow.schema(columns))
+        table = pyarrow.Table.from_pylist(written, schema=pyarrow.schema(columns))
         pyarrow.parquet.write_table(table, unfinished)
     else:
-        unfinished.write_text("".join(json.dumps(result) + "\n" for result in results), encoding="utf-8")
+        unfinished.write_text("".join(json.dumps(result) + "\n" for result in written), encoding="utf-8")
     unfinished.replace(path)
 
 
@@ -99,8 +108,17 @@ def read_results(folder: str | Path) -> Iterator[dict[str, Any]]:
         yield from read_part(path)
 
 
+def read_done(folder: Path) -> set[str]:
+    """Of which rows (`row_key`) a folder has results."""
+    return {result[_ROW] for path in folder.glob("part-*") for result in _read(path)}
+
+
 def read_part(path: Path) -> list[dict[str, Any]]:
     """The results of one part."""
+    return [{name: value for name, value in result.items() if name != _ROW} for result in _read(path)]
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".parquet":
         import pyarrow.parquet
 
@@ -118,7 +136,7 @@ def check_format(form: str) -> None:
 def claim(folder: Path, job: dict[str, Any]) -> None:
     """Makes the folder that of a job, by its inputs and settings. Raises ValueError when it is another's."""
     folder.mkdir(parents=True, exist_ok=True)
-    said, path = json.dumps(job, sort_keys=True, default=str) + "\n", folder / JOB
+    said, path = json.dumps({**job, "done by": _ROW}, sort_keys=True, default=str) + "\n", folder / JOB
     if not path.exists():
         path.write_text(said, encoding="utf-8")
     elif (known := path.read_text(encoding="utf-8")) != said:

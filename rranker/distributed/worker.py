@@ -8,14 +8,15 @@ from typing import Any
 
 from ..engine.errors import device_broke
 from ..ranker import Ranker
-from .parts import Counts, PartFormat, as_result, as_row, part_path, read_part, write_part
+from .parts import Counts, PartFormat, as_result, as_row, part_path, read_part, row_key, write_part
 
 
 class RankWorker:
     """Ranks batches of queries by a Ranker of its own; an error belongs to its query, but for a broken device's.
 
-    `load` are the arguments of `Ranker`, `settings` those of `rank_batch`, `done` the ids that are left out. `line`
-    names the column that holds lines of JSON; None means columns of their own. `parts` is the format of what it writes.
+    `load` are the arguments of `Ranker`, `settings` those of `rank_batch`, `done` the rows that are left out
+    (`row_key`). `line` names the column that holds lines of JSON; None means columns of their own. `parts` is the
+    format of what it writes.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class RankWorker:
 
         Raises the error of a device that broke: every query behind it would fail as well, and count as done.
         """
-        left = [row for row in rows if row["id"] not in self.done]
+        left = [row for row in rows if row_key(row) not in self.done]
         path = part_path(self.folder, left, self.parts)
         readable = [row for row in left if "error" not in row]
         if left and not path.exists():
@@ -53,6 +54,7 @@ class RankWorker:
                 if isinstance(ranking, Exception) and device_broke(ranking):
                     raise ranking
             results = [as_result(row["id"], ranking) for row, ranking in zip(readable, rankings, strict=True)]
-            write_part(path, [*(row for row in left if "error" in row), *results])
+            broken = [row for row in left if "error" in row]
+            write_part(path, [*broken, *readable], [*broken, *results])
         failed = sum("error" in result for result in read_part(path)) if left else 0
         return Counts(len(left) - failed, failed, len(rows) - len(left))

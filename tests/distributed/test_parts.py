@@ -16,7 +16,9 @@ from rranker.distributed.parts import (
     as_row,
     claim,
     part_path,
+    read_done,
     read_results,
+    row_key,
     write_finished,
     write_part,
 )
@@ -55,10 +57,17 @@ def test_what_cannot_be_read_says_why_and_is_the_same_row_every_time(record: Any
     assert as_row(record)["id"] != as_row("{{")["id"]
 
 
+OLD = {"id": "old", "query": QUERY, "candidates": TEXTS}
+
+
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> RankWorker:
     return RankWorker(
-        str(tmp_path_factory.mktemp("parts")), {"dtype": "float32"}, {"template": "passage"}, {"old"}, "text"
+        str(tmp_path_factory.mktemp("parts")),
+        {"dtype": "float32"},
+        {"template": "passage"},
+        {row_key(OLD)},
+        "text",
     )
 
 
@@ -67,7 +76,7 @@ def test_a_batch_is_ranked_and_written_and_errors_stay_with_their_query(worker: 
     good = {"id": "good", "query": QUERY, "candidates": TEXTS}
     lines = [
         json.dumps(good),
-        json.dumps({**good, "id": "old"}),
+        json.dumps(OLD),
         json.dumps({**good, "id": "bad", "candidates": [1]}),
         "{",
     ]
@@ -100,16 +109,18 @@ def test_a_broken_device_ends_the_job_and_nothing_counts_as_done(
 
 def test_parts_of_parquet_hold_what_those_of_lines_hold(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    results = [
+    results: list[dict[str, Any]] = [
         {"id": "a", "order": [2, 0, 1], "scores": [0.9, 0.5, 0.1], "relevance": [0.7, 0.7, 0.1]},
         {"id": "b", "order": [0], "scores": [1 / 3], "relevance": [None]},
         {"id": "c", "error": "ValueError: no"},
     ]
     read = {}
     for form in ("jsonl", "parquet"):
-        path = part_path(tmp_path / form, [{"id": name} for name in "abc"], form)
+        rows = [{"id": name} for name in "abc"]
+        path = part_path(tmp_path / form, rows, form)
         path.parent.mkdir()
-        write_part(path, results)
+        write_part(path, rows, results)
+        assert read_done(path.parent) == set(map(row_key, rows))
         read[form] = list(read_results(path.parent))
         assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert read["jsonl"] == read["parquet"] == results
@@ -155,3 +166,14 @@ def test_queries_of_two_files_may_have_the_same_ids(worker: RankWorker) -> None:
         assert worker.rank([{"id": "twice", "query": QUERY, "candidates": texts}]).ranked == 1
     found = [result["order"] for result in read_results(worker.folder) if result["id"] == "twice"]
     assert sorted(map(len, found)) == [2, len(TEXTS), len(TEXTS)]
+
+
+def test_a_job_that_goes_on_ranks_the_query_of_another_file_whose_id_is_done(
+    worker: RankWorker, tmp_path: Path
+) -> None:
+    first, other = ({"id": "1", "query": QUERY, "candidates": texts} for texts in (TEXTS, TEXTS[:2]))
+    worker.folder = tmp_path
+    assert worker.rank([first]) == Counts(ranked=1)
+    worker.done = frozenset(read_done(tmp_path))
+    assert worker.rank([first, other]) == Counts(ranked=1, skipped=1)
+    assert sorted(len(result["order"]) for result in read_results(tmp_path)) == [2, len(TEXTS)]
