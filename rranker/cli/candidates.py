@@ -36,7 +36,7 @@ def read_candidates(
     """The candidates of a file ("-": stdin), in its order. `column` holds the text of JSON objects and tables.
 
     `written` None goes by the name's ending, else by how it begins. Raises Failure for a broken line, naming it, unless
-    `faults` skips it; ValueError when there is no candidate at all.
+    `faults` skips it; ValueError when there is no candidate at all, and for a table whose last quote is never closed.
     """
     data = read_input(path)
     written = written or _guess(path, data)
@@ -96,17 +96,19 @@ def _table(
     path: str, lines: Iterator[tuple[int, str]], delimiter: str, faults: Faults
 ) -> Iterator[tuple[int, Any]]:
     csv.field_size_limit(_LONGEST_FIELD)
-    last = 0
+    last, ended = 0, False
 
     def text() -> Iterator[str]:
-        nonlocal last
+        nonlocal last, ended
         for number, line in lines:
             last = number
             yield line
+        ended = True
 
     reader = csv.reader(text(), delimiter=delimiter)
     header = list[str]()
     while True:
+        first = last + 1
         try:
             row = next(reader)
         except StopIteration:
@@ -114,6 +116,9 @@ def _table(
         except csv.Error as error:
             faults.add(fault(name_of(path), last, error))
             continue
+        if ended:  # a whole row comes before its reader asks for a line that is not there
+            reason = 'a quote that opens here is never closed: close it, or write "" for one that is text'
+            raise fault(name_of(path), first, reason)
         if not row:
             continue
         if not header:

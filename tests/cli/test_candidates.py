@@ -73,3 +73,17 @@ def test_a_text_beside_the_text_column_stays_with_the_record(tmp_path: Path) -> 
     first, second = read_candidates(str(tmp_path / "a.jsonl"), None, "body", Faults(skip=False))
     assert first == Candidate("tea", 7, {"year": 1999, "text": "a note"})
     assert second == {"text": "bees"}
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_quote_that_is_never_closed_does_not_make_one_text_of_the_rest(
+    end: str, skip: bool, tmp_path: Path
+) -> None:
+    table = tmp_path / "open.tsv"
+    table.write_text(f'id\ttext\n1\t"a ""b"" of\ntwo lines"\n2\t"bees\n3\ttea\n4\thoney{end}')
+    with pytest.raises(ValueError, match=r"open\.tsv, line 4: a quote that opens here is never closed"):
+        read_candidates(str(table), None, "text", Faults(skip=skip))
+    table.write_text(f'id\ttext\n1\t"a ""b"" of\ntwo lines"\n2\t5" of bees\n3\t"tea"{end}')
+    texts = [row["text"] for row in read_candidates(str(table), None, "text", Faults(skip=skip))]  # type: ignore[index]
+    assert texts == ['a "b" of\ntwo lines', '5" of bees', "tea"]
