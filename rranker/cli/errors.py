@@ -59,6 +59,23 @@ def failing_as(code: ExitCode, files: ExitCode = ExitCode.NO_INPUT) -> Iterator[
         raise Failure(_of_file(error), files) from error
 
 
+@contextmanager
+def results() -> Iterator[None]:
+    """Around whatever writes results to stdout: all of it is written when this ends, or the command does.
+
+    A full disk is the output's fault; a reader that left is BrokenPipeError.
+    """
+    with failing_as(ExitCode.DATA):
+        try:
+            yield
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _write_no_more()
+            raise Failure(f"stdout: {error.strerror}", ExitCode.NO_OUTPUT) from error
+
+
 def command(function: Callable[P, R]) -> Callable[P, R]:
     """Reports what a command raises. RRANKER_DEBUG=1 shows the traceback as well."""
 
@@ -74,7 +91,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         except ImportError as error:
             _end(error, str(error), ExitCode.UNAVAILABLE)
         except BrokenPipeError as error:  # whoever read the output has enough of it
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _write_no_more()
             raise typer.Exit(0) from error
         except OSError as error:
             _end(error, _of_file(error), ExitCode.NO_INPUT)
@@ -96,6 +113,11 @@ def _write_anything() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         encoding = None if sys.stdout.isatty() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors=UNENCODABLE)
+
+
+def _write_no_more() -> None:
+    """What stdout still holds goes nowhere: Python's own end would try again, fail, and give its own exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end(error: BaseException, message: str, code: ExitCode) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rranker.cli.errors import ExitCode, command, failing_as, say
+from rranker.cli.errors import ExitCode, command, failing_as, results, say
 from rranker.cli.lines import STDIN, name_of, read_input
 from rranker.cli.settings import Layout
 from rranker.cli.tables import print_table
@@ -62,7 +62,8 @@ def evaluate(
     first, *others = found
     against = {name: _comparisons(found[first], found[name]) for name in others}
     if layout is Layout.json:
-        print(json.dumps([_record(name, found[name], against.get(name, {})) for name in found]))
+        with results():
+            print(json.dumps([_record(name, found[name], against.get(name, {})) for name in found]))
         return
     rows = []
     for name, result in found.items():
@@ -74,7 +75,8 @@ def evaluate(
     columns = ["run", "measure", "mean", "queries"]
     if others:
         columns += ["difference", "95 % interval", "p"]
-    print_table(columns, rows, left=("run", "measure"))
+    with results():
+        print_table(columns, rows, left=("run", "measure"))
     for name, result in found.items():
         if result.not_retrieved and not complete:
             say(

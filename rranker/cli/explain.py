@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rranker.cli.candidates import InputFormat, read_candidates
-from rranker.cli.errors import UNENCODABLE, ExitCode, command, failing_as
+from rranker.cli.errors import UNENCODABLE, ExitCode, command, failing_as, results
 from rranker.cli.lines import STDIN, Faults
 from rranker.cli.loading import load_ranker
 from rranker.cli.settings import (
@@ -59,10 +59,10 @@ def explain(  # noqa: PLR0913 (options of a command)
     ):
         ranking = ranker.rank(asked, candidates, **settings)
     page = ranking.to_html(asked)
-    with failing_as(ExitCode.DATA, ExitCode.NO_OUTPUT):
-        if output == STDIN:
+    if output == STDIN:
+        with results():
             sys.stdout.write(page)
-            sys.stdout.flush()
-        else:
+    else:
+        with failing_as(ExitCode.DATA, ExitCode.NO_OUTPUT):
             Path(output).write_text(page, encoding="utf-8", errors=UNENCODABLE)
     faults.report()

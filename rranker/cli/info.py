@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rranker import __version__
-from rranker.cli.errors import command
+from rranker.cli.errors import command, results
 from rranker.cli.loading import load_ranker
 from rranker.cli.settings import Device, Dtype, Layout, Method, Model
 from rranker.cli.tables import print_table
@@ -72,12 +72,15 @@ def info(
             "extras": ", ".join(name for name, needs in _EXTRAS.items() if all(map(find_spec, needs)))
             or "none",
         }
-    if layout is Layout.json:
-        print(json.dumps(facts))
-    else:
-        print_table(
-            ["what", "here"], [[name, _shown(value)] for name, value in facts.items()], left=("what", "here")
-        )
+    with results():
+        if layout is Layout.json:
+            print(json.dumps(facts))
+        else:
+            print_table(
+                ["what", "here"],
+                [[name, _shown(value)] for name, value in facts.items()],
+                left=("what", "here"),
+            )
 
 
 def _versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rranker.cli.candidates import InputFormat, read_candidates
-from rranker.cli.errors import ExitCode, command, failing_as
+from rranker.cli.errors import ExitCode, command, failing_as, results
 from rranker.cli.lines import STDIN, Faults
 from rranker.cli.loading import load_ranker
 from rranker.cli.settings import (
@@ -75,7 +75,8 @@ def rank(  # noqa: PLR0913 (options of a command)
     with load_ranker(model=model, device=device, dtype=dtype) as ranker:
         with failing_as(ExitCode.USAGE):
             ranking = ranker.rank(as_query(query, history), candidates, **settings)
-        _write(ranking, layout, query_id)
+        with results():
+            _write(ranking, layout, query_id)
     faults.report()
 
 
@@ -91,11 +92,9 @@ def _write(ranking: Ranking, layout: RankingFormat, query_id: str) -> None:
     else:
         kept = ranking.kept
         names = [str(item.index) if item.id is None else id_text(item.id) for item in kept]
-        with failing_as(ExitCode.DATA):
-            if twice := [name for name, count in Counter(names).items() if count > 1]:
-                raise ValueError(
-                    f"two candidates would be {twice[0]!r} in the run: give all of them ids of their own, or none "
-                    "(those without go by their place)"
-                )
-            sys.stdout.write("".join(trec_lines(query_id, names, [item.score for item in kept], "rranker")))
-    sys.stdout.flush()
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise ValueError(
+                f"two candidates would be {twice[0]!r} in the run: give all of them ids of their own, or none "
+                "(those without go by their place)"
+            )
+        sys.stdout.write("".join(trec_lines(query_id, names, [item.score for item in kept], "rranker")))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rranker.cli.errors import UNENCODABLE, ExitCode, Failure, command, failing_as, say
+from rranker.cli.errors import UNENCODABLE, ExitCode, Failure, command, failing_as, results, say
 from rranker.cli.journal import Journal, fingerprint
 from rranker.cli.lines import STDIN, Faults, read_input
 from rranker.cli.loading import load_ranker
@@ -206,8 +206,8 @@ def _write(
         else:
             text = "".join(json.dumps(request, ensure_ascii=False) + "\n" for request in requests)
     if output == STDIN:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        with results():
+            sys.stdout.write(text)
         return
     unfinished = Path(f"{output}.writing")
     unfinished.write_text(text, encoding="utf-8", errors=UNENCODABLE)

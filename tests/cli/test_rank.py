@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -212,3 +213,28 @@ def test_explain_writes_the_page_of_the_ranking(run: Run, tmp_path: Path) -> Non
     held = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     assert held["query"] == QUERY
     assert [item["index"] for item in held["ranking"]["items"]] == rranker.rank(QUERY, TEXTS).order
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["rank", "tea", "--format", layout] for layout in ("table", "json", "trec")),
+        ["explain", "tea", "-", "-o", "-"],
+        ["evaluate", "qrels", "-", "--format", "table"],
+        ["evaluate", "qrels", "-", "--format", "json"],
+        ["info"],
+    ],
+    ids=" ".join,
+)
+def test_an_output_that_is_full_has_its_exit_code(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("1 0 d 1\n")
+    given = b"1 Q0 d 1 1 x\n" if words[0] == "evaluate" else b"a text\n"
+    code = "import os; os.chdir(os.environ['IN']); from rranker.cli.main import main; main()"
+    environment = {**os.environ, "IN": str(tmp_path), "PYTHONUNBUFFERED": ""}  # as shells start it: buffered
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], input=given, stdout=full, stderr=subprocess.PIPE,
+            env=environment, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (73, b"rranker: stdout: No space left on device\n")
