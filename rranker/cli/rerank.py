@@ -25,7 +25,7 @@ from rranker.cli.settings import (
     SkipBroken,
     call_settings,
 )
-from rranker.cli.trec import trec_lines
+from rranker.cli.trec import check_names, trec_lines
 
 if TYPE_CHECKING:
     from rranker.cli.collections import Problem
@@ -87,6 +87,7 @@ def rerank(  # noqa: PLR0913 (options of a command)
         raise Failure(
             f"--format {layout} writes RankLLM's requests, and only requests become them", ExitCode.USAGE
         )
+    _check_output(output, layout, problems, tag)
     model_settings = {"model": model, "device": device, "devices": devices, "dtype": dtype}
     journal: Journal | None = None
     if output != STDIN:
@@ -113,6 +114,16 @@ def rerank(  # noqa: PLR0913 (options of a command)
     if journal is not None:
         journal.remove()
     faults.report()
+
+
+def _check_output(output: str, layout: RunFormat, problems: Sequence[Problem], tag: str) -> None:
+    """Refuses what could not be written when all is ranked, which may take hours."""
+    if output != STDIN and Path(output).is_dir():
+        raise Failure(f"{output}: is a folder, not a file to write to", ExitCode.NO_OUTPUT)
+    if layout is RunFormat.trec:
+        with failing_as(ExitCode.DATA):
+            for problem in problems:
+                check_names(problem.id, problem.documents, tag)
 
 
 def _problems(

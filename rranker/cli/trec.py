@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rranker.falling import strictly_falling
 
@@ -11,15 +11,20 @@ def trec_lines(query: str, documents: Sequence[str], scores: Sequence[float], ta
     """`query Q0 document rank score tag` of each, best first.
 
     Scores fall strictly, as 32-bit floats too: equal ones, which trec_eval would sort by id, follow each other closely.
-    Raises ValueError for ids that cannot stand in such a file.
+    Raises what `check_names` raises.
     """
+    check_names(query, documents, tag)
+    for rank, (name, score) in enumerate(zip(documents, strictly_falling(scores), strict=True), start=1):
+        yield f"{query} Q0 {name} {rank} {score:.9g} {tag}\n"
+
+
+def check_names(query: str, documents: Iterable[str], tag: str) -> None:
+    """Raises ValueError for ids, or a tag, that cannot stand in a TREC run."""
     for what, text in [("query id", query), ("tag", tag), *(("document id", name) for name in documents)]:
         if text.split() != [text] or not _is_unicode(text):
             raise ValueError(
                 f"the {what} {text!r} cannot stand in a TREC run: it is empty, has blanks or is not valid Unicode"
             )
-    for rank, (name, score) in enumerate(zip(documents, strictly_falling(scores), strict=True), start=1):
-        yield f"{query} Q0 {name} {rank} {score:.9g} {tag}\n"
 
 
 def _is_unicode(text: str) -> bool:

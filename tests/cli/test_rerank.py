@@ -229,3 +229,24 @@ def test_a_run_of_which_nothing_could_be_ranked_is_no_success(run: Run, tmp_path
     given = "rerank", tmp_path / "requests.json", "-o", tmp_path / "out.json"
     assert run(*given, "--skip-broken", "--threshold", "0.5", "--model", "configs/tiny-start").exit_code != 0
     assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "code", "message"),
+    [
+        (["--tag", "my run"], "d1", 65, "the tag 'my run' cannot stand in a TREC run"),
+        ([], "Emma (novel)", 65, "the document id 'Emma (novel)' cannot stand in a TREC run"),
+        (["-o", "FOLDER"], "d1", 73, "is a folder, not a file to write to"),
+    ],
+)
+def test_what_could_not_be_written_is_refused_before_anything_is_ranked(
+    words: list[str], name: str, code: int, message: str, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "corpus.jsonl").write_text(json.dumps({"_id": name, "text": "Jane Austen wrote Emma"}) + "\n")
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "who wrote Emma?"}\n')
+    output = tmp_path / "out.txt"
+    words = [str(tmp_path) if word == "FOLDER" else word for word in words]
+    done = run("rerank", "--beir", tmp_path, "-o", output, "--model", tmp_path / "no model is loaded", *words)
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert not list(tmp_path.glob("*.partial")) + list(tmp_path.parent.glob("*.partial"))
