@@ -62,6 +62,16 @@ def plain_bytes(data: bytes, name: str) -> bytes:
     return data
 
 
+def stamps(path: PathLike) -> list[tuple[str, int, int]]:
+    """(absolute path, size in bytes, time of change in ns) of a file, or of each file that stands in a folder."""
+    files = [os.path.abspath(path)]
+    if os.path.isdir(path):
+        inside = [os.path.join(files[0], each) for each in sorted(os.listdir(path))]
+        files = [each for each in inside if os.path.isfile(each)]
+    known = [(each, os.stat(each)) for each in files]
+    return [(each, stat.st_size, stat.st_mtime_ns) for each, stat in known]
+
+
 def text_lines(path: PathLike, *, newline: str | None = None) -> Iterator[tuple[int, str]]:
     """(number from 1, text) of each line of a file, plain or gzip, read as it is asked for.
 

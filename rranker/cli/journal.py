@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rranker.files import stamps
+
 
 def fingerprint(settings: Mapping[str, Any], files: list[str], piped: bytes | None = None) -> str:
-    """What makes two jobs the same: settings, files by name, size and time of change, and all that stdin held."""
-    stamps: list[Any] = [
-        (os.path.abspath(name), os.stat(name).st_size, os.stat(name).st_mtime_ns) for name in files
-    ]
+    """What makes two jobs the same: settings, files by name, size and time of change, and all that stdin held.
+
+    `files` may name folders, of which all files count: a model's.
+    """
+    known: list[Any] = [stamp for name in files for stamp in stamps(name)]
     if piped is not None:  # it has no name and no time: only its content tells it from another
-        stamps.append(hashlib.sha256(piped).hexdigest())
-    return hashlib.sha256(json.dumps([settings, stamps], sort_keys=True).encode()).hexdigest()
+        known.append(hashlib.sha256(piped).hexdigest())
+    return hashlib.sha256(json.dumps([settings, known], sort_keys=True).encode()).hexdigest()
 
 
 class Journal:
@@ -34,7 +36,8 @@ class Journal:
         whole = whole[: whole.rfind(b"\n") + 1]
         if whole and not whole.startswith(head):
             raise ValueError(
-                f"{path} belongs to a job with other input or settings: finish that one, or delete the file"
+                f"{path} belongs to a job with other input or settings, or other weights: finish that one, or delete "
+                "the file"
             )
         for line in whole.splitlines()[1:]:
             query, ranked = json.loads(line)

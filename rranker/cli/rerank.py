@@ -92,7 +92,8 @@ def rerank(  # noqa: PLR0913 (options of a command)
     journal: Journal | None = None
     if output != STDIN:
         piped = data if source == STDIN else None
-        job = fingerprint({**model_settings, **settings, "depth": depth}, files, piped)
+        weights = [model] if model is not None and Path(model).exists() else []
+        job = fingerprint({**model_settings, **settings, "depth": depth}, files + weights, piped)
         with failing_as(ExitCode.USAGE, ExitCode.NO_OUTPUT):
             journal = Journal(Path(f"{output}.partial"), job)
     with journal or nullcontext():

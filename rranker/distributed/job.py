@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import stamps
 from ..ranker import check_settings
 from .parts import Counts, PartFormat, check_format, claim, read_done, read_finished, write_finished
 from .worker import RankWorker
@@ -39,15 +40,18 @@ def rank_files(
     output. What a run that was stopped had written is kept, and left out by the next one.
 
     Raises ImportError without Ray; ValueError for files of other or mixed kinds, for unknown `parts`, and for a folder
-    that holds the rankings of other inputs (files that were written to since are others) or settings, and what
-    `Ranker.rank_batch` raises for wrong settings; FileNotFoundError for no files.
+    that holds the rankings of other inputs, another model (files that were written to since are others) or settings,
+    and what `Ranker.rank_batch` raises for wrong settings; FileNotFoundError for no files.
     """
     paths = [str(inputs)] if isinstance(inputs, str | Path) else list(map(str, inputs))
     line = _line_column(paths)
     check_format(parts)
     check_settings(settings or {})  # before the folder is claimed, and before any worker starts
     folder = Path(output).absolute()
+    model = str((load or {}).get("model") or "")
     known = {path: _state(path) for path in paths}
+    if model and Path(model).exists():
+        known |= {path: [size, changed] for path, size, changed in stamps(model)}
     claim(
         folder,
         {"inputs": paths, "files": known, "load": load or {}, "settings": settings or {}, "parts": parts},

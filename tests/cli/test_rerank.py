@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -205,6 +206,24 @@ def test_other_requests_on_stdin_do_not_go_on_with_the_job_of_the_first(
     assert (same.exit_code, same.stderr) == (0, "rranker: 2 of 2 queries are done already\n")
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [{c["doc"] for c in request["candidates"]} for request in written] == [{"bees", "x"}, {"tea", "x"}]
+
+
+def test_a_job_does_not_go_on_with_other_weights_in_the_folder_of_its_model(
+    run: Run, beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree("configs/tiny-start", model)
+    given = "rerank", beir / "run.txt", "--beir", beir, "-o", tmp_path / "out.txt", "--model", model
+    with monkeypatch.context() as patch:
+        patch.setattr("rranker.cli.rerank._write", _full_disk)
+        assert run(*given).exit_code == 73
+    trained = (
+        next(model.glob("*.safetensors")) if list(model.glob("*.safetensors")) else model / "config.json"
+    )
+    os.utime(trained, ns=(0, 0))
+    other = run(*given)
+    assert other.exit_code == 2
+    assert "other weights" in other.stderr
 
 
 def _full_disk(*_: object) -> None:

@@ -146,6 +146,21 @@ def test_a_folder_belongs_to_one_job(tmp_path: Path) -> None:
             rank_files(path, out, **other)
 
 
+def test_a_folder_belongs_to_the_weights_of_one_model(tmp_path: Path) -> None:
+    path, model, out = tmp_path / "a.jsonl", tmp_path / "model", tmp_path / "out"
+    path.touch()
+    model.mkdir()
+    (model / "config.json").touch()
+    known = {str(file): [0, file.stat().st_mtime_ns] for file in (path, model / "config.json")}
+    load = {"model": str(model)}
+    claim(out, {"inputs": [str(path)], "files": known, "load": load, "settings": {}, "parts": "jsonl"})
+    write_finished(out, Counts(ranked=3))
+    assert rank_files(path, out, load=load) == Counts(skipped=3)
+    (model / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"another job.*a\.jsonl"):
+        rank_files(path, out, load=load)
+
+
 def test_wrong_inputs_are_named(tmp_path: Path) -> None:
     for name in ("a.jsonl", "b.parquet", "c.csv"):
         (tmp_path / name).touch()
