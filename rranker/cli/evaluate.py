@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @command
 def evaluate(
-    qrels: Annotated[str, typer.Argument(help="Relevance judgements: TREC's, BEIR's or MS MARCO's columns.")],
+    qrels: Annotated[
+        str, typer.Argument(help="Relevance judgements: TREC's, BEIR's or MS MARCO's columns. - is stdin.")
+    ],
     runs: Annotated[
         list[str], typer.Argument(help="Runs; the others are compared with the first. - is stdin.")
     ],
@@ -46,17 +48,21 @@ def evaluate(
     """
     from rranker.metrics import evaluate as measured
     from rranker.metrics import read_run
+    from rranker.metrics.trec import read_columns
 
     wanted = measures or ["nDCG@10", "RR", "AP"]
     found = dict[str, Any]()
     with failing_as(ExitCode.DATA), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
+        if qrels == STDIN and STDIN in runs:
+            raise ValueError("stdin holds the qrels or a run, not both: name a file for one of them")
+        judged = read_columns(name_of(qrels), "qrels", read_input(qrels))
         for run in runs:
             name = name_of(run)
             if name in found:
                 raise ValueError(f"{name} is named twice")
             given = read_run(name, read_input(run)) if run == STDIN else run
-            found[name] = measured(qrels, given, wanted, complete=complete, relevance_level=level)
+            found[name] = measured(judged, given, wanted, complete=complete, relevance_level=level)
     for warning in warned:
         say(str(warning.message))
     first, *others = found

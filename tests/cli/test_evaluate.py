@@ -36,6 +36,18 @@ def test_means_and_comparisons_are_those_of_the_library(run: Run, beir: Path, tm
     assert f"{results[1]['nDCG@3'] - results[0]['nDCG@3']:+.4f}" in table
 
 
+def test_the_judgements_may_come_from_stdin(run: Run, beir: Path) -> None:
+    judged = (beir / "qrels.txt").read_bytes()
+    said = run("evaluate", "-", beir / "run.txt", "-f", "json", input=judged)
+    assert (said.exit_code, said.stdout) == (
+        0,
+        run("evaluate", beir / "qrels.txt", beir / "run.txt", "-f", "json").stdout,
+    )
+    both = run("evaluate", "-", "-", input=judged)
+    assert (both.exit_code, both.stdout) == (65, "")
+    assert "stdin holds the qrels or a run, not both" in both.stderr
+
+
 def test_a_malformed_row_is_named(run: Run, beir: Path, tmp_path: Path) -> None:
     (tmp_path / "run.txt").write_text("q1 Q0 d1 1 2.0 x\nq1 Q0 d2\n")
     done = run("evaluate", beir / "qrels.txt", tmp_path / "run.txt")
