@@ -42,7 +42,7 @@ class RRankerTransformer(Adapter, pt.Transformer):
         Raises InputValidationError, naming the columns, when some are missing; and what `Ranker.rank_batch` raises.
         """
         pt.validate.result_frame(inp, extra_columns=["query", self.text_field], context=self)
-        groups = [rows for _, rows in inp.groupby("qid", sort=False)]
+        groups = [rows for _, rows in inp.groupby("qid", sort=False, dropna=False)]
         queries = [(rows["query"].iloc[0], rows[self.text_field].tolist()) for rows in groups]
         rankings = self.ranker.rank_batch(queries, **self.settings, progress=self.verbose)
         kept = list(map(best, rankings))

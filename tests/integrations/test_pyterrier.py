@@ -67,3 +67,10 @@ def test_it_goes_into_pipelines_with_a_cutoff(ranker: Any, expected: Ranking) ->
     assert ranked.docno.tolist() == [f"d{i}" for i in expected.order[:2]]
     kept = RRankerTransformer(ranker, threshold=expected[0].relevance)(found)
     assert kept.docno.tolist() == [f"d{expected[0].index}"]
+
+
+def test_rows_of_a_query_whose_id_is_missing_are_not_lost(ranker: Any) -> None:
+    frame = pd.DataFrame([(None, *row[1:]) if row[0] == "q1" else row for row in ROWS], columns=COLUMNS)
+    ranked = RRankerTransformer(ranker)(frame)
+    assert ranked["rank"].tolist() == [*range(5), 0, 1]
+    assert ranked.qid.isna().tolist() == [False] * 5 + [True] * 2
