@@ -1,4 +1,4 @@
-"""What every launch needs beside its kernel: the right device, and columns that are adjacent."""
+"""What a launch needs beside its kernel: the right device, columns that are adjacent, rows that it can count to."""
 
 from __future__ import annotations
 
@@ -20,4 +20,18 @@ def adjacent_columns(**tensors: Tensor) -> None:
             raise ValueError(
                 f"the columns of {name} must be adjacent, and its strides are {tensor.stride()}: "
                 "pass it through .contiguous()"
+            )
+
+
+def small_offsets(**tensors: Tensor) -> None:
+    """Raises ValueError, naming the tensor, for one whose last row begins beyond what 32 bits count, [heads, rows, D].
+
+    The attention kernel multiplies rows by strides in 32 bits: it has no registers to spare for more.
+    """
+    for name, tensor in tensors.items():
+        offset = (tensor.shape[1] - 1) * tensor.stride(1) + tensor.shape[2] - 1
+        if offset >= 2**31:
+            raise ValueError(
+                f"the last of {tensor.shape[1]} rows of {name} begins {offset} numbers behind the first, and the kernel "
+                f"counts to {2**31 - 1}: lower max_batch_tokens"
             )

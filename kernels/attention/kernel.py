@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..guard import adjacent_columns, on_device
+from ..guard import adjacent_columns, on_device, small_offsets
 from ..launch import fitting_tile, log2_scale
 from .online import attend, attend_own, load_rows
 from .work import CELL, AttentionMetadata
@@ -135,12 +135,13 @@ def attention(
 
     query: [q_heads, T, D]; key, value: [kv_heads, T, D], the step's own; stored_key, stored_value:
     [kv_heads, slots, D]; out: [T, q_heads, D]; words: the work's `key_words()`. context_bias is added to the scaled
-    scores of stored keys. Raises ValueError for work of larger tiles than the kernel's, and for columns that are not
-    adjacent.
+    scores of stored keys. Raises ValueError for work of larger tiles than the kernel's, for columns that are not
+    adjacent, and for rows of a step that are too far apart.
     """
     adjacent_columns(
         query=query, key=key, value=value, stored_key=stored_key, stored_value=stored_value, out=out
     )
+    small_offsets(query=query, key=key, value=value, out=out.transpose(0, 1))
     kv_heads, groups, size = key.shape[0], query.shape[0] // key.shape[0], query.shape[-1]
     tile = fitting_tile(query, work.largest * groups)
     partial = query.new_empty(work.most_parts, kv_heads, tile.block_m, size, dtype=torch.float32)

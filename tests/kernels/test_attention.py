@@ -266,3 +266,12 @@ def test_too_many_grouped_heads_and_too_large_heads_are_refused():
         attention_metadata(case.plan, 66, 1, 64)
     with pytest.raises(ValueError, match="256"):
         pick_attention(288, torch.bfloat16, "sm_90")
+
+
+def test_rows_that_are_too_far_apart_to_be_counted_are_refused():
+    case = problem([(0, 3, [])], [], heads=(2, 1), size=16)
+    work = work_of(case, torch.float32).to(DEVICE)
+    _, *others = case.tensors(torch.float32)
+    far = torch.empty_strided((2, 3, 16), (16, 2**30, 1), device="meta")  # refused before anything is read
+    with pytest.raises(ValueError, match="3 rows of query begins 2147483663 .* lower max_batch_tokens"):
+        attention(far, *others, work, work.key_words(), torch.empty(3, 2, 16), case.scaling)
