@@ -1,4 +1,4 @@
-"""Builds the C++ extension `rranker._C`; everything else is in pyproject.toml.
+"""Builds the C++ extension `rranker._C` and finds the packages; everything else is in pyproject.toml.
 
 `RRANKER_SANITIZE=1` builds it with AddressSanitizer and UndefinedBehaviorSanitizer (`make asan` does so).
 """
@@ -7,7 +7,7 @@ import os
 from glob import glob
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
-from setuptools import setup
+from setuptools import find_namespace_packages, setup
 from setuptools.errors import CompileError, PlatformError
 
 SANITIZE = ["-O1", "-g1", "-fno-omit-frame-pointer"]  # a report needs names and lines, not variables
@@ -44,4 +44,16 @@ extension = Pybind11Extension(
     extra_link_args=SANITIZERS if sanitize else [],
 )
 
-setup(ext_modules=[extension], cmdclass={"build_ext": Build})
+# In a checkout rranker/kernels and rranker/training are links to these folders. Where links became text files, as git
+# and zip programs leave them on Windows, they are found all the same.
+folders = {f"rranker.{name}": name for name in ("kernels", "training")}
+# Haystack loads components by name only from its own namespace, where each integration has a folder.
+found = find_namespace_packages(include=["rranker*", "haystack_integrations*"])
+found += [f"rranker.{name}" for name in find_namespace_packages(include=["kernels*", "training*"])]
+
+setup(
+    packages=sorted(set(found)),
+    package_dir=folders,
+    ext_modules=[extension],
+    cmdclass={"build_ext": Build},
+)

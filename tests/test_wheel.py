@@ -75,10 +75,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out, copy = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("copy") / "source"
-    shutil.copytree(source, copy, symlinks=True)
+def build(copy: Path, out: Path) -> Path:
     # The same setup.py has compiled the extension here: it is compiled again only where a source is newer than that.
     built = copy / f"build/lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}/rranker"
     built.mkdir(parents=True, exist_ok=True)
@@ -86,6 +83,13 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(*WHEEL, out, cwd=copy)
     (made,) = out.iterdir()
     return made
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("copy") / "source"
+    shutil.copytree(source, copy, symlinks=True)
+    return build(copy, tmp_path_factory.mktemp("out"))
 
 
 def test_without_a_compiler_the_error_says_what_to_install(source: Path, tmp_path: Path) -> None:
@@ -140,3 +144,18 @@ def test_the_wheel_runs_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> N
     assert told["heavy"] == []
     assert told["order"] == [0, 1]
     run(python, "-m", "rranker.training.sft", "--help", cwd=tmp_path)
+
+
+@pytest.mark.slow  # builds the wheel, twice
+def test_where_links_came_as_text_files_the_wheel_holds_the_same(
+    wheel: Path, source: Path, tmp_path: Path
+) -> None:
+    """Git on Windows writes them so, unless told otherwise; so do programs that unpack a zip there."""
+    copy = tmp_path / "source"
+    shutil.copytree(source, copy, symlinks=True)
+    for name in ("kernels", "training"):
+        link = copy / "rranker" / name
+        link.unlink()
+        link.write_text(f"../{name}")
+    with zipfile.ZipFile(wheel) as usual, zipfile.ZipFile(build(copy, tmp_path / "out")) as found:
+        assert sorted(found.namelist()) == sorted(usual.namelist())
