@@ -21,7 +21,7 @@ def mark_complete(folder: Path, settings: Mapping[str, Any]) -> None:
     """Written last, after all else and the run's settings have reached the disk: a kill leaves a folder without it."""
     (folder / SETTINGS).write_text(json.dumps(dict(settings), indent=1), encoding="utf-8")
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        with open(path, "rb") as file:
+        with open(path, "r+b") as file:  # Windows flushes nothing that is open for reading alone
             os.fsync(file.fileno())
     (folder / MARK).touch()
 

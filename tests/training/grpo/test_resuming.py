@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,24 @@ def test_only_complete_checkpoints_count(tmp_path: Path) -> None:
     drop_partial(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-2"]
     assert last_good(tmp_path / "checkpoint-2") is None
+
+
+def test_a_checkpoint_reaches_the_disk_on_windows_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Windows flushes only what may be written to by the same handle."""
+    flushed, flush = [], os.fsync
+
+    def windows(handle: int) -> None:
+        os.write(handle, b"")  # as there: EBADF where it is open for reading alone
+        flushed.append(flush(handle))
+
+    monkeypatch.setattr(os, "fsync", windows)
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    mark_complete(tmp_path, {"seed": 1})
+    assert (tmp_path / MARK).exists()
+    assert len(flushed) == 2
+    assert (tmp_path / "model.safetensors").read_bytes() == b"weights"
 
 
 def test_a_run_does_not_begin_beside_checkpoints_of_another(pointer: Path, tmp_path: Path) -> None:
