@@ -10,7 +10,8 @@ from torch import Tensor
 from bench.gpu_measure import Line, Sizes, peak_bytes, seconds
 from rranker.kernels.logprob import backward_reference, forward_reference, selected_logprobs
 from rranker.kernels.logprob import kernel as logprob_kernel
-from rranker.kernels.score import score, score_reference
+from rranker.kernels.score.kernel import score
+from rranker.kernels.score.reference import score_reference
 
 
 def _decisions(sizes: Sizes, on: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:

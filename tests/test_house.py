@@ -41,6 +41,16 @@ def test_plain_layers_load_no_framework(statement):
     assert not loaded_by(statement) & {"torch", "transformers", "tokenizers", "pandas", "triton"}
 
 
+def test_ranking_and_the_kernels_references_need_no_triton():
+    """Which macOS, Windows and PyTorch's build for CPUs do without; None in `sys.modules`: it is not installed."""
+    folders = sorted(path.parent.name for path in (ROOT / "kernels").glob("*/reference.py"))
+    assert len(folders) > 5
+    imports = ", ".join(f"rranker.kernels.{name}.reference" for name in folders)
+    rank = "rranker.rank('who wrote Emma?', ['It rained.', 'Jane Austen wrote Emma.'], template='passage')"
+    code = f"import sys; sys.modules['triton'] = None; import rranker, {imports}; print({rank}.order)"
+    assert in_root("-c", code) == "[1, 0]\n"
+
+
 def test_the_kernels_folder_hides_no_other_package():
     """transformers imports Hugging Face's `kernels` when it is there, also from this root, where `kernels/` is.
 

@@ -1,6 +1,4 @@
-"""Rotary position embedding of queries and keys: the kernel, and its reference in PyTorch."""
+"""Rotary position embedding of queries and keys: the kernel, and its reference in PyTorch.
 
-from .kernel import rotate
-from .reference import rotate_reference
-
-__all__ = ["rotate", "rotate_reference"]
+The reference needs no Triton, so nothing is imported here.
+"""

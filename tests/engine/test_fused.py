@@ -198,7 +198,7 @@ def test_modules_that_do_something_else_are_left_alone():
 
 
 def test_the_load_check_judges_and_names_what_failed(monkeypatch):
-    from rranker.kernels import gate
+    from rranker.kernels.gate import kernel as gate
 
     lm = model("llama")
     run = runner(lm)

@@ -11,7 +11,7 @@ import torch
 from rranker.engine.readout import IdentifierReadout, PointerReadout
 from rranker.engine.readout.gather import read
 from rranker.engine.readout.request import ReadoutRequest
-from rranker.kernels import score as scoring
+from rranker.kernels.score import kernel as scoring
 from tests.support.architectures import tiny_model
 
 pytestmark = pytest.mark.gpu

@@ -18,10 +18,12 @@ from rranker.engine.readout import IdentifierReadout, LateInteraction, PointerRe
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
 from rranker.engine.transfer import Readback, Transfer
-from rranker.kernels import score as scoring
-from rranker.kernels import write as writing_keys
 from rranker.kernels.attention import kernel
 from rranker.kernels.attention.reference import attention_reference
+from rranker.kernels.score import kernel as scoring
+from rranker.kernels.score.reference import score_reference
+from rranker.kernels.write import kernel as writing_keys
+from rranker.kernels.write.reference import write_reference
 from rranker.methods import Elimination, Greedy, Pointwise, QueryLikelihood
 from rranker.reasoning import Sampling
 from tests.support.architectures import tiny_model
@@ -54,8 +56,8 @@ def device(monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("a simulated device is for machines without a real one")
     monkeypatch.setattr(kernel, "attention", unwrapped(attention_reference))
-    monkeypatch.setattr(scoring, "score", unwrapped(scoring.score_reference))
-    monkeypatch.setattr(writing_keys, "write", unwrapped(writing_keys.write_reference))
+    monkeypatch.setattr(scoring, "score", unwrapped(score_reference))
+    monkeypatch.setattr(writing_keys, "write", unwrapped(write_reference))
     with SimulatedDevice() as entered, torch.inference_mode():
         entered.steps, begin = [], ModelRunner.hidden
 

@@ -15,8 +15,8 @@ from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
 from rranker.engine.runner import ModelRunner
 from rranker.engine.self_check import self_check
-from rranker.kernels import score as scoring
-from rranker.kernels.score import score
+from rranker.kernels.score import kernel as scoring
+from rranker.kernels.score.kernel import score
 from rranker.methods import Elimination, Greedy
 from tests.support.architectures import tiny_model
 from tests.support.engine_steps import QUERY_STATES, close, dense_logits, one_step, opened, problem

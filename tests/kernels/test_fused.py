@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rranker.kernels.gate import ACTIVATIONS, gate, gate_reference
+from rranker.kernels.gate.kernel import gate
+from rranker.kernels.gate.reference import ACTIVATIONS, gate_reference
 from rranker.kernels.launch import WIDEST_NORM
-from rranker.kernels.norm import NormKind, add_norm, add_norm_reference, norm, norm_reference
-from rranker.kernels.rotary import rotate, rotate_reference
-from rranker.kernels.write import write, write_reference
+from rranker.kernels.norm.kernel import add_norm, norm
+from rranker.kernels.norm.reference import NormKind, add_norm_reference, norm_reference
+from rranker.kernels.rotary.kernel import rotate
+from rranker.kernels.rotary.reference import rotate_reference
+from rranker.kernels.write.kernel import write
+from rranker.kernels.write.reference import write_reference
 from tests.support.kernel_problems import DEVICE, relative_error
 
 pytestmark = [

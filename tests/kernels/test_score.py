@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rranker.kernels.score import score, score_reference
+from rranker.kernels.score.kernel import score
+from rranker.kernels.score.reference import score_reference
 from tests.support.kernel_problems import DEVICE, TOLERANCE, relative_error
 
 pytestmark = pytest.mark.gpu

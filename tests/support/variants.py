@@ -77,12 +77,13 @@ def step(rng: np.random.Generator, queries: int, first: bool) -> Batch:
 def launch(rng: np.random.Generator, batch: Batch, store: tuple[torch.Tensor, torch.Tensor]) -> None:
     """All kernels that a step of this batch launches, for one layer."""
     from rranker.kernels.attention.kernel import attention
-    from rranker.kernels.gate import gate
+    from rranker.kernels.gate.kernel import gate
     from rranker.kernels.launch import attention_tile
-    from rranker.kernels.norm import NormKind, add_norm, norm
-    from rranker.kernels.rotary import rotate
-    from rranker.kernels.score import score
-    from rranker.kernels.write import write
+    from rranker.kernels.norm.kernel import add_norm, norm
+    from rranker.kernels.norm.reference import NormKind
+    from rranker.kernels.rotary.kernel import rotate
+    from rranker.kernels.score.kernel import score
+    from rranker.kernels.write.kernel import write
 
     rows = batch.rows
     query, key, value = (

@@ -57,7 +57,7 @@ class KernelWrites:
     def __call__(self, layer: int, key: Tensor, value: Tensor) -> None:
         """key, value: [1, kv_heads, T, head_dim]."""
         if self._some:
-            from rranker.kernels import write
+            from rranker.kernels.write.kernel import write
 
             slabs = self._store.slabs(layer, key[0], value[0])
-            write.write(key[0], value[0], *slabs, self._rows, self._slots)
+            write(key[0], value[0], *slabs, self._rows, self._slots)

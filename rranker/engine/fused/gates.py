@@ -25,7 +25,7 @@ class FusedGate:
 
     def __call__(self, module: Any, x: Tensor) -> Tensor:
         """[..., H] → [..., H]; what the kernel does not take goes by PyTorch's operators."""
-        from rranker.kernels.gate import gate
+        from rranker.kernels.gate.kernel import gate
 
         left, right = module.gate_proj(x), module.up_proj(x)
         fits = left.dtype == right.dtype and left.stride(-1) == right.stride(-1) == 1 and left.numel() > 0

@@ -85,7 +85,7 @@ def _taken(step: Any, hidden_states: Tensor) -> Tensor | None:
 
 
 def _add_norm(x: Tensor, residual: Tensor, module: Any, norm: FusedNorm) -> tuple[Tensor, Tensor]:
-    from rranker.kernels.norm import add_norm
+    from rranker.kernels.norm.kernel import add_norm
 
     if x.shape == residual.shape and fits(module, x, residual):
         return add_norm(x, residual, module.weight, norm.eps, norm.kind)

@@ -25,7 +25,7 @@ class FusedNorm:
 
     def __call__(self, module: Any, x: Tensor) -> Tensor:
         """[..., W] → [..., W]; what the kernel does not take goes the module's own way."""
-        from rranker.kernels.norm import norm
+        from rranker.kernels.norm.kernel import norm
 
         if not fits(module, x):
             out: Tensor = type(module).forward(module, x)

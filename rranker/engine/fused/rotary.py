@@ -65,7 +65,7 @@ def _kernel_where_it_fits(own: Rotation) -> Rotation:
     def rotation(
         query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        from rranker.kernels.rotary import rotate
+        from rranker.kernels.rotary.kernel import rotate
 
         if args or kwargs or not _fits(query, key, cos, sin):
             return own(query, key, cos, sin, *args, **kwargs)

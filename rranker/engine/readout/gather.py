@@ -171,7 +171,7 @@ class _Kernel:
         self._rows, self._bounds, self._tokens = (transfer.add(array.astype(np.int32)) for array in arrays)
 
     def compute(self, hidden: Tensor) -> Tensor:
-        from rranker.kernels.score import score
+        from rranker.kernels.score.kernel import score
 
         readout, states = self._readout, hidden.index_select(0, self._rows)
         given = states, readout.weight, self._tokens, self._bounds, self._longest, readout.scale, readout.cap
