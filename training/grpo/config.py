@@ -89,8 +89,10 @@ class GrpoConfig(GRPOConfig):
 
     def _choose_precision(self) -> None:
         """Left out, `bf16` follows the hardware. TRL's own default is to ask for it everywhere."""
-        on_cpu = self.use_cpu or not torch.accelerator.is_available()
+        on_cpu = self.use_cpu or best_device().type == "cpu"
         device = torch.device("cpu") if on_cpu else best_device()
+        if torch.accelerator.is_available():  # transformers would take whatever there is, such as Apple's GPU
+            self.use_cpu = on_cpu
         if self.bf16 is None:
             self.use_cpu = on_cpu  # where it would run anyway; asked for by name, bf16 is taken on a CPU
             self.bf16 = not self.fp16 and best_dtype(device) == torch.bfloat16

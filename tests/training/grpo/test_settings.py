@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from rranker.training.grpo import parse
 from rranker.training.grpo.run import main
@@ -61,3 +62,14 @@ def test_a_file_in_the_place_of_the_output_folder_is_refused(tmp_path: Path) -> 
     (tmp_path / "out").write_text("mine")
     with pytest.raises(ValueError, match=r"--output_dir names a folder to write to, and .* is a file"):
         main(options(tmp_path / "nothing", tmp_path / "out"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says where a machine without CUDA trains")
+@pytest.mark.parametrize("words", [[], ["--bf16", "false"]])
+def test_a_mac_trains_on_its_cpu_where_the_engine_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr("transformers.training_args.is_torch_mps_available", lambda: True)
+    _, config = parse(["--output_dir", str(tmp_path / "out"), *words])
+    assert config.device.type == "cpu"
