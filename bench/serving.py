@@ -99,7 +99,7 @@ def started(*command: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes],
             try:
                 while not _ready(port):
                     if process.poll() is not None:
-                        raise RuntimeError(log.read_text())
+                        raise RuntimeError(log.read_text(encoding="utf-8"))
                     time.sleep(0.1)
                 yield process, log
             finally:
@@ -178,7 +178,7 @@ def terminate(
     process: subprocess.Popen[bytes], log: Path, port: int, bodies: list[dict[str, Any]], clients: int
 ) -> str:
     """SIGTERM while all clients wait: what the server has answered, by its own log, against what came back."""
-    before = sum('"verb": "POST"' in line for line in log.read_text().splitlines())
+    before = sum('"verb": "POST"' in line for line in log.read_text(encoding="utf-8").splitlines())
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(put_load, port, bodies, 4 * clients, clients)
         while metric(port, "rranker_requests_in_flight") < clients / 2:
@@ -186,7 +186,9 @@ def terminate(
         process.send_signal(signal.SIGTERM)
         load = loading.result()
     process.wait()
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    lines = [
+        json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("{")
+    ]
     accepted = Counter(
         line["status"] for line in islice((x for x in lines if x.get("verb") == "POST"), before, None)
     )

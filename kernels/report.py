@@ -169,10 +169,10 @@ def main(arguments: list[str]) -> None:
             print(json.dumps(asdict(row)))
         return
     file = Path(arguments[0])
-    before, _, rest = file.read_text().partition(_MARKS[0])
+    before, _, rest = file.read_text(encoding="utf-8").partition(_MARKS[0])
     _, _, after = rest.partition(_MARKS[1])
     body = f"{_MARKS[0]}\n{origin()}\n\n{table(rows)}\n{_MARKS[1]}"
-    file.write_text(before + body + after)
+    file.write_text(before + body + after, encoding="utf-8")
     print(table(rows))
 
 

@@ -16,7 +16,9 @@ GOOD = {"query": "who?", "candidates": ["a", "b"], "relevance": [0, 1]}
 
 
 def jsonl(path: Path, *rows: Any) -> Path:
-    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    path.write_text(
+        "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8"
+    )
     return path
 
 

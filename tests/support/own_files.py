@@ -15,5 +15,5 @@ def write_own(path: Path, examples: Iterable[RankingExample]) -> Path:
     if path.suffix == ".parquet":
         write_parquet(examples, path)
     else:
-        path.write_text("".join(json.dumps(asdict(example)) + "\n" for example in examples))
+        path.write_text("".join(json.dumps(asdict(example)) + "\n" for example in examples), encoding="utf-8")
     return path

@@ -144,11 +144,11 @@ def test_a_query_is_asked_and_its_elimination_watched(page: Any, server: Server)
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").click()
     assert [
-        i["index"] for i in json.loads(Path(download.value.path()).read_text())["items"]
+        i["index"] for i in json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["items"]
     ] == expected.order
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
-    assert Path(download.value.path()).read_text().count("\n") == 6
+    assert Path(download.value.path()).read_text(encoding="utf-8").count("\n") == 6
 
 
 def test_hostile_candidates_are_shown_as_text(page: Any, server: Server) -> None:
