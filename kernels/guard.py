@@ -32,6 +32,6 @@ def small_offsets(**tensors: Tensor) -> None:
         offset = (tensor.shape[1] - 1) * tensor.stride(1) + tensor.shape[2] - 1
         if offset >= 2**31:
             raise ValueError(
-                f"the last of {tensor.shape[1]} rows of {name} begins {offset} numbers behind the first, and the kernel "
-                f"counts to {2**31 - 1}: lower max_batch_tokens"
+                f"the last of {tensor.shape[1]} rows of {name} ends {offset} numbers behind the first, and the "
+                f"kernel counts to {2**31 - 1}: lower max_batch_tokens"
             )

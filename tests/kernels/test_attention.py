@@ -273,5 +273,5 @@ def test_rows_that_are_too_far_apart_to_be_counted_are_refused():
     work = work_of(case, torch.float32).to(DEVICE)
     _, *others = case.tensors(torch.float32)
     far = torch.empty_strided((2, 3, 16), (16, 2**30, 1), device="meta")  # refused before anything is read
-    with pytest.raises(ValueError, match="3 rows of query begins 2147483663 .* lower max_batch_tokens"):
+    with pytest.raises(ValueError, match=r"3 rows of query ends 2147483663 .* lower max_batch_tokens"):
         attention(far, *others, work, work.key_words(), torch.empty(3, 2, 16), case.scaling)
