@@ -135,7 +135,8 @@ def parse(words: Sequence[str] | None = None) -> SftOptions:
     """Command line over YAML (`--config`) over defaults.
 
     What cannot be read ends the process with a message. Raises ValueError for a folder that cannot be written to, for
-    one that holds nothing to resume, and for a length that is said twice.
+    one that holds nothing to resume, and for a length that is said twice; FileExistsError when a run would begin in
+    another's folder.
     """
     options = SftOptions(
         *parse_options(
@@ -152,8 +153,14 @@ def parse(words: Sequence[str] | None = None) -> SftOptions:
         raise ValueError(
             f"{' and '.join(given)} each say how long the run is: give one of them alone (a --config file counts, too)"
         )
-    if options.run.resume and not (options.run.out / "state.pt").exists():
+    has_state = (options.run.out / "state.pt").exists()
+    if options.run.resume and not has_state:
         raise ValueError(f"there is nothing to resume in {options.run.out}: it has no state.pt")
+    if has_state and not options.run.resume:  # interrupted, it would be resumed from the other run's weights
+        raise FileExistsError(
+            f"{options.run.out} has the state of a run already: go on with it by --resume, give another --out, or "
+            "delete the folder"
+        )
     return options
 
 

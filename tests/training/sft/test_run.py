@@ -195,3 +195,18 @@ def test_a_resumed_run_keeps_its_settings_but_for_those_that_may_change(
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to resume"):
         parse(["--out", str(tmp_path), "--resume"])
+
+
+def test_a_run_does_not_begin_in_the_folder_of_another(
+    tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig
+) -> None:
+    train(
+        settings(tiny),
+        tmp_path,
+        build_model(tiny),
+        prompt_format.encoder.tokenizer,
+        maker(prompt_format),
+        stop_at=1,
+    )
+    with pytest.raises(FileExistsError, match="has the state of a run already: go on with it by --resume"):
+        parse(["--out", str(tmp_path), "--seed", "7"])
