@@ -267,7 +267,15 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        path = Path(resume_from_checkpoint) / HEAD_FILE
+        self._load_head(resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        self._load_head(self.state.best_model_checkpoint)
+
+    def _load_head(self, checkpoint: str | Path) -> None:
+        """transformers reads back the language model alone. Adapters' checkpoints have no file of the head's."""
+        path = Path(checkpoint) / HEAD_FILE
         if path.exists():
             getattr(self.policy.lm, HEAD).load_state_dict(load_file(path))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from rranker.training.grpo import explain, parse, train
@@ -33,6 +34,13 @@ class Poison(TrainerCallback):
         if state.global_step == self.step:
             with torch.no_grad():
                 model.lm_head.weight[7] = float("nan")
+
+
+class Falling(TrainerCallback):
+    """Has every evaluation find the first one better."""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+        metrics["eval_mrr"] = 1 / state.global_step
 
 
 def test_it_learns_what_is_rewarded_and_leaves_a_model_and_a_report(pointer: Path, tmp_path: Path) -> None:
@@ -196,6 +204,26 @@ def test_patience_stops_and_keeps_the_best(pointer: Path, tmp_path: Path) -> Non
     assert (
         trainer.state.global_step == 1
     )  # nothing moves, so the first evaluation is no better than the start
+
+
+def test_the_best_model_is_taken_back_head_and_all(pointer: Path, tmp_path: Path) -> None:
+    words = options(
+        pointer,
+        tmp_path / "out",
+        max_steps=4,
+        save_steps=1,
+        eval_steps=1,
+        save_total_limit=5,
+        load_best_model_at_end=True,
+        eval_on_start=False,
+        learning_rate=0.05,
+    )
+    trainer = run(words, [Falling()])
+    best, final = tmp_path / "out" / "checkpoint-1", tmp_path / "out" / "final"
+    assert trainer.state.best_model_checkpoint == str(best)
+    for name in ("model.safetensors", "pointer_head.safetensors"):
+        wanted, found = load_file(best / name), load_file(final / name)
+        assert all(torch.equal(found[weight], value) for weight, value in wanted.items()), name
 
 
 def test_a_checkpoint_is_a_model_as_whole_as_the_last(pointer: Path, tmp_path: Path) -> None:
