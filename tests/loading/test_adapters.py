@@ -244,3 +244,8 @@ def test_without_peft_the_extra_is_named(copy: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'rranker\[peft\]'"):
         Ranker(copy)
+
+
+def test_what_was_merged_can_be_trained(lora: Path) -> None:
+    lm = read_checkpoint(lora, torch.float32).lm
+    assert all(parameter.requires_grad for parameter in lm.parameters())

@@ -75,6 +75,8 @@ def refuse_adapter(base: str | Path, folder: Path, adapter: Path) -> None:
 def merge_adapter(folder: Path, lm: Any) -> Any:
     """`lm` with the folder's adapter merged into its weights, and with the tokens that it was trained with.
 
+    peft freezes what it adapts; once merged, the weights can be trained as those of any model.
+
     Raises FileNotFoundError or ValueError for missing or damaged weights, UnsupportedModelError for an adapter that
     does not fit `lm`, or that cannot be merged.
     """
@@ -109,7 +111,7 @@ def merge_adapter(folder: Path, lm: Any) -> Any:
     if not hasattr(adapted.base_model, "merge_and_unload"):
         raise _not_mergeable(folder, config)
     untie(lm)
-    return adapted.merge_and_unload()
+    return adapted.merge_and_unload().requires_grad_(True)
 
 
 def _import_peft(folder: Path) -> Any:
