@@ -13,7 +13,11 @@ from torch import Tensor
 from rranker import rewards
 from rranker.data import RankingExample
 from rranker.engine.generation import Sampling
+from rranker.engine.loading.adapters import is_adapter
+from rranker.engine.loading.arguments import as_source
 from rranker.engine.loading.checkpoint import Checkpoint, read_checkpoint
+from rranker.engine.loading.gguf import is_gguf
+from rranker.engine.loading.hub import download
 from rranker.metrics.graded import gains
 from rranker.prompts import TEMPLATES
 from rranker.prompts.encoding import TextEncoder
@@ -213,6 +217,23 @@ def _eval_rows(keys: Mapping[str, RankingExample]) -> Any:
     return library().Dataset.from_dict({"prompt": list(keys)})
 
 
+def check_reference(arguments: GrpoArguments, config: GrpoConfig) -> None:
+    """Raises ValueError where the KL would be to another model than the start.
+
+    TRL reads a reference by the name in the config of the model: that of an adapter names its base.
+    """
+    if not config.beta or arguments.policy.lora_rank:
+        return
+    source = as_source(arguments.policy.model)
+    folder = download(source, weights=False) if isinstance(source, str) else source
+    if folder is not None and (is_gguf(folder) or is_adapter(folder)):
+        raise ValueError(
+            f"--beta {config.beta:g} holds a text policy to its start, which has to be a whole checkpoint for that, "
+            f"and {arguments.policy.model} is none: save it merged or converted (from_pretrained, save_pretrained) "
+            "and give that folder, or train adapters (--lora_rank)"
+        )
+
+
 def load_text_policy(arguments: GrpoArguments, config: GrpoConfig) -> Checkpoint:
     """The checkpoint to start from, in bfloat16 where only adapters are trained and layers run in it.
 
@@ -253,6 +274,7 @@ def train_text(
     out = Path(str(config.output_dir))
     settings = arguments.fixed(config)
     resume = start_from(out, arguments.run.resume, settings)
+    check_reference(arguments, config)
     checkpoint = load_text_policy(arguments, config)
     config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and resume is None
     trainer = TextGRPOTrainer(

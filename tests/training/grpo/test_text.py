@@ -27,7 +27,7 @@ from rranker.training.grpo.text import (
     train_text,
 )
 from rranker.training.grpo.text_limits import fitting_texts, rollout_limits
-from rranker.training.policy.adapters import adapters
+from rranker.training.policy.adapters import adapters, with_adapters
 from tests.support.checkpoints import edit
 from tests.support.toys import options, save_causal_policy, toy_cases
 
@@ -228,3 +228,19 @@ def test_a_run_generates_rewards_and_learns(
         )  # what was trained runs, in the prompts of its training
     assert ranking.method == method
     assert all(played.thought is not None for played in ranking.rounds)
+
+
+def test_an_adapter_is_trained_on_but_is_no_reference_for_a_kl(tmp_path: Path, tokenizer: Any) -> None:
+    tokenizer.eos_token = "<|end|>"
+    start = save_causal_policy(tokenizer, tmp_path / "start")
+    adapted = with_adapters(AutoModelForCausalLM.from_pretrained(start), 2)
+    adapted.save_pretrained(tmp_path / "adapter")
+
+    def train_from_adapter(**changes: Any) -> Any:
+        settings = {"policy": "text", "eval_strategy": "no", "max_steps": 1, "max_completion_length": 4}
+        words = options(tmp_path / "adapter", tmp_path / "out", **settings, **changes)
+        return train_text(*parse(words), toy_cases(4), {})
+
+    with pytest.raises(ValueError, match=r"has to be a whole checkpoint for that, and .*adapter is none"):
+        train_from_adapter(beta=0.1)
+    assert train_from_adapter().state.global_step == 1
