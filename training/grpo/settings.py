@@ -21,14 +21,23 @@ _FREE = (*_LENGTH_AND_RECORDS.split(), *_HARDWARE.split())
 """How the names of TRL's settings begin that a resumed run may change. All others decide what a step does."""
 
 _UNREAD = {
-    # TRL's ways to draw tokens: decisions are drawn by the engine, by their temperature alone.
+    # TRL's ways to draw tokens: decisions are drawn by the engine, by their temperature alone. None ends a text, and
+    # their advantages are our own.
     "logits": (
         *("format_weight", "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs"),
-        *("chat_template_kwargs", "cache_implementation", "use_vllm", "use_transformers_continuous_batching"),
+        *("cache_implementation", "use_vllm", "use_transformers_continuous_batching"),
+        *("mask_truncated_completions", "multi_objective_aggregation"),
     ),
-    "text": ("max_candidate_tokens", "reward", "relevance", "gamma", "patience", "chat_template_kwargs"),
+    "text": ("max_candidate_tokens", "reward", "relevance", "gamma", "patience"),
 }
-"""Policy → options that only the other one reads, or neither."""
+"""Policy → options that only the other one reads."""
+_NEITHER = {
+    "chat_template_kwargs": "prompts have templates of their own",
+    "reward_weights": "rewards are weighed by --format_weight, of texts",
+    "sync_ref_model": "no checkpoint would keep the reference that moved",
+    "resume_from_checkpoint": "--resume true goes on from the last checkpoint of --output_dir",
+}
+"""Options of TRL's that no policy reads, and what stands in their place."""
 
 
 def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,6 +50,9 @@ def refuse_unread(policy: str, given: Mapping[str, Any], standard: Mapping[str, 
 
     `standard`: their defaults, which may be given. `stepwise` says what a text earns anyhow, so it may be said.
     """
+    for name, instead in _NEITHER.items():
+        if given[name] != standard[name]:
+            raise ValueError(f"--{name} {given[name]} is not read here: {instead}. Leave it out")
     refused = [
         f"--{name} {given[name]}"
         for name in _UNREAD[policy]

@@ -112,6 +112,7 @@ class TextGRPOTrainer(SafeGRPOTrainer):
             processing_class=tokenizer,
             **rest,
         )
+        config.reward_weights = None
         models = [m for m in (self.model, self.ref_model) if m is not None]
         inner = [_inner(self.accelerator.unwrap_model(m)) for m in models]
         # A sharded head is gathered by TRL, which also knows every other kind of head.

@@ -103,7 +103,7 @@ class RankingGRPOTrainer(SafeGRPOTrainer):
                 **rest,
             )
         finally:
-            config.beta = beta
+            config.beta, config.reward_weights = beta, None
         self.beta = beta
         if beta and not self._is_peft():
             reference = load_policy(arguments.policy.model, dtype=policy.lm.dtype).lm.requires_grad_(False)

@@ -34,7 +34,8 @@ def test_passes_that_are_asked_for_are_taken_whole(pointer: Path, tmp_path: Path
 
 
 UNREAD = [({"top_p": 0.5}, "--top_p 0.5"), ({"top_k": 4, "min_p": 0.1}, "--top_k 4, --min_p 0.1"),
-          ({"format_weight": 0.2}, "--format_weight 0.2")]  # fmt: skip
+          ({"format_weight": 0.2}, "--format_weight 0.2"),
+          ({"mask_truncated_completions": True}, "--mask_truncated_completions True")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("changes", "said"), UNREAD)
@@ -43,6 +44,25 @@ def test_what_texts_alone_are_drawn_by_is_refused_for_decisions(
 ) -> None:
     with pytest.raises(ValueError, match=f"--policy logits does not read {said}: leave that out"):
         main(options(tmp_path / "nothing", tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("policy", ["logits", "text"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("reward_weights 2", "weighed by --format_weight"),
+        ("sync_ref_model true", "no checkpoint would keep"),
+        ("resume_from_checkpoint runs/other", "--resume true goes on"),
+    ],
+)
+def test_what_no_policy_reads_is_refused_with_what_does_its_work(
+    tmp_path: Path, policy: str, words: str, said: str
+) -> None:
+    name, value = words.split()
+    given = {"policy": policy, "beta": 0.1, name: value}
+    with pytest.raises(ValueError, match=f"--{name} .* is not read here: .*{said}"):
+        main(options(tmp_path / "nothing", tmp_path / "out", **given))
     assert not (tmp_path / "out").exists()
 
 
