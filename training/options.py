@@ -9,9 +9,9 @@ import os
 import sys
 import traceback
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -59,6 +59,28 @@ def in_range(
 
     read.__name__ = kind.__name__  # which argparse names where the text is no number
     return read
+
+
+def named_numbers(entries: Iterable[str], form: str, default: float | None = None) -> dict[str, float]:
+    """`["movies=0.2", …]` → {"movies": 0.2, …}; `default` is for a name alone (None: a number must be given).
+
+    Raises ValueError, which says their `form`, for another entry or no finite number, and for a name that comes twice.
+    """
+    found = dict[str, float]()
+    for entry in entries:
+        name, _, number = entry.partition("=")
+        try:
+            value = float(default if default is not None and not number else number)
+        except ValueError:
+            value = nan
+        if not isfinite(value):
+            raise ValueError(f"{form}, not {entry!r}")
+        if name in found:
+            raise ValueError(
+                f"{name} is given twice, as {found[name]:g} and as {value:g}: {form}, each name once"
+            )
+        found[name] = value
+    return found
 
 
 def option(

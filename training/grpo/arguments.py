@@ -15,7 +15,15 @@ import torch
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.settings import deciding, refuse_unread
-from rranker.training.options import SAVE_DTYPES, SAVED_AS, TRAINABLE, check_folder, option, parse_options
+from rranker.training.options import (
+    SAVE_DTYPES,
+    SAVED_AS,
+    TRAINABLE,
+    check_folder,
+    named_numbers,
+    option,
+    parse_options,
+)
 
 INTERACTION_TASKS = ["rec-movie", "rec-music", "rec-game"]
 OWN = "own"
@@ -64,15 +72,11 @@ class DataArguments:
     def weights(self) -> dict[str, float]:
         """Task → share of the mixture.
 
-        Raises ValueError for a malformed entry, `own` with no --data or unasked, and --validation without --data.
+        Raises ValueError for a malformed entry, a task that is named twice, `own` with no --data or unasked, and
+        --validation without --data.
         """
-        weights = {}
-        for entry in self.tasks or ([OWN] if self.data else INTERACTION_TASKS):
-            name, _, weight = entry.partition("=")
-            try:
-                weights[name] = float(weight or 1)
-            except ValueError:
-                raise ValueError(f"tasks are given as name=weight (squad=0.5), not {entry!r}") from None
+        tasks = self.tasks or ([OWN] if self.data else INTERACTION_TASKS)
+        weights = named_numbers(tasks, "tasks are given as name=weight (squad=0.5)", default=1.0)
         if self.validation and not self.data:
             raise ValueError(
                 f"a file to evaluate one's own data on needs them (--data): leave --validation {self.validation} out"

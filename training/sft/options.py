@@ -13,7 +13,15 @@ from rranker.engine.hardware import best_device, warn_if_emulated
 from rranker.engine.loading.files import read_json
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.training.examples.sources import OWN
-from rranker.training.options import SAVE_DTYPES, SAVED_AS, TRAINABLE, check_folder, option, parse_options
+from rranker.training.options import (
+    SAVE_DTYPES,
+    SAVED_AS,
+    TRAINABLE,
+    check_folder,
+    named_numbers,
+    option,
+    parse_options,
+)
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.sft.config import SftConfig, best_precision
 
@@ -173,15 +181,8 @@ def training_device(run: RunOptions) -> torch.device:
 
 
 def shares(entries: Sequence[str]) -> dict[str, float]:
-    """`["movies=0.2", …]` → {"movies": 0.2, …}. Raises ValueError for an entry that is not name=number."""
-    found = {}
-    for entry in entries:
-        name, _, share = entry.partition("=")
-        try:
-            found[name] = float(share)
-        except ValueError:
-            raise ValueError(f"weights are given as source=share (squad=0.5), not {entry!r}") from None
-    return found
+    """`["movies=0.2", …]` → {"movies": 0.2, …}. Raises ValueError for an entry that is not name=number, and once."""
+    return named_numbers(entries, "weights are given as source=share (squad=0.5)")
 
 
 def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftConfig:

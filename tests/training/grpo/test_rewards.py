@@ -130,3 +130,7 @@ def test_task_weights_are_shares() -> None:
     assert DataArguments(tasks=["a=3", "b"]).weights() == {"a": 0.75, "b": 0.25}
     with pytest.raises(ValueError, match="positive"):
         DataArguments(tasks=["a=0"]).weights()
+    with pytest.raises(ValueError, match=r"name=weight \(squad=0.5\), not 'a=nan'"):
+        DataArguments(tasks=["a=nan"]).weights()
+    with pytest.raises(ValueError, match="a is given twice, as 1 and as 2"):
+        DataArguments(tasks=["a", "a=2"]).weights()

@@ -174,8 +174,11 @@ def test_a_model_of_another_width_keeps_the_proportions() -> None:
 
 def test_shares_are_read_from_the_command_line() -> None:
     assert shares(["movies=0.2", "games=1"]) == {"movies": 0.2, "games": 1.0}
-    with pytest.raises(ValueError):
-        shares(["movies"])
+    for entry in ("movies", "movies=much", "movies=nan", "movies=inf"):
+        with pytest.raises(ValueError, match=rf"source=share \(squad=0.5\), not '{entry}'"):
+            shares([entry])
+    with pytest.raises(ValueError, match="movies is given twice, as 1 and as 2"):
+        shares(["movies=1", "movies=2"])
 
 
 def test_a_resumed_run_keeps_its_settings_but_for_those_that_may_change(
