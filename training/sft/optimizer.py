@@ -65,7 +65,7 @@ class MasterOptimizer:
     def step(self, step: int) -> float:
         """Clips `gradients`, updates the masters by them, and copies those down. Returns the gradient norm."""
         norms = [nn.utils.clip_grad_norm_(part, self.config.clip) for part in self.clipped if part]
-        norm = float(max(norms))
+        norm = float(torch.stack(norms).max())  # Python's max passes over a NaN that is not the first
         if not math.isfinite(norm):
             raise FloatingPointError(f"step {step}: the gradient norm is {norm}; lower the learning rate")
         for part in self.parts:

@@ -22,6 +22,7 @@ from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft import Maker, train
 from rranker.training.sft.checkpoint import dtype_of, load_model
 from rranker.training.sft.config import SftConfig
+from rranker.training.sft.optimizer import MasterOptimizer, learnt
 from rranker.training.sft.options import configured, parse, saved_settings, shares
 from tests.support.rounds import order_by_rounds
 from tests.support.toy_examples import make_case, make_example
@@ -213,3 +214,14 @@ def test_a_run_does_not_begin_in_the_folder_of_another(
     )
     with pytest.raises(FileExistsError, match="has the state of a run already: go on with it by --resume"):
         parse(["--out", str(tmp_path), "--seed", "7"])
+
+
+def test_a_gradient_that_is_nan_in_the_head_alone_moves_nothing(tiny: ModelConfig) -> None:
+    model = build_model(tiny)
+    optimizer = MasterOptimizer(model, settings(tiny))
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    names = [name for name, _ in learnt(model)]
+    optimizer.gradients[names.index("head.w")].fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="the gradient norm is nan"):
+        optimizer.step(0)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
