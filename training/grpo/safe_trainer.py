@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from trl import GRPOTrainer
 
 from rranker.training.grpo.checkpoints import CheckpointError, drop_partial, mark_complete
+from rranker.training.writing import writing_failed
 
 # The rollout hook is marked experimental; TRL's version is pinned in pyproject.toml, so the warning says nothing.
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -96,13 +97,3 @@ class SafeGRPOTrainer(SafeTrainer, GRPOTrainer):
         torch.manual_seed(
             self.args.seed * 1_000_003 + self.state.global_step * 1009 + self.accelerator.process_index
         )
-
-
-def writing_failed(error: Exception) -> bool:
-    """Whether an error came from writing a file. The writers are in Python, Rust and C++, each with errors of its own.
-
-    torch's writer raises plain RuntimeErrors, as do a GPU that fails and a CPU that runs out of memory.
-    """
-    return isinstance(error, OSError | SafetensorError) or any(
-        word in str(error) for word in ("PytorchStreamWriter", "inline_container")
-    )

@@ -83,6 +83,11 @@ def dtype_of(folder: str | Path) -> torch.dtype:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Written beside and renamed: a kill in the middle leaves the previous state whole."""
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+    """Written beside and renamed: a kill in the middle, or a full disk, leaves the previous state whole."""
+    part = path.with_suffix(".part")
+    try:
+        torch.save(state, part)
+    except (OSError, RuntimeError):
+        part.unlink(missing_ok=True)  # of a full disk, it takes the last room
+        raise
+    part.replace(path)

@@ -41,6 +41,7 @@ from rranker.training.sft.own_data import own_rows
 from rranker.training.sft.prompted import PromptedModel, load_prompted_model, save_prompted_model
 from rranker.training.sft.step import Model, learners, train_step
 from rranker.training.sft.tokenizer import train_tokenizer
+from rranker.training.writing import resumable, write_whole
 
 
 def check(model: Model, config: SftConfig) -> None:
@@ -91,7 +92,8 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
         state = torch.load(out / "state.pt", weights_only=True, map_location=device)
         optimizer.load_state_dict(state["optimizer"])
         start = int(state["step"])
-    (out / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
+    with resumable(out / "config.json"):
+        write_whole(out / "config.json", json.dumps(config.to_dict(), indent=1))
     stop = config.steps if stop_at is None else min(stop_at, config.steps)
     seen: dict[str, list[tuple[float, float]]] = {}
     tokens, clock = 0, time.perf_counter()
@@ -116,17 +118,19 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
                 )
                 seen, tokens, clock = {}, 0, time.perf_counter()
             if (step + 1) % save_every == 0 or step + 1 == stop:
-                save_state(out / "state.pt", {"step": step + 1, "optimizer": optimizer.state_dict()})
+                with resumable(out / "state.pt"):
+                    save_state(out / "state.pt", {"step": step + 1, "optimizer": optimizer.state_dict()})
                 save(model, tokenizer, out / "latest", config)
     save(model, tokenizer, out / "final", config)
 
 
 def save(model: Model, tokenizer: Any, folder: Path, config: SftConfig) -> None:
-    """A folder that `Ranker` loads."""
-    if isinstance(model, PromptedModel):
-        save_prompted_model(model, folder, as_dtype(config.save_dtype))
-    else:
-        save_model(model, tokenizer, folder, config.attention, dtype=as_dtype(config.save_dtype))
+    """A folder that `Ranker` loads. Raises OSError where it cannot be written."""
+    with resumable(folder):
+        if isinstance(model, PromptedModel):
+            save_prompted_model(model, folder, as_dtype(config.save_dtype))
+        else:
+            save_model(model, tokenizer, folder, config.attention, dtype=as_dtype(config.save_dtype))
 
 
 def first_model(config: SftConfig) -> Model:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -225,3 +227,31 @@ def test_a_gradient_that_is_nan_in_the_head_alone_moves_nothing(tiny: ModelConfi
     with pytest.raises(FloatingPointError, match="the gradient norm is nan"):
         optimizer.step(0)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize(("size", "name"), [(64, "config.json"), (4096, "state.pt")])
+def test_a_full_disk_is_named_and_leaves_what_a_run_resumes_from(
+    tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig, size: int, name: str
+) -> None:
+    given = prompt_format.encoder.tokenizer, maker(prompt_format)
+    train(settings(tiny), tmp_path, build_model(tiny), *given, stop_at=1)
+    state = (tmp_path / "state.pt").read_bytes()
+    longer = settings(tiny, steps=9)
+    with pytest.raises(OSError, match=f"{name} could not be written: .* Is the disk full"), room_for(size):
+        train(longer, tmp_path, build_model(tiny), *given, resume=True, stop_at=2)
+    assert saved_settings(tmp_path)["steps"] == (8 if name == "config.json" else 9)
+    assert (tmp_path / "state.pt").read_bytes() == state
+    assert not list(tmp_path.glob("*.part"))
+    train(longer, tmp_path, build_model(tiny), *given, resume=True)

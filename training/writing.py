@@ -1,0 +1,44 @@
+"""Files that a run leaves: written whole or not at all, and what is said where one cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+
+def writing_failed(error: Exception) -> bool:
+    """Whether an error came from writing a file. The writers are in Python, Rust and C++, each with errors of its own.
+
+    torch's writer raises plain RuntimeErrors, as do a GPU that fails and a CPU that runs out of memory.
+    """
+    return isinstance(error, OSError | SafetensorError) or any(
+        word in str(error) for word in ("PytorchStreamWriter", "inline_container")
+    )
+
+
+@contextmanager
+def resumable(path: Path) -> Iterator[None]:
+    """Writes `path`, beside a state that can be resumed from. Raises OSError, which says so, where that fails."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not writing_failed(error):
+            raise
+        raise OSError(
+            f"{path} could not be written: {error}. Is the disk full? Once there is room, --resume goes on from the "
+            "last state.pt, if there is one"
+        ) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Written beside and renamed: a kill or a full disk leaves what was there before."""
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    draft.replace(path)
