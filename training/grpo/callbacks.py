@@ -26,9 +26,12 @@ class Patience(TrainerCallback):
     def __init__(self, limit: int) -> None:
         self.limit = limit
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
-        """Asks the trainer to stop when the best `eval_mrr` is `limit` evaluations old."""
+    def spent(self, state: Any) -> bool:
+        """Whether the best `eval_mrr` of a run in this state is `limit` evaluations old."""
         history = [row["eval_mrr"] for row in state.log_history if "eval_mrr" in row]
-        since_best = len(history) - 1 - max(range(len(history)), key=history.__getitem__)
-        if since_best >= self.limit:
+        return bool(history) and len(history) - 1 - history.index(max(history)) >= self.limit
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+        """Asks the trainer to stop when it is `spent`."""
+        if self.spent(state):
             control.should_training_stop = True

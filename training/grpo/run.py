@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 
 from rranker.data import RankingExample
 from rranker.engine.loading.checkpoint import read_checkpoint
@@ -92,11 +94,11 @@ def fitting_held_out(
     return kept
 
 
-def prepare(config: GrpoConfig, patience: int, resumed: bool) -> list[Any]:
-    """Settings that follow from others, and the callbacks."""
+def prepare(config: GrpoConfig, patience: int, resume: Path | None) -> list[Any]:
+    """Settings that follow from others and from the checkpoint to `resume`, and the callbacks."""
     callbacks: list[Any] = [StopOnNaN()]
     # A resumed run has its start in the log already.
-    config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and not resumed
+    config.eval_on_start = config.eval_on_start and config.eval_strategy != "no" and resume is None
     config.metric_for_best_model, config.greater_is_better = "eval_mrr", True
     if patience:
         if config.eval_strategy == "no":
@@ -106,6 +108,9 @@ def prepare(config: GrpoConfig, patience: int, resumed: bool) -> list[Any]:
         )  # so that the best one is there to go back to
         config.check_saves("eval_steps, which save_steps follow where there is --patience,")
         callbacks.append(Patience(patience))
+        state = resume and TrainerState.load_from_json(str(resume / TRAINER_STATE_NAME))
+        if state and callbacks[-1].spent(state):
+            config.max_steps = state.global_step  # it has stopped: what is left to write is `final`
     return callbacks
 
 
@@ -124,7 +129,7 @@ def train(
     out = Path(str(config.output_dir))
     settings = arguments.fixed(config)
     resume = start_from(out, arguments.run.resume, settings)
-    callbacks = [*prepare(config, arguments.evaluation.patience, resume is not None), *watchers]
+    callbacks = [*prepare(config, arguments.evaluation.patience, resume), *watchers]
     policy = load_policy(arguments.policy.model)
     trainer = RankingGRPOTrainer(
         policy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,21 @@ def test_patience_stops_and_keeps_the_best(pointer: Path, tmp_path: Path) -> Non
     assert (
         trainer.state.global_step == 1
     )  # nothing moves, so the first evaluation is no better than the start
+
+
+def test_a_run_that_patience_stopped_goes_no_further_when_it_is_resumed(
+    pointer: Path, tmp_path: Path
+) -> None:
+    """As after a kill while `final` was written."""
+    out = tmp_path / "out"
+    words = options(pointer, out, max_steps=8, patience=1, eval_steps=2, eval_on_start=False, learning_rate=0)
+    stopped = run(words)
+    shutil.rmtree(out / "final")
+    again = run([*words, "--resume", "true"])
+    assert (stopped.state.global_step, again.state.global_step) == (4, 4)
+    rows = [[row for row in each.state.log_history if "eval_mrr" in row] for each in (stopped, again)]
+    assert rows[0] == rows[1]
+    assert (out / "final" / "model.safetensors").exists()
 
 
 def test_the_best_model_is_taken_back_head_and_all(pointer: Path, tmp_path: Path) -> None:
