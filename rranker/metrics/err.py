@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rranker import _C
 from rranker.metrics.measure import Floats, Measure, Ranked
+from rranker.whole import whole_number
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ERR(Measure):
         super().__post_init__()
         if self.rel is not None:
             raise ValueError("ERR takes no rel: every level counts by its own chance")
-        if not 1 <= self.max_level <= 30:
+        if not 1 <= whole_number(self.max_level, "ERR's max_level") <= 30:
             raise ValueError(f"ERR's max_level lies between 1 and 30, not {self.max_level}")
 
     def compute(self, ranked: Ranked, level: int) -> Floats:

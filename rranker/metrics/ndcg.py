@@ -11,6 +11,7 @@ import numpy as np
 
 from rranker import _C
 from rranker.metrics.measure import Floats, Measure, Ranked
+from rranker.whole import whole_number
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ class nDCG(Measure):
             raise ValueError(
                 "nDCG takes no rel: every level gains; give gains, such as nDCG(1=0), to leave one out"
             )
+        if not isinstance(self.gains, Mapping | tuple) and self.gains not in ("linear", "exp"):
+            raise ValueError(f'gains is "linear", "exp" or a dict of gains by level, not {self.gains!r}')
+        for level, gain in self._pairs():
+            whole_number(level, "a level of nDCG's gains", least=0)
+            if not math.isfinite(gain):
+                raise ValueError("gains must be finite numbers, not NaN or infinite")
         if isinstance(self.gains, Mapping):  # kept hashable
             object.__setattr__(self, "gains", tuple(sorted(self.gains.items())))
-        elif isinstance(self.gains, str) and self.gains not in ("linear", "exp"):
-            raise ValueError(f'gains is "linear", "exp" or a dict of gains by level, not {self.gains!r}')
-        if any(level < 0 for level, _ in self._pairs()):
-            raise ValueError("gains can only be given to levels of 0 and above")
-        if not all(math.isfinite(gain) for _, gain in self._pairs()):
-            raise ValueError("gains must be finite numbers, not NaN or infinite")
 
     def _pairs(self) -> tuple[tuple[int, float], ...]:
         if isinstance(self.gains, str):

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rranker import _C
 from rranker.metrics.measure import Floats, Measure, Ranked
+from rranker.whole import whole_number
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class RBP(Measure):
             )
         if not 0.0 < self.p < 1.0:
             raise ValueError(f"RBP's persistence p lies between 0 and 1, not {self.p}")
+        whole_number(self.max_level, "RBP's max_level", least=0)
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
         """One value a query: relevance discounted by `p` a rank."""

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rranker.whole import whole_number
+
 Bins = Literal["mass", "width"]
 
 
@@ -31,8 +33,7 @@ def reliability(
     Raises ValueError for no values, different lengths, probabilities outside of [0, 1], other labels, or no bins.
     """
     found, truth = _checked(probabilities, labels)
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1, not {bins}")
+    bins = whole_number(bins, "bins", least=1)
     if by == "width":
         places = np.minimum((found * bins).astype(np.int64), bins - 1)
     elif by == "mass":

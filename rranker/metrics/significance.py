@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from rranker import _C
 from rranker.metrics.measure import Floats
+from rranker.whole import whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,9 @@ def _bootstrap(values: Floats, rounds: int, confidence: float, seed: int) -> tup
     """Means of resampled values, and the ends of their middle `confidence`."""
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence lies between 0 and 1, not {confidence}")
-    means = _C.bootstrap_means(values, rounds, seed)
+    means = _C.bootstrap_means(
+        values, whole_number(rounds, "rounds", least=1), whole_number(seed, "seed", least=0)
+    )
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(means, [tail, 1.0 - tail])
     return means, float(low), float(high)
@@ -106,6 +109,6 @@ def paired_randomisation(
     bootstrap's.
     """
     d = _differences(a, b)
+    _, low, high = _bootstrap(d, rounds, confidence, seed)
     extremes = _C.randomisation_extremes(d, rounds, seed)
-    boot = paired_bootstrap(a, b, rounds=rounds, confidence=confidence, seed=seed)
-    return Comparison(boot.difference, boot.low, boot.high, (1 + extremes) / (1 + rounds), d.size)
+    return Comparison(float(d.mean()), low, high, (1 + extremes) / (1 + rounds), d.size)

@@ -209,6 +209,11 @@ def test_paired_tests():
         metrics.paired_randomisation([1.0, np.nan], [0.0, 0.0])
     with pytest.raises(ValueError, match="confidence lies between"):
         metrics.paired_bootstrap([1.0], [0.0], confidence=95)
+    for test in (metrics.paired_bootstrap, metrics.paired_randomisation):
+        with pytest.raises(TypeError, match=r"rounds must be a whole number, not 2\.5"):
+            test([1.0], [0.0], rounds=2.5)
+        with pytest.raises(ValueError, match="seed must be at least 0, not -1"):
+            test([1.0], [0.0], seed=-1)
 
 
 def test_randomisation_equals_full_enumeration():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from rranker.metrics import AP, ERR, P, evaluate, nDCG, parse_measure, parse_measures
+from rranker.metrics import AP, ERR, RBP, P, evaluate, nDCG, parse_measure, parse_measures
 from tests.support.random_runs import random_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*share no document")
@@ -172,3 +172,19 @@ def test_numpy_numbers_are_numbers():
             evaluate(qrels, run, "RR", max_docs=wrong)
     with pytest.raises(ValueError, match="takes no rel"):
         ERR(rel=2)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: RBP(p=0.5, max_level=-3), ValueError, "RBP's max_level must be at least 0, not -3"),
+        (lambda: RBP(p=0.5, max_level=2.5), TypeError, "RBP's max_level must be a whole number, not 2.5"),
+        (lambda: ERR(max_level="4"), TypeError, "ERR's max_level must be a whole number, not '4'"),
+        (lambda: nDCG(gains=[1, 2]), ValueError, 'gains is "linear"'),
+        (lambda: nDCG(gains={1.5: 1}), TypeError, "a level of nDCG's gains must be a whole number, not 1.5"),
+        (lambda: nDCG(gains={-1: 1}), ValueError, "a level of nDCG's gains must be at least 0, not -1"),
+    ],
+)
+def test_wrong_settings_of_a_measure_are_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

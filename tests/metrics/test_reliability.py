@@ -70,3 +70,8 @@ def test_truthful_probabilities_have_no_error_and_certain_ones_all() -> None:
 def test_what_cannot_be_measured_is_refused(probabilities: Any, labels: Any, more: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         expected_calibration_error(probabilities, labels, **more)
+
+
+def test_a_number_of_bins_is_whole() -> None:
+    with pytest.raises(TypeError, match=r"bins must be a whole number, not 2\.5"):
+        reliability([0.5], [1], 2.5)  # type: ignore[arg-type]
