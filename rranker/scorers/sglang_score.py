@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..choices import one_of
 from ..engine.loading.tokenizer import read_tokenizer
 from ..methods import Episode, Greedy, Relayout, Subset
 from ..ordering import distinct
@@ -79,6 +80,10 @@ class SGLangScorer(RemoteScorer):
         truncate: Truncate = "end",
         **calls: Unpack[CallSettings],
     ) -> None:
+        one_of(relayout, "relayout", get_args(Relayout))
+        one_of(truncate, "truncate", get_args(Truncate))
+        if context is not None:
+            whole_number(context, "context", least=1)
         super().__init__(**calls)
         read = read_tokenizer(Path(tokenizer)) if isinstance(tokenizer, str | Path) else tokenizer
         encoder = TextEncoder(read)

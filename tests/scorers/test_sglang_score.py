@@ -152,3 +152,17 @@ def test_questions_about_whole_texts_are_refused(sound_checkpoint, server):
         ranker.rank("q", TEXTS, method="query_likelihood")
     with pytest.raises(FileNotFoundError, match="no tokenizer"):
         SGLangScorer(Path(__file__).parent, base_url=server.url)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"relayout": "worst"}, "relayout must be one of 'keep', 'best_first', not 'worst'"),
+        ({"truncate": "left"}, "truncate must be one of 'error', 'end', 'middle', not 'left'"),
+        ({"context": 0}, "context must be at least 1, not 0"),
+        ({"guesses": -1}, "guesses must be at least 0, not -1"),
+    ],
+)
+def test_wrong_settings_are_named(sound_checkpoint, settings, message):
+    with pytest.raises(ValueError, match=message):
+        SGLangScorer(sound_checkpoint, base_url="http://127.0.0.1:1/v1", **settings)
