@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from .choices import one_of
+
 Source = Literal["pointer", "pointwise", "query_likelihood"]
 
 
@@ -52,8 +54,7 @@ class Calibration:
 
     def __post_init__(self) -> None:
         _check_curve(self.slope, self.intercept)
-        if self.source not in get_args(Source):
-            raise ValueError(f"source must be one of {', '.join(get_args(Source))}, not {self.source!r}")
+        one_of(self.source, "source", get_args(Source))
         for name in ("content_free", "late_interaction"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")

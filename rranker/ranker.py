@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import torch
 
@@ -21,7 +21,7 @@ from .engine.requests import Reuse
 from .methods import Relayout, method_class
 from .ordering import check_seed
 from .processes import building, check_process
-from .prompts.truncation import Truncate, check_truncate
+from .prompts.truncation import Truncate
 from .reasoning import reasoning_of
 from .request import make_request
 from .scorers import Scorer
@@ -130,11 +130,11 @@ class Ranker(Calls):
         method = None if method is None else method_class(method).name
         one_of(relevance, "relevance", (None, True, False))
         one_of(fused_kernels, "fused_kernels", (None, True, False))
-        one_of(reuse, "reuse", (None, "exact", "keep"))
-        one_of(relayout, "relayout", (None, "keep", "best_first"))
-        one_of(attention_mode, "attention_mode", (None, "causal", "block"))
+        one_of(reuse, "reuse", (None, *get_args(Reuse)))
+        one_of(relayout, "relayout", (None, *get_args(Relayout)))
+        one_of(attention_mode, "attention_mode", (None, *get_args(AttentionMode)))
         one_of(format, "format", (None, "text", "r1_ranker"))
-        check_truncate(truncate)
+        one_of(truncate, "truncate", get_args(Truncate))
         check_seed(seed)
         thinks = reasoning_of(reasoning, max_think_tokens, temperature, top_p)
         names = ("reasoning", "max_think_tokens", "temperature", "top_p")

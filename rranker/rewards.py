@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rranker import _C
+from rranker.choices import one_of
 from rranker.containers import members
 from rranker.whole import whole_number, whole_numbers
 
@@ -158,8 +159,7 @@ def group_advantages(
     over all of the group's decisions ("group": with one decision an episode this is GRPO's, arXiv 2402.03300,
     with the population deviation). `scale=False` leaves the division out (Dr. GRPO, arXiv 2503.20783).
     """
-    if baseline not in ("step", "group"):
-        raise ValueError(f'baseline is "step" or "group", not {baseline!r}')
+    one_of(baseline, "baseline", ("step", "group"))
     return _C.group_advantages(
         _floats(values),
         whole_numbers(offsets, "offsets"),

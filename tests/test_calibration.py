@@ -88,7 +88,7 @@ def test_probabilities_rise_with_the_score_and_never_overflow(
         ({"slope": math.nan, "intercept": 0.0}, "slope must be a finite number"),
         ({"slope": 1.0, "intercept": "2"}, "intercept must be a finite number"),
         ({"slope": True, "intercept": 0.0}, "slope must be a finite number"),
-        ({"slope": 1.0, "intercept": 0.0, "source": "magic"}, "source must be one of pointer, pointwise"),
+        ({"slope": 1.0, "intercept": 0.0, "source": "magic"}, "source must be one of 'pointer', 'pointwise'"),
         ({"slope": 1.0, "intercept": 0.0, "content_free": 1}, "content_free must be true or false"),
         ({"slope": 1.0, "intercept": 0.0, "content_free": True}, "source 'pointer' asks none"),
         (

@@ -146,7 +146,7 @@ def test_truncation_is_reported_or_refused() -> None:
         with pytest.raises(ValueError, match=r"candidate 5 takes .* tokens where .* fit"):
             ranker.rank(QUERY, [*TEXTS, long])
         assert_whole(ranker.rank(QUERY, TEXTS), 5)
-    with pytest.raises(ValueError, match="truncate must be one of error, end, middle"):
+    with pytest.raises(ValueError, match="truncate must be one of 'error', 'end', 'middle', not 'left'"):
         Ranker(truncate="left")  # type: ignore[arg-type]
 
 

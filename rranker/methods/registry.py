@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from ..choices import one_of
 from .episode import Episode
 
 T = TypeVar("T", bound=type[Episode])
@@ -25,6 +26,4 @@ def method_names() -> tuple[str, ...]:
 
 def method_class(name: str) -> type[Episode]:
     """The method of that name. Raises ValueError, naming the known ones, for any other."""
-    if not isinstance(name, str) or name not in _METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, _METHODS))}, not {name!r}")
-    return _METHODS[name]
+    return _METHODS[one_of(name, "method", method_names())]

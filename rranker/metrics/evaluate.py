@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rranker import _C
+from rranker.choices import one_of
 from rranker.metrics.columns import Columns, TextColumns, check_levels, check_scores
 from rranker.metrics.evaluation import Evaluation
 from rranker.metrics.inputs import Loaded, as_dict, load, query_names, some_documents
@@ -63,12 +64,9 @@ def evaluate(
         measures = [measures]
     parsed = {name: measure for m in measures for name, measure in parse_measures(m).items()}
     level = whole_number(relevance_level, "relevance_level", least=1)
-    most = None if max_docs is None else whole_number(max_docs, "max_docs")
-    if most is not None and most < 1:
-        raise ValueError(f"max_docs must be at least 1, or None for all, not {max_docs}")
-    if precision not in ("single", "double"):
-        raise ValueError(f'precision is "single" or "double", not {precision!r}')
-    options = (precision == "single", most or 0, judged_only)
+    most = 0 if max_docs is None else whole_number(max_docs, "max_docs", least=1)
+    one_of(precision, "precision", ("single", "double"))
+    options = (precision == "single", most, judged_only)
     if isinstance(qrels, np.ndarray) and isinstance(run, np.ndarray):
         queries, ranked = _side_by_side(qrels, run, options)
         return Evaluation(queries, parsed, {name: measure(ranked, level) for name, measure in parsed.items()})

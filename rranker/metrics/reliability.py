@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rranker.choices import one_of
 from rranker.whole import whole_number
 
 Bins = Literal["mass", "width"]
@@ -34,14 +35,13 @@ def reliability(
     """
     found, truth = _checked(probabilities, labels)
     bins = whole_number(bins, "bins", least=1)
+    one_of(by, "by", get_args(Bins))
     if by == "width":
         places = np.minimum((found * bins).astype(np.int64), bins - 1)
-    elif by == "mass":
+    else:
         ranked = np.sort(found)
         middles = (np.searchsorted(ranked, found, "left") + np.searchsorted(ranked, found, "right")) / 2
         places = np.minimum((middles * bins / len(found)).astype(np.int64), bins - 1)
-    else:
-        raise ValueError(f"by must be 'mass' or 'width', not {by!r}")
     members: Sequence[NDArray[np.bool_]] = [places == place for place in np.unique(places)]
     return [
         ReliabilityBin(int(inside.sum()), float(found[inside].mean()), float(truth[inside].mean()))

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 from .segments import PromptPart
 
 Truncate = Literal["error", "end", "middle"]
-
-
-def check_truncate(truncate: str) -> Truncate:
-    """Returns `truncate` when it is one of the known policies. Raises ValueError otherwise."""
-    if truncate not in get_args(Truncate):
-        raise ValueError(f"truncate must be one of {', '.join(get_args(Truncate))}, not {truncate!r}")
-    return truncate  # type: ignore[return-value]
 
 
 def truncate_part(piece: PromptPart, length: int, truncate: Truncate, what: str) -> PromptPart:

@@ -64,7 +64,7 @@ def test_truthful_probabilities_have_no_error_and_certain_ones_all() -> None:
         ([float("nan")], [1], {}, "probabilities must lie in"),
         ([0.5], [2], {}, "labels must be 0 or 1"),
         ([0.5], [1], {"bins": 0}, "bins must be at least 1"),
-        ([0.5], [1], {"by": "luck"}, "by must be 'mass' or 'width'"),
+        ([0.5], [1], {"by": "luck"}, "by must be one of 'mass', 'width', not 'luck'"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(probabilities: Any, labels: Any, more: Any, message: str) -> None:

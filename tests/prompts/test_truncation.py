@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rranker.prompts.segments import PromptPart, Segments
-from rranker.prompts.truncation import check_truncate, fair_share, truncate_part
+from rranker.prompts.truncation import fair_share, truncate_part
 
 BODY = tuple(range(100, 110))
 
@@ -49,8 +49,6 @@ def test_an_error_says_what_to_do():
     ):
         truncate_part(PromptPart((1, 2), BODY, (3,)), 8, "error", "candidate 7")
     assert truncate_part(PromptPart((1, 2), BODY, (3,)), 13, "error", "candidate 7").body == BODY
-    with pytest.raises(ValueError, match="one of error, end, middle, not 'left'"):
-        check_truncate("left")
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=8), st.integers(0, 120))
