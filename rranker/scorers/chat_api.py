@@ -8,7 +8,6 @@ from typing import Any, Unpack
 
 from ..methods import Episode
 from ..methods.answered import Answered
-from ..ordering import distinct
 from ..permutations import parse_choice
 from ..prompts.numbered import NumberedQuestion
 from ..prompts.segments import POINTWISE
@@ -18,7 +17,7 @@ from ..types import Repair
 from ..whole import whole_number
 from .answers import TextQuestion, observe_answer, player_of, question_of, report
 from .chat_reply import Alternatives, ChatReply, label_logits, place_of, read_reply
-from .protocol import Job
+from .protocol import Job, groups_of
 from .remote import RemoteError, RemoteScorer
 from .remote.scorer import Calls
 from .remote.settings import CallSettings, check_number
@@ -96,7 +95,7 @@ class ChatScorer(RemoteScorer):
                 f"{method.name} asks about each candidate alone, and a chat endpoint is asked about lists: "
                 "use another method, such as dranker"
             )
-        groups = tuple(distinct([candidate.text for candidate in request.candidates]))
+        groups = groups_of(request)
         player = Answered(method(len(groups), top_k=request.top_k)) if groups else None
         job = Job(request, method, groups, player)
         if not job.decided:

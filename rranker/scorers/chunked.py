@@ -10,11 +10,10 @@ from itertools import groupby
 
 from ..methods import Episode
 from ..methods.parts import Parts
-from ..ordering import distinct
 from ..prompts.spans import Span
 from ..request import Request
 from ..types import Candidate, Repair
-from .protocol import Job
+from .protocol import Job, groups_of, texts_of
 from .wrapper import Wrapper, add_new, moved
 
 
@@ -35,8 +34,8 @@ class ChunkedScorer(Wrapper):
         """See `Scorer.prepare`."""
         if request.long_text != "chunk" or not request.candidates:
             return self._scorer.prepare(request, method)
-        groups = tuple(distinct([candidate.text for candidate in request.candidates]))
-        texts = [request.candidates[group[0]].text for group in groups]
+        groups = groups_of(request)
+        texts = texts_of(request, groups)
         cuts, owners = list[Span](), list[int]()
         for place, found in enumerate(self.spans(texts)):
             cuts += found

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from ..methods import Decision, Episode, Outcome
 from ..methods.consensus import Consensus
-from ..ordering import canonical_order, distinct
+from ..ordering import canonical_order
 from ..prompts.segments import POINTWISE
 from ..request import Request
-from .protocol import Job
+from .protocol import Job, groups_of, texts_of
 from .wrapper import Wrapper, add_new, moved, sum_of
 
 
@@ -33,10 +33,10 @@ class ConsistentScorer(Wrapper):
 
     def prepare(self, request: Request, method: type[Episode]) -> Job:
         """See `Scorer.prepare`."""
-        groups = tuple(distinct([candidate.text for candidate in request.candidates]))
+        groups = groups_of(request)
         if request.self_consistency is None or method.kind in POINTWISE or len(groups) < 2:
             return self._scorer.prepare(request, method)
-        texts = [request.candidates[group[0]].text for group in groups]
+        texts = texts_of(request, groups)
         job = ConsistentJob(request, method, groups, Consensus(method, len(groups)))
         for number in range(request.self_consistency):
             layout = canonical_order(texts, number) if number else list(range(len(texts)))

@@ -12,7 +12,7 @@ from ..engine.generation import TextRequest
 from ..engine.loading.model import LoadedModel
 from ..engine.requests import EngineRequest, Handle, Reuse
 from ..methods import UNTRAINED, Episode, Greedy, Relayout, method_names
-from ..ordering import canonical_order, distinct
+from ..ordering import canonical_order
 from ..prompts.assemble import Assembler, Limits, PromptFormat, Truncation, with_prior
 from ..prompts.encoding import TextEncoder
 from ..prompts.formats import prompt_formats
@@ -24,7 +24,7 @@ from ..reasoning import Reasoning
 from ..repairs import text_repairs
 from ..request import Request
 from .bill import stats_of
-from .protocol import Job
+from .protocol import Job, groups_of, texts_of
 from .relevance import CONTENT_FREE, AskedOnce, asks_the_same, corrected, pointwise_score, question_of
 
 _LEAST_TOKENS = 32  # of a text; rather than show less of each, fewer are shown at once
@@ -127,11 +127,11 @@ class EngineScorer:
         """See `Scorer.prepare`. Raises TooManyError (a ValueError) for more candidates than fit at once."""
         self.check_reasoning(request.reasoning)
         calibration, prompt_format = self._calibration(request), self._format(request, method)
-        groups = distinct([candidate.text for candidate in request.candidates])
-        texts = [request.candidates[group[0]].text for group in groups]
+        groups = groups_of(request)
+        texts = texts_of(request, groups)
         if self._block:
             layout = canonical_order(texts, self._seed + request.layout)
-            groups, texts = [groups[i] for i in layout], [texts[i] for i in layout]
+            groups, texts = tuple(groups[i] for i in layout), [texts[i] for i in layout]
         if not texts:
             return EngineJob(request, method, (), None, calibration=calibration)
         nested = not self._block and self._reuse == "exact"
@@ -141,7 +141,7 @@ class EngineScorer:
             nested=nested,
             stop_below=request.stop_below,
         )
-        job = EngineJob(request, method, tuple(groups), player)
+        job = EngineJob(request, method, groups, player)
         indices, cuts = [group[0] for group in groups], list[Truncation]()
         if not job.decided:
             segments, cuts = self._segments(request, prompt_format, method.kind, texts, indices)

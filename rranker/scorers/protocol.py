@@ -8,12 +8,23 @@ from typing import Protocol
 
 from ..calibration import Calibration
 from ..methods import Episode, Player
+from ..ordering import distinct
 from ..prompts.spans import Span
 from ..request import Request
 from ..types import Repair, Stats
 
 Groups = tuple[tuple[int, ...], ...]
 """The input indices at each place of the prompt: candidates with the same text are one to the model, and share one."""
+
+
+def groups_of(request: Request) -> Groups:
+    """The groups of a request, in input order."""
+    return tuple(distinct([candidate.text for candidate in request.candidates]))
+
+
+def texts_of(request: Request, groups: Groups) -> list[str]:
+    """The text of each place."""
+    return [request.candidates[group[0]].text for group in groups]
 
 
 @dataclass(slots=True, eq=False)

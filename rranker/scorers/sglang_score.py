@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..choices import one_of
 from ..engine.loading.tokenizer import read_tokenizer
 from ..methods import Episode, Greedy, Relayout, Subset
-from ..ordering import distinct
 from ..prompts.assemble import Assembler, Limits
 from ..prompts.encoding import TextEncoder, Tokenizer
 from ..prompts.formats import prompt_formats
@@ -25,7 +24,7 @@ from ..request import Request
 from ..types import Stats
 from ..whole import whole_number
 from .chat_reply import read_usage, shown
-from .protocol import Job
+from .protocol import Job, groups_of, texts_of
 from .remote import RemoteScorer, Usage
 from .remote.errors import MalformedError
 from .remote.scorer import Calls
@@ -105,7 +104,7 @@ class SGLangScorer(RemoteScorer):
                 f"{method.name} reads the probability of a whole text, and a score endpoint gives that of single "
                 "tokens: use iranker, selection, dranker or pointwise"
             )
-        groups = tuple(distinct([candidate.text for candidate in request.candidates]))
+        groups = groups_of(request)
         if not groups:
             return ScoreJob(request, method, (), None)
         nested = self._relayout == "best_first"
@@ -125,7 +124,7 @@ class SGLangScorer(RemoteScorer):
                 request.instruction,
                 request.query,
                 method.kind,
-                [request.candidates[index].text for index in indices],
+                texts_of(request, groups),
                 indices,
             )
             job.repairs += [*encoding_repairs(request), *cut_repairs(request, cuts, groups)]

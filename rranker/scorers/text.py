@@ -7,11 +7,10 @@ from collections.abc import Generator, Sequence
 
 from ..methods import Episode
 from ..methods.answered import Answered
-from ..ordering import distinct
 from ..request import Request
 from .answers import TextQuestion as TextQuestion
 from .answers import observe_answer, question_of
-from .protocol import Job
+from .protocol import Job, groups_of
 
 
 class TextScorer(ABC):
@@ -37,7 +36,7 @@ class TextScorer(ABC):
 
     def prepare(self, request: Request, method: type[Episode]) -> Job:
         """See `Scorer.prepare`."""
-        groups = tuple(distinct([candidate.text for candidate in request.candidates]))
+        groups = groups_of(request)
         player = Answered(method(len(groups), top_k=request.top_k)) if groups else None
         return Job(request, method, groups, player)
 

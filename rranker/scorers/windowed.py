@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..methods import Episode, Greedy, Outcome, Windows
-from ..ordering import canonical_order, distinct
+from ..ordering import canonical_order
 from ..prompts.segments import POINTWISE
 from ..prompts.too_many import TooManyError
 from ..request import Request
 from ..types import Repair
-from .protocol import Groups, Job
+from .protocol import Groups, Job, groups_of, texts_of
 from .wrapper import Wrapper, add_new, moved, sum_of
 
 
@@ -44,7 +44,7 @@ class WindowedScorer(Wrapper):
 
     def prepare(self, request: Request, method: type[Episode]) -> Job:
         """See `Scorer.prepare`."""
-        groups = tuple(distinct([candidate.text for candidate in request.candidates]))
+        groups = groups_of(request)
         alone = method.kind in POINTWISE
         if request.window is not None and len(groups) > request.window and not alone:
             why = f"{len(groups)} candidates are more than the window of {request.window}"
@@ -92,7 +92,7 @@ class WindowedScorer(Wrapper):
     def _in_windows(
         self, request: Request, method: type[Episode], groups: Groups, window: int, why: str
     ) -> WindowedJob:
-        layout = tuple(canonical_order([request.candidates[group[0]].text for group in groups]))
+        layout = tuple(canonical_order(texts_of(request, groups)))
         player = Windows(method, layout=layout, window=window, top_k=request.top_k)
         job = WindowedJob(request, method, groups, player, why=why)
         try:

@@ -10,7 +10,6 @@ from ..engine.engine import Engine
 from ..engine.errors import CapacityError
 from ..engine.generation import Stretch, TextRequest, Writing, Written
 from ..methods import Answered, Episode
-from ..ordering import distinct
 from ..prompts.assemble import Truncation
 from ..prompts.r1_answers import answer_of, match, names_of, ranked
 from ..prompts.r1_ranker import R1RankerFormat, Shown
@@ -23,6 +22,7 @@ from ..request import Request
 from ..types import Repair
 from .engine_logits import EngineJob, EngineScorer
 from .generation import draw_seed, end_of_turn, says, thought_of
+from .protocol import groups_of, texts_of
 
 _MOST_WRITTEN = 960
 """Tokens of a thought, unless the caller says how many: with an answer they make the 1,024 of the released code."""
@@ -74,7 +74,7 @@ class WrittenScorer(EngineScorer):
             raise ValueError(
                 f"{method.name} has no words in this prompt format: use iranker or dranker, or format='text'"
             )
-        groups = tuple(distinct([candidate.text for candidate in request.candidates]))
+        groups = groups_of(request)
         if not groups:
             return WrittenJob(request, method, (), None)
         player = Answered(method(len(groups), top_k=request.top_k))
@@ -106,7 +106,7 @@ class WrittenScorer(EngineScorer):
 
         Raises ValueError when they may not be cut, or not far enough.
         """
-        texts = [job.request.candidates[group[0]].text for group in job.groups]
+        texts = texts_of(job.request, job.groups)
         context = self._limits.context
         if context is None:
             return texts
