@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ..methods.answered import Answered
+from ..methods import Answered, Episode
 from ..permutations import parse, parse_choice
-from ..prompts.segments import Kind
+from ..prompts.segments import POINTWISE, Kind
 from ..request import Request
 from ..types import Repair
-from .protocol import Job
+from .protocol import Job, groups_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,18 @@ class TextQuestion:
     texts: tuple[str, ...]
     kind: Kind
     wants_order: bool
+
+
+def answered_job(request: Request, method: type[Episode]) -> Job:
+    """A job that is answered in words. Raises ValueError for a method that asks about each candidate alone."""
+    if method.kind in POINTWISE:
+        raise ValueError(
+            f"{method.name} asks about each candidate alone, and answers in words are about lists: use another method, "
+            "such as dranker"
+        )
+    groups = groups_of(request)
+    player = Answered(method(len(groups), top_k=request.top_k)) if groups else None
+    return Job(request, method, groups, player)
 
 
 def player_of(job: Job) -> Answered:

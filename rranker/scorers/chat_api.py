@@ -7,17 +7,15 @@ from string import ascii_uppercase
 from typing import Any, Unpack
 
 from ..methods import Episode
-from ..methods.answered import Answered
 from ..permutations import parse_choice
 from ..prompts.numbered import NumberedQuestion
-from ..prompts.segments import POINTWISE
 from ..repairs import encoding_repairs
 from ..request import Request
 from ..types import Repair
 from ..whole import whole_number
-from .answers import TextQuestion, observe_answer, player_of, question_of, report
+from .answers import TextQuestion, answered_job, observe_answer, player_of, question_of, report
 from .chat_reply import Alternatives, ChatReply, label_logits, place_of, read_reply
-from .protocol import Job, groups_of
+from .protocol import Job
 from .remote import RemoteError, RemoteScorer
 from .remote.scorer import Calls
 from .remote.settings import CallSettings, check_number
@@ -90,14 +88,7 @@ class ChatScorer(RemoteScorer):
 
     def prepare(self, request: Request, method: type[Episode]) -> Job:
         """See `Scorer.prepare`."""
-        if method.kind in POINTWISE:
-            raise ValueError(
-                f"{method.name} asks about each candidate alone, and a chat endpoint is asked about lists: "
-                "use another method, such as dranker"
-            )
-        groups = groups_of(request)
-        player = Answered(method(len(groups), top_k=request.top_k)) if groups else None
-        job = Job(request, method, groups, player)
+        job = answered_job(request, method)
         if not job.decided:
             job.repairs += encoding_repairs(request)
         return job

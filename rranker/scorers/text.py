@@ -6,11 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 
 from ..methods import Episode
-from ..methods.answered import Answered
 from ..request import Request
 from .answers import TextQuestion as TextQuestion
-from .answers import observe_answer, question_of
-from .protocol import Job, groups_of
+from .answers import answered_job, observe_answer, question_of
+from .protocol import Job
 
 
 class TextScorer(ABC):
@@ -36,9 +35,7 @@ class TextScorer(ABC):
 
     def prepare(self, request: Request, method: type[Episode]) -> Job:
         """See `Scorer.prepare`."""
-        groups = groups_of(request)
-        player = Answered(method(len(groups), top_k=request.top_k)) if groups else None
-        return Job(request, method, groups, player)
+        return answered_job(request, method)
 
     def play(self, jobs: Sequence[Job]) -> Generator[Job | None]:
         """See `Scorer.play`. One question of every job a round."""

@@ -197,3 +197,12 @@ def test_a_ranker_with_a_scorer_has_no_model_and_can_be_closed() -> None:
     ranker.close()
     with pytest.raises(RuntimeError, match="closed"):
         ranker.rank("q", TEXTS)
+
+
+@pytest.mark.parametrize("method", ["pointwise", "query_likelihood"])
+def test_questions_about_one_candidate_alone_have_no_answer_in_words(method: str) -> None:
+    with (
+        Ranker(scorer=Scripted(honest)) as ranker,
+        pytest.raises(ValueError, match=f"{method} asks about each candidate alone"),
+    ):
+        ranker.rank("worth most?", TEXTS, method=method)
