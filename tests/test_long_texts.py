@@ -108,7 +108,7 @@ def test_documents_take_the_maximum_or_mean_of_their_parts(aggregate: str, metho
         for part in named:
             parts.decide(Decision(tuple(alive), (part,), (1 / len(alive),) * len(alive)))
             alive.remove(part)
-        with pytest.raises(ValueError, match="still to be ranked"):
+        with pytest.raises(ValueError, match="still to be played"):
             parts.outcome()
         parts.end([(part,) for part in order], kept)
         score = {part: (12 - rank + kept[rank - 1]) / 12 for rank, part in enumerate(order, start=1)}

@@ -32,11 +32,11 @@ class Comparisons(Episode):
 
     def play(self, named: Sequence[int]) -> None:
         """The first named is the best of those shown."""
-        self._compared(self.asked, named[0])
+        self._compared(named[0])
 
     @abstractmethod
-    def _compared(self, asked: Subset, best: int) -> None:
-        """Takes a verdict."""
+    def _compared(self, best: int) -> None:
+        """Takes a verdict about those shown."""
 
     def _place(self, best: int) -> None:
         """Gives the next place."""

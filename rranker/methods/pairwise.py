@@ -51,7 +51,7 @@ class Pairwise(Comparisons):
         most = max(self.n - 1, 1)
         return Outcome(order, tuple(owed[place] / most for place in order), tuple(decisions))
 
-    def _compared(self, asked: Subset, best: int) -> None:
+    def _compared(self, best: int) -> None:
         self._wins[best] += 1
         a, b = self._pair
         self._pair = (a, b + 1) if b + 1 < self.n else (a + 1, a + 2)

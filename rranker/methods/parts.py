@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from .assembled import Assembled
 from .episode import Episode
 from .outcome import Decision, Outcome
-from .player import Player
 
 
-class Parts(Player):
+class Parts(Assembled):
     """One query's ranking of documents, from a ranking of their parts; `owners[i]`: the document that part i is of.
 
     With `max` a document is as good as its best part (MaxP of Dai and Callan 2019, arXiv 1905.09217), with `mean` as
@@ -27,14 +27,8 @@ class Parts(Player):
         self._left = [0] * self._episode.n  # parts that no round has excluded
         for owner in owners:
             self._left[owner] += 1
-        self._outcome: Outcome | None = None
         self.best = list[int]()
         """Of each document its best part, once all is decided."""
-
-    @property
-    def remaining(self) -> int:
-        """1 until the parts are ranked."""
-        return 0 if self._outcome is not None else 1
 
     def decide(self, decision: Decision) -> None:
         """Takes a round about parts; one that decides nothing about a document is left out."""
@@ -71,9 +65,3 @@ class Parts(Player):
         self._outcome = Outcome(
             tuple(documents), tuple(surest[document] for document in documents), tuple(self._decisions)
         )
-
-    def outcome(self) -> Outcome:
-        """The ranking. Raises ValueError until the parts are ranked."""
-        if self._outcome is None:
-            raise ValueError("the parts are still to be ranked")
-        return self._outcome

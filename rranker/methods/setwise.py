@@ -23,9 +23,8 @@ class Setwise(Comparisons):
     def __init__(self, n: int, *, top_k: int | None = None) -> None:
         super().__init__(n, top_k=top_k)
         self._heap = list(range(n))
-        self._unbuilt = (
-            (n - 2) // (self.set_size - 1) + 1 if n > 1 else 0
-        )  # nodes that are no heap yet: 0 … here - 1
+        # Nodes that are no heap yet: 0 … here - 1.
+        self._unbuilt = (n - 2) // (self.set_size - 1) + 1 if n > 1 else 0
         self._node = -1  # whose children may be better
         self._settle_next()
 
@@ -49,10 +48,11 @@ class Setwise(Comparisons):
         """Best first: those with a place, then the heap."""
         return (*self.named, *self._heap)
 
-    def _compared(self, asked: Subset, best: int) -> None:
-        if best != asked[0]:
+    def _compared(self, best: int) -> None:
+        parent = self._heap[self._node]
+        if best != parent:
             child = self._heap.index(best)
-            self._heap[self._node], self._heap[child] = best, asked[0]
+            self._heap[self._node], self._heap[child] = best, parent
             self._node = child
             if self._children(child):
                 return  # whoever went down may have to go further

@@ -53,8 +53,8 @@ class Tournament(Comparisons):
             level = [loser for place in level for loser in self._beaten.get(place, ())]
         return (*self.named, *rest)
 
-    def _compared(self, asked: Subset, best: int) -> None:
-        losers = tuple([place for place in asked if place != best])
+    def _compared(self, best: int) -> None:
+        losers = tuple([place for place in self.asked if place != best])
         self._beaten[best] = (*self._beaten.get(best, ()), *losers)
         self._sizes[best] += sum(self._sizes[place] for place in losers)
         self._unbeaten = [place for place in self._unbeaten if place not in losers]

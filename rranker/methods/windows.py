@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..prompts.segments import POINTWISE
+from .assembled import Assembled
 from .episode import Episode
 from .outcome import Decision, Outcome, Subset, by_logit, probabilities
-from .player import Player
 from .selection import select_outcome
 
 
-class Windows(Player):
+class Windows(Assembled):
     """One query's ranking by a method, window by window, in stages.
 
     A stage deals those alive, like cards, into as few windows of at most `window` as hold them. Each is ranked alone;
@@ -41,7 +41,6 @@ class Windows(Player):
             raise ValueError(f"a window must hold at least 2 candidates, not {window}")
         self._window, self._top_k = window, top_k
         self._below = list[tuple[int, float]]()  # who left, best first, and how surely they were kept
-        self._outcome: Outcome | None = None
         self.stages = self.windows_played = 0
         self._deal(layout)
 
@@ -49,11 +48,6 @@ class Windows(Player):
     def certified(self) -> bool:
         """Whether the best `top_k` are those of the whole list, if any two candidates compare alike in any company."""
         return self._alone or (self._top_k is not None and self._top_k <= self._window // 2)
-
-    @property
-    def remaining(self) -> int:
-        """1 while there are windows to play."""
-        return 0 if self._outcome is not None else 1
 
     def going_on(self, window: Subset) -> int:
         """How many of a window of this stage go on; in the last one all do."""
@@ -102,12 +96,6 @@ class Windows(Player):
         else:
             order, sure = tuple([place for place, _ in self._below]), tuple([kept for _, kept in self._below])
             self._outcome = Outcome(order, sure, tuple(self._decisions))
-
-    def outcome(self) -> Outcome:
-        """The ranking. Raises ValueError while there are windows to play."""
-        if self._outcome is None:
-            raise ValueError("there are windows still to be played")
-        return self._outcome
 
     def _deal(self, alive: Subset) -> None:
         count = -(-len(alive) // self._window)

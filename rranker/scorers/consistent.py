@@ -37,7 +37,7 @@ class ConsistentScorer(Wrapper):
         if request.self_consistency is None or method.kind in POINTWISE or len(groups) < 2:
             return self._scorer.prepare(request, method)
         texts = texts_of(request, groups)
-        job = ConsistentJob(request, method, groups, Consensus(method, len(groups)))
+        job = ConsistentJob(request, method, groups, Consensus(method(len(groups))))
         for number in range(request.self_consistency):
             layout = canonical_order(texts, number) if number else list(range(len(texts)))
             run = replace(
