@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.random_inputs import random_cross_encoder
 from bench.workloads import Elimination, default_subject, prompt
 
 CANDIDATES, LENGTH, QUERY = 20, 40, 24
@@ -19,17 +20,7 @@ CANDIDATES, LENGTH, QUERY = 20, 40, 24
 
 def minilm(dtype: torch.dtype) -> Callable[[], Any]:
     """One forward over 20 pairs of a 24-token query and a 40-token passage, as `[CLS] query [SEP] passage [SEP]`."""
-    from transformers import BertConfig, BertForSequenceClassification
-
-    config = BertConfig(
-        hidden_size=384,
-        num_hidden_layers=6,
-        num_attention_heads=12,
-        intermediate_size=1536,
-        num_labels=1,
-    )
-    torch.manual_seed(0)
-    model = BertForSequenceClassification(config).eval().to(dtype)
+    model = random_cross_encoder(30522, dtype)
     ids = torch.randint(1000, 30000, (CANDIDATES, QUERY + LENGTH + 3))
 
     def forward() -> Any:

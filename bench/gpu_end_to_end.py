@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from bench.gpu_measure import Line, Sizes, wall_seconds, warm_seconds
+from bench.random_inputs import random_qwen2, random_segments
 from rranker.engine.attention import attention_backend
 from rranker.engine.attention.transformers_hook import use_engine_attention
 from rranker.engine.engine import Engine
@@ -28,22 +29,8 @@ BATCH = 4
 
 
 def model(sizes: Sizes, on: torch.device) -> Any:
-    from transformers import AutoModelForCausalLM, Qwen2Config
-
-    config = Qwen2Config(
-        vocab_size=sizes.vocabulary,
-        hidden_size=sizes.hidden,
-        intermediate_size=sizes.intermediate,
-        num_hidden_layers=sizes.layers,
-        num_attention_heads=sizes.heads[0],
-        num_key_value_heads=sizes.heads[1],
-        max_position_embeddings=32768,
-        tie_word_embeddings=True,
-    )
-    torch.manual_seed(0)
-    with on:
-        lm = AutoModelForCausalLM.from_config(config, dtype=sizes.dtype)
-    return lm.eval().requires_grad_(False)
+    shape = sizes.vocabulary, sizes.hidden, sizes.intermediate, sizes.layers, sizes.heads
+    return random_qwen2(*shape, dtype=sizes.dtype, on=on)
 
 
 def end_to_end_lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
@@ -127,13 +114,8 @@ def rank(engine: Engine, sizes: Sizes, n: int, queries: int, said: list[str]) ->
 
 
 def _prompt(sizes: Sizes, n: int, seed: int) -> Segments:
-    rng = np.random.default_rng(seed)
-
-    def ids(length: int) -> tuple[int, ...]:
-        return tuple(rng.integers(0, sizes.vocabulary, size=length).tolist())
-
-    candidates = tuple(ids(sizes.candidate) for _ in range(n))
-    return Segments(ids(sizes.prefix), candidates, ids(sizes.suffix), tuple(range(16, 16 + n)))
+    lengths = sizes.candidate, sizes.prefix, sizes.suffix
+    return random_segments(np.random.default_rng(seed), sizes.vocabulary, n, *lengths)
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 
 from bench import gpu_end_to_end
 from bench.gpu_measure import FULL, Line, Sizes, synchronize
+from bench.random_inputs import random_lm, random_segments
 from rranker.engine.attention import attention_backend
 from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout
@@ -48,7 +49,7 @@ WHOLE, WALKED = Load(480, 10, 300, 8), Load(2, 3, 18, 3)
 
 
 def model(sizes: Sizes, on: torch.device) -> Any:
-    from transformers import AutoModelForCausalLM, Qwen3Config
+    from transformers import Qwen3Config
 
     whole = sizes is FULL
     config = Qwen3Config(
@@ -61,10 +62,7 @@ def model(sizes: Sizes, on: torch.device) -> Any:
         head_dim=128 if whole else 16,
         tie_word_embeddings=True,
     )
-    torch.manual_seed(0)
-    with on:
-        lm = AutoModelForCausalLM.from_config(config, dtype=sizes.dtype)
-    return gpu_end_to_end.fused(lm.eval().requires_grad_(False))
+    return gpu_end_to_end.fused(random_lm(config, dtype=sizes.dtype, on=on))
 
 
 def lines(sizes: Sizes, on: torch.device) -> Iterator[Line]:
@@ -132,25 +130,18 @@ def served(
 
 def _alone(load: Load, query: int, vocabulary: int) -> EngineRequest:
     """Yes or no of each item; all but the first of its words are its own."""
-    prefix, candidates, suffix = _ids(load, query, vocabulary, 1, load.prompt - 1 - load.suffix)
-    segments = Segments(prefix, candidates, suffix, (), targets=(5, 6))
-    return EngineRequest(segments, Greedy(Pointwise(load.items)))
+    segments = _segments(load, query, vocabulary, 1, load.prompt - 1 - load.suffix)
+    return EngineRequest(replace(segments, identifiers=(), targets=(5, 6)), Greedy(Pointwise(load.items)))
 
 
 def _listed(load: Load, query: int, vocabulary: int) -> EngineRequest:
     """One list in as many tokens as an item alone takes, two thirds of them the items'."""
     length = 2 * load.prompt // 3 // load.items
     prefix = load.prompt - load.items * length - load.suffix
-    segments = Segments(*_ids(load, query, vocabulary, prefix, length), tuple(range(16, 16 + load.items)))
+    segments = _segments(load, query, vocabulary, prefix, length)
     return EngineRequest(segments, Greedy(Elimination(load.items)))
 
 
-def _ids(
-    load: Load, seed: int, vocabulary: int, prefix: int, length: int
-) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...], tuple[int, ...]]:
+def _segments(load: Load, seed: int, vocabulary: int, prefix: int, length: int) -> Segments:
     rng = np.random.default_rng(seed)
-
-    def ids(count: int) -> tuple[int, ...]:
-        return tuple(rng.integers(0, vocabulary, size=count).tolist())
-
-    return ids(prefix), tuple(ids(length) for _ in range(load.items)), ids(load.suffix)
+    return random_segments(rng, vocabulary, load.items, length, prefix, load.suffix)

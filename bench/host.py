@@ -18,9 +18,9 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from bench.random_inputs import random_qwen2, random_segments
 from rranker import Ranker
 from rranker.engine.attention.triton_metadata import attention_metadata
 from rranker.engine.batch import Batch, BatchBuilder
@@ -60,30 +60,8 @@ class PlanOnly:
         return _Planned(attention_metadata(batch, 8, 2, 128))
 
 
-def tiny_model() -> Any:
-    from transformers import AutoModelForCausalLM, Qwen2Config
-
-    config = Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=8,
-        intermediate_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        tie_word_embeddings=True,
-    )
-    torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
-
-
 def prompt(seed: int) -> Segments:
-    rng = np.random.default_rng(seed)
-
-    def ids(length: int) -> tuple[int, ...]:
-        return tuple(rng.integers(16, VOCABULARY, size=length).tolist())
-
-    candidates = tuple(ids(LENGTH) for _ in range(CANDIDATES))
-    return Segments(ids(PREFIX), candidates, ids(SUFFIX), tuple(range(16, 16 + CANDIDATES)))
+    return random_segments(np.random.default_rng(seed), VOCABULARY, CANDIDATES, LENGTH, PREFIX, SUFFIX)
 
 
 @contextmanager
@@ -160,7 +138,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="the median of so many is taken")
     parser.add_argument("--causal", choices=["exact", "keep"], help="causal attention in place of block's")
     options = parser.parse_args()
-    lm = tiny_model()
+    lm = random_qwen2(VOCABULARY, hidden=8, intermediate=8, layers=1, heads=(2, 1))
     engine = Engine(
         lm,
         IdentifierReadout(lm),

@@ -13,25 +13,17 @@ import torch
 import uvicorn
 from fastapi import FastAPI
 
+from bench.random_inputs import random_cross_encoder
 from rranker.engine.hardware import best_dtype
 from rranker.engine.loading.model import DEFAULT_MODEL
 from rranker.server.schemas import Rerank
 
 
 def create_app() -> FastAPI:
-    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+    from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(DEFAULT_MODEL)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=384,
-        num_hidden_layers=6,
-        num_attention_heads=12,
-        intermediate_size=1536,
-        num_labels=1,
-    )
-    model = BertForSequenceClassification(config).eval().to(best_dtype(torch.device("cpu")))
+    model = random_cross_encoder(len(tokenizer), best_dtype(torch.device("cpu")))
     app, turn = FastAPI(), Lock()
 
     @app.get("/ready")

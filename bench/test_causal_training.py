@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Qwen2Config
 
+from bench.random_inputs import random_qwen2, random_segments
 from rranker.engine.engine import Engine
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.requests import EngineRequest
@@ -30,33 +30,15 @@ GRADES = [1.0] + [0.0] * (CANDIDATES - 1)
 @pytest.fixture(scope="module")
 def lm() -> Any:
     """Random weights, 0.5 M of them without embeddings."""
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-    )
-    model = AutoModelForCausalLM.from_config(config).eval()
-    answer_packed(model)
+    model = random_qwen2(VOCABULARY, hidden=128, intermediate=256, layers=4, heads=(4, 2))
+    answer_packed(model.requires_grad_(True))
     return model
 
 
 @pytest.fixture(scope="module")
 def prompts() -> list[Segments]:
     rng = np.random.default_rng(0)
-
-    def run(length: int) -> tuple[int, ...]:
-        return tuple(rng.integers(CANDIDATES, VOCABULARY, size=length).tolist())
-
-    identifiers = tuple(range(CANDIDATES))
-    return [
-        Segments(run(PREFIX), tuple(run(TOKENS) for _ in range(CANDIDATES)), run(SUFFIX), identifiers)
-        for _ in range(QUERIES)
-    ]
+    return [random_segments(rng, VOCABULARY, CANDIDATES, TOKENS, PREFIX, SUFFIX) for _ in range(QUERIES)]
 
 
 def played(engine: Engine, prompts: list[Segments], together: bool) -> tuple[list[list[Rollout]], int]:

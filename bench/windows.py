@@ -16,14 +16,13 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
 
+from bench.random_inputs import random_lm, random_segments
 from rranker.engine.attention import attention_backend
 from rranker.engine.batch import BatchBuilder
 from rranker.engine.readout import IdentifierReadout
 from rranker.engine.runner import ModelRunner
 from rranker.engine.sessions import CausalQueryState
-from rranker.prompts import Segments
 
 WINDOW, CANDIDATES = 512, 10
 _PREFIX, _CANDIDATE, _SUFFIX = 200, 68, 20  # 900 tokens
@@ -31,9 +30,8 @@ _PREFIX, _CANDIDATE, _SUFFIX = 200, 68, 20  # 900 tokens
 
 def model(window: int | None) -> Any:
     """8 layers, 8 query heads over 2 KV heads of 64 columns, fp32."""
-    from transformers import MistralConfig, MistralForCausalLM
+    from transformers import MistralConfig
 
-    torch.manual_seed(0)
     config = MistralConfig(
         vocab_size=1000,
         hidden_size=512,
@@ -44,20 +42,15 @@ def model(window: int | None) -> Any:
         head_dim=64,
         sliding_window=window,
     )
-    return MistralForCausalLM(config).eval().requires_grad_(False)
+    return random_lm(config)
 
 
 def one_round(runner: ModelRunner, readout: IdentifierReadout, queries: int) -> None:
     """Encodes the queries and asks each one question, all in one pass."""
     rng, builder = np.random.default_rng(0), BatchBuilder()
-
-    def ids(count: int) -> tuple[int, ...]:
-        return tuple(rng.integers(16, 1000, size=count).tolist())
-
     sessions = []
     for query_index in range(queries):
-        candidates = tuple(ids(_CANDIDATE) for _ in range(CANDIDATES))
-        segments = Segments(ids(_PREFIX), candidates, ids(_SUFFIX), tuple(range(16, 16 + CANDIDATES)))
+        segments = random_segments(rng, 1000, CANDIDATES, _CANDIDATE, _PREFIX, _SUFFIX)
         session = CausalQueryState(segments, "exclude", runner.kv_cache, readout)
         assert session.open()
         session.plan(builder, query_index, [tuple(range(CANDIDATES))])

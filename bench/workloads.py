@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from bench.pretrained_models import smollm2_folder
+from bench.random_inputs import random_qwen2, random_segments
 from rranker.engine.attention import attention_backend
 from rranker.engine.engine import Engine
 from rranker.engine.hardware import best_dtype
@@ -55,21 +56,7 @@ def default_subject() -> Subject:
 
 def qwen2_05b() -> Subject:
     """Random weights in the shape of Qwen2-0.5B; a question of 30 tokens, as a chat template makes it."""
-    from transformers import AutoModelForCausalLM, Qwen2Config
-
-    config = Qwen2Config(
-        vocab_size=151936,
-        hidden_size=896,
-        intermediate_size=4864,
-        num_hidden_layers=24,
-        num_attention_heads=14,
-        num_key_value_heads=2,
-        max_position_embeddings=32768,
-        tie_word_embeddings=True,
-    )
-    torch.manual_seed(0)
-    dtype = best_dtype(torch.device("cpu"))
-    lm = AutoModelForCausalLM.from_config(config, dtype=dtype).eval().requires_grad_(False)
+    lm = random_qwen2(151936, 896, 4864, 24, (14, 2), dtype=best_dtype(torch.device("cpu")))
     return Subject("qwen2-0.5b", lm, IdentifierReadout(lm), 30)
 
 
@@ -88,12 +75,7 @@ SUBJECTS = {"default": default_subject, "qwen2-0.5b": qwen2_05b, "smollm2": smol
 def prompt(subject: Subject, n: int, length: int = 100, prefix: int = 200, seed: int = 0) -> Segments:
     """`n` candidates of `length` random tokens each behind a prefix of `prefix`."""
     rng = np.random.default_rng(seed)
-
-    def ids(count: int) -> tuple[int, ...]:
-        return tuple(rng.integers(16, subject.vocabulary, size=count).tolist())
-
-    identifiers = tuple(range(16, 16 + n))
-    return Segments(ids(prefix), tuple(ids(length) for _ in range(n)), ids(subject.suffix), identifiers)
+    return random_segments(rng, subject.vocabulary, n, length, prefix, subject.suffix)
 
 
 class Elimination:
