@@ -60,18 +60,21 @@ CONFIGS = {
 
 def tiny_model(name: str, seed: int = 0, **changes: Any) -> Any:
     """Random weights, fp32. The spread is wide enough that attention and verdicts differ from case to case."""
-    config = CONFIGS[name]()
+    return randomized(CONFIGS[name](), seed, **changes)
+
+
+def randomized(config: Any, seed: int = 0, kind: Any = t.AutoModelForCausalLM, **changes: Any) -> Any:
+    """See `tiny_model`; of any config, as a model of this kind."""
     for key, value in changes.items():
         setattr(config, key, value)
-    return randomized(config, seed)
-
-
-def randomized(config: Any, seed: int = 0) -> Any:
-    """See `tiny_model`; of any config."""
     torch.manual_seed(seed)
-    model = t.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return spread(kind.from_config(config, dtype=torch.float32)).eval()
+
+
+def spread(model: Any) -> Any:
+    """The model with its weights drawn wide."""
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=0.25)
-    return model.eval()
+    return model

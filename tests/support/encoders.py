@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from rranker.engine.encoders import position_offset
 from rranker.engine.self_check import dense_bias, dense_prompt
 from rranker.prompts import Segments
-from tests.support.architectures import VOCAB
+from tests.support.architectures import VOCAB, randomized
 
 SIZE: dict[str, Any] = {
     "vocab_size": VOCAB,
@@ -63,15 +63,7 @@ def tiny_encoder(name: str, seed: int = 0, **changes: Any) -> Any:
 
 def random_encoder(config: Any, seed: int = 0, **changes: Any) -> Any:
     """See `tiny_encoder`; of any config."""
-    for key, value in changes.items():
-        setattr(config, key, value)
-    torch.manual_seed(seed)
-    model = t.AutoModel.from_config(config, dtype=torch.float32)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.25)
-    return model.eval()
+    return randomized(config, seed, t.AutoModel, **changes)
 
 
 def wordpiece(words: Iterable[str]) -> Any:

@@ -15,12 +15,11 @@ import torch
 
 from rranker.data import RankingExample
 from rranker.engine.loading.sentence_encoder import CompareBy
-from rranker.prompts.identifiers import Identifiers
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.checkpoint import save_model
 from rranker.training.sft.from_encoder import from_encoder
-from tests.support.architectures import tiny_model
+from tests.support.architectures import spread, tiny_model
 from tests.support.encoders import save_encoder
 from tests.support.toy_examples import WORDS, make_case
 
@@ -63,19 +62,9 @@ def save_causal_policy(tokenizer: Any, folder: Path, seed: int = 0) -> Path:
     """A random Qwen2 that names candidates by identifiers, with a tokenizer that has some."""
     model = tiny_model("qwen2", seed)
     model.resize_token_embeddings(len(tokenizer))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.25)
-    model.save_pretrained(folder)
+    spread(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-def has_identifiers(tokenizer: Any, n: int) -> bool:
-    from rranker.prompts.encoding import TextEncoder
-
-    return len(Identifiers(TextEncoder(tokenizer)).first(n)) == n
 
 
 def options(model: Path, out: Path, **changes: Any) -> list[str]:
