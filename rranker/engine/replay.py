@@ -215,7 +215,7 @@ class Replays:
                 return None
             self._graphs[shape] = _Graph(shape, device, self._store, self._forward, batch.context_bias)
         graph = self._graphs[shape]
-        work_arrays = padded_work(work, shape.rows, shape.cells)
+        work_arrays = padded_work(work, shape.cells)
         graph.fill([batch.token_ids, batch.positions + self._offset, batch.read_rows, *work_arrays])
         if graph.replay is None:
             try:

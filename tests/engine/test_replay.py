@@ -182,9 +182,7 @@ def test_padded_work_gives_the_rows_what_the_work_gives_and_zeros_to_padding(mon
     rows, items, cells, runs = 64, 4 * len(work.tiles), 4 * len(work.cell_slots), 4 * len(work.run_words)
     arrays = [
         torch.from_numpy(np.pad(array, (0, size - len(array))))
-        for array, size in zip(
-            padded_work(work, rows, cells), sizes_of(rows, items, cells, runs), strict=True
-        )
+        for array, size in zip(padded_work(work, cells), sizes_of(rows, items, cells, runs), strict=True)
     ]
     spoiled, store = case.spoiled(), KVCache(1, case.stored_key.shape[1])
     dtype = torch.float64 if attend is attention_reference else torch.float32

@@ -27,7 +27,7 @@ def sizes_of(rows: int, items: int, cells: int, runs: int) -> list[int]:
     return [lengths.get(name, items) for name in _ORDER]
 
 
-def padded_work(work: AttentionMetadata, rows: int, cells: int) -> list[Array]:
+def padded_work(work: AttentionMetadata, cells: int) -> list[Array]:
     """The arrays of work of one wave; whoever pads them with zeros pads with items and merges of a tile of none.
 
     The words of cells that nobody listed are a run of zeros. Zeros name the first tile, so the work's own tiles come
