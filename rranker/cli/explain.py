@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rranker.cli.candidates import InputFormat, read_candidates
+from rranker.cli.candidates import read_candidates
 from rranker.cli.errors import UNENCODABLE, ExitCode, command, failing_as, results
 from rranker.cli.lines import STDIN, Faults
 from rranker.cli.loading import load_ranker
@@ -17,7 +17,10 @@ from rranker.cli.settings import (
     Dtype,
     History,
     Model,
+    Query,
     SkipBroken,
+    TextColumn,
+    WrittenAs,
     as_query,
     call_settings,
 )
@@ -26,22 +29,15 @@ from rranker.cli.settings import (
 @command
 @call_settings()
 def explain(  # noqa: PLR0913 (options of a command)
-    query: Annotated[
-        str, typer.Argument(help="The query; with --history, titles, one a line, oldest first.")
-    ],
+    query: Query,
     file: Annotated[str, typer.Argument(help="Candidates, as for rank; - is stdin.")] = STDIN,
     output: Annotated[str, typer.Option("--output", "-o", help="The page; - is stdout.")] = "ranking.html",
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
     history: History = False,
-    input_format: Annotated[
-        InputFormat | None,
-        typer.Option(help="How candidates are written; left out: by the file's name, else by how it begins."),
-    ] = None,
-    text_column: Annotated[
-        str, typer.Option(help="What holds the text in JSON objects and tables.")
-    ] = "text",
+    input_format: WrittenAs = None,
+    text_column: TextColumn = "text",
     skip_broken: SkipBroken = False,
     **settings: Any,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rranker.cli.candidates import InputFormat, read_candidates
+from rranker.cli.candidates import read_candidates
 from rranker.cli.errors import ExitCode, command, failing_as, results
 from rranker.cli.lines import STDIN, Faults
 from rranker.cli.loading import load_ranker
@@ -19,7 +19,10 @@ from rranker.cli.settings import (
     Dtype,
     History,
     Model,
+    Query,
     SkipBroken,
+    TextColumn,
+    WrittenAs,
     as_query,
     call_settings,
 )
@@ -42,21 +45,14 @@ class RankingFormat(StrEnum):
 @command
 @call_settings()
 def rank(  # noqa: PLR0913 (options of a command)
-    query: Annotated[
-        str, typer.Argument(help="The query; with --history, titles, one a line, oldest first.")
-    ],
+    query: Query,
     file: Annotated[str, typer.Argument(help="Candidates; - is stdin.")] = STDIN,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
     history: History = False,
-    input_format: Annotated[
-        InputFormat | None,
-        typer.Option(help="How candidates are written; left out: by the file's name, else by how it begins."),
-    ] = None,
-    text_column: Annotated[
-        str, typer.Option(help="What holds the text in JSON objects and tables.")
-    ] = "text",
+    input_format: WrittenAs = None,
+    text_column: TextColumn = "text",
     skip_broken: SkipBroken = False,
     layout: Annotated[
         RankingFormat, typer.Option("--format", "-f", help="What to write.")

@@ -10,57 +10,55 @@ from typing import Annotated, Any
 
 import typer
 
-_MODEL = "Model"
-
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Checkpoint folder, GGUF file or hub name; left out: the bundled model.",
-        rich_help_panel=_MODEL,
-    ),
-]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        help="Where it runs: cpu, cuda, cuda:1 …; left out: the first GPU, else the CPU.",
-        rich_help_panel=_MODEL,
-    ),
-]
-Devices = Annotated[
-    str | None,
-    typer.Option(
-        help="Several, each with a replica of the model, in place of --device: cuda:0,cuda:1",
-        rich_help_panel=_MODEL,
-    ),
-]
-Dtype = Annotated[
-    str | None,
-    typer.Option(
-        help="Type of its weights: bfloat16, float16, float32; left out: what suits the device.",
-        rich_help_panel=_MODEL,
-    ),
-]
-Method = Annotated[
-    str | None,
-    typer.Option(
-        help="Ranking method (docs/methods.md); left out: what the model was trained for.",
-        rich_help_panel=_MODEL,
-    ),
-]
-Reasoning = Annotated[
-    bool | None,
-    typer.Option("--reasoning", help="The model thinks before each verdict.", rich_help_panel=_MODEL),
-]
-History = Annotated[bool, typer.Option("--history", help="QUERY is a history.")]
-SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken lines out and count them.")]
+from rranker.cli.candidates import InputFormat
 
 
 def _option(*flags: str, panel: str = "Ranking", **rest: Any) -> Any:
     return typer.Option(*flags, rich_help_panel=panel, **rest)
 
 
+_MODEL, _THOUGHTS = "Model", "Thoughts"
+Query = Annotated[str, typer.Argument(help="The query; with --history, titles, one a line, oldest first.")]
+WrittenAs = Annotated[
+    InputFormat | None,
+    typer.Option(help="How candidates are written; left out: by the file's name, else by how it begins."),
+]
+TextColumn = Annotated[str, typer.Option(help="What holds the text in JSON objects and tables.")]
+Model = Annotated[
+    str | None,
+    _option(
+        "--model",
+        "-m",
+        panel=_MODEL,
+        help="Checkpoint folder, GGUF file or hub name; left out: the bundled model.",
+    ),
+]
+Device = Annotated[
+    str | None,
+    _option(panel=_MODEL, help="Where it runs: cpu, cuda, cuda:1 …; left out: the first GPU, else the CPU."),
+]
+Devices = Annotated[
+    str | None,
+    _option(
+        panel=_MODEL, help="Several, each with a replica of the model, in place of --device: cuda:0,cuda:1"
+    ),
+]
+Dtype = Annotated[
+    str | None,
+    _option(
+        panel=_MODEL, help="Type of its weights: bfloat16, float16, float32; left out: what suits the device."
+    ),
+]
+Method = Annotated[
+    str | None,
+    _option(panel=_MODEL, help="Ranking method (docs/methods.md); left out: what the model was trained for."),
+]
+Reasoning = Annotated[
+    bool | None,
+    _option("--reasoning", panel=_MODEL, help="The model thinks before each verdict."),
+]
+History = Annotated[bool, typer.Option("--history", help="QUERY is a history.")]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave broken lines out and count them.")]
 Relevance = Annotated[
     bool | None,
     _option(
@@ -68,7 +66,6 @@ Relevance = Annotated[
         help="Give each a calibrated probability to fit, also where that takes further questions.",
     ),
 ]
-_THOUGHTS = "Thoughts"
 _CALL_OPTIONS = {
     "method": Method,
     "template": Annotated[str | None, _option(help="passage, recommendation, routing or generic.")],
