@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from bench.gpu_measure import FULL
 from rranker.engine.memory import GPU_BATCH_TOKENS
@@ -72,7 +71,6 @@ class Shape:
 QWEN25_3B = Shape("Qwen2.5-3B", 2048, 11008, 36, 16, 2, 128, normed_heads=False)
 QWEN3_06B = Shape("Qwen3-0.6B", 1024, 3072, 28, 16, 8, 128, normed_heads=True)
 H100 = Device()
-_CUDA = torch.device("cuda")
 
 
 @dataclass(frozen=True)

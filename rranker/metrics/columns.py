@@ -22,7 +22,6 @@ class TextColumns:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int32]
     values: NDArray[np.float64]
-    tag: str = ""
 
     def documents(self, first: int, last: int) -> list[str]:
         """The ids of rows `first` to `last` - 1."""

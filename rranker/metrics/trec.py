@@ -18,8 +18,8 @@ def read_columns(path: PathLike, role: str, data: bytes | None = None) -> TextCo
     for a file that cannot be read. `data`: its content where that was read already; `path` then only names it.
     """
     data = read_bytes(path, f"{role} file") if data is None else data
-    queries, offsets, starts, lengths, values, tag = _C.parse_trec(data, role == "run", os.fsdecode(path))
-    return TextColumns(queries, offsets, data, starts, lengths, values, tag)
+    queries, offsets, starts, lengths, values, _ = _C.parse_trec(data, role == "run", os.fsdecode(path))
+    return TextColumns(queries, offsets, data, starts, lengths, values)
 
 
 def read_run(path: PathLike, data: bytes | None = None) -> dict[str, dict[str, float]]:
