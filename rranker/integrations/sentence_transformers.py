@@ -31,12 +31,12 @@ class RRankerCrossEncoder(Adapter):
     ) -> list[dict[str, Any]]:
         """`{"corpus_id", "score", "text"?}` of the best, best first; scores fall with the place (docs/adapters.md).
 
-        `prompt` replaces the template's instruction; one query shows no progress, and `batch_size` is the engine's own
-        business. Raises what `Ranker.rank` raises.
+        `top_k` and `prompt` (the template's instruction) go before the settings. One query shows no progress, and
+        `batch_size` is the engine's own business. Raises what `Ranker.rank` raises.
         """
-        ranking = self.ranker.rank(query, documents, **self._settings(prompt) | {"top_k": top_k})
+        settings = self._settings(prompt) | ({} if top_k is None else {"top_k": top_k})
         results = list[dict[str, Any]]()
-        for item, score in best(ranking, top_k):
+        for item, score in best(self.ranker.rank(query, documents, **settings), settings.get("top_k")):
             text = {"text": documents[item.index]} if return_documents else {}
             results.append({"corpus_id": item.index, "score": score, **text})
         return results

@@ -26,6 +26,12 @@ def test_rank_gives_places_scores_and_on_request_texts(ranker: Any, expected: Ra
     assert [set(result) for result in best] == [{"corpus_id", "score"}] * 2
 
 
+def test_rank_gives_as_many_as_its_own_setting_says_unless_the_call_says_otherwise(ranker: Any) -> None:
+    model = RRankerCrossEncoder(ranker, top_k=2)
+    assert len(model.rank(QUERY, TEXTS)) == 2
+    assert len(model.rank(QUERY, TEXTS, top_k=3)) == 3
+
+
 def test_predict_says_of_each_text_alone_how_relevant_it_is(ranker: Any) -> None:
     scores = RRankerCrossEncoder(ranker).predict(PAIRS)
     alone = [ranker.rank(QUERY, [text], template="passage", relevance=True)[0].relevance for text in TEXTS]
