@@ -62,6 +62,16 @@ def plain_bytes(data: bytes, name: str) -> bytes:
     return data
 
 
+def ending(path: PathLike) -> str:
+    """What a name ends in, lower-cased, `.gz` left aside: `.jsonl` of `Rows.JSONL.gz`; empty where there is none."""
+    return os.path.splitext(os.fsdecode(path).lower().removesuffix(".gz"))[1]
+
+
+def as_named(path: PathLike, data: bytes) -> bytes:
+    """What to write under a name: gzip where it ends in `.gz`."""
+    return gzip.compress(data, 6, mtime=0) if os.fsdecode(path).lower().endswith(".gz") else data
+
+
 def stamps(path: PathLike) -> list[tuple[str, int, int]]:
     """(absolute path, size in bytes, time of change in ns) of a file, or of each file that stands in a folder."""
     files = [os.path.abspath(path)]

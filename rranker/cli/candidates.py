@@ -8,12 +8,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from rranker.candidates import CandidateLike, as_candidates
 from rranker.cli.lines import Faults, json_array, json_lines, name_of, numbered_lines, read_input
-from rranker.files import fault
+from rranker.files import ending, fault
 
 _BY_ENDING = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 _ARRAY = re.compile(rb"\[\s*[\"{]")  # of strings or objects: a text may well begin as "[1]" does
@@ -65,11 +64,11 @@ def _guess(path: str, data: bytes) -> InputFormat:
     JSON begins as an array of candidates, an object or a string does; all else is text. What is called `.json` is JSON,
     in an array or a value a line.
     """
-    ending = Path(path.removesuffix(".gz")).suffix.lower()
-    if ending in _BY_ENDING:
-        return InputFormat(_BY_ENDING[ending])
+    named = ending(path)
+    if named in _BY_ENDING:
+        return InputFormat(_BY_ENDING[named])
     start = data.lstrip()
-    if ending == ".json":
+    if named == ".json":
         return InputFormat.json if start.startswith(b"[") else InputFormat.jsonl
     if _ARRAY.match(start):
         return InputFormat.json

@@ -26,6 +26,7 @@ from rranker.cli.settings import (
     call_settings,
 )
 from rranker.cli.trec import check_names, trec_lines
+from rranker.files import as_named, ending
 
 if TYPE_CHECKING:
     from rranker.cli.collections import Problem
@@ -47,7 +48,9 @@ class RunFormat(StrEnum):
 def rerank(  # noqa: PLR0913 (options of a command)
     source: Annotated[
         str | None,
-        typer.Argument(help="A run (TREC's columns), or RankLLM's requests (.json, .jsonl). - is stdin."),
+        typer.Argument(
+            help="A run (TREC's columns), or RankLLM's requests (.json, .jsonl, .ndjson). - is stdin."
+        ),
     ] = None,
     corpus: Annotated[
         Path | None, typer.Option(help="Texts of the documents: BEIR's JSON lines, or id, tab, text.")
@@ -163,7 +166,7 @@ def _are_requests(source: str, data: bytes) -> bool:
     """Whether it is RankLLM's requests, by its name's ending; on stdin, by how it begins."""
     if source == STDIN:
         return data.lstrip()[:1] in (b"[", b"{")
-    return source.removesuffix(".gz").endswith((".json", ".jsonl"))
+    return ending(source) in (".json", ".jsonl", ".ndjson")
 
 
 def _ranked(
@@ -222,7 +225,7 @@ def _write(
             sys.stdout.write(text)
         return
     unfinished = Path(f"{output}.writing")
-    unfinished.write_text(text, encoding="utf-8", errors=UNENCODABLE)
+    unfinished.write_bytes(as_named(output, text.encode("utf-8", UNENCODABLE)))
     os.replace(unfinished, output)
 
 

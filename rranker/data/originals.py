@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rranker.files import ending
+
 from .questions import Question
 from .recommendation import Interactions, interactions_from
 from .routing import RouterRow
@@ -17,12 +19,13 @@ FORMATS = {
     ".tsv": "csv",
     ".json": "json",
     ".jsonl": "json",
+    ".ndjson": "json",
     ".parquet": "parquet",
 }
 
 
 def load_rows(source: str | Path, *, split: str = "train", **options: Any) -> Any:
-    """A `datasets.Dataset`: from a file (its suffix says how to read it), else from the hub.
+    """A `datasets.Dataset`: from a file (its ending says how to read it, `.gz` left aside), else from the hub.
 
     `options` go to `load_dataset`: `sep` and `column_names` for csv, `name` for a hub configuration.
     """
@@ -30,9 +33,10 @@ def load_rows(source: str | Path, *, split: str = "train", **options: Any) -> An
     path = Path(source)
     if not path.suffix or not path.exists():
         return datasets.load_dataset(str(source), split=split, **options)
-    if path.suffix not in FORMATS:
+    form = FORMATS.get(ending(path))
+    if form is None:
         raise ValueError(f"cannot tell the format of {path}: use {', '.join(FORMATS)}")
-    return datasets.load_dataset(FORMATS[path.suffix], data_files=str(path), split="train", **options)
+    return datasets.load_dataset(form, data_files=str(path), split="train", **options)
 
 
 def ml_1m(folder: str | Path, seed: int = 0) -> Interactions:

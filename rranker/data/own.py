@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rranker.files import PathLike, fault, text_lines
+from rranker.files import PathLike, ending, fault, text_lines
 
 from .example import RankingExample
 from .records import json_object_of
@@ -20,7 +20,7 @@ SHOWN = 5
 
 
 def read_examples(path: PathLike, *, alike: bool = False) -> list[RankingExample]:
-    """The ranking problems of a file to learn from or to measure by: `.jsonl` (also `.jsonl.gz`) or `.parquet`.
+    """The ranking problems of a file to learn from or to measure by: `.jsonl` or `.ndjson` (also `.gz`), or `.parquet`.
 
     A row is what `rranker.data.rows.example_of` takes, with two candidates or more that are not all equally relevant:
     of others nothing can be learnt of order (`alike`: they are taken too). Raises ValueError that names the first
@@ -84,12 +84,15 @@ def query_key(example: RankingExample) -> str:
 def _rows(path: PathLike) -> Iterator[tuple[str, int, str | Mapping[str, Any]]]:
     """(unit of the number, number, row or its line of JSON)."""
     name = os.fsdecode(path)
-    if name.endswith(".parquet"):
+    named = ending(name)
+    if named == ".parquet":
         yield from (("row", number, row) for number, row in enumerate(parquet_rows(name), start=1))
-    elif name.endswith((".jsonl", ".jsonl.gz")):
+    elif named in (".jsonl", ".ndjson"):
         yield from (("line", number, line) for number, line in text_lines(name) if line.strip())
     else:
-        raise ValueError(f"cannot tell the format of {name}: use .jsonl (one JSON object a line) or .parquet")
+        raise ValueError(
+            f"cannot tell the format of {name}: use .jsonl or .ndjson (one JSON object a line), or .parquet"
+        )
 
 
 def _check_order(example: RankingExample) -> None:

@@ -11,6 +11,9 @@ from ..ranker import check_settings
 from .parts import Counts, PartFormat, check_format, claim, read_done, read_finished, write_finished
 from .worker import RankWorker
 
+_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+"""What files of JSON lines end in; Ray unpacks by the ending, and only by one in lower case."""
+
 
 def rank_files(
     inputs: str | Path | Sequence[str | Path],
@@ -26,8 +29,8 @@ def rank_files(
     """Ranks the queries of files, many at a time, on every GPU or CPU of a Ray cluster. Start it again to go on.
 
     Args:
-        inputs: files of JSON lines (`.jsonl`, `.jsonl.gz`) or Parquet, all of one kind: `id`, `query`, `candidates`,
-            and what else an item of `Ranker.rank_batch` may have.
+        inputs: files of JSON lines (`.jsonl`, `.ndjson`, also `.gz`) or Parquet, all of one kind: `id`, `query`,
+            `candidates`, and what else an item of `Ranker.rank_batch` may have.
         output: a folder that every machine sees; `read_results` reads it.
         workers: so many Rankers; None is one a GPU, and without GPUs one a CPU but one, which reads.
         batch_size: queries a part; what a worker that dies has to do again.
@@ -104,9 +107,10 @@ def _line_column(paths: Sequence[str]) -> str | None:
     if missing:
         raise FileNotFoundError(f"no such file: {missing[0]}")
     kinds = {"parquet" if path.endswith(".parquet") else "jsonl" for path in paths}
-    strange = [path for path in paths if not path.endswith((".parquet", ".jsonl", ".jsonl.gz"))]
+    strange = [path for path in paths if not path.endswith((".parquet", *_LINES))]
     if strange or len(kinds) > 1:
         raise ValueError(
-            f"inputs must all be .parquet, or all .jsonl (.jsonl.gz): {(strange or list(paths))[0]}"
+            "inputs must all be .parquet, or all .jsonl or .ndjson (also .gz), in lower case: "
+            f"{(strange or list(paths))[0]}"
         )
     return "text" if kinds == {"jsonl"} else None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 from pathlib import Path
 from typing import Any
 
-from rranker.files import PathLike
+from rranker.files import PathLike, as_named
 from rranker.metrics.inputs import as_dict, load
 from rranker.metrics.mappings import with_text_ids
 
@@ -72,5 +71,4 @@ def _check(text: str, what: str) -> None:
 
 def _write(path: PathLike, text: str) -> None:
     data = text.encode("utf-8", "surrogateescape")
-    name = os.fsdecode(path)
-    Path(name).write_bytes(gzip.compress(data, 6, mtime=0) if name.endswith(".gz") else data)
+    Path(os.fsdecode(path)).write_bytes(as_named(path, data))

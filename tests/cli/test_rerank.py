@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -112,6 +113,19 @@ def test_rankllms_requests_go_in_and_come_out(
         assert {c["docid"]: c["doc"] for c in after["candidates"]} == texts
         scores = [c["score"] for c in after["candidates"]]
         assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["r.ndjson", "R.JSONL", "r.Json.gz"])
+def test_requests_are_known_by_their_names_however_those_are_spelled(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    request = json.dumps({"query": "bees", "candidates": ["a note on bees", "trains"]}).encode()
+    (tmp_path / name).write_bytes(gzip.compress(request) if name.endswith("gz") else request)
+    out = tmp_path / "out.jsonl.gz"
+    done = run("rerank", tmp_path / name, "-o", out)
+    assert done.exit_code == 0, done.stderr
+    (written,) = gzip.decompress(out.read_bytes()).splitlines()
+    assert [candidate["docid"] for candidate in json.loads(written)["candidates"]] == ["1", "2"]
 
 
 def test_requests_may_be_as_short_as_rankllm_takes_them(run: Run) -> None:

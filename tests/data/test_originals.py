@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def test_router_table(tmp_path: Path) -> None:
     assert row.scores == (1.0, 0.5)
     assert row.costs == (0.002, 0.0001)
     assert row.candidates == ("Model one", "Model two")
+
+
+@pytest.mark.parametrize("name", ["rows.ndjson", "ROWS.JSON", "rows.jsonl.gz"])
+def test_a_file_is_known_by_its_name_however_that_is_spelled(tmp_path: Path, name: str) -> None:
+    data = json.dumps({"query": "q"}).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    assert list(load_rows(tmp_path / name)) == [{"query": "q"}]
 
 
 def test_an_unknown_format_is_named(tmp_path: Path) -> None:

@@ -22,6 +22,15 @@ def jsonl(path: Path, *rows: Any) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["a.ndjson", "A.JSONL", "a.NDJSON.gz"])
+def test_files_of_json_lines_are_known_by_their_names_however_those_are_spelled(
+    tmp_path: Path, name: str
+) -> None:
+    data = json.dumps(GOOD).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    assert [example.query for example in read_examples(tmp_path / name)] == ["who?"]
+
+
 def test_a_row_has_defaults_and_may_say_everything(tmp_path: Path) -> None:
     path = jsonl(
         tmp_path / "a.jsonl",

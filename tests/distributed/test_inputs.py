@@ -11,6 +11,18 @@ from rranker.distributed.job import rank_files
 from rranker.distributed.parts import Counts, write_finished
 
 
+def test_files_of_json_lines_may_be_called_ndjson_and_what_ray_cannot_tell_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    for name in ("a.ndjson", "a.ndjson.gz", "a.JSONL"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(ImportError, match="this needs Ray"):
+        rank_files([tmp_path / "a.ndjson", tmp_path / "a.ndjson.gz"], tmp_path / "out")
+    with pytest.raises(ValueError, match=r"in lower case: .*a\.JSONL"):
+        rank_files(tmp_path / "a.JSONL", tmp_path / "out")
+
+
 def test_inputs_that_changed_under_their_names_are_another_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
