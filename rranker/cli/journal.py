@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from rranker.cli.locked import locked
 from rranker.files import stamps
 
 
@@ -25,25 +27,32 @@ def fingerprint(settings: Mapping[str, Any], files: list[str], piped: bytes | No
 class Journal:
     """One JSON line a finished query, behind a first line that says of which job. `done` holds what was there already.
 
-    A line that was being written when the job was killed is dropped. Raises ValueError for a file of another job.
+    A line that was being written when the job was killed is dropped. Raises ValueError for a file of another job,
+    BlockingIOError for one that another process is writing.
     """
 
     def __init__(self, path: Path, job: str) -> None:
         self.path, self.done = path, dict[str, list[tuple[str, float]]]()
-        head = (json.dumps({"rranker rerank": job}) + "\n").encode()
-        whole = path.read_bytes() if path.exists() else b""
+        self._file = locked(path)
+        try:
+            self._go_on((json.dumps({"rranker rerank": job}) + "\n").encode())
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _go_on(self, head: bytes) -> None:
+        """Reads what is done, and leaves the file as long as its last whole line."""
+        whole = self._file.read()
         whole = whole[: whole.rfind(b"\n") + 1]
         if whole and not whole.startswith(head):
             raise ValueError(
-                f"{path} belongs to a job with other input or settings, or other weights: finish that one, or delete "
-                "the file"
+                f"{self.path} belongs to a job with other input or settings, or other weights: finish that one, or "
+                "delete the file"
             )
         for line in whole.splitlines()[1:]:
             query, ranked = json.loads(line)
             self.done[query] = [(name, score) for name, score in ranked]
-        self._file = path.open("r+b" if path.exists() else "w+b")
         self._file.truncate(len(whole))
-        self._file.seek(len(whole))
         if not whole:
             self._file.write(head)
             self._file.flush()
@@ -56,14 +65,17 @@ class Journal:
 
     def remove(self) -> None:
         """The job is done."""
-        self._file.close()
+        if os.name == "nt":  # which deletes no open file
+            self._file.close()
         self.path.unlink(missing_ok=True)
+        self._file.close()  # last, so that nobody can have taken what is deleted
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Keeps the file for the job that goes on from it; where nothing is done yet, there is nothing to keep."""
-        self._file.close()
-        if not self.done:
-            self.path.unlink(missing_ok=True)
+        if self.done or self._file.closed:
+            self._file.close()
+        else:
+            self.remove()

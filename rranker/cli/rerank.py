@@ -115,8 +115,8 @@ def rerank(  # noqa: PLR0913 (options of a command)
             raise Failure(f"none of {len(problems)} queries could be ranked", ExitCode.DATA)
         with failing_as(ExitCode.DATA, ExitCode.NO_OUTPUT):
             _write(output, layout, [p for p in problems if p.id in done], done, tag)
-    if journal is not None:
-        journal.remove()
+        if journal is not None:
+            journal.remove()
     faults.report()
 
 
