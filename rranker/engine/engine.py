@@ -215,7 +215,7 @@ class Engine:
         """Ends a request and frees its slots; one that is in the middle of a step gives them back after it."""
         with self._changed:
             if not handle.done:
-                handle.status = "cancelled"
+                self._queue.cancel(handle)
                 if not self._stepping:
                     self._queue.retire()
                 self._changed.notify_all()
@@ -226,9 +226,9 @@ class Engine:
             self._closed = True
             while self._stepping:
                 self._changed.wait()
-            for handle in self._queue:
+            for handle in list(self._queue):
                 if not handle.done:
-                    handle.status = "cancelled"
+                    self._queue.cancel(handle)
             self._queue.retire()
             self.model = None
             for name in ("runner", "_stepper"):

@@ -49,6 +49,16 @@ class RequestQueue:
                 handle.state.close()
         self.running = [handle for handle in self.running if not handle.done]
 
+    def cancel(self, handle: Handle) -> None:
+        """Ends one that is not done. One that waits leaves at once, with its prompt; one that runs, when it retires."""
+        if handle.status == "waiting":
+            flow = self._waiting[handle.flow]
+            flow.remove(handle)
+            if not flow:
+                del self._waiting[handle.flow]
+                self._turns.remove(handle.flow)
+        handle.status = "cancelled"
+
     def __iter__(self) -> Iterator[Handle]:
         """All of them."""
         yield from self.running
@@ -56,13 +66,8 @@ class RequestQueue:
             yield from flow
 
     def _next(self) -> Handle | None:
-        """Whose turn it is; those cancelled while they waited fall out here."""
-        while self._turns:
-            handle = self._waiting[self._turns[0]][0]
-            if not handle.done:
-                return handle
-            self._pop()
-        return None
+        """Whose turn it is."""
+        return self._waiting[self._turns[0]][0] if self._turns else None
 
     def _pop(self) -> None:
         """Takes out the first of the flow whose turn it is; a flow without more goes."""
