@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 
+from rranker import candidates
 from rranker.data import read_texts
 from rranker.data.records import csv_rows, json_file, json_lines
 from rranker.files import parsed_lines, read_bytes, text_lines
@@ -62,6 +63,12 @@ def test_what_beir_and_ms_marco_call_things(tmp_path):
     assert read_texts(put(tmp_path, rows)) == {"a": "c", "7": "p", "q": "?"}
     with pytest.warns(UserWarning, match="whole floats"):
         assert read_texts(put(tmp_path, b'{"_id": 7.0, "text": "x"}\n')) == {"7": "x"}
+
+
+@pytest.mark.parametrize("name", candidates.ID_NAMES)
+def test_a_corpus_may_name_ids_as_candidates_may(tmp_path, name):
+    row = f'{{"{name}": "d1", "text": "x"}}\n'.encode()
+    assert read_texts(put(tmp_path, row)) == {"d1": "x"}
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Container, Iterable
 from typing import Any
 
+from rranker import candidates
 from rranker.data.records import json_value_of
 from rranker.files import PathLike, fault, text_lines, without_nul
 from rranker.ids import as_id, id_text
 
-ID_NAMES = ("_id", "id", "docid", "doc_id", "docno", "pid", "qid", "query_id")
+ID_NAMES = tuple(dict.fromkeys(("_id", *candidates.ID_NAMES, "qid", "query_id")))  # BEIR's own goes first
 TEXT_NAMES = ("text", "contents", "content", "passage", "query", "question")
 
 
