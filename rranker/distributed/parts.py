@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
+from uuid import uuid4
 
 from ..ids import as_id, id_text
 from ..request import QUERY_ID_NAMES
@@ -81,8 +81,17 @@ def part_path(folder: Path, rows: Sequence[dict[str, Any]], form: PartFormat = "
 def write_part(path: Path, rows: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> None:
     """Writes the results of rows in the format that the path says, or replaces them; nobody ever sees half a part."""
     written = [{**result, _ROW: row_key(row)} for row, result in zip(rows, results, strict=True)]
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    if path.suffix == ".parquet":
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")  # two machines may have equal process ids
+    try:
+        _write(unfinished, path.suffix, written)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, suffix: str, results: Sequence[dict[str, Any]]) -> None:
+    if suffix == ".parquet":
         import pyarrow
         import pyarrow.parquet
 
@@ -95,11 +104,10 @@ def write_part(path: Path, rows: Sequence[dict[str, Any]], results: Sequence[dic
             "error": pyarrow.string(),
             _ROW: pyarrow.string(),
         }
-        table = pyarrow.Table.from_pylist(written, schema=pyarrow.schema(columns))
-        pyarrow.parquet.write_table(table, unfinished)
+        table = pyarrow.Table.from_pylist(results, schema=pyarrow.schema(columns))
+        pyarrow.parquet.write_table(table, path)
     else:
-        unfinished.write_text("".join(json.dumps(result) + "\n" for result in written), encoding="utf-8")
-    unfinished.replace(path)
+        path.write_text("".join(json.dumps(result) + "\n" for result in results), encoding="utf-8")
 
 
 def read_results(folder: str | Path) -> Iterator[dict[str, Any]]:

@@ -126,6 +126,36 @@ def test_parts_of_parquet_hold_what_those_of_lines_hold(tmp_path: Path) -> None:
     assert read["jsonl"] == read["parquet"] == results
 
 
+def test_two_machines_with_equal_process_ids_may_write_one_part_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one begins and ends while the first one writes."""
+    rows, results = [{"id": "a"}], [{"id": "a", "order": [0], "scores": [1.0], "relevance": [None]}]
+    path, write = part_path(tmp_path, rows), Path.write_text
+
+    def interrupted(self: Path, *args: Any, **options: Any) -> int:
+        monkeypatch.setattr(Path, "write_text", write)
+        written = self.write_text(*args, **options)
+        write_part(path, rows, results)
+        return written
+
+    monkeypatch.setattr(Path, "write_text", interrupted)
+    write_part(path, rows, results)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert list(read_results(tmp_path)) == results
+
+
+def test_what_could_not_be_written_leaves_nothing(tmp_path: Path) -> None:
+    rows = [{"id": "a"}]
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_part(part_path(tmp_path, rows), rows, [{"id": object()}])
+    blocked = part_path(tmp_path, rows)
+    blocked.mkdir()
+    with pytest.raises(OSError, match="irectory"):
+        write_part(blocked, rows, [{"id": "a"}])
+    assert [file.name for file in tmp_path.iterdir()] == [blocked.name]
+
+
 def test_the_arithmetic_of_the_page_is_what_its_code_prints(capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[2] / "docs/scale.md").read_text(encoding="utf-8")
     *_, code, shown = re.findall(r"^```\w*\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
