@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,10 +72,10 @@ def evaluate(
         with results():
             print(json.dumps([_record(name, found[name], against.get(name, {})) for name in found]))
         return
-    rows = []
+    shown, rows = _shown(list(found)), []
     for name, result in found.items():
         for measure, mean in result.items():
-            row = [Path(name).name, measure, f"{mean:.4f}", str(len(result.queries))]
+            row = [shown[name], measure, f"{mean:.4f}", str(len(result.queries))]
             if others:
                 row += _cells(against.get(name, {}).get(measure))
             rows.append(row)
@@ -88,6 +89,13 @@ def evaluate(
             say(
                 f"{name} lacks {len(result.not_retrieved)} queries of the qrels; they are left out (--complete: 0)"
             )
+
+
+def _shown(names: Sequence[str]) -> dict[str, str]:
+    """How the table calls each run: by its file's name, or as it was given where others have that name too."""
+    files = {name: Path(name).name for name in names}
+    often = Counter(files.values())
+    return {name: file if often[file] == 1 else name for name, file in files.items()}
 
 
 def _comparisons(base: Evaluation, other: Evaluation) -> dict[str, Comparison]:

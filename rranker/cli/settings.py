@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
@@ -141,4 +142,5 @@ class Layout(StrEnum):
 
 def as_query(query: str, history: bool) -> str | list[str]:
     """The query as `Ranker.rank` takes it: a history has a title a line."""
-    return [line for line in query.splitlines() if line.strip()] if history else query
+    # Not `splitlines`, which cuts titles at a line separator or a form feed, too.
+    return [line for line in re.split(r"\r\n|\r|\n", query) if line.strip()] if history else query

@@ -36,6 +36,17 @@ def test_means_and_comparisons_are_those_of_the_library(run: Run, beir: Path, tm
     assert f"{results[1]['nDCG@3'] - results[0]['nDCG@3']:+.4f}" in table
 
 
+def test_runs_whose_files_have_one_name_are_told_apart(run: Run, beir: Path, tmp_path: Path) -> None:
+    names = [tmp_path / folder / "run.txt" for folder in "ab"] + [tmp_path / "other.txt"]
+    for name in names:
+        name.parent.mkdir(exist_ok=True)
+        name.write_bytes((beir / "run.txt").read_bytes())
+    table = run("evaluate", beir / "qrels.txt", *names, "-m", "RR").stdout
+    assert all(str(name) in table for name in names[:2])
+    assert str(names[2]) not in table
+    assert "other.txt" in table
+
+
 def test_the_judgements_may_come_from_stdin(run: Run, beir: Path) -> None:
     judged = (beir / "qrels.txt").read_bytes()
     said = run("evaluate", "-", beir / "run.txt", "-f", "json", input=judged)

@@ -14,6 +14,7 @@ from typer.main import get_command
 
 import rranker
 from rranker.cli.main import app
+from rranker.cli.settings import as_query
 from rranker.settings import RankSettings
 from tests.cli.conftest import Run
 
@@ -123,6 +124,13 @@ def test_a_threshold_leaves_out_what_is_less_relevant(run: Run) -> None:
     done = run("rank", QUERY, "-f", "json", "--threshold", "0.5", input=written("text"))
     assert [item["index"] for item in json.loads(done.stdout)["items"]] == [item.index for item in kept]
     assert 0 < len(kept) < len(TEXTS)
+
+
+def test_a_title_keeps_what_ends_no_line_of_a_file() -> None:
+    assert as_query("Alien\u2028(1979)\r\nAli\x0cens\x85\n\n", True) == [
+        "Alien\u2028(1979)",
+        "Ali\x0cens\x85",
+    ]
 
 
 def test_a_history_has_a_title_a_line(run: Run) -> None:
