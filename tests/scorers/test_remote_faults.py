@@ -64,6 +64,17 @@ def test_a_fault_that_passes_is_tried_again(served, fault):
     assert ranking.stats.calls == len(server.asked) == 3
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_one_call_and_names_where_it_leads(served, status):
+    server = served(lambda path, body: Fault(status, headers={"Location": "/v2/chat/completions"}))
+    asking = scorer(server)
+    with Ranker(scorer=asking) as ranker, pytest.raises(RemoteError) as caught:
+        ranker.rank("q", TEXTS)
+    assert f"leads to /v2/chat/completions (HTTP {status})" in str(caught.value)
+    assert "redirects are not followed: pass the address that answers, base_url=" in str(caught.value)
+    assert asking.spent.calls == len(server.asked) == 1
+
+
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_fault_that_stays_names_its_query_and_the_rest_is_ranked(served, fault):
     def answer(path: str, body: Body) -> Body | Fault:

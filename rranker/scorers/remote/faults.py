@@ -42,6 +42,11 @@ def as_fault(error: Exception) -> tuple[Exception, Usage | None]:
 def _of_status(error: Any) -> Exception:
     status, said = error.status_code, message_of(error)
     headers = error.response.headers
+    if 300 <= status < 400:
+        to = f"{error.request.url} leads to {headers.get('location', 'another address')} (HTTP {status})"
+        return RemoteError(
+            f"{to}, and redirects are not followed: pass the address that answers, base_url=", status
+        )
     advice = headers.get("x-should-retry")
     # An account without money answers 429 as well, and no patience helps.
     again = (status in _AGAIN or status >= 500) and error.code != "insufficient_quota"

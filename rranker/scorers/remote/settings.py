@@ -108,7 +108,7 @@ class Settings:
         return cls(**calls)
 
     def make_client(self) -> Any:
-        """An asynchronous client that neither retries nor gives up by itself.
+        """An asynchronous client that neither retries nor gives up by itself, nor goes where it is redirected.
 
         Raises ImportError, naming the extra, without the `openai` package; ValueError without a key.
         """
@@ -128,7 +128,11 @@ class Settings:
                     "no API key: pass api_key=, or set OPENAI_API_KEY; for a server of your own pass base_url="
                 )
             key = "none"  # servers of one's own ask for none, and the client insists on one
-        return openai.AsyncOpenAI(base_url=self.base_url, api_key=key, max_retries=0, timeout=None)
+        # Each redirect is a request, which nobody would count.
+        http = openai.DefaultAsyncHttpxClient(follow_redirects=False)
+        return openai.AsyncOpenAI(
+            base_url=self.base_url, api_key=key, max_retries=0, timeout=None, http_client=http
+        )
 
 
 def check_number(value: Any, what: str, *, above: bool = False) -> None:
