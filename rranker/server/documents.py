@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..prompts.encoding import encodable
 from .errors import Refusal
-from .schemas import Document, Parts, Rerank
+from .schemas import Document, Documents, Parts, Rerank
 
 if TYPE_CHECKING:
     from ..ranker import Ranker
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 def texts_of(body: Rerank) -> list[str]:
     """The text of each document. Raises Refusal, naming the document that has none."""
-    documents = [body.documents] if isinstance(body.documents, str) else body.documents
-    return [_text(document, place, body.rank_fields) for place, document in enumerate(documents)]
+    return side_of(body.documents, "documents", body.rank_fields)
+
+
+def side_of(given: Documents, name: str, fields: Sequence[str] | None = None) -> list[str]:
+    """The texts of documents, or of one, by the `name` of their field. Raises Refusal, naming that without text."""
+    documents = given if isinstance(given, list) else [given]
+    return [text_of(document, f"{name}[{place}]", fields) for place, document in enumerate(documents)]
 
 
 def joined(content: str | Parts, name: str) -> str:
@@ -24,7 +29,8 @@ def joined(content: str | Parts, name: str) -> str:
     return content if isinstance(content, str) else " ".join(_part(part, name) for part in content)
 
 
-def _text(document: Document, place: int, fields: Sequence[str] | None) -> str:
+def text_of(document: Document, name: str, fields: Sequence[str] | None = None) -> str:
+    """The text of a query or a document; of `fields`, those it has. Raises Refusal, by `name`, where there is none."""
     if isinstance(document, str):
         return document
     if fields:
@@ -35,8 +41,8 @@ def _text(document: Document, place: int, fields: Sequence[str] | None) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):  # vLLM's parts
-        return joined(content, f"documents[{place}].content")
-    raise Refusal(400, f"documents[{place}] must be a string, or an object with a string under text")
+        return joined(content, f"{name}.content")
+    raise Refusal(400, f"{name} must be a string, or an object with a string under text or content")
 
 
 def _part(part: Any, name: str) -> str:
@@ -46,7 +52,7 @@ def _part(part: Any, name: str) -> str:
     return text
 
 
-def shortened(body: Rerank, texts: list[str], ranker: Ranker) -> tuple[list[str], list[str]]:
+def shortened(body: Rerank, query: str, texts: list[str], ranker: Ranker) -> tuple[list[str], list[str]]:
     """The texts, cut to as many tokens as the client wants of each, and a warning for each that was cut.
 
     `max_tokens_per_doc` counts a document's tokens, `truncate_prompt_tokens` those of the query as well; special tokens
@@ -65,9 +71,7 @@ def shortened(body: Rerank, texts: list[str], ranker: Ranker) -> tuple[list[str]
             "scorer that has none: leave them out",
         ) from error
     if both is not None and both >= 0:
-        most.append(
-            max(0, both - len(tokenizer(encodable(body.query), add_special_tokens=False)["input_ids"]))
-        )
+        most.append(max(0, both - len(tokenizer(encodable(query), add_special_tokens=False)["input_ids"])))
     allowed = min(most)
     cut, warnings = list[str](), list[str]()
     # Characters are put for characters, so that spans are those of the texts as well.

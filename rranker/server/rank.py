@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..json_values import json_value
 from ..types import Ranking, Round
+from .documents import side_of
 from .errors import BROKEN, AsciiJSON, Refusal
 from .rerank import TEMPLATE, facts, usage
 from .schemas import Rank, Score
@@ -141,19 +142,14 @@ def _whole(service: Service, request: Request, ranking: Ranking) -> dict[str, An
 
 def _pairs(body: Score) -> list[tuple[str, str]]:
     """One text with each of several, or texts side by side. Raises Refusal for anything else."""
-    named = [
-        (body.text_1, body.text_2),
-        (body.queries, body.documents),
-        (body.queries, body.items),
-        (body.data_1, body.data_2),
-    ]
-    given = [(one, other) for one, other in named if one is not None and other is not None]
-    if not given:
+    named = (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), ("data_1", "data_2"))
+    sides = (tuple((name, getattr(body, name)) for name in names) for names in named)
+    given = next((pair for pair in sides if all(side is not None for _, side in pair)), None)
+    if given is None:
         raise Refusal(
             400, "a score takes text_1 and text_2, queries and documents or items, or data_1 and data_2"
         )
-    one, other = given[0]
-    firsts, seconds = ([side] if isinstance(side, str) else side for side in (one, other))
+    firsts, seconds = (side_of(side, name) for name, side in given)
     if len(firsts) == 1:
         firsts = firsts * len(seconds)
     if not firsts or len(firsts) != len(seconds):

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from ..types import RankedCandidate, Ranking
-from .documents import joined, shortened, texts_of
+from .documents import joined, shortened, text_of, texts_of
 from .errors import Refusal
 from .schemas import AnyRerank, InfinityRerank, Rerank, SglangRerank, TeiRerank
 from .service import Service
@@ -84,15 +84,15 @@ async def _superset(
 ) -> dict[str, Any]:
     """`texts`: whether results hold their documents where the request does not say."""
     wanted = texts if body.return_documents is None else body.return_documents
-    given = texts_of(body)
+    query, given = text_of(body.query, "query"), texts_of(body)
     warnings = list[str]()
 
     def cut() -> list[str]:
-        texts, said = shortened(body, given, service.ranker)
+        texts, said = shortened(body, query, given, service.ranker)
         warnings.extend(said)
         return texts
 
-    ranking = await _ranked(service, request, body.query, given, body.top_n, body.instruction, cut)
+    ranking = await _ranked(service, request, query, given, body.top_n, body.instruction, cut)
     warnings += [repair.message for repair in ranking.repairs]
     results = list[dict[str, Any]]()
     for item in _best(ranking, body.top_n):

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 Document = str | dict[str, Any]
+"""A text, or an object that holds it under `text`, or as vLLM has it, under `content`: a string or parts."""
+Documents = Document | list[Document]
 Count = Annotated[int, Field(ge=0)]
 Parts = list[dict[str, Any]]
 """A text in parts, as chat messages have it: `{"type": "text", "text": …}`."""
@@ -21,9 +23,9 @@ class Body(BaseModel):
 class Rerank(Body):
     """Cohere's v2 and v1, Jina's and vLLM's rerank, in one."""
 
-    query: str
+    query: Document
     documents: Annotated[
-        str | Annotated[list[Document], Field(min_length=1)], Field(description="or one text")
+        Document | Annotated[list[Document], Field(min_length=1)], Field(description="or one document")
     ]
     model: str | None = None
     top_n: Annotated[Count | None, Field(description="0 or absent: all")] = None
@@ -81,13 +83,13 @@ class Score(Body):
     """vLLM's score: one text against each of several, or pairs; under any of its pairs of names."""
 
     model: str | None = None
-    text_1: str | list[str] | None = None
-    text_2: str | list[str] | None = None
-    queries: str | list[str] | None = None
-    documents: str | list[str] | None = None
-    items: str | list[str] | None = None
-    data_1: str | list[str] | None = None
-    data_2: str | list[str] | None = None
+    text_1: Documents | None = None
+    text_2: Documents | None = None
+    queries: Documents | None = None
+    documents: Documents | None = None
+    items: Documents | None = None
+    data_1: Documents | None = None
+    data_2: Documents | None = None
 
 
 class Rank(Body):

@@ -127,7 +127,7 @@ def test_documents_are_cut_within_the_bounds_of_a_request(
 ) -> None:
     cutting, go_on = threading.Semaphore(0), threading.Event()
 
-    def shortened(body: Any, texts: list[str], ranker: Ranker) -> tuple[list[str], list[str]]:
+    def shortened(body: Any, query: str, texts: list[str], ranker: Ranker) -> tuple[list[str], list[str]]:
         cutting.release()
         go_on.wait(20)
         return texts, []

@@ -108,6 +108,35 @@ def test_vllm_takes_one_document_and_no_limit_by_nought(server: Server) -> None:
     assert found["meta"]["warnings"] == []
 
 
+def test_vllm_takes_queries_and_documents_in_parts_of_text(server: Server) -> None:
+    def parts(text: str) -> dict[str, Any]:
+        return {"content": [{"type": "text", "text": text}]}
+
+    plain = {"query": QUERY, "documents": TEXTS[1]}
+    inside = {"query": parts(QUERY), "documents": parts(TEXTS[1])}
+    for limit in ({}, {"truncate_prompt_tokens": 9}):
+        found, expected = (server.post("/rerank", body | limit).json for body in (inside, plain))
+        assert said(found["results"]) == said(expected["results"])
+        assert found["results"][0]["document"] == {"text": TEXTS[1]}
+    scores = [
+        server.post("/score", {"queries": q, "documents": d}) for q, d in (plain.values(), inside.values())
+    ]
+    assert scores[0].json["data"] == scores[1].json["data"]
+    many = server.post("/score", {"data_1": parts(QUERY), "data_2": [*map(parts, TEXTS[:2])]}).json["data"]
+    assert [row["index"] for row in many] == [0, 1]
+    for body, name in (
+        (
+            {"query": {"content": [{"type": "image_url"}]}, "documents": "a"},
+            r"query.content must hold parts of text",
+        ),
+        ({"query": {"title": "x"}, "documents": "a"}, "query must be a string, or an object"),
+        ({"query": "x", "documents": {"title": "x"}}, "documents[0] must be a string, or an object"),
+    ):
+        refused = server.post("/rerank", body)
+        assert refused.status == 400
+        assert name in refused.json["message"]
+
+
 def test_text_embeddings_inference_refuses_long_texts_where_they_may_not_be_cut(server: Server) -> None:
     body = {"query": QUERY, "texts": ["word " * 2000, "other"]}
     assert server.post("/rerank", body).status == 200
