@@ -8,9 +8,11 @@ from typing import Any, Literal
 from ..api import rank
 from ..prompts import ROUTING_INSTRUCTIONS
 from ..ranker import Ranker
+from ..real import real_number
 from ..types import Ranking
 
 Messages = Sequence[Mapping[str, Any]]
+_COSTS = ("input_cost_per_token", "output_cost_per_token")
 
 
 def route(
@@ -29,7 +31,8 @@ def route(
         prefer: one of `ROUTING_INSTRUCTIONS`, or an instruction of your own.
         ranker: None is the bundled model, kept loaded.
 
-    Raises ValueError for a model without a name or for messages without text, and what `Ranker.rank` raises.
+    Raises ValueError for a model without a name or for messages without text, TypeError or ValueError for a cost that
+    is no number from 0, and what `Ranker.rank` raises.
     """
     instruction = ROUTING_INSTRUCTIONS.get(prefer, prefer)
     candidates = list(map(_candidate, models))
@@ -41,8 +44,8 @@ def _candidate(model: Mapping[str, Any]) -> dict[str, Any]:
     if not model.get("name"):
         raise ValueError(f"a model needs a 'name': {dict(model)!r}")
     text = ": ".join(str(model[key]) for key in ("name", "description") if model.get(key))
-    costs = [model.get(f"{side}_cost_per_token") for side in ("input", "output")]
-    prices = [_dollars(1e6 * cost) for cost in costs if cost is not None]
+    costs = [name for name in _COSTS if model.get(name) is not None]
+    prices = [_dollars(real_number(model[name], f"{name} of {model['name']!r}", least=0)) for name in costs]
     if len(prices) == 2 and prices[0] != prices[1]:
         text += f". {prices[0]} in, {prices[1]} out per M tokens"
     elif prices:
@@ -51,12 +54,10 @@ def _candidate(model: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, "id": model["name"], "text": text}
 
 
-def _dollars(price: float) -> str:
-    """As the bundled model has read prices: $8, $0.80."""
-    rounded = round(price, 6)
-    return (
-        f"${rounded:.2f}" if rounded != round(rounded) and rounded == round(rounded, 2) else f"${rounded:g}"
-    )
+def _dollars(cost: float) -> str:
+    """Those of a million tokens, as the bundled model has read prices: $8, $0.80."""
+    price = round(1e6 * cost, 6)
+    return f"${price:.2f}" if price != round(price) and price == round(price, 2) else f"${price:g}"
 
 
 def _question(query: str | Messages) -> str | list[str]:

@@ -54,6 +54,10 @@ def test_a_chat_is_routed_by_its_texts(ranker: Any) -> None:
 def test_what_is_missing_is_named(ranker: Any) -> None:
     with pytest.raises(ValueError, match="a model needs a 'name'"):
         route(QUESTION, [{"description": "nameless"}], ranker=ranker)
+    for cost, error in (("1e-6", TypeError), (float("nan"), ValueError), (-1e-6, ValueError)):
+        wrong = f"input_cost_per_token of 'Mistral 7B Chat' must be a number from 0, not {cost!r}"
+        with pytest.raises(error, match=wrong):
+            route(QUESTION, [{**CHEAP, "input_cost_per_token": cost}], ranker=ranker)
     with pytest.raises(ValueError, match="no text to choose a model by"):
         route([{"role": "system", "content": "Be kind."}], [CHEAP], ranker=ranker)
 
