@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rranker import _C
+from rranker.real import real_number
 from rranker.types import Repair
 from rranker.whole import whole_number, whole_numbers
 
@@ -198,5 +199,5 @@ def rbo(a: ArrayLike, b: ArrayLike, offsets: ArrayLike | None = None, *, p: floa
     hold.
     """
     flat, ends = _batch(a, offsets, "a")
-    result = _C.rbo(flat, whole_numbers(b, "b"), ends, p)
+    result = _C.rbo(flat, whole_numbers(b, "b"), ends, real_number(p, "p", above=0, below=1))
     return float(result[0]) if offsets is None else result

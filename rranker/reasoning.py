@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 
+from .real import real_number
 from .whole import whole_number
 
 
@@ -13,17 +13,15 @@ class Sampling:
     """How tokens are chosen. `temperature` 0 takes the most probable; else logits are divided by it.
 
     `top_p`: tokens are drawn from the smallest set of most probable ones that hold this much together (nucleus
-    sampling, Holtzman et al. 2020). Raises ValueError for values out of range.
+    sampling, Holtzman et al. 2020). Raises TypeError for what is no number, ValueError for one out of range.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be a number of at least 0, not {self.temperature!r}")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be a number above 0 and at most 1, not {self.top_p!r}")
+        object.__setattr__(self, "temperature", real_number(self.temperature, "temperature", least=0))
+        object.__setattr__(self, "top_p", real_number(self.top_p, "top_p", above=0, most=1))
 
     @property
     def greedy(self) -> bool:
@@ -53,7 +51,7 @@ def reasoning_of(
     if reasoning not in (None, True, False):
         raise ValueError(f"reasoning must be True, False or None, not {reasoning!r}")
     tokens = None if max_think_tokens is None else whole_number(max_think_tokens, "max_think_tokens", least=0)
-    sampling = Sampling(_number("temperature", temperature, 0.0), _number("top_p", top_p, 1.0))
+    sampling = Sampling(0.0 if temperature is None else temperature, 1.0 if top_p is None else top_p)
     if reasoning:
         return Reasoning(tokens, sampling)
     if tokens is not None or sampling != GREEDY:
@@ -61,11 +59,3 @@ def reasoning_of(
             "max_think_tokens, temperature and top_p are settings of thoughts: pass reasoning=True"
         )
     return None
-
-
-def _number(name: str, value: float | None, usual: float) -> float:
-    if value is None:
-        return usual
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    return float(value)

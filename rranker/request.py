@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Unpack, get_args
 
 from .candidates import CandidateLike as CandidateLike
@@ -14,6 +13,7 @@ from .containers import is_table, members
 from .ids import Id, as_id
 from .json_values import is_missing
 from .prompts import TEMPLATES, Query, Template
+from .real import real_number
 from .reasoning import Reasoning, reasoning_of
 from .settings import Aggregate, LongText, RequestSettings
 from .types import Candidate, as_threshold
@@ -106,20 +106,10 @@ def make_request(  # noqa: PLR0913 (settings of a call, by keyword)
         shown,
         "truncate" if long_text is None else one_of(long_text, "long_text", get_args(LongText)),
         "max" if aggregate is None else one_of(aggregate, "aggregate", get_args(Aggregate)),
-        _as_doubt(stop_below),
+        None if stop_below is None else real_number(stop_below, "stop_below", above=0, most=0.5),
         None if self_consistency is None else whole_number(self_consistency, "self_consistency", least=2),
         reasoning=reasoning_of(reasoning, max_think_tokens, temperature, top_p),
     )
-
-
-def _as_doubt(stop_below: float | None) -> float | None:
-    if stop_below is None:
-        return None
-    if isinstance(stop_below, bool) or not isinstance(stop_below, Real):
-        raise TypeError(f"stop_below must be a number above 0 and up to 0.5, not {type(stop_below).__name__}")
-    if not 0 < stop_below <= 0.5:
-        raise ValueError(f"stop_below must be a number above 0 and up to 0.5, not {stop_below!r}")
-    return float(stop_below)
 
 
 def _as_relevance(relevance: bool | None, threshold: float | None) -> tuple[bool | None, float | None]:

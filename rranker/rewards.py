@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from rranker import _C
 from rranker.choices import one_of
 from rranker.containers import members
+from rranker.real import real_number
 from rranker.whole import whole_number, whole_numbers
 
 Floats = NDArray[np.float64]
@@ -25,12 +26,6 @@ Floats = NDArray[np.float64]
 
 def _floats(values: ArrayLike) -> Floats:
     return np.ascontiguousarray(values, dtype=np.float64)
-
-
-def _finite(value: float, name: str) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, not {value}")
-    return value
 
 
 def ragged(rows: Sequence[Sequence[float]]) -> tuple[Floats, NDArray[np.int64]]:
@@ -63,10 +58,10 @@ def step_rewards(
         whole_numbers(relevance_offsets, "relevance_offsets"),
         whole_numbers(exclusions, "exclusions"),
         whole_numbers(exclusion_offsets, "exclusion_offsets"),
-        _finite(hit, "hit"),
-        _finite(miss, "miss"),
-        _finite(invalid, "invalid"),
-        math.nan if gold is None else _finite(gold, "gold"),
+        real_number(hit, "hit"),
+        real_number(miss, "miss"),
+        real_number(invalid, "invalid"),
+        math.nan if gold is None else real_number(gold, "gold"),
     )
 
 
@@ -93,7 +88,7 @@ def graded_rewards(
         whole_numbers(exclusion_offsets, "exclusion_offsets"),
         _cutoff(k),
         exponential,
-        _finite(invalid, "invalid"),
+        real_number(invalid, "invalid"),
     )
 
 
@@ -119,7 +114,7 @@ def listing_rewards(
         whole_numbers(listed_offsets, "listed_offsets"),
         _cutoff(k),
         exponential,
-        _finite(coverage_weight, "coverage_weight"),
+        real_number(coverage_weight, "coverage_weight"),
     )
 
 
@@ -140,7 +135,7 @@ def format_scores(responses: Sequence[str], *, prefilled: bool = False) -> Float
 
 def returns(rewards: ArrayLike, offsets: ArrayLike, *, gamma: float = 1.0) -> Floats:
     """Discounted returns G_t = r_t + gamma G_{t+1} within each episode."""
-    return _C.returns(_floats(rewards), whole_numbers(offsets, "offsets"), _finite(gamma, "gamma"))
+    return _C.returns(_floats(rewards), whole_numbers(offsets, "offsets"), real_number(gamma, "gamma"))
 
 
 def group_advantages(
@@ -166,7 +161,7 @@ def group_advantages(
         whole_numbers(group_offsets, "group_offsets"),
         baseline == "step",
         scale,
-        _finite(epsilon, "epsilon"),
+        real_number(epsilon, "epsilon"),
     )
 
 

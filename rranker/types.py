@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from numbers import Real
 from typing import Any, overload
 
 from .ids import Id
 from .json_values import json_value
+from .real import real_number
 
 # `print(ranking)` shows so many of the best and of the worst.
 _SHOWN_FIRST, _SHOWN_LAST = 20, 3
@@ -240,11 +240,7 @@ def _line(item: RankedCandidate) -> str:
 
 def as_threshold(threshold: float) -> float:
     """A least relevance. Raises TypeError for what is no number, ValueError for one outside of [0, 1]."""
-    if isinstance(threshold, bool) or not isinstance(threshold, Real):
-        raise TypeError(f"threshold must be a number from 0 to 1, not {type(threshold).__name__}")
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold must be a number from 0 to 1, not {threshold!r}")
-    return float(threshold)
+    return real_number(threshold, "threshold", least=0, most=1)
 
 
 def shorten(text: str, width: int = 72) -> str:

@@ -205,7 +205,7 @@ def test_a_model_without_calibration_says_how_to_get_one(asked: Any, pointer: Ra
 def test_wrong_settings_of_a_call_are_named(pointer: Ranker) -> None:
     for wrong, kind, message in (
         ({"threshold": 1.5}, ValueError, "threshold must be a number from 0 to 1, not 1.5"),
-        ({"threshold": "high"}, TypeError, "threshold must be a number from 0 to 1, not str"),
+        ({"threshold": "high"}, TypeError, "threshold must be a number from 0 to 1, not 'high'"),
         ({"relevance": 1}, TypeError, "relevance must be True, False or None, not 1"),
         ({"relevance": False, "threshold": 0.5}, ValueError, "relevance=False leaves it out"),
     ):

@@ -161,6 +161,8 @@ def test_settings_must_be_finite():
         rewards.returns([1.0], [0, 1], gamma=math.nan)
     with pytest.raises(ValueError, match="epsilon must be a finite number"):
         rewards.group_advantages([1.0], [0, 1], [0, 1], epsilon=math.nan)
+    with pytest.raises(TypeError, match="gamma must be a finite number, not 'a'"):
+        rewards.returns([1.0], [0, 1], gamma="a")
     with pytest.raises(ValueError, match=r"rewards\[1\] is NaN"):
         rewards.returns([1.0, math.nan], [0, 2])
     with pytest.raises(ValueError, match=r"values\[0\] is infinite"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -11,6 +10,7 @@ import numpy as np
 
 from rranker import _C
 from rranker.metrics.measure import Floats, Measure, Ranked
+from rranker.real import real_number
 from rranker.whole import whole_number
 
 
@@ -39,8 +39,7 @@ class nDCG(Measure):
             raise ValueError(f'gains is "linear", "exp" or a dict of gains by level, not {self.gains!r}')
         for level, gain in self._pairs():
             whole_number(level, "a level of nDCG's gains", least=0)
-            if not math.isfinite(gain):
-                raise ValueError("gains must be finite numbers, not NaN or infinite")
+            real_number(gain, f"nDCG's gain of level {level}")
         if isinstance(self.gains, Mapping):  # kept hashable
             object.__setattr__(self, "gains", tuple(sorted(self.gains.items())))
 
@@ -51,7 +50,10 @@ class nDCG(Measure):
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
         """One value a query: discounted gain within `k`, over that of the best order."""
-        pairs = self._pairs()
+        highest = max(int(levels.max(initial=0)) for levels in (ranked.ranked, ranked.judged))
+        pairs = [
+            (at, gain) for at, gain in self._pairs() if at <= highest
+        ]  # the table is as long as its last level
         table = np.arange(max((at for at, _ in pairs), default=-1) + 1, dtype=np.float64)
         for at, gain in pairs:
             table[at] = gain

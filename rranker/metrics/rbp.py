@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rranker import _C
 from rranker.metrics.measure import Floats, Measure, Ranked
+from rranker.real import real_number
 from rranker.whole import whole_number
 
 
@@ -31,8 +32,7 @@ class RBP(Measure):
             raise ValueError(
                 "RBP needs its persistence p, such as RBP(p=0.8): trec_eval's default is 0.9, ir_measures' 0.8"
             )
-        if not 0.0 < self.p < 1.0:
-            raise ValueError(f"RBP's persistence p lies between 0 and 1, not {self.p}")
+        object.__setattr__(self, "p", real_number(self.p, "RBP's persistence p", above=0, below=1))
         whole_number(self.max_level, "RBP's max_level", least=0)
 
     def compute(self, ranked: Ranked, level: int) -> Floats:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from rranker import _C
 from rranker.metrics.measure import Floats
+from rranker.real import real_number
 from rranker.whole import whole_number
 
 
@@ -85,8 +86,7 @@ def bootstrap_interval(
 
 def _bootstrap(values: Floats, rounds: int, confidence: float, seed: int) -> tuple[Floats, float, float]:
     """Means of resampled values, and the ends of their middle `confidence`."""
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence lies between 0 and 1, not {confidence}")
+    confidence = real_number(confidence, "confidence", above=0, below=1)
     means = _C.bootstrap_means(
         values, whole_number(rounds, "rounds", least=1), whole_number(seed, "seed", least=0)
     )

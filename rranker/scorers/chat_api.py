@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from ..methods import Episode
 from ..permutations import parse_choice
 from ..prompts.numbered import NumberedQuestion
+from ..real import real_number
 from ..repairs import encoding_repairs
 from ..request import Request
 from ..types import Repair
@@ -18,7 +19,7 @@ from .chat_reply import Alternatives, ChatReply, label_logits, place_of, read_re
 from .protocol import Job
 from .remote import RemoteError, RemoteScorer
 from .remote.scorer import Calls
-from .remote.settings import CallSettings, check_number
+from .remote.settings import CallSettings
 
 _MOST_ALTERNATIVES = 20
 """What the protocol allows."""
@@ -69,7 +70,7 @@ class ChatScorer(RemoteScorer):
         if max_answer_tokens is not None:
             whole_number(max_answer_tokens, "max_answer_tokens", least=1)
         if temperature is not None:
-            check_number(temperature, "temperature (or None for the endpoint's own)")
+            real_number(temperature, "temperature (or None for the endpoint's own)", least=0)
         if not isinstance(prefill, bool):
             raise TypeError(f"prefill must be True or False, not {prefill!r}")
         if not isinstance(logprobs, bool | None):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from ..real import real_number
 
 KEYS_VARIABLE = "RRANKER_API_KEYS"
 
@@ -27,8 +28,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"the limit of {name} must be a number above 0, not {getattr(self, name)}")
+            real_number(getattr(self, name), f"the limit of {name}", above=0)
 
 
 def api_keys(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -207,7 +207,7 @@ def test_paired_tests():
         metrics.paired_bootstrap({"a": 1.0}, {"b": 1.0})
     with pytest.raises(ValueError, match="finite"):
         metrics.paired_randomisation([1.0, np.nan], [0.0, 0.0])
-    with pytest.raises(ValueError, match="confidence lies between"):
+    with pytest.raises(ValueError, match="confidence must be a number above 0 and below 1"):
         metrics.paired_bootstrap([1.0], [0.0], confidence=95)
     for test in (metrics.paired_bootstrap, metrics.paired_randomisation):
         with pytest.raises(TypeError, match=r"rounds must be a whole number, not 2\.5"):

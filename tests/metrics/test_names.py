@@ -1,6 +1,7 @@
 """Measures under the names of trec_eval, ir_measures and ranx; unknown ones suggest the nearest."""
 
 import json
+import math
 
 import ir_measures
 import numpy as np
@@ -139,14 +140,14 @@ def test_figures_go_into_json():
         ("nDCG@10@5", "cannot read '@10@5'"),
         ("P", "cannot read the measure 'P': P needs a cutoff"),
         ("nDCG@0", "cutoff must be at least 1"),
-        ("RBP(p=2)", "lies between 0 and 1"),
-        ("RBP(p=nan)", "lies between 0 and 1, not nan"),
+        ("RBP(p=2)", "RBP's persistence p must be a number above 0 and below 1, not 2.0"),
+        ("RBP(p=nan)", "must be a number above 0 and below 1, not nan"),
         ("RBP", r"RBP needs its persistence p, such as RBP\(p=0.8\)"),
         ("rbp", "trec_eval's default is 0.9, ir_measures' 0.8"),
         ("RBP@10", "RBP needs its persistence p"),
         ("AP(rel=0)", "AP's rel must be at least 1, not 0"),
         ("nDCG(gains=odd)", 'gains is "linear"'),
-        ("nDCG(1=nan)", "gains must be finite"),
+        ("nDCG(1=nan)", "nDCG's gain of level 1 must be a finite number, not nan"),
         ("nDCG(rel=2)@10", "nDCG takes no rel"),
         ("ERR@10-l2", "ERR takes no rel"),
         ("Bpref@5", "takes no cutoff"),
@@ -174,6 +175,13 @@ def test_numpy_numbers_are_numbers():
         ERR(rel=2)
 
 
+def test_gains_of_levels_that_no_document_has_cost_nothing():
+    qrels, run = {"q": {"a": 1, "b": 3}}, {"q": {"a": 2.0, "b": 1.0}}
+    usual = nDCG(gains={1: 2.0})
+    found = evaluate(qrels, run, [nDCG(gains={1: 2.0, 10**10: 1.0}), usual])
+    assert next(iter(found.values())) == found[str(usual)] != evaluate(qrels, run, "nDCG")["nDCG"]
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -182,6 +190,13 @@ def test_numpy_numbers_are_numbers():
         (lambda: ERR(max_level="4"), TypeError, "ERR's max_level must be a whole number, not '4'"),
         (lambda: nDCG(gains=[1, 2]), ValueError, 'gains is "linear"'),
         (lambda: nDCG(gains={1.5: 1}), TypeError, "a level of nDCG's gains must be a whole number, not 1.5"),
+        (lambda: RBP(p="0.5"), TypeError, "RBP's persistence p must be a number .*, not '0.5'"),
+        (lambda: nDCG(gains={1: "3"}), TypeError, "nDCG's gain of level 1 must be a finite number, not '3'"),
+        (
+            lambda: nDCG(gains={1: math.inf}),
+            ValueError,
+            "nDCG's gain of level 1 must be a finite number, not inf",
+        ),
         (lambda: nDCG(gains={-1: 1}), ValueError, "a level of nDCG's gains must be at least 0, not -1"),
     ],
 )

@@ -161,7 +161,7 @@ def test_calls_under_way_hold_the_budget_of_calls(served):
             TypeError,
             r"time_limit \(seconds, or None for none\) must be a number above 0",
         ),
-        ({"backoff": [1]}, TypeError, r"backoff .* not \[1\]"),
+        ({"backoff": [1]}, TypeError, r"backoff .* not list"),
         ({"retries": 1.5}, TypeError, "retries must be a whole number, not 1.5"),
         ({"concurrency": "8"}, TypeError, "concurrency must be a whole number, not '8'"),
         ({"max_retries": 1}, TypeError, "calls have no setting 'max_retries'; did you mean 'retries'"),

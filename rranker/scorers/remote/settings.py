@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from numbers import Real
 from typing import Any, TypedDict
 
+from ...real import real_number
 from ...whole import whole_number
 from .budget import Budget, Usage
 
@@ -26,10 +25,10 @@ class Prices:
     cached: float | None = None
 
     def __post_init__(self) -> None:
-        check_number(self.prompt, "the price of prompt tokens")
-        check_number(self.completion, "the price of completion tokens")
+        real_number(self.prompt, "the price of prompt tokens", least=0)
+        real_number(self.completion, "the price of completion tokens", least=0)
         if self.cached is not None:
-            check_number(self.cached, "the price of cached tokens")
+            real_number(self.cached, "the price of cached tokens", least=0)
 
     def cost(self, used: Usage) -> float:
         """What that costs."""
@@ -81,10 +80,10 @@ class Settings:
     def __post_init__(self) -> None:
         whole_number(self.concurrency, "concurrency", least=1)
         whole_number(self.retries, "retries", least=0)
-        check_number(self.timeout, "timeout (seconds)", above=True)
-        check_number(self.backoff, "backoff (seconds)", above=True)
+        real_number(self.timeout, "timeout (seconds)", above=0)
+        real_number(self.backoff, "backoff (seconds)", above=0)
         if self.time_limit is not None:
-            check_number(self.time_limit, "time_limit (seconds, or None for none)", above=True)
+            real_number(self.time_limit, "time_limit (seconds, or None for none)", above=0)
         _instance(self.budget, Budget, "budget must be a Budget, such as Budget(calls=100)")
         if self.prices is not None:
             wanted = "prices must be Prices(prompt, completion), a million tokens each, or None"
@@ -133,15 +132,6 @@ class Settings:
         return openai.AsyncOpenAI(
             base_url=self.base_url, api_key=key, max_retries=0, timeout=None, http_client=http
         )
-
-
-def check_number(value: Any, what: str, *, above: bool = False) -> None:
-    """Raises TypeError for what is no number, ValueError for one below 0, or 0 where it must be `above`; by name."""
-    bound = "a number above 0" if above else "a number from 0"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{what} must be {bound}, not {value!r}")
-    if not math.isfinite(value) or value < 0 or (above and value == 0):
-        raise ValueError(f"{what} must be {bound}, not {value!r}")
 
 
 def _check_key(key: Any, name: str) -> None:
