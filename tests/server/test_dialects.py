@@ -125,16 +125,12 @@ def test_vllm_takes_queries_and_documents_in_parts_of_text(server: Server) -> No
     many = server.post("/score", {"data_1": parts(QUERY), "data_2": [*map(parts, TEXTS[:2])]}).json["data"]
     assert [row["index"] for row in many] == [0, 1]
     for body, name in (
-        (
-            {"query": {"content": [{"type": "image_url"}]}, "documents": "a"},
-            r"query.content must hold parts of text",
-        ),
+        ({"query": {"content": [{"type": "image_url"}]}, "documents": "a"}, "query.content must hold parts"),
         ({"query": {"title": "x"}, "documents": "a"}, "query must be a string, or an object"),
         ({"query": "x", "documents": {"title": "x"}}, "documents[0] must be a string, or an object"),
     ):
         refused = server.post("/rerank", body)
-        assert refused.status == 400
-        assert name in refused.json["message"]
+        assert (refused.status, name in refused.json["message"]) == (400, True)
 
 
 def test_text_embeddings_inference_refuses_long_texts_where_they_may_not_be_cut(server: Server) -> None:
