@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_what_is_no_number_is_named(value: object, shown: str) -> None:
         ({"above": 0, "below": 1}, [0.5], [0, 1], "a number above 0 and below 1"),
     ],
 )
-def test_bounds_hold_and_are_named(bounds: dict, within: list, beyond: list, wanted: str) -> None:
+def test_bounds_hold_and_are_named(bounds: Any, within: list[Any], beyond: list[Any], wanted: str) -> None:
     for value in within:
         assert real_number(value, "it", **bounds) == value
     for value in beyond:
@@ -55,6 +56,6 @@ def test_bounds_hold_and_are_named(bounds: dict, within: list, beyond: list, wan
 
 def test_the_persistence_of_an_overlap_is_named() -> None:
     with pytest.raises(TypeError, match="p must be a number above 0 and below 1, not 'a'"):
-        permutations.rbo([0, 1], [1, 0], p="a")  # type: ignore[arg-type]
+        permutations.rbo([0, 1], [1, 0], p="a")  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="p must be a number above 0 and below 1, not 1"):
         permutations.rbo([0, 1], [1, 0], p=1)

@@ -16,7 +16,6 @@ import pytest
 from typer.testing import Result
 
 from rranker import Ranker
-from rranker.cli.journal import Journal
 from rranker.data import read_texts
 from rranker.metrics import read_run
 from tests.cli.conftest import Run
@@ -199,32 +198,6 @@ def test_a_job_that_was_killed_goes_on_where_it_was(
     assert f"{finished} of 6 queries are done already" in done.stderr
     assert ordered(out.read_text()) == expected
     assert not journal.exists()
-
-
-def test_two_jobs_do_not_write_one_file_at_once(run: Run, tmp_path: Path) -> None:
-    out, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
-    words = ["rerank", "-", "-o", str(out)]
-    request = json.dumps({"query": "bees", "candidates": ["a note on bees", "trains"]})
-    with Journal(journal, "the first"):
-        kept = journal.read_bytes()
-        second = run(*words, input=request)
-        assert (second.exit_code, out.exists()) == (73, False)
-        assert f"{journal}: another process is writing it: wait for its end" in second.stderr
-        assert journal.read_bytes() == kept
-    assert not journal.exists()
-    holding = (
-        "import sys, pathlib; from rranker.cli.journal import Journal\n"
-        "held = Journal(pathlib.Path(sys.argv[1]), 'job'); print('held', flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", holding, str(journal)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        assert run(*words, input=request).exit_code == 73
-        process.kill()
-    with Journal(journal, "job") as after:  # what a killed process held is free
-        assert after.done == {}
 
 
 def test_other_requests_on_stdin_do_not_go_on_with_the_job_of_the_first(

@@ -260,28 +260,6 @@ def test_an_error_that_is_kept_keeps_no_activations(engine, monkeypatch):
     assert not any(reference() is not None for reference in held)
 
 
-def test_who_is_cancelled_while_waiting_is_let_go_before_its_turn(engine):
-    crowd = [engine.submit(request_of(engine, seed), flow=1) for seed in range(20)]
-    engine.step()  # what waits now has no room yet
-    last, other = engine.submit(request_of(engine, 20), flow=1), engine.submit(request_of(engine, 21), flow=2)
-    assert {handle.status for handle in (crowd[-1], last, other)} == {"waiting"}
-    prompts = [weakref.ref(handle.request.method) for handle in (crowd[-1], last, other)]
-    for handle in (crowd.pop(), last, other):
-        engine.cancel(handle)
-        assert handle.status == "cancelled"
-    del handle, last, other
-    assert [reference() for reference in prompts] == [None] * 3
-    while not all(handle.done for handle in crowd):
-        engine.step()
-    assert {handle.status for handle in crowd} == {"finished"}
-
-
-def test_closing_lets_go_of_who_waits(engine):
-    waiting = [weakref.ref(engine.submit(request_of(engine, seed)).request.method) for seed in range(5)]
-    engine.close()
-    assert [reference() for reference in waiting] == [None] * 5
-
-
 def test_closing_wakes_and_refuses(engine):
     handle = engine.submit(request_of(engine, 0))
     engine.step()
