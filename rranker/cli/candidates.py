@@ -94,7 +94,6 @@ def _line_by_line(
 def _table(
     path: str, lines: Iterator[tuple[int, str]], delimiter: str, faults: Faults
 ) -> Iterator[tuple[int, Any]]:
-    csv.field_size_limit(_LONGEST_FIELD)
     last, ended = 0, False
 
     def text() -> Iterator[str]:
@@ -108,6 +107,7 @@ def _table(
     header = list[str]()
     while True:
         first = last + 1
+        limit = csv.field_size_limit(_LONGEST_FIELD)  # the whole process's
         try:
             row = next(reader)
         except StopIteration:
@@ -115,6 +115,8 @@ def _table(
         except csv.Error as error:
             faults.add(fault(name_of(path), last, error))
             continue
+        finally:
+            csv.field_size_limit(limit)
         if ended:  # a whole row comes before its reader asks for a line that is not there
             reason = 'a quote that opens here is never closed: close it, or write "" for one that is text'
             raise fault(name_of(path), first, reason)
