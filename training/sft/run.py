@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ from rranker.training.sft.options import (
     MINUTES,
     PASSES,
     RunOptions,
+    SftOptions,
     configured,
     parse,
     saved_settings,
@@ -184,6 +186,16 @@ def start(config: SftConfig, run: RunOptions, sources: Sources, tokenizer: Any) 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft`."""
     options = parse(words)
+    try:
+        carry_out(options)
+    except FloatingPointError as error:
+        state = options.run.out / "state.pt"
+        good = f"The last state is {state}" if state.exists() else "No state had been written yet"
+        sys.exit(f"Stopped: {error}. {good}. A run with another rate is a new one: give another --out.")
+
+
+def carry_out(options: SftOptions) -> None:
+    """Trains as the options say. Raises FloatingPointError when it diverges, and what is wrong with the options."""
     config = configured(options, saved_settings(options.run.out) if options.run.resume else None)
     resume = options.run.resume
     begun = None if config.start is None else read_checkpoint(config.start, None)

@@ -65,6 +65,20 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
 
+def test_a_run_that_diverges_ends_in_a_line_that_names_what_is_left(tmp_path: Path, words: list[str]) -> None:
+    data = write_own(tmp_path / "own.jsonl", toy_cases(40).values())
+    steps = [*words, str(data), "--optimizer", "adamw", "--lr", "1e30", "--steps", "4", "--out"]
+    for out, left in (
+        (tmp_path / "one", "No state had been written"),
+        (tmp_path / "two", "The last state is"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([*steps, str(out), "--save-every", "1" if out.name == "two" else "200"])
+        assert re.match(
+            rf"Stopped: step \d: .*lower the learning rate. {left}.* give another --out", str(ended.value)
+        )
+
+
 def test_a_resumed_run_reads_by_its_own_tokenizer_and_finds_its_start_from_anywhere(
     tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
