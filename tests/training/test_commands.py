@@ -23,6 +23,11 @@ WRONG = [
     ("sft", "--out OUT --start NOWHERE --steps 2", "there is no such folder here"),
     ("sft.from_encoder", "NOWHERE OUT", "there is no such folder here"),
     ("sft.from_encoder", "DECODER OUT", "which is not an encoder"),
+    (
+        "sft.from_encoder",
+        "ENCODER OUT",
+        "has a pointer head already: give it to python -m training.sft as --start",
+    ),
     ("sft.from_language_model", "NOWHERE OUT", "there is no such folder here"),
     ("sft.from_language_model", "ENCODER OUT", "python -m training.sft.from_encoder makes a ranker of it"),
     ("sft.late_interaction", "NOWHERE OUT", "there is no such folder here"),

@@ -41,13 +41,17 @@ def from_encoder(
 
     `folder` may be a name on the Hugging Face hub. `pooling` and the prompts None: what `read_sentence_encoding` says.
 
-    Raises what `read_checkpoint` and `read_sentence_encoding` raise, UnsupportedModelError for what is no encoder or
-    has no mask token.
+    Raises what `read_checkpoint` and `read_sentence_encoding` raise, UnsupportedModelError for what is no encoder, has
+    no mask token, or is a ranking model already.
     """
     checkpoint = read_checkpoint(folder, torch.float32)
     lm, tokenizer = checkpoint.lm, checkpoint.tokenizer
     if not is_encoder(lm.config):
         raise UnsupportedModelError(f"{folder} holds {type(lm).__name__}, which is not an encoder")
+    if checkpoint.settings.readout == "pointer":
+        raise UnsupportedModelError(
+            f"{folder} has a pointer head already: give it to python -m training.sft as --start"
+        )
     if tokenizer.mask_token_id is None:
         raise UnsupportedModelError(
             f"the tokenizer in {folder} has no `mask_token`, which the suffixes start as"
