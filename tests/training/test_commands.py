@@ -39,6 +39,12 @@ WRONG = [
     ("sft.item_factors", "ENCODER OUT --data x.jsonl", "x.jsonl: cannot read the file"),
     ("sft.item_factors", "ENCODER OUT --tasks rec-movie", "no data folder at"),
     ("calibrate", "NOWHERE", "there is no such folder here"),
+    ("calibrate", "DECODER --queries 0", "argument --queries: must be at least 1, not 0"),
+    (
+        "calibrate",
+        "DECODER --out OUT --data x.jsonl --queries 9",
+        "all rows of --data are read: leave it out",
+    ),
     ("calibrate", "DECODER --out OUT --data x.jsonl", "x.jsonl: cannot read the file"),
 ]
 

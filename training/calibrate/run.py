@@ -33,6 +33,7 @@ from rranker.item_factors import ItemFactors
 from rranker.metrics.reliability import brier_score, expected_calibration_error
 from rranker.training.calibrate.fit import Floats, fit_logistic, log_loss
 from rranker.training.calibrate.scores import score_cases
+from rranker.training.options import in_range
 
 CONFIG = "config.json"
 TASKS = [*BENCHMARK_TASKS, QUESTIONS]
@@ -43,6 +44,8 @@ _ASKED = [
 ]
 _GAIN = 1e-5
 """Nats by which labels must be likelier under a later way: where a gate is shut, ways differ by rounding alone."""
+_QUERIES = 200
+"""Lists a task, where nobody says how many."""
 _LEAST = 20
 """Lists that a curve of their own needs; fewer go by the joint one."""
 
@@ -187,10 +190,16 @@ def main(words: Sequence[str] | None = None) -> None:
         help="your own rows, .jsonl or .parquet, that did not train the model: a candidate fits "
         "whose relevance is above 0",
     )
-    parser.add_argument("--queries", type=int, default=200, help="lists a task, at most")
+    parser.add_argument(
+        "--queries",
+        type=in_range(int, least=1),
+        help=f"lists a task, at most (default: {_QUERIES}); of --data all rows are read",
+    )
     parser.add_argument("--out", type=Path, help="a new folder for a calibrated copy of the checkpoint")
     parser.add_argument("--device", help="default: the first GPU when there is one, else the CPU")
     options = parser.parse_args(words)
+    if options.queries is not None and options.data is not None and options.tasks is None:
+        parser.error("--queries bounds the lists of --tasks, and all rows of --data are read: leave it out")
     folder, target = target_folder(options.model, options.out)
     found = _fitted(options)
     if not found:
@@ -204,8 +213,9 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def _fitted(options: argparse.Namespace) -> dict[str, Calibration]:
     tasks = (TASKS if options.data is None else []) if options.tasks is None else options.tasks
+    queries = options.queries or _QUERIES
     cases = own_cases(options.data or [])
-    cases += [case for task in tasks for case in labelled_cases(task, "validation", options.queries)]
+    cases += [case for task in tasks for case in labelled_cases(task, "validation", queries)]
     engine = Engine.load(options.model, device=as_device(options.device))
     print("| template | score | lists | candidates | relevant | slope | intercept | log loss | Brier | ECE |")
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
