@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
 from math import isfinite, nan
@@ -100,6 +100,14 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+class _Help(ArgumentDefaultsHelpFormatter):
+    """Says the default of an option whose line does not say it."""
+
+    def _get_help_string(self, action: Any) -> str | None:
+        said: str | None = action.help
+        return said if said and "(default: " in said else super()._get_help_string(action)
+
+
 class _Parser(HfArgumentParser):
     """Hands the ranges of `option` on to what reads the numbers."""
 
@@ -151,7 +159,7 @@ def parse_options(
     all that was given, before any dataclass is built. What cannot be read ends the process with a usage message, as
     argparse does.
     """
-    parser = _Parser(groups, prog=prog, description=description)
+    parser = _Parser(groups, prog=prog, description=description, formatter_class=_Help)
     parser.add_argument("--config", type=Path, help="a YAML file with any of these options")
     given = list(sys.argv[1:] if words is None else words)
     config = parser.parse_known_args([*given])[0].config

@@ -82,6 +82,20 @@ def dtype_of(folder: str | Path) -> torch.dtype:
     return named if isinstance(named, torch.dtype) else torch.float32
 
 
+def check_begun(out: Path, resume: bool) -> None:
+    """Raises FileExistsError when a run would begin in another's folder, and ValueError when there is none to resume.
+
+    Interrupted, a run that began beside another's state would be resumed from the other's weights.
+    """
+    has_state = (out / "state.pt").exists()
+    if resume and not has_state:
+        raise ValueError(f"there is nothing to resume in {out}: it has no state.pt")
+    if has_state and not resume:
+        raise FileExistsError(
+            f"{out} has the state of a run already: go on with it by --resume, give another --out, or delete the folder"
+        )
+
+
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Written beside and renamed: a kill in the middle, or a full disk, leaves the previous state whole."""
     part = path.with_suffix(".part")

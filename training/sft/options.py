@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,15 @@ from rranker.training.options import (
     parse_options,
 )
 from rranker.training.policy.model_config import ModelConfig
+from rranker.training.sft.checkpoint import check_begun
 from rranker.training.sft.config import SftConfig, best_precision
 
 OWN_LR = 2e-4
 """What a model that ranks already learns other data by."""
 MINUTES, PASSES = 40.0, 10.0
 """Of a run that says nothing of its length: passes where own data alone are learnt from."""
+_FREE = ("steps", "weights", "uniform", "early")
+"""What a run may be resumed with anew: its end, and what is drawn from then on."""
 
 
 @dataclass
@@ -54,7 +57,7 @@ class RunOptions:
     device: str | None = option(None, "cpu, cuda or cuda:N (default: a GPU where there is one)")
     resume: bool = option(
         False,
-        "go on from OUT/state.pt with OUT's settings, but for --steps, --weights, --uniform and --early",
+        f"go on from OUT/state.pt with OUT's settings, but for {', '.join(f'--{name}' for name in _FREE)}",
     )
 
 
@@ -62,8 +65,12 @@ class RunOptions:
 class ModelOptions:
     """The shape of a new model, or an old one."""
 
-    layers: int = option(ModelConfig.num_hidden_layers, "transformer layers", least=1)
-    hidden: int = option(ModelConfig.hidden_size, "a multiple of 64", least=64)
+    layers: int | None = option(
+        None, f"transformer layers of a new model (default: {ModelConfig.num_hidden_layers})", least=1
+    )
+    hidden: int | None = option(
+        None, f"its width, a multiple of 64 (default: {ModelConfig.hidden_size})", least=64
+    )
     tokenizer: Path | None = option(None, "a tokenizer folder, instead of training one")
     start: Path | None = option(
         None,
@@ -98,35 +105,40 @@ class DataOptions:
 
 @dataclass
 class StepOptions:
-    """What a step does. A resumed run keeps its own."""
+    """What a step does. What is left out has its default; a resumed run keeps its own."""
 
     lr: float | None = option(None, f"peak (default: {SftConfig.lr:g}, and {OWN_LR:g} with --data)", above=0)
-    tokens: int = option(SftConfig.tokens, "per micro-batch, at most", least=1)
-    accumulate: int = option(SftConfig.accumulate, "micro-batches a step", least=1)
-    optimizer: str = option(SftConfig.optimizer, "of the layers' matrices", ("adamw", "muon"))
+    tokens: int | None = option(None, f"per micro-batch, at most (default: {SftConfig.tokens})", least=1)
+    accumulate: int | None = option(None, f"micro-batches a step (default: {SftConfig.accumulate})", least=1)
+    optimizer: str | None = option(
+        None, f"of the layers' matrices (default: {SftConfig.optimizer})", ("adamw", "muon")
+    )
     attention: str | None = option(
         None, "what a candidate sees (default: as `start` has it; block of a new model)", ("block", "causal")
     )
-    method: str = option(
-        SftConfig.method,
-        "which question a language model without a pointer head learns to answer",
+    method: str | None = option(
+        None,
+        "which question a language model without a pointer head learns to answer (default: "
+        f"{SftConfig.method})",
         TRAINABLE,
     )
-    lora_rank: int = option(
-        SftConfig.lora_rank,
-        "of such a model: train adapters of this rank in place of all weights (peft); 0: all weights",
+    lora_rank: int | None = option(
+        None,
+        "of such a model: train adapters of this rank in place of all weights (peft); 0: all weights (default: "
+        f"{SftConfig.lora_rank})",
         least=0,
     )
-    anchor: float = option(
-        SftConfig.anchor,
-        "share of what is wanted of passages that the start itself says, so that it is not unlearnt",
+    anchor: float | None = option(
+        None,
+        "share of what is wanted of passages that the start itself says, so that it is not unlearnt (default: "
+        f"{SftConfig.anchor:g})",
         least=0,
     )
     precision: str | None = option(
         None, "of the layers (default: bf16 where the device multiplies it)", ("bf16", "fp32")
     )
     save_dtype: str | None = option(None, SAVED_AS, SAVE_DTYPES)
-    seed: int = option(SftConfig.seed, "of weights and batches", least=0)
+    seed: int | None = option(None, f"of weights and batches (default: {SftConfig.seed})", least=0)
 
 
 @dataclass
@@ -161,14 +173,7 @@ def parse(words: Sequence[str] | None = None) -> SftOptions:
         raise ValueError(
             f"{' and '.join(given)} each say how long the run is: give one of them alone (a --config file counts, too)"
         )
-    has_state = (options.run.out / "state.pt").exists()
-    if options.run.resume and not has_state:
-        raise ValueError(f"there is nothing to resume in {options.run.out}: it has no state.pt")
-    if has_state and not options.run.resume:  # interrupted, it would be resumed from the other run's weights
-        raise FileExistsError(
-            f"{options.run.out} has the state of a run already: go on with it by --resume, give another --out, or "
-            "delete the folder"
-        )
+    check_begun(options.run.out, options.run.resume)
     return options
 
 
@@ -186,37 +191,75 @@ def shares(entries: Sequence[str]) -> dict[str, float]:
 
 
 def configured(options: SftOptions, saved: dict[str, Any] | None = None) -> SftConfig:
-    """What the options say, over what a run to resume has `saved`. The model's shape waits for the vocabulary."""
-    given: dict[str, Any] = {"steps": options.run.steps, **asdict(options.data)}
+    """What the options say; of a run to resume, what it has `saved`, see `resumed`.
+
+    The model's shape waits for the vocabulary. Raises ValueError for options that do not go together.
+    """
+    given: dict[str, Any] = {"steps": options.run.steps, **asdict(options.data), **asdict(options.step)}
     given["weights"] = given["weights"] and shares(given["weights"])
     if options.data.data is not None:  # whole paths: a run may be resumed from another folder
         given["data"] = [str(path.resolve()) for path in options.data.data]
     if options.data.validation is not None:
         given["validation"] = str(options.data.validation.resolve())
-    given["teacher"] = whole_path(given["teacher"])
+    given["teacher"], given["start"] = whole_path(given["teacher"]), whole_path(options.model.start)
     given = {name: value for name, value in given.items() if value is not None}
-    chosen = {name: value for name, value in asdict(options.step).items() if value is not None}
     device = training_device(options.run)
-    chosen.setdefault("precision", best_precision(device))
-    if (saved or chosen)["precision"] == "bf16":
-        warn_if_emulated(device, torch.bfloat16, "precision")
     if saved is not None:
-        shape = {"model": ModelConfig(**saved["model"]), "betas": tuple(saved["betas"])}
-        return SftConfig(**{**saved, **shape, **given})
-    start = options.model.start
-    if "data" in given:
-        chosen, given, start = (
-            {"lr": OWN_LR, **chosen},
-            {"weights": {OWN: 1.0}, **given},
-            start or DEFAULT_MODEL,
-        )
-    config = SftConfig(**given, **chosen, start=whole_path(start))
+        config = resumed(options, saved, given)
+    else:
+        if "data" in given:
+            own = {"lr": OWN_LR, "weights": {OWN: 1.0}, "start": whole_path(DEFAULT_MODEL)}
+            given = {**own, **given}
+        shape = [f"--{name} {value}" for name, value in shape_of(options.model).items()]
+        if shape and "start" in given:
+            raise ValueError(
+                f"{' and '.join(shape)}: of a new model, and this run starts from {given['start']}: leave that out"
+            )
+        config = SftConfig(**{"precision": best_precision(device), **given})
+    if config.precision == "bf16":
+        warn_if_emulated(device, torch.bfloat16, "precision")
     if options.run.passes is not None and set(config.weights) != {OWN}:
         raise ValueError(
             f"--passes {options.run.passes:g} counts how often rows of --data are seen, and this run learns from "
             f"{', '.join(config.weights)}: give --steps or --minutes"
         )
     return config
+
+
+def shape_of(model: ModelOptions) -> dict[str, int]:
+    """What was said of a new model's shape."""
+    said = {"layers": model.layers, "hidden": model.hidden}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def resumed(options: SftOptions, saved: dict[str, Any], given: dict[str, Any]) -> SftConfig:
+    """What a run has `saved`, but for what is `given` of `_FREE`.
+
+    Raises ValueError, naming them, for other options that are not what the run was begun with.
+    """
+    new = {"minutes": options.run.minutes, "passes": options.run.passes, "tokenizer": options.model.tokenizer}
+    told = [f"--{name} {value}" for name, value in new.items() if value is not None]
+    if told:
+        raise ValueError(
+            f"{', '.join(told)}: for runs that begin, and this one is resumed, with its own tokenizer and number of "
+            "steps: leave that out (--steps gives it another end)"
+        )
+    shape = ModelConfig(**saved["model"])
+    config = SftConfig(**{**saved, "model": shape, "betas": tuple(saved["betas"])})
+    begun = config.to_dict()
+    if config.start is None:
+        begun |= {"layers": shape.num_hidden_layers, "hidden": shape.hidden_size}
+    changed = [
+        f"--{name} was {begun.get(name)!r} and is now {value!r}"
+        for name, value in {**given, **shape_of(options.model)}.items()
+        if name not in _FREE and begun.get(name) != value
+    ]
+    if changed:
+        raise ValueError(
+            f"the run in {options.run.out} was begun with other settings: {'; '.join(changed)}. Leave that out, or "
+            "begin another run in another --out"
+        )
+    return replace(config, **{name: given[name] for name in _FREE if name in given})
 
 
 def whole_path(model: str | Path | None) -> str | None:

@@ -22,7 +22,7 @@ from rranker.training.options import as_dtype
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.anchor import anchor_of
-from rranker.training.sft.checkpoint import load_model, save_model, save_state
+from rranker.training.sft.checkpoint import check_begun, load_model, save_model, save_state
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.duration import steps_for, steps_for_passes
 from rranker.training.sft.feeding import Maker, batch_processes, mixture, prefetched, workers
@@ -37,6 +37,7 @@ from rranker.training.sft.options import (
     configured,
     parse,
     saved_settings,
+    shape_of,
     training_device,
 )
 from rranker.training.sft.own_data import own_rows
@@ -83,14 +84,19 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
     log_every: int = 10,
     stop_at: int | None = None,
 ) -> None:
-    """Runs to `config.steps` (or stops at `stop_at`) where `model` is, leaving `out/state.pt` and `out/final`."""
+    """Runs to `config.steps` (or stops at `stop_at`) where `model` is, leaving `out/state.pt` and `out/final`.
+
+    Raises FileExistsError when it would begin where another run has its state, ValueError when there is none to resume
+    and when `config` does not go with the model, FloatingPointError when it diverges.
+    """
+    check_begun(out, resume)
     check(model, config)
     out.mkdir(parents=True, exist_ok=True)
     device = learnt(model)[0][1].device
     in_precision(model, config)
     optimizer = MasterOptimizer(model, config)
     start = 0
-    if resume and (out / "state.pt").exists():
+    if resume:
         state = torch.load(out / "state.pt", weights_only=True, map_location=device)
         optimizer.load_state_dict(state["optimizer"])
         start = int(state["step"])
@@ -213,7 +219,8 @@ def carry_out(options: SftOptions) -> None:
         first_tokenizer(options.model.tokenizer, begun, sources).save_pretrained(folder)
     tokenizer = read_tokenizer(folder)
     if config.start is None and not resume:
-        shape = ModelConfig.of_width(options.model.hidden, options.model.layers, len(tokenizer))
+        said = {"hidden": ModelConfig.hidden_size, "layers": ModelConfig.num_hidden_layers}
+        shape = ModelConfig.of_width(**{**said, **shape_of(options.model)}, vocab_size=len(tokenizer))
         config = replace(config, model=shape)
     model = first_model(config)
     if isinstance(model, PromptedModel) or model.attends.bidirectional:

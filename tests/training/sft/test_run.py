@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from rranker.training.sft import Maker, train
 from rranker.training.sft.checkpoint import dtype_of, load_model
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.optimizer import MasterOptimizer, learnt
-from rranker.training.sft.options import configured, parse, saved_settings, shares
+from rranker.training.sft.options import parse, saved_settings, shares
 from tests.support.rounds import order_by_rounds
 from tests.support.toy_examples import make_case, make_example
 
@@ -184,38 +183,30 @@ def test_shares_are_read_from_the_command_line() -> None:
         shares(["movies=1", "movies=2"])
 
 
-def test_a_resumed_run_keeps_its_settings_but_for_those_that_may_change(
+def test_there_must_be_something_to_resume(
     tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig
 ) -> None:
-    config = settings(tiny, lr=0.5, uniform=0.25)
-    train(
-        config, tmp_path, build_model(tiny), prompt_format.encoder.tokenizer, maker(prompt_format), stop_at=1
-    )
-    options = parse(
-        ["--out", str(tmp_path), "--resume", "--steps", "9", "--weights", "movies=1", "--lr", "3"]
-    )
-    resumed = configured(options, saved_settings(tmp_path))
-    assert resumed == replace(config, steps=9, weights={"movies": 1.0})
-
-
-def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
+    given = build_model(tiny), prompt_format.encoder.tokenizer, maker(prompt_format)
     with pytest.raises(ValueError, match="nothing to resume"):
         parse(["--out", str(tmp_path), "--resume"])
+    with pytest.raises(ValueError, match="nothing to resume"):
+        train(settings(tiny), tmp_path, *given, resume=True)
 
 
 def test_a_run_does_not_begin_in_the_folder_of_another(
     tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig
 ) -> None:
-    train(
-        settings(tiny),
-        tmp_path,
-        build_model(tiny),
-        prompt_format.encoder.tokenizer,
-        maker(prompt_format),
-        stop_at=1,
+    given = build_model(tiny), prompt_format.encoder.tokenizer, maker(prompt_format)
+    train(settings(tiny), tmp_path, *given, stop_at=1)
+    state, said = (
+        (tmp_path / "state.pt").read_bytes(),
+        "has the state of a run already: go on with it by --resume",
     )
-    with pytest.raises(FileExistsError, match="has the state of a run already: go on with it by --resume"):
+    with pytest.raises(FileExistsError, match=said):
         parse(["--out", str(tmp_path), "--seed", "7"])
+    with pytest.raises(FileExistsError, match=said):
+        train(settings(tiny), tmp_path, *given)
+    assert (tmp_path / "state.pt").read_bytes() == state
 
 
 def test_a_gradient_that_is_nan_in_the_head_alone_moves_nothing(tiny: ModelConfig) -> None:
