@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,3 +43,23 @@ def write_whole(path: Path, text: str) -> None:
         draft.unlink(missing_ok=True)
         raise
     draft.replace(path)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A draft beside `path` to write to, which takes its place at the end.
+
+    A kill or a full disk leaves the folder that was there before, or none, and never a part of the new one.
+    """
+    draft, before = (path.with_name(f"{path.name}.{end}") for end in ("part", "before"))
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        yield draft
+        if path.exists():  # a folder can only be renamed to where none is
+            shutil.rmtree(before, ignore_errors=True)
+            path.rename(before)
+        draft.rename(path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    shutil.rmtree(before, ignore_errors=True)

@@ -30,6 +30,7 @@ from rranker.training.policy.adapters import adapters
 from rranker.training.policy.network import HEAD, load_policy, save_policy
 from rranker.training.policy.prompts import Prompts
 from rranker.training.report import write_report
+from rranker.training.writing import whole_folder
 
 
 def fitting(
@@ -160,7 +161,8 @@ def export(trainer: RankingGRPOTrainer, arguments: GrpoArguments, out: Path) -> 
     if arguments.policy.lora_rank:
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
     dtype = as_dtype(arguments.run.save_dtype)
-    save_policy(trainer.policy, out / "final", dtype, arguments.rollout.method)
+    with whole_folder(out / "final") as draft:
+        save_policy(trainer.policy, draft, dtype, arguments.rollout.method)
 
 
 def explain(error: Exception, out: Path) -> str | None:

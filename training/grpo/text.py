@@ -35,6 +35,7 @@ from rranker.training.policy.adapters import adapters
 from rranker.training.policy.texts import engine_writes, write_texts
 from rranker.training.policy.token_logprobs import answer_scored, plain_head
 from rranker.training.report import write_report
+from rranker.training.writing import whole_folder
 
 
 def prompt_ids(prompts: R1RankerFormat, case: RankingExample, method: str) -> list[int]:
@@ -250,15 +251,17 @@ def load_text_policy(arguments: GrpoArguments, config: GrpoConfig) -> Checkpoint
 
 
 def save_text_policy(trained: Any, tokenizer: Any, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """A folder that `Ranker` loads, in `dtype` or as it was trained. Adapters are merged, in fp32: nothing trains on.
+    """A folder that `Ranker` loads, whole or not at all, in `dtype` or as it was trained.
 
-    Added to weights in bfloat16, most of what they learnt would be rounded away.
+    Adapters are merged in fp32, as nothing trains on: added to weights in bfloat16, most of what they learnt
+    would be rounded away.
     """
     whole = trained.cpu().float().merge_and_unload() if hasattr(trained, "peft_config") else trained
     if dtype is not None:
         whole = whole.to(dtype)
-    whole.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with whole_folder(folder) as draft:
+        whole.save_pretrained(draft)
+        tokenizer.save_pretrained(draft)
 
 
 def train_text(

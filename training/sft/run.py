@@ -44,7 +44,7 @@ from rranker.training.sft.own_data import own_rows
 from rranker.training.sft.prompted import PromptedModel, load_prompted_model, save_prompted_model
 from rranker.training.sft.step import Model, learners, train_step
 from rranker.training.sft.tokenizer import train_tokenizer
-from rranker.training.writing import resumable, write_whole
+from rranker.training.writing import resumable, whole_folder, write_whole
 
 
 def check(model: Model, config: SftConfig) -> None:
@@ -134,11 +134,11 @@ def train(  # noqa: PLR0913 (what is trained, and four options of the loop by ke
 
 def save(model: Model, tokenizer: Any, folder: Path, config: SftConfig) -> None:
     """A folder that `Ranker` loads. Raises OSError where it cannot be written."""
-    with resumable(folder):
+    with resumable(folder), whole_folder(folder) as draft:
         if isinstance(model, PromptedModel):
-            save_prompted_model(model, folder, as_dtype(config.save_dtype))
+            save_prompted_model(model, draft, as_dtype(config.save_dtype))
         else:
-            save_model(model, tokenizer, folder, config.attention, dtype=as_dtype(config.save_dtype))
+            save_model(model, tokenizer, draft, config.attention, dtype=as_dtype(config.save_dtype))
 
 
 def first_model(config: SftConfig) -> Model:

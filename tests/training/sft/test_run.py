@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -246,3 +247,17 @@ def test_a_full_disk_is_named_and_leaves_what_a_run_resumes_from(
     assert (tmp_path / "state.pt").read_bytes() == state
     assert not list(tmp_path.glob("*.part"))
     train(longer, tmp_path, build_model(tiny), *given, resume=True)
+
+
+def test_a_final_model_that_found_no_room_is_none(
+    tmp_path: Path, prompt_format: CompactFormat, tiny: ModelConfig
+) -> None:
+    """What waits for `final` takes no part of one for the end of the run."""
+    given = prompt_format.encoder.tokenizer, maker(prompt_format)
+    train(settings(tiny), tmp_path, build_model(tiny), *given)
+    shutil.rmtree(tmp_path / "final")
+    with pytest.raises(OSError, match="final could not be written"), room_for(4096):
+        train(settings(tiny), tmp_path, build_model(tiny), *given, resume=True)
+    assert not list(tmp_path.glob("final*"))
+    train(settings(tiny), tmp_path, build_model(tiny), *given, resume=True)
+    assert load_model(tmp_path / "final")
