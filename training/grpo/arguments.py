@@ -186,12 +186,20 @@ class GrpoArguments:
         }
         return result | deciding(config.to_dict())
 
-    def check(self, config: GrpoConfig) -> None:
-        """Raises ValueError where options would do nothing, and where the output folder cannot be one."""
+    def check(self, config: GrpoConfig, plays: bool = True) -> None:
+        """Raises ValueError where options would do nothing or harm, and where the output folder cannot be one.
+
+        `plays`: whether what the policy draws is rewarded; else it imitates.
+        """
         check_folder("--output_dir", str(config.output_dir))
         self.data.weights()
         standard = {each.name: each.default for each in fields(config)} | GrpoArguments().flat()
         refuse_unread(self.policy.policy, vars(config) | self.flat(), standard)
+        if plays and config.neftune_noise_alpha:
+            raise ValueError(
+                f"--neftune_noise_alpha {config.neftune_noise_alpha:g} adds noise to embeddings, so that decisions "
+                "would be scored by another policy than the one that drew them: leave it out"
+            )
 
 
 def _implied(given: Namespace) -> list[str]:

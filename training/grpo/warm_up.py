@@ -160,7 +160,7 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments, config = parse(words)
     if arguments.policy.policy != "text":
         raise ValueError("only what writes its answers can imitate some: give --policy text")
-    arguments.check(config)
+    arguments.check(config, plays=False)
     cases = mixture(arguments.data, config.seed, single=arguments.rollout.method == "iranker")
     print(f"{len(cases)} cases drawn; tasks {arguments.data.weights()}", flush=True)
     try:

@@ -66,6 +66,19 @@ def test_what_no_policy_reads_is_refused_with_what_does_its_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("policy", ["logits", "text"])
+def test_noise_that_makes_another_policy_of_the_one_that_draws_is_refused(
+    tmp_path: Path, policy: str
+) -> None:
+    given = {"policy": policy, "neftune_noise_alpha": 5}
+    with pytest.raises(
+        ValueError, match=r"--neftune_noise_alpha 5 adds noise to embeddings, .* leave it out"
+    ):
+        main(options(tmp_path / "nothing", tmp_path / "out", **given))
+    arguments, config = parse(options(tmp_path / "nothing", tmp_path / "out", **given))
+    arguments.check(config, plays=False)  # what imitates draws nothing
+
+
 @pytest.mark.parametrize(
     "words", ["temperature 0", "eval_cases 0", "cases 0", "num_generations 1", "gamma 2", "seed -1"]
 )
