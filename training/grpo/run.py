@@ -30,7 +30,7 @@ from rranker.training.policy.adapters import adapters
 from rranker.training.policy.network import HEAD, load_policy, save_policy
 from rranker.training.policy.prompts import Prompts
 from rranker.training.report import write_report
-from rranker.training.writing import whole_folder
+from rranker.writing import whole_folder
 
 
 def fitting(

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from trl import GRPOTrainer
 
 from rranker.training.grpo.checkpoints import CheckpointError, drop_partial, mark_complete
-from rranker.training.writing import writing_failed
+from rranker.writing import writing_failed
 
 # The rollout hook is marked experimental; TRL's version is pinned in pyproject.toml, so the warning says nothing.
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")

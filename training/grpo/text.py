@@ -35,7 +35,7 @@ from rranker.training.policy.adapters import adapters
 from rranker.training.policy.texts import engine_writes, write_texts
 from rranker.training.policy.token_logprobs import answer_scored, plain_head
 from rranker.training.report import write_report
-from rranker.training.writing import whole_folder
+from rranker.writing import whole_folder
 
 
 def prompt_ids(prompts: R1RankerFormat, case: RankingExample, method: str) -> list[int]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from rranker.engine.loading.checkpoint import read_checkpoint
@@ -17,6 +20,7 @@ from rranker.prompts.assemble import PromptFormat
 from rranker.prompts.encoding import TextEncoder
 from rranker.prompts.formats import prompt_formats
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
+from rranker.writing import writing_failed
 
 
 def settings_of(model: RankingModel, attention: AttentionMode = "block") -> ModelSettings:
@@ -105,3 +109,17 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         part.unlink(missing_ok=True)  # of a full disk, it takes the last room
         raise
     part.replace(path)
+
+
+@contextmanager
+def resumable(path: Path) -> Iterator[None]:
+    """Writes `path`, beside a state that can be resumed from. Raises OSError, which says so, where that fails."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not writing_failed(error):
+            raise
+        raise OSError(
+            f"{path} could not be written: {error}. Is the disk full? Once there is room, --resume goes on from the "
+            "last state.pt, if there is one"
+        ) from error

@@ -22,7 +22,7 @@ from rranker.training.options import as_dtype
 from rranker.training.policy.model_config import ModelConfig
 from rranker.training.policy.ranking_model import build_model
 from rranker.training.sft.anchor import anchor_of
-from rranker.training.sft.checkpoint import check_begun, load_model, save_model, save_state
+from rranker.training.sft.checkpoint import check_begun, load_model, resumable, save_model, save_state
 from rranker.training.sft.config import SftConfig
 from rranker.training.sft.duration import steps_for, steps_for_passes
 from rranker.training.sft.feeding import Maker, batch_processes, mixture, prefetched, workers
@@ -44,7 +44,7 @@ from rranker.training.sft.own_data import own_rows
 from rranker.training.sft.prompted import PromptedModel, load_prompted_model, save_prompted_model
 from rranker.training.sft.step import Model, learners, train_step
 from rranker.training.sft.tokenizer import train_tokenizer
-from rranker.training.writing import resumable, whole_folder, write_whole
+from rranker.writing import whole_folder, write_whole
 
 
 def check(model: Model, config: SftConfig) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rranker.training.writing import whole_folder
+from rranker.writing import whole_folder
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from rranker.training.writing import whole_folder
+from rranker.writing import whole_folder
 with whole_folder(Path(sys.argv[1])) as draft:
     draft.mkdir()
     (draft / "half").touch()

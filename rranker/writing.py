@@ -1,4 +1,4 @@
-"""Files that a run leaves: written whole or not at all, and what is said where one cannot be."""
+"""Files and folders that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,20 +18,6 @@ def writing_failed(error: Exception) -> bool:
     return isinstance(error, OSError | SafetensorError) or any(
         word in str(error) for word in ("PytorchStreamWriter", "inline_container")
     )
-
-
-@contextmanager
-def resumable(path: Path) -> Iterator[None]:
-    """Writes `path`, beside a state that can be resumed from. Raises OSError, which says so, where that fails."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if not writing_failed(error):
-            raise
-        raise OSError(
-            f"{path} could not be written: {error}. Is the disk full? Once there is room, --resume goes on from the "
-            "last state.pt, if there is one"
-        ) from error
 
 
 def write_whole(path: Path, text: str) -> None:
