@@ -20,6 +20,7 @@ from transformers import HfArgumentParser
 
 from rranker.methods import method_class, method_names
 from rranker.prompts.segments import POINTWISE
+from rranker.training.extra import train_extra
 
 LISTWISE = [
     name
@@ -132,7 +133,8 @@ def run_command(prog: str, main: Callable[[], None]) -> None:
     RRANKER_DEBUG=1 shows the traceback as well. Any other error keeps its own.
     """
     try:
-        main()
+        with train_extra():
+            main()
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get("RRANKER_DEBUG"):
             traceback.print_exception(error)

@@ -7,6 +7,7 @@ from importlib import import_module
 import typer
 
 from rranker.cli.errors import ExitCode, command, failing_as
+from rranker.training.extra import train_extra
 
 train = typer.Typer(help="Train a ranking model (extra `train`).", no_args_is_help=True)
 # All words go on to the trainer, --help too: its options are its own.
@@ -15,14 +16,10 @@ _AS_THEY_ARE = {"ignore_unknown_options": True, "allow_extra_args": True, "help_
 
 @command
 def _run(trainer: str, words: list[str]) -> None:
-    try:
+    with train_extra():
         module = import_module(f"rranker.training.{trainer}.run")
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"training needs the package {error.name!r}: pip install 'rranker[train]'"
-        ) from error
-    with failing_as(ExitCode.USAGE):
-        module.main(words)
+        with failing_as(ExitCode.USAGE):
+            module.main(words)
 
 
 @train.command("sft", context_settings=_AS_THEY_ARE, add_help_option=False)

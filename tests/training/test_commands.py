@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -91,6 +92,33 @@ def test_rranker_train_says_the_same(
     assert last.startswith("rranker: ")
     assert "Error: " not in last
     assert says in last
+
+
+EXTRA = "training needs the package 'yaml': pip install 'rranker[train]'"
+
+
+def test_a_missing_package_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    words = words_of("--config FILE", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["-m", *words])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("rranker.training.sft", run_name="__main__", alter_sys=True)
+    assert end.value.code == 2
+    assert capsys.readouterr().err.endswith(f"python -m training.sft: error: {EXTRA}\n")
+    with pytest.raises(SystemExit) as end:
+        app(["train", "sft", *words])
+    assert end.value.code == 69
+    assert capsys.readouterr().err == f"rranker: {EXTRA}\n"
+
+
+@pytest.mark.parametrize("module", ["rranker.training.grpo", "rranker.training.grpo.warm_up"])
+def test_training_by_reward_names_the_extra_without_trl(module: str) -> None:
+    code = f"import sys; sys.modules['trl'] = None; import {module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == "ImportError: training needs the package 'trl': pip install 'rranker[train]'"
 
 
 def test_the_traceback_is_there_for_the_asking(
