@@ -20,7 +20,7 @@ from transformers import HfArgumentParser
 
 from rranker.methods import method_class, method_names
 from rranker.prompts.segments import POINTWISE
-from rranker.training.extra import train_extra
+from rranker.training import train_extra
 
 LISTWISE = [
     name

@@ -7,7 +7,7 @@ from importlib import import_module
 import typer
 
 from rranker.cli.errors import ExitCode, command, failing_as
-from rranker.training.extra import train_extra
+from rranker.training import train_extra
 
 train = typer.Typer(help="Train a ranking model (extra `train`).", no_args_is_help=True)
 # All words go on to the trainer, --help too: its options are its own.

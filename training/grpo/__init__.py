@@ -1,6 +1,6 @@
 """Reinforcement learning of a ranking policy: `python -m training.grpo`."""
 
-from rranker.training.extra import train_extra
+from rranker.training import train_extra
 
 with train_extra():
     from rranker.training.grpo.arguments import parse
