@@ -1,9 +1,9 @@
 """Equality with pytrec_eval and ir-measures on random ragged runs full of ties."""
 
 import ir_measures
+import numba
 import pytest
 import pytrec_eval
-import ranx
 from ir_measures.providers.gdeval_provider import GdevalProvider
 
 from rranker.metrics import evaluate
@@ -114,8 +114,13 @@ def test_plain_references():
 
 
 @pytest.mark.parametrize("top", [1, 3])
-def test_rank_biased_precision_equals_ranx_up_to_the_highest_level(top):
+def test_rank_biased_precision_equals_ranx_up_to_the_highest_level(top, monkeypatch):
     """ranx weighs relevant documents by their bare level: on binary judgements it is ours, whatever the case."""
+    monkeypatch.setattr(
+        numba.config, "DISABLE_JIT", True
+    )  # compiling takes most of a minute, for a second of work
+    import ranx
+
     measure = "RBP.95" if top == 1 else f"RBP(p=0.95,max_level={top})"
     for seed in range(5):
         qrels, run = random_run(seed, levels=range(top + 1))
