@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,3 +18,13 @@ def train_extra() -> Iterator[None]:
         raise ImportError(
             f"training needs the package {error.name!r}: pip install 'rranker[train]'"
         ) from error
+
+
+def command(name: str) -> str:
+    """What starts a command of this package, as `python -m rranker.training.sft` of "sft".
+
+    In the root of a checkout, where this process was started by the short name, so are the others.
+    """
+    started = getattr(sys.modules["__main__"], "__spec__", None)
+    short = started is not None and started.name.partition(".")[0] == "training"
+    return f"python -m {'' if short else 'rranker.'}training.{name}"

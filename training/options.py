@@ -20,7 +20,7 @@ from transformers import HfArgumentParser
 
 from rranker.methods import method_class, method_names
 from rranker.prompts.segments import POINTWISE
-from rranker.training import train_extra
+from rranker.training import command, train_extra
 
 LISTWISE = [
     name
@@ -127,8 +127,8 @@ def check_folder(name: str, folder: str | Path) -> None:
         raise ValueError(f"{name} names a folder to write to, and {there} is a file: give another")
 
 
-def run_command(prog: str, main: Callable[[], None]) -> None:
-    """Runs what `prog` names. What its user can mend ends the process with one line and code 2, as argparse does.
+def run_command(name: str, main: Callable[[], None]) -> None:
+    """Runs the command `name`. What its user can mend ends the process with one line and code 2, as argparse does.
 
     RRANKER_DEBUG=1 shows the traceback as well. Any other error keeps its own.
     """
@@ -141,7 +141,7 @@ def run_command(prog: str, main: Callable[[], None]) -> None:
         said = str(error)
         if isinstance(error, OSError) and error.filename is not None:
             said = f"{error.filename}: {error.strerror}"
-        print(f"{prog}: error: {said}", file=sys.stderr)
+        print(f"{command(name)}: error: {said}", file=sys.stderr)
         sys.exit(2)
 
 

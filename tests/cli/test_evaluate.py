@@ -78,7 +78,7 @@ def test_the_trainers_words_are_their_own(run: Run) -> None:
     for trainer in ("sft", "grpo"):
         done = run("train", trainer, "--help")
         assert done.exit_code == 0
-        assert f"usage: python -m training.{trainer}" in done.stdout
+        assert f"usage: python -m rranker.training.{trainer}" in done.stdout
     wrong = run("train", "sft", "--no-such-option", "3")
     assert wrong.exit_code == 2
     assert "--no-such-option" in wrong.stderr

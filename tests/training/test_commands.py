@@ -27,10 +27,14 @@ WRONG = [
     (
         "sft.from_encoder",
         "ENCODER OUT",
-        "has a pointer head already: give it to python -m training.sft as --start",
+        "has a pointer head already: give it to python -m rranker.training.sft as --start",
     ),
     ("sft.from_language_model", "NOWHERE OUT", "there is no such folder here"),
-    ("sft.from_language_model", "ENCODER OUT", "python -m training.sft.from_encoder makes a ranker of it"),
+    (
+        "sft.from_language_model",
+        "ENCODER OUT",
+        "python -m rranker.training.sft.from_encoder makes a ranker of it",
+    ),
     ("sft.late_interaction", "NOWHERE OUT", "there is no such folder here"),
     ("sft.late_interaction", "DECODER OUT", "late interaction is added to a head"),
     ("sft.prune", "NOWHERE OUT", "there is no such folder here"),
@@ -75,7 +79,7 @@ def test_what_the_user_can_mend_is_one_line_and_code_2(
     assert end.value.code == 2
     said = capsys.readouterr().err
     last = said.strip().splitlines()[-1]
-    assert last.startswith(f"python -m training.{trainer}: error: ")
+    assert last.startswith(f"python -m rranker.training.{trainer}: error: ")
     assert says in last
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
@@ -106,7 +110,7 @@ def test_a_missing_package_names_the_extra(
     with pytest.raises(SystemExit) as end:
         runpy.run_module("rranker.training.sft", run_name="__main__", alter_sys=True)
     assert end.value.code == 2
-    assert capsys.readouterr().err.endswith(f"python -m training.sft: error: {EXTRA}\n")
+    assert capsys.readouterr().err.endswith(f"python -m rranker.training.sft: error: {EXTRA}\n")
     with pytest.raises(SystemExit) as end:
         app(["train", "sft", *words])
     assert end.value.code == 69

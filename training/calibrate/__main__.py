@@ -4,4 +4,4 @@ from rranker.training.calibrate.run import main
 from rranker.training.options import run_command
 
 if __name__ == "__main__":
-    run_command("python -m training.calibrate", main)
+    run_command("calibrate", main)

@@ -31,6 +31,7 @@ from rranker.engine.loading.hub import download
 from rranker.engine.loading.settings import FORMAT, ModelSettings
 from rranker.item_factors import ItemFactors
 from rranker.metrics.reliability import brier_score, expected_calibration_error
+from rranker.training import command
 from rranker.training.calibrate.fit import Floats, fit_logistic, log_loss
 from rranker.training.calibrate.scores import score_cases
 from rranker.training.options import in_range
@@ -178,7 +179,7 @@ def by_template(cases: Iterable[RankingExample]) -> list[list[RankingExample]]:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.calibrate`."""
-    parser = argparse.ArgumentParser(prog="python -m training.calibrate", description=__doc__)
+    parser = argparse.ArgumentParser(prog=command("calibrate"), description=__doc__)
     parser.add_argument("model", help="a checkpoint folder, or a hub name (with --out)")
     parser.add_argument(
         "--tasks", nargs="+", choices=TASKS, help="default: all of them; with --data none but those named"

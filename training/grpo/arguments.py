@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from rranker.engine.loading.model import DEFAULT_MODEL
+from rranker.training import command
 from rranker.training.grpo.config import GrpoConfig
 from rranker.training.grpo.settings import deciding, refuse_unread
 from rranker.training.options import (
@@ -220,7 +221,7 @@ def parse(words: Sequence[str] | None = None) -> tuple[GrpoArguments, GrpoConfig
             GrpoConfig,
         ),
         words,
-        prog="python -m training.grpo",
+        prog=command("grpo"),
         description="Reinforcement learning of a ranking policy (GRPO), from a checkpoint.",
         implied=_implied,
     )

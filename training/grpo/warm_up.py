@@ -170,4 +170,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command("python -m training.grpo.warm_up", main)
+    run_command("grpo.warm_up", main)

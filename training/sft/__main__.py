@@ -4,4 +4,4 @@ from rranker.training.options import run_command
 from rranker.training.sft.run import main
 
 if __name__ == "__main__":
-    run_command("python -m training.sft", main)
+    run_command("sft", main)

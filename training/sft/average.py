@@ -16,6 +16,7 @@ import torch
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import ItemFactors
+from rranker.training import command
 from rranker.training.options import run_command
 from rranker.training.policy.ranking_model import RankingModel
 from rranker.training.sft.checkpoint import dtype_of, load_model, save_model
@@ -50,7 +51,7 @@ def same_items(one: ItemFactors | None, other: ItemFactors | None) -> bool:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft.average`."""
-    parser = argparse.ArgumentParser(prog="python -m training.sft.average", description=__doc__)
+    parser = argparse.ArgumentParser(prog=command("sft.average"), description=__doc__)
     parser.add_argument("before", type=Path, help="the ranking model that a training started from")
     parser.add_argument("after", type=Path, help="what it ended with")
     parser.add_argument("out", type=Path, help="where the model between them is written")
@@ -73,8 +74,8 @@ def main(words: Sequence[str] | None = None) -> None:
     between = average(before, after, options.share)
     if not same_items(*known):
         print(
-            "item factors are left out, as the two models do not have the same: `python -m training.sft.item_factors` "
-            "adds them to the average"
+            "item factors are left out, as the two models do not have the same: "
+            f"`{command('sft.item_factors')}` adds them to the average"
         )
     dtype = torch.promote_types(dtype_of(options.before), dtype_of(options.after))
     save_model(between, read_tokenizer(options.after), options.out, attentions.pop(), dtype=dtype)
@@ -82,4 +83,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command("python -m training.sft.average", main)
+    run_command("sft.average", main)

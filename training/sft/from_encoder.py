@@ -21,6 +21,7 @@ from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.sentence_encoder import CompareBy, read_sentence_encoding
 from rranker.prompts.compact import SUFFIXES
+from rranker.training import command
 from rranker.training.options import run_command
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 from rranker.training.sft.checkpoint import dtype_of, save_model
@@ -50,7 +51,7 @@ def from_encoder(
         raise UnsupportedModelError(f"{folder} holds {type(lm).__name__}, which is not an encoder")
     if checkpoint.settings.readout == "pointer":
         raise UnsupportedModelError(
-            f"{folder} has a pointer head already: give it to python -m training.sft as --start"
+            f"{folder} has a pointer head already: give it to {command('sft')} as --start"
         )
     if tokenizer.mask_token_id is None:
         raise UnsupportedModelError(
@@ -75,7 +76,7 @@ def from_encoder(
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft.from_encoder`."""
-    parser = argparse.ArgumentParser(prog="python -m training.sft.from_encoder", description=__doc__)
+    parser = argparse.ArgumentParser(prog=command("sft.from_encoder"), description=__doc__)
     parser.add_argument(
         "folder", help="an encoder's checkpoint, as BertModel is saved, or its name on the hub"
     )
@@ -114,4 +115,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command("python -m training.sft.from_encoder", main)
+    run_command("sft.from_encoder", main)

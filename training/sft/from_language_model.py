@@ -18,6 +18,7 @@ from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.settings import AttentionMode
 from rranker.prompts.compact import PAD, SPECIAL_TOKENS
+from rranker.training import command
 from rranker.training.options import run_command
 from rranker.training.policy.ranking_model import PointerHead, RankingModel
 from rranker.training.sft.checkpoint import dtype_of, save_model
@@ -33,11 +34,11 @@ def from_language_model(folder: str | Path) -> tuple[RankingModel, Any]:
     lm, tokenizer = checkpoint.lm, checkpoint.tokenizer
     if is_encoder(lm.config):
         raise UnsupportedModelError(
-            f"{folder} holds {type(lm).__name__}, an encoder: python -m training.sft.from_encoder makes a ranker of it"
+            f"{folder} holds {type(lm).__name__}, an encoder: {command('sft.from_encoder')} makes a ranker of it"
         )
     if checkpoint.settings.readout == "pointer":
         raise UnsupportedModelError(
-            f"{folder} has a pointer head already: give it to python -m training.sft as --start"
+            f"{folder} has a pointer head already: give it to {command('sft')} as --start"
         )
     known = tokenizer.get_vocab()
     fresh = [token for token in SPECIAL_TOKENS if token not in known]
@@ -59,7 +60,7 @@ def from_language_model(folder: str | Path) -> tuple[RankingModel, Any]:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft.from_language_model`."""
-    parser = argparse.ArgumentParser(prog="python -m training.sft.from_language_model", description=__doc__)
+    parser = argparse.ArgumentParser(prog=command("sft.from_language_model"), description=__doc__)
     parser.add_argument(
         "folder", help="a causal language model's checkpoint, its name on the hub, or a .gguf file"
     )
@@ -78,4 +79,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command("python -m training.sft.from_language_model", main)
+    run_command("sft.from_language_model", main)

@@ -25,6 +25,7 @@ from rranker.engine.loading.item_factors import load_item_factors, save_item_fac
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.item_factors import Floats, ItemFactors
 from rranker.prompts import TEMPLATES
+from rranker.training import command
 from rranker.training.examples.factors import Factorisation
 from rranker.training.options import in_range, run_command
 from rranker.training.packing.batch import segments_of
@@ -176,7 +177,7 @@ def write_item_factors(folder: Path, out: Path, factors: ItemFactors, keep_calib
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft.item_factors`."""
-    parser = argparse.ArgumentParser(prog="python -m training.sft.item_factors", description=__doc__)
+    parser = argparse.ArgumentParser(prog=command("sft.item_factors"), description=__doc__)
     parser.add_argument("folder", type=Path, help="a ranking model that was made of an encoder")
     parser.add_argument("out", type=Path, help="where the ranking model is written")
     parser.add_argument(
@@ -222,4 +223,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command("python -m training.sft.item_factors", main)
+    run_command("sft.item_factors", main)

@@ -26,6 +26,7 @@ from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.pointer_head import FEEDBACK, HEAD_FILE
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts import TEMPLATES
+from rranker.training import command
 from rranker.training.examples.sources import HISTORIES, PASSAGES, Sources
 from rranker.training.options import in_range, run_command
 from rranker.training.packing.batch import shortened
@@ -130,7 +131,7 @@ def write_feedback(folder: Path, out: Path, share: float) -> None:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft.late_interaction`."""
-    parser = argparse.ArgumentParser(prog="python -m training.sft.late_interaction", description=__doc__)
+    parser = argparse.ArgumentParser(prog=command("sft.late_interaction"), description=__doc__)
     parser.add_argument("folder", type=Path, help="a ranking model that was made of an encoder")
     parser.add_argument("out", type=Path, help="a new folder, where the ranking model is written")
     parser.add_argument(
@@ -172,4 +173,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command("python -m training.sft.late_interaction", main)
+    run_command("sft.late_interaction", main)

@@ -12,6 +12,7 @@ import torch
 from rranker.engine.hardware import best_device, warn_if_emulated
 from rranker.engine.loading.files import read_json
 from rranker.engine.loading.model import DEFAULT_MODEL
+from rranker.training import command
 from rranker.training.examples.sources import OWN
 from rranker.training.options import (
     SAVE_DTYPES,
@@ -162,7 +163,7 @@ def parse(words: Sequence[str] | None = None) -> SftOptions:
         *parse_options(
             (RunOptions, ModelOptions, DataOptions, StepOptions),
             words,
-            prog="python -m training.sft",
+            prog=command("sft"),
             description="Supervised training: of a small ranker with a pointer head, or of any causal language model.",
         )
     )

@@ -19,6 +19,7 @@ from rranker.engine.errors import UnsupportedModelError
 from rranker.engine.loading.checkpoint import read_checkpoint
 from rranker.engine.loading.tokenizer import read_tokenizer
 from rranker.prompts.encoding import TextEncoder
+from rranker.training import command
 from rranker.training.options import run_command
 from rranker.training.sft.checkpoint import dtype_of, load_model, save_model
 
@@ -77,7 +78,7 @@ def _moved(described: dict[str, Any], place: dict[int, int]) -> dict[str, Any]:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line of `python -m training.sft.prune`."""
-    parser = argparse.ArgumentParser(prog="python -m training.sft.prune", description=__doc__)
+    parser = argparse.ArgumentParser(prog=command("sft.prune"), description=__doc__)
     parser.add_argument("folder", type=Path, help="a ranking model made of an encoder")
     parser.add_argument("out", type=Path, help="where the smaller one is written")
     options = parser.parse_args(words)
@@ -85,4 +86,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command("python -m training.sft.prune", main)
+    run_command("sft.prune", main)
