@@ -50,10 +50,10 @@ class nDCG(Measure):
 
     def compute(self, ranked: Ranked, level: int) -> Floats:
         """One value a query: discounted gain within `k`, over that of the best order."""
-        highest = max(int(levels.max(initial=0)) for levels in (ranked.ranked, ranked.judged))
-        pairs = [
-            (at, gain) for at, gain in self._pairs() if at <= highest
-        ]  # the table is as long as its last level
+        pairs = self._pairs()
+        if pairs:  # the table is as long as its last level: those that nobody has are left out
+            highest = max(int(levels.max(initial=0)) for levels in (ranked.ranked, ranked.judged))
+            pairs = tuple((at, gain) for at, gain in pairs if at <= highest)
         table = np.arange(max((at for at, _ in pairs), default=-1) + 1, dtype=np.float64)
         for at, gain in pairs:
             table[at] = gain
